@@ -1,0 +1,3 @@
+//! The `wirespan` command.
+
+fn main() {}

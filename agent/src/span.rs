@@ -1,0 +1,95 @@
+//! What leaves the agent: finished spans, grouped by trace, each with the resource (process) that it belongs to.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+pub use wirespan_protocols::exchange::{KeyValue, SpanKind, Status, Value};
+
+/// A process, as OpenTelemetry describes it: shared by all its spans.
+#[derive(Debug, Default, PartialEq)]
+pub struct Resource {
+    /// Resource attributes, `service.name` among them.
+    pub attributes: Vec<KeyValue>,
+}
+
+impl Resource {
+    /// The value of a text attribute.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.attributes.iter().find(|a| a.key == key).and_then(|a| match &a.value {
+            Value::Str(s) => Some(s.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// `service.name`, or `unknown_service` as the specification names a missing one.
+    pub fn service_name(&self) -> &str {
+        self.get("service.name").unwrap_or("unknown_service")
+    }
+}
+
+/// A link to a span of the same or of another trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// Trace of the linked span.
+    pub trace_id: [u8; 16],
+    /// The linked span.
+    pub span_id: [u8; 8],
+    /// Attributes of the link.
+    pub attributes: Vec<KeyValue>,
+}
+
+/// Something that happened at one moment of a span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpanEvent {
+    /// Unix time, nanoseconds.
+    pub time_unix_nano: u64,
+    /// Name.
+    pub name: Cow<'static, str>,
+    /// Attributes.
+    pub attributes: Vec<KeyValue>,
+}
+
+/// A finished span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// Never all zero.
+    pub trace_id: [u8; 16],
+    /// Never all zero.
+    pub span_id: [u8; 8],
+    /// All zero for a root.
+    pub parent_span_id: [u8; 8],
+    /// `tracestate` received with the context, possibly empty.
+    pub trace_state: Box<str>,
+    /// W3C trace flags (bit 0: sampled).
+    pub flags: u8,
+    /// The parent was stated by the request itself and belongs to another process that this agent may not see.
+    pub parent_is_remote: bool,
+    /// Name, low cardinality.
+    pub name: Cow<'static, str>,
+    /// Kind.
+    pub kind: SpanKind,
+    /// Unix time, nanoseconds.
+    pub start_unix_nano: u64,
+    /// Unix time, nanoseconds, never before the start.
+    pub end_unix_nano: u64,
+    /// Attributes.
+    pub attributes: Vec<KeyValue>,
+    /// Status.
+    pub status: Status,
+    /// Events.
+    pub events: Vec<SpanEvent>,
+    /// Links.
+    pub links: Vec<Link>,
+    /// The process.
+    pub resource: Arc<Resource>,
+    /// The instrumentation scope's name suffix: the protocol, as in the registry (`http`).
+    pub protocol: &'static str,
+}
+
+/// Spans of one trace that finished together; parents come before their children. A trace that lives longer than the
+/// hold arrives in several pieces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// At least one.
+    pub spans: Vec<Span>,
+}

@@ -1,0 +1,243 @@
+//! The records that the kernel programs put on the ring and the agent takes off it.
+//!
+//! Only `repr(C)` types and constants live here; logic belongs to one side or the other. Both sides are built from the
+//! same commit, so the layout needs no version, but every size is asserted below: a change that moves a field fails to
+//! compile instead of misreading memory.
+//!
+//! Every record starts with a [`Kind`] in its first byte.
+#![no_std]
+#![forbid(unsafe_code)]
+
+/// The largest number of payload bytes that one [`IoEvent`] can carry.
+///
+/// A power of two: the verifier accepts `len & (MAX - 1)` as a bound. The agent may ask for less.
+pub const MAX_CAPTURE: usize = 4096;
+
+/// The most bytes of arguments and environment that an [`ExecEvent`] carries.
+pub const MAX_EXEC_PAYLOAD: usize = 4096;
+
+/// What a record is; its first byte.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One socket operation, [`IoEvent`] followed by captured bytes.
+    Io = 1,
+    /// A TCP connection changed state, [`StateEvent`].
+    State = 2,
+    /// A thread or process was created, [`TaskEvent`].
+    Fork = 3,
+    /// A process replaced its program, [`ExecEvent`] followed by arguments and environment.
+    Exec = 4,
+    /// A thread ended, [`TaskEvent`].
+    Exit = 5,
+}
+
+/// [`IoEvent::direction`]: bytes received by this process.
+pub const INGRESS: u8 = 0;
+/// [`IoEvent::direction`]: bytes sent by this process.
+pub const EGRESS: u8 = 1;
+
+/// [`IoEvent::flags`]: the bytes passed through `io_uring`, whose buffers the hook cannot see.
+pub const FLAG_IO_URING: u8 = 1;
+/// [`IoEvent::flags`]: the operation has no user buffer (`sendfile`, `splice`, a kernel thread).
+pub const FLAG_NO_BUFFER: u8 = 2;
+/// [`IoEvent::flags`]: reading the user buffer failed, so fewer bytes were captured than could have been.
+pub const FLAG_FAULT: u8 = 4;
+
+/// `AF_UNIX`.
+pub const AF_UNIX: u8 = 1;
+/// `AF_INET`.
+pub const AF_INET: u8 = 2;
+/// `AF_INET6`.
+pub const AF_INET6: u8 = 10;
+
+/// The two ends of a connection as the local socket knows them.
+///
+/// IPv4 addresses stand in the first four bytes. For Unix sockets `peer_cookie` names the other end, and the addresses
+/// are zero.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Local address, network order.
+    pub local: [u8; 16],
+    /// Remote address, network order.
+    pub peer: [u8; 16],
+    /// Local port, host order.
+    pub local_port: u16,
+    /// Remote port, host order.
+    pub peer_port: u16,
+    /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
+    pub family: u8,
+    /// Always zero.
+    pub reserved: [u8; 3],
+    /// Socket cookie of the other end; zero unless it is a Unix socket whose peer is known.
+    pub peer_cookie: u64,
+}
+
+/// What runs one request at a time inside a process (design.md §2).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UnitId {
+    /// Process (thread group) id in the initial pid namespace.
+    pub tgid: u32,
+    /// Thread id in the initial pid namespace.
+    pub tid: u32,
+    /// What `id` and `parent` mean: 0 means that the thread is all that is known.
+    pub kind: u32,
+    /// Always zero.
+    pub reserved: u32,
+    /// Runtime's own id (goroutine, task), zero when `kind` is zero.
+    pub id: u64,
+    /// Runtime's own id of the creator, zero when unknown.
+    pub parent: u64,
+}
+
+/// One socket operation that moved bytes, or ended a direction.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct IoEvent {
+    /// [`Kind::Io`].
+    pub kind: u8,
+    /// [`INGRESS`] or [`EGRESS`].
+    pub direction: u8,
+    /// `FLAG_*`.
+    pub flags: u8,
+    /// Always zero.
+    pub reserved: u8,
+    /// Bytes that follow this header.
+    pub captured: u32,
+    /// Bytes moved; 0 is end of stream (ingress); negative is `-errno`.
+    pub result: i32,
+    /// Changes whenever the kernel had to start counting `tx_position`/`rx_position` anew; always 0 for TCP.
+    pub epoch: u32,
+    /// `CLOCK_BOOTTIME` after the operation, nanoseconds.
+    pub time: u64,
+    /// Socket cookie, or a socket inode with the top bit set where the kernel gives no cookie.
+    pub cookie: u64,
+    /// Next byte to be sent. TCP: `write_seq`, 32 bits. Unix: bytes sent in this epoch.
+    pub tx_position: u64,
+    /// Next byte to be received. TCP: `copied_seq`, 32 bits. Unix: bytes received in this epoch.
+    pub rx_position: u64,
+    /// Who did it.
+    pub unit: UnitId,
+    /// The connection's ends.
+    pub endpoints: Endpoints,
+}
+
+/// A TCP connection was opened or ended. May run in interrupt context, where `unit` is somebody else's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct StateEvent {
+    /// [`Kind::State`].
+    pub kind: u8,
+    /// State before (`TCP_*` of `include/net/tcp_states.h`).
+    pub old: u8,
+    /// State after.
+    pub new: u8,
+    /// Always zero.
+    pub reserved: [u8; 5],
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time: u64,
+    /// Socket cookie.
+    pub cookie: u64,
+    /// Current thread; meaningful only for `CLOSE → SYN_SENT`, which happens in `connect`.
+    pub unit: UnitId,
+    /// The connection's ends.
+    pub endpoints: Endpoints,
+}
+
+/// A thread was created ([`Kind::Fork`]) or ended ([`Kind::Exit`]).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct TaskEvent {
+    /// [`Kind::Fork`] or [`Kind::Exit`].
+    pub kind: u8,
+    /// Always zero.
+    pub reserved: [u8; 7],
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time: u64,
+    /// Process of the thread.
+    pub tgid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// Fork: the creator's process. Exit: zero.
+    pub parent_tgid: u32,
+    /// Fork: the creating thread. Exit: zero.
+    pub parent_tid: u32,
+}
+
+/// A process replaced its program. `args_len` bytes of NUL-separated arguments follow, then `env_len` bytes of
+/// NUL-separated environment; each may be cut short.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ExecEvent {
+    /// [`Kind::Exec`].
+    pub kind: u8,
+    /// Always zero.
+    pub reserved: [u8; 3],
+    /// Effective user id.
+    pub uid: u32,
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time: u64,
+    /// Process.
+    pub tgid: u32,
+    /// Parent process, zero if unknown.
+    pub parent_tgid: u32,
+    /// Inode of the process's cgroup v2 directory.
+    pub cgroup_id: u64,
+    /// `task->comm` after the exec, NUL-padded.
+    pub comm: [u8; 16],
+    /// Bytes of arguments that follow.
+    pub args_len: u32,
+    /// Bytes of environment that follow the arguments.
+    pub env_len: u32,
+}
+
+/// Values of the `PROCESSES` map, by process id: what user space decided about a process.
+pub const PROCESS_IGNORED: u8 = 1;
+
+/// Bits of [`SocketState::flags`]: no event is wanted from this socket any more.
+pub const SOCKET_MUTED: u32 = 1;
+
+/// Values of the `SOCKETS` map, by socket cookie.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SocketState {
+    /// `SOCKET_*`, written by user space.
+    pub flags: u32,
+    /// Unix sockets: when the kernel began to count, as a stamp that differs for each start.
+    pub epoch: u32,
+    /// Unix sockets: bytes sent in this epoch.
+    pub tx: u64,
+    /// Unix sockets: bytes received in this epoch.
+    pub rx: u64,
+}
+
+/// Slots of the per-CPU `COUNTERS` array.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Records put on the ring.
+    Submitted = 0,
+    /// Records lost because the ring was full.
+    RingFull = 1,
+    /// Captured bytes put on the ring.
+    Bytes = 2,
+    /// Operations whose user buffer could not be read.
+    Faults = 3,
+    /// Operations that passed through `io_uring`.
+    IoUring = 4,
+}
+
+/// Number of slots in `COUNTERS`.
+pub const COUNTERS: u32 = 5;
+
+const _: () = {
+    assert!(size_of::<Endpoints>() == 48);
+    assert!(size_of::<UnitId>() == 32);
+    assert!(size_of::<IoEvent>() == 128);
+    assert!(size_of::<StateEvent>() == 104);
+    assert!(size_of::<TaskEvent>() == 32);
+    assert!(size_of::<ExecEvent>() == 56);
+    assert!(size_of::<SocketState>() == 24);
+};

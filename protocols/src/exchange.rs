@@ -1,0 +1,153 @@
+//! What parsers produce: one request with its response.
+
+use std::borrow::Cow;
+
+use crate::context::TraceContext;
+
+/// Who did an operation: a thread, and what ran on it if the runtime is known (design.md §2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Unit {
+    /// Process id in the initial pid namespace.
+    pub tgid: u32,
+    /// Thread id in the initial pid namespace.
+    pub tid: u32,
+    /// What `id` and `parent` mean; 0 when the thread is all that is known.
+    pub kind: u32,
+    /// The runtime's own id (goroutine, task), 0 when `kind` is 0.
+    pub id: u64,
+    /// The runtime's own id of the creator, 0 when unknown.
+    pub parent: u64,
+}
+
+/// A place in one direction of a connection, and when and by whom it was passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// `CLOCK_BOOTTIME`, nanoseconds, when the operation that moved the bytes returned.
+    pub time: u64,
+    /// Stream position of the first byte.
+    pub position: u64,
+    /// Stream position that the *other* direction had reached by then.
+    pub opposite: u64,
+    /// Who moved the bytes.
+    pub unit: Unit,
+}
+
+/// The first and the last operation that moved bytes of a message.
+///
+/// `last.position` is where the last operation's bytes begin, not where the message ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The operation that moved the first byte.
+    pub first: Mark,
+    /// The operation that moved the last byte.
+    pub last: Mark,
+}
+
+/// An attribute's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Text.
+    Str(Cow<'static, str>),
+    /// Integer.
+    Int(i64),
+    /// Boolean.
+    Bool(bool),
+    /// Floating-point number.
+    Double(f64),
+    /// A list of texts.
+    StrArray(Vec<Cow<'static, str>>),
+}
+
+/// An attribute, named as in the OpenTelemetry semantic conventions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyValue {
+    /// Name.
+    pub key: Cow<'static, str>,
+    /// Value.
+    pub value: Value,
+}
+
+impl KeyValue {
+    /// A text attribute.
+    pub fn str(key: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        Self { key: Cow::Borrowed(key), value: Value::Str(value.into()) }
+    }
+
+    /// An integer attribute.
+    pub fn int(key: &'static str, value: i64) -> Self {
+        Self { key: Cow::Borrowed(key), value: Value::Int(value) }
+    }
+}
+
+/// What kind of span the observed end of an exchange becomes. Most protocols derive it from the role; messaging does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SpanKind {
+    /// Work inside a process.
+    Internal,
+    /// The callee of a remote call.
+    Server,
+    /// The caller.
+    Client,
+    /// The sender of a message.
+    Producer,
+    /// The receiver of a message.
+    Consumer,
+}
+
+/// Span status, as in the OpenTelemetry trace API: `Ok` is for applications to set, so it does not occur here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing to report.
+    #[default]
+    Unset,
+    /// It failed. `error.type` is among the attributes; the text is for people and may be empty.
+    Error(Cow<'static, str>),
+}
+
+/// A request was recognised: everything that linking needs, before the response is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Started {
+    /// Identifies the exchange within its connection; the matching [`Exchange::id`] follows later.
+    pub id: u64,
+    /// First and last operation of the request seen so far.
+    pub request: Marks,
+    /// Client or server span, or messaging kinds.
+    pub kind: SpanKind,
+    /// Trace context that the request carries.
+    pub context: Option<TraceContext>,
+}
+
+/// One request with its response, or with the reason why there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exchange {
+    /// The id of the [`Started`] that came before.
+    pub id: u64,
+    /// Span name, low cardinality.
+    pub name: Cow<'static, str>,
+    /// The request.
+    pub request: Marks,
+    /// The response, if any byte of it was seen.
+    pub response: Option<Marks>,
+    /// When the exchange ended, `CLOCK_BOOTTIME` nanoseconds: the last byte of the response, or the failure.
+    pub end: u64,
+    /// Status.
+    pub status: Status,
+    /// Attributes that the protocol knows; addresses and process are added later.
+    pub attributes: Vec<KeyValue>,
+}
+
+/// What a parser says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// A request began. Every `Started` is followed by exactly one `Finished` or `Dropped` with its id.
+    Started(Started),
+    /// An exchange is complete.
+    Finished(Box<Exchange>),
+    /// The request of this id turned out not to be one, or its end cannot be known: forget it.
+    Dropped {
+        /// The id of the [`Started`].
+        id: u64,
+    },
+    /// The observed client side exports its own telemetry over this connection (an OTLP export request was seen).
+    ExportsTelemetry,
+}

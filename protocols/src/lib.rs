@@ -1,0 +1,96 @@
+//! Protocol parsers: bytes in, exchanges out. No I/O, no clock, no kernel, no unsafe code.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`exchange`] | the output: one request with its response, and the marks that place it in time and stream |
+//! | [`registry`] | every protocol, one line each; detection |
+//! | [`context`] | trace context found in requests (W3C, B3, Jaeger, Datadog) |
+//! | `http1.rs`, … | one file per protocol |
+//!
+//! A parser reads bytes that a stranger chose. It never panics, bounds its memory, its depth and its requests in
+//! flight, and says when it lost the thread instead of inventing an answer.
+#![forbid(unsafe_code)]
+
+pub mod context;
+pub mod exchange;
+pub mod http1;
+pub mod registry;
+
+use exchange::{Mark, Output};
+
+/// Which way bytes flow, seen from the protocol: not from the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Client to server: requests.
+    Request,
+    /// Server to client: responses.
+    Response,
+}
+
+/// Which end of the connection the observed process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It sends requests.
+    Client,
+    /// It answers them.
+    Server,
+}
+
+/// What a protocol says of the first bytes of one direction of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detection {
+    /// The bytes are this protocol, and flow in this direction.
+    Match(Direction),
+    /// The bytes so far fit, but more are needed to be sure.
+    NeedMore,
+    /// The bytes are not this protocol.
+    No,
+}
+
+/// How a direction of a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The sender finished in order (FIN, end of file): this direction is complete, the other may go on.
+    Finished,
+    /// The connection was reset (`ECONNRESET`, `EPIPE`): nothing more will come in either direction.
+    Reset,
+    /// The socket is gone, or the agent stops watching it: nothing more will be seen in either direction.
+    Closed,
+}
+
+/// What a parser is told about the connection that it reads, once.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Which end is observed: decides which attributes the conventions want and what counts as an error.
+    pub role: Role,
+    /// Keep values in query strings instead of replacing each by `REDACTED`.
+    pub keep_query_values: bool,
+}
+
+/// Whether a parser can use what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Keep feeding.
+    Continue,
+    /// The bytes no longer make sense, and this parser finished what it could: the connection may be detected anew from
+    /// the next bytes of either direction.
+    LostSync,
+    /// The connection left this protocol for good (`Upgrade`, `CONNECT`): detect anew what follows.
+    Left,
+}
+
+/// One connection's parser. Bytes of each direction arrive in stream order; the two directions arrive in causal order,
+/// so a response follows its request.
+pub trait Parser: Send {
+    /// Reads `bytes`, which begin at `mark`. `mark.time` and `mark.unit` hold for all of them.
+    fn data(&mut self, direction: Direction, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress;
+
+    /// `len` bytes of `direction`, beginning at `mark`, were transferred but not captured.
+    fn gap(&mut self, direction: Direction, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress;
+
+    /// `direction` ended at `mark`. Called at most once per direction; [`End::Reset`] and [`End::Closed`] end both.
+    fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>);
+
+    /// Bytes of memory that this parser holds beyond its own size.
+    fn buffered(&self) -> usize;
+}

@@ -1,0 +1,16 @@
+//! Every protocol, one line each.
+
+use crate::{Detection, Parser, Settings};
+
+/// A protocol: how to recognise it and how to read it.
+pub struct Protocol {
+    /// Lower-case name, as in `docs/protocols.md`.
+    pub name: &'static str,
+    /// Looks at the first bytes of one direction, whichever it is.
+    pub detect: fn(&[u8]) -> Detection,
+    /// A parser for one connection.
+    pub parser: fn(Settings) -> Box<dyn Parser>,
+}
+
+/// All protocols, in the order in which they are asked.
+pub static PROTOCOLS: &[Protocol] = &[];
