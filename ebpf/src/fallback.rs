@@ -59,8 +59,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, tid: u32, result: i32, directio
     let fd = load(arch::ARGS[if number == arch::SPLICE { 2 } else { 0 }]);
     let Some((sk, inode)) = socket_of(fd) else { return };
     let Some(kind) = sock::kind::<Probed>(sk) else { return };
-    let cookie: u64 = Probed::load(sk, kernel::skc_cookie());
-    let cookie = if cookie != 0 { cookie } else { INODE_IDENTITY | inode };
+    let cookie = identity(sk, inode);
     // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
     let state = unsafe { SOCKETS.get(&cookie).copied() };
     if io::is_muted(state) {
@@ -78,12 +77,30 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, tid: u32, result: i32, directio
         SocketKind::UnixStream => {
             io::advance_unix(&mut operation, state);
             let peer: *const u8 = Probed::load(sk, kernel::unix_peer());
-            // Unknown until the peer's own cookie exists; then its events are not joined, which is safe.
-            operation.peer_cookie = Probed::load(peer, kernel::skc_cookie());
+            operation.peer_cookie = identity(peer, inode_of(peer));
         }
     }
     let source = if result > 0 { buffer::source(load, tid, many) } else { Source::None(0) };
     io::submit(&operation, source, |event| sock::load_endpoints::<Probed>(sk, &mut event.endpoints));
+}
+
+/// The socket's cookie, which this kind of program cannot ask the kernel to create; else its inode number.
+#[inline(always)]
+fn identity(sk: *const u8, inode: u64) -> u64 {
+    match Probed::load(sk, kernel::skc_cookie()) {
+        0 if inode == 0 => 0,
+        0 => INODE_IDENTITY | inode,
+        cookie => cookie,
+    }
+}
+
+/// The inode number of a socket's file, 0 if it has none.
+#[inline(always)]
+fn inode_of(sk: *const u8) -> u64 {
+    let socket: *const u8 = Probed::load(sk, kernel::sk_socket());
+    let file: *const u8 = Probed::load(socket, kernel::socket_file());
+    let inode: *const u8 = Probed::load(file, kernel::file_inode());
+    Probed::load(inode, kernel::inode_number())
 }
 
 /// The `flags` argument of a receiving call.

@@ -8,7 +8,7 @@ use aya_ebpf::helpers::{
     },
 };
 use wirespan_common::{
-    Counter, EGRESS, FLAG_FAULT, FLAG_IO_URING, INGRESS, IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED,
+    AF_UNIX, Counter, EGRESS, Endpoints, FLAG_FAULT, FLAG_IO_URING, INGRESS, IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED,
     SocketState,
 };
 
@@ -188,8 +188,7 @@ pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut IoE
     event.tx_position = operation.tx_position;
     event.rx_position = operation.rx_position;
     event.unit = sock::current_unit();
-    event.endpoints.peer_cookie = operation.peer_cookie;
-    event.endpoints.family = wirespan_common::AF_UNIX;
+    event.endpoints = Endpoints { family: AF_UNIX, peer_cookie: operation.peer_cookie, ..Endpoints::default() };
     if operation.kind == SocketKind::Tcp {
         endpoints(event);
     }

@@ -12,6 +12,7 @@ use crate::{
 
 const SOCK_STREAM: u16 = 1;
 const IPPROTO_TCP: u16 = 6;
+const TCP_ESTABLISHED: i32 = 1;
 const TCP_SYN_SENT: i32 = 2;
 const TCP_CLOSE: i32 = 7;
 const TCP_LISTEN: i32 = 10;
@@ -82,11 +83,16 @@ fn store_word(to: &mut [u8; 16], at: usize, word: u32) {
 pub fn on_state(sk: *const u8, old: i32, new: i32) {
     let connecting = new == TCP_SYN_SENT;
     let ended = new == TCP_CLOSE && old != TCP_LISTEN;
-    if !(connecting || ended) || kind::<Typed>(sk) != Some(SocketKind::Tcp) {
+    let established = new == TCP_ESTABLISHED;
+    if !(connecting || ended || established) || kind::<Typed>(sk) != Some(SocketKind::Tcp) {
         return;
     }
     // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
     let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
+    if established {
+        // Asking was enough: the kernel has given the socket its cookie, which the fallback can only read.
+        return;
+    }
     // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
     let state = unsafe { SOCKETS.get(&cookie).copied() };
     if let Some(state) = state {

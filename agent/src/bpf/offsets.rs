@@ -45,10 +45,12 @@ static FIELDS: [Field; COUNT] = [
     field("inode", "i_mode"),
     field("inode", "i_ino"),
     field("socket", "sk"),
+    field("socket", "file"),
+    field("sock", "sk_socket"),
 ];
 
 /// Number of offsets handed to the kernel programs.
-pub const COUNT: usize = 31;
+pub const COUNT: usize = 33;
 
 /// Whether a structure is needed at all: limits the index.
 pub fn is_wanted(structure: &str) -> bool {
