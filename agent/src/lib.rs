@@ -2,12 +2,14 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`cli`] | the command line |
 //! | [`config`] | one validated struct from flags, environment and YAML |
 //! | [`discovery`] | which processes there are, what they are called, which are traced |
 //! | [`span`] | what leaves the agent: spans, traces, resources |
 //! | [`export`] | spans out: OTLP and the console |
 //! | [`metrics`] | the agent's own counters |
 
+pub mod cli;
 pub mod config;
 pub mod discovery;
 pub mod export;
