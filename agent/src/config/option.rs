@@ -161,13 +161,6 @@ pub static OPTIONS: &[Opt] = &[
         .or("info")
         .also(&["RUST_LOG"]),
     opt(
-        "query-values",
-        CAPTURE,
-        Kind::Switch,
-        "Keep the values of query strings in url.query, which are replaced by REDACTED otherwise.",
-    )
-    .or("false"),
-    opt(
         "otlp-endpoint",
         OTLP,
         Kind::Text,
@@ -197,6 +190,13 @@ pub static OPTIONS: &[Opt] = &[
         .also(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]),
     opt("batch-delay", OTLP, Kind::Time(1, HOUR), "How long a span may wait for others to share a request with.")
         .also(&["OTEL_BSP_SCHEDULE_DELAY"]),
+    opt(
+        "query-values",
+        CAPTURE,
+        Kind::Switch,
+        "Keep the values of query strings in url.query, which are replaced by REDACTED otherwise.",
+    )
+    .or("false"),
     opt(
         "capture-bytes",
         CAPTURE,

@@ -43,6 +43,11 @@ impl Glob {
         pattern[p..].iter().all(|c| *c == b'*')
     }
 
+    /// Whether some beginning of `text` fits.
+    pub fn matches_beginning(&self, text: &str) -> bool {
+        Self(format!("{}*", self.0)).matches(text)
+    }
+
     /// Whether a path fits: a pattern without `/` is about the file name alone.
     pub fn matches_path(&self, path: &str) -> bool {
         if self.0.contains('/') { self.matches(path) } else { self.matches(path.rsplit('/').next().unwrap_or(path)) }
