@@ -77,7 +77,8 @@ pub struct CaptureSettings {
 
 /// Running kernel programs.
 pub struct Capture {
-    ebpf: Ebpf,
+    /// Gone once detached.
+    ebpf: Option<Ebpf>,
     ring: RingBuf<MapData>,
     processes: HashMap<MapData, u32, u8>,
     sockets: HashMap<MapData, u64, PlainSocketState>,
@@ -116,8 +117,7 @@ impl Capture {
             return Err(CaptureError::NoObject);
         }
         let (offsets, typed) = resolve_offsets()?;
-        let mode =
-            if typed && !settings.force_fallback { Mode::SocketTracepoints } else { Mode::SystemCallExit };
+        let mode = if typed && !settings.force_fallback { Mode::SocketTracepoints } else { Mode::SystemCallExit };
         let kernel_btf = aya::Btf::from_sys_fs().map_err(|e| CaptureError::Btf(e.to_string()))?;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&kernel_btf))
@@ -131,7 +131,7 @@ impl Capture {
             processes: take(&mut ebpf, "PROCESSES")?,
             sockets: take(&mut ebpf, "SOCKETS")?,
             counters: take(&mut ebpf, "COUNTERS")?,
-            ebpf,
+            ebpf: Some(ebpf),
             mode,
         };
         capture.ignore_process(std::process::id());
@@ -159,7 +159,8 @@ impl Capture {
         &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = aya::programs::ProgramError>,
     {
         self.ebpf
-            .program_mut(name)
+            .as_mut()
+            .and_then(|ebpf| ebpf.program_mut(name))
             .ok_or_else(|| CaptureError::Load(name, "it is missing from the object".into()))?
             .try_into()
             .map_err(|e: aya::programs::ProgramError| load_error(name, &e))
@@ -201,6 +202,11 @@ impl Capture {
         }
     }
 
+    /// Takes the programs off their hooks; what is on the ring can still be read.
+    pub fn detach(&mut self) {
+        self.ebpf = None;
+    }
+
     /// Copies the kernel's counts into `counters`.
     pub fn read_counters(&self, counters: &Counters) {
         let total = |slot: Counter| -> u64 {
@@ -222,7 +228,7 @@ impl Capture {
             let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok()?;
             info.lines().find_map(|l| l.strip_prefix("recursion_misses:"))?.trim().parse().ok()
         };
-        self.ebpf.programs().filter_map(|(_, program)| missed(program)).sum()
+        self.ebpf.iter().flat_map(Ebpf::programs).filter_map(|(_, program)| missed(program)).sum()
     }
 }
 
