@@ -18,7 +18,7 @@ pub fn ensure(packages: &[&str], why: &str) -> Result<()> {
     }
     shell::say(format!("installing with apt-get, for {why}: {}", missing.join(" ")));
     if install(&missing).is_err() {
-        update();
+        refresh();
         install(&missing).with_context(|| format!("{why} needs the packages {}", missing.join(" ")))?;
     }
     Ok(())
@@ -34,7 +34,7 @@ pub fn offers(package: &str) -> bool {
         return true;
     }
     // The lists of a fresh container image are empty.
-    update();
+    refresh();
     known()
 }
 
@@ -47,7 +47,7 @@ pub fn download(package: &str, folder: &std::path::Path) -> Result<()> {
         shell::run(&mut command)
     };
     if fetch().is_err() {
-        update();
+        refresh();
         fetch()?;
     }
     Ok(())
@@ -75,7 +75,8 @@ fn install(packages: &[&str]) -> Result<()> {
     to_stderr(&mut command)
 }
 
-fn update() {
+/// Refreshes the package lists, once in the life of this process.
+pub fn refresh() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         shell::say("refreshing the package lists with apt-get update");

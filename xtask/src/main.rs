@@ -10,6 +10,8 @@
 //!
 //! Every command installs what it needs and lacks, says what and why, and does nothing the second time.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod apt;
@@ -17,6 +19,7 @@ mod build;
 mod ebpf;
 mod paths;
 mod shell;
+mod vm;
 
 /// Set up, build, run, test and measure wirespan.
 #[derive(Parser)]
@@ -36,13 +39,17 @@ enum Command {
     BuildEbpf(ebpf::Options),
     /// Build the agent and start it, as root.
     Run(build::RunOptions),
+    /// Trace a real exchange on every kernel of the matrix, or run a command on one.
+    Vm(vm::Options),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Setup => ebpf::setup(),
-        Command::Build => build::build().map(drop),
-        Command::BuildEbpf(options) => ebpf::command(&options),
-        Command::Run(options) => build::run(&options),
+        Command::Setup => ebpf::setup()?,
+        Command::Build => build::build().map(drop)?,
+        Command::BuildEbpf(options) => ebpf::command(&options)?,
+        Command::Run(options) => build::run(&options)?,
+        Command::Vm(options) => return vm::command(&options),
     }
+    Ok(ExitCode::SUCCESS)
 }
