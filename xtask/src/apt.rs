@@ -72,7 +72,7 @@ fn install(packages: &[&str]) -> Result<()> {
     command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qq", "-y", "--no-install-recommends"]);
     // Output of a package's own scripts is kept from standard output, which may be a report.
     command.args(["-o", "Dpkg::Use-Pty=0"]).args(packages);
-    to_stderr(&mut command)
+    shell::run_aside(&mut command)
 }
 
 /// Refreshes the package lists, once in the life of this process.
@@ -80,14 +80,8 @@ pub fn refresh() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         shell::say("refreshing the package lists with apt-get update");
-        if let Err(error) = to_stderr(shell::as_root("apt-get").args(["update", "-qq"])) {
+        if let Err(error) = shell::run_aside(shell::as_root("apt-get").args(["update", "-qq"])) {
             shell::say(format!("{error:#}; going on with the lists at hand"));
         }
     });
-}
-
-fn to_stderr(command: &mut Command) -> Result<()> {
-    use std::os::fd::AsFd;
-    let stderr = std::io::stderr().as_fd().try_clone_to_owned().context("standard error is closed")?;
-    shell::run(command.stdin(std::process::Stdio::null()).stdout(stderr))
 }

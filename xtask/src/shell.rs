@@ -2,6 +2,7 @@
 //!
 //! What a person should know goes to standard error, so that the output of the commands themselves stays usable.
 
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Output, Stdio};
 
@@ -25,6 +26,12 @@ pub fn run(command: &mut Command) -> Result<()> {
         bail!("`{}` failed: {status}", show(command));
     }
     Ok(())
+}
+
+/// As [`run`], with all output on standard error and no input: for tools whose chatter is no result of ours.
+pub fn run_aside(command: &mut Command) -> Result<()> {
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().context("standard error is closed")?;
+    run(command.stdin(Stdio::null()).stdout(stderr))
 }
 
 /// Runs `command` to its end and returns its standard output; an exit status other than 0 is an error that quotes

@@ -4,7 +4,8 @@
 //! `docs/decisions/001-bpf-build.md`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -47,14 +48,11 @@ pub struct Options {
     /// Build for this architecture instead of this machine's.
     #[arg(long)]
     arch: Option<Arch>,
-    /// Treat warnings as errors.
-    #[arg(long)]
-    deny_warnings: bool,
 }
 
 /// `cargo xtask build-ebpf`.
 pub fn command(options: &Options) -> Result<()> {
-    let object = build(options.arch.unwrap_or(Arch::host()), options.deny_warnings)?;
+    let object = build(options.arch.unwrap_or(Arch::host()))?;
     println!("{}", object.display());
     Ok(())
 }
@@ -69,36 +67,60 @@ pub fn setup() -> Result<()> {
 
 /// Builds this machine's object, unless it is there and newer than its sources.
 pub fn build_host() -> Result<PathBuf> {
-    build(Arch::host(), false)
+    build(Arch::host())
 }
 
-fn build(arch: Arch, deny_warnings: bool) -> Result<PathBuf> {
+/// Clippy for every architecture, and the objects of those that are not this machine's.
+pub fn lint() -> Result<()> {
+    let toolchain = toolchain::ensure()?;
+    toolchain.ensure_clippy()?;
+    let linker = linker::ensure()?;
+    for arch in [Arch::X86_64, Arch::Aarch64] {
+        shell::say(format!("clippy for the BPF programs, {}", arch.name()));
+        let mut clippy = toolchain.clippy();
+        options(&mut clippy, arch, &linker)?;
+        shell::run(clippy.args(["--", "-D", "warnings"]))?;
+        build(arch)?;
+    }
+    Ok(())
+}
+
+fn build(arch: Arch) -> Result<PathBuf> {
     let toolchain = toolchain::ensure()?;
     let linker = linker::ensure()?;
-    // A folder per architecture: switching must not rebuild everything.
-    let folder = paths::target()?.join("bpf").join(arch.name());
-    let mut flags = format!("--cfg=bpf_target_arch=\"{}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf", arch.name());
-    if deny_warnings {
-        flags.push_str("\x1f-Dwarnings");
-    }
-    let mut cargo = toolchain.cargo();
-    cargo
-        .args(["build", "--quiet", "--locked", "--release", "--package", "wirespan-ebpf", "--bins"])
-        .args(["--target", toolchain::TARGET])
-        .arg("--target-dir")
-        .arg(&folder)
-        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &linker)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags);
+    let folder = folder(arch)?;
     if !folder.exists() {
         shell::say(format!("building the BPF programs for {} with {toolchain} (about half a minute)", arch.name()));
     }
+    let mut cargo = toolchain.cargo();
+    options(cargo.arg("build"), arch, &linker)?;
     shell::run(&mut cargo).context("the BPF programs do not build")?;
     publish(arch, &folder.join(toolchain::TARGET).join("release/wirespan-ebpf"))
 }
 
+/// A folder per architecture: switching must not rebuild everything.
+fn folder(arch: Arch) -> Result<PathBuf> {
+    Ok(paths::target()?.join("bpf").join(arch.name()))
+}
+
+/// What `cargo build` and `cargo clippy` must be told alike.
+fn options(cargo: &mut Command, arch: Arch, linker: &Path) -> Result<()> {
+    cargo
+        .args(["--quiet", "--locked", "--release", "--package", "wirespan-ebpf", "--bins"])
+        .args(["--target", toolchain::TARGET])
+        .arg("--target-dir")
+        .arg(folder(arch)?)
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker)
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            format!("--cfg=bpf_target_arch=\"{}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf", arch.name()),
+        );
+    Ok(())
+}
+
 /// Puts the object where the agent's build looks for it, and leaves an equal one alone: a new time stamp would rebuild
 /// the agent.
-fn publish(arch: Arch, built: &std::path::Path) -> Result<PathBuf> {
+fn publish(arch: Arch, built: &Path) -> Result<PathBuf> {
     let object = paths::ebpf_object(arch.name())?;
     let bytes = fs::read(built).with_context(|| format!("cannot read {}", built.display()))?;
     if fs::read(&object).is_ok_and(|old| old == bytes) {

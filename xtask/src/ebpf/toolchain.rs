@@ -61,6 +61,36 @@ impl Toolchain {
         }
     }
 
+    /// As [`Self::cargo`], ready for the arguments of `cargo clippy`.
+    pub fn clippy(self) -> Command {
+        match self {
+            Self::Nightly => {
+                let mut command = self.cargo();
+                command.arg("clippy");
+                command
+            }
+            Self::Debian => {
+                // `cargo clippy` would find rustup's clippy first.
+                let mut direct = shell::cargo("/usr/bin/cargo-clippy");
+                direct.arg("clippy").env("CARGO", "/usr/bin/cargo");
+                direct.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
+                direct
+            }
+        }
+    }
+
+    /// Installs clippy for this toolchain, if it is missing.
+    pub fn ensure_clippy(self) -> Result<()> {
+        match self {
+            Self::Nightly => {
+                let add = ["component", "add", "clippy", "--toolchain", NIGHTLY];
+                let there = shell::capture(shell::cargo("rustup").args(["run", NIGHTLY, "cargo-clippy", "--version"]))?;
+                if there.status.success() { Ok(()) } else { shell::run(shell::cargo("rustup").args(add)) }
+            }
+            Self::Debian => apt::ensure(&["rust-web-clippy"], "linting the BPF programs"),
+        }
+    }
+
     fn is_installed(self) -> bool {
         match self {
             Self::Nightly => {
