@@ -8,6 +8,7 @@
 //! | [`export`] | spans out: OTLP and the console |
 //! | [`metrics`] | the agent's own counters |
 
+pub mod bpf;
 pub mod config;
 pub mod discovery;
 pub mod export;
