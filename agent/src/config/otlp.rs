@@ -61,7 +61,9 @@ pub enum OtlpConfigError {
         minimum: u64,
     },
     /// An entry of the list of headers is not `name=value`, or cannot be sent.
-    #[error("{variable}: entry {position} {reason}: write name=value pairs separated by commas, values percent-encoded")]
+    #[error(
+        "{variable}: entry {position} {reason}: write name=value pairs separated by commas, values percent-encoded"
+    )]
     Header {
         /// Where it came from.
         variable: String,
@@ -79,7 +81,9 @@ pub enum OtlpConfigError {
         missing: &'static str,
     },
     /// A batch that could never fill.
-    #[error("OTEL_BSP_MAX_EXPORT_BATCH_SIZE={batch} exceeds the queue of {queue} spans: lower it, or raise OTEL_BSP_MAX_QUEUE_SIZE")]
+    #[error(
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE={batch} exceeds the queue of {queue} spans: lower it, or raise OTEL_BSP_MAX_QUEUE_SIZE"
+    )]
     BatchExceedsQueue {
         /// Spans a batch.
         batch: usize,

@@ -52,9 +52,11 @@ fn the_general_http_endpoint_gets_the_traces_path_appended() {
 
 #[test]
 fn the_traces_endpoint_is_used_as_it_is_and_wins() {
-    for (given, used) in
-        [("http://c:4318", "http://c:4318/"), ("http://c/v1/traces", "http://c/v1/traces"), ("http://c/x/", "http://c/x/")]
-    {
+    for (given, used) in [
+        ("http://c:4318", "http://c:4318/"),
+        ("http://c/v1/traces", "http://c/v1/traces"),
+        ("http://c/x/", "http://c/x/"),
+    ] {
         assert_eq!(config(&[(ENDPOINT, "http://other"), (TRACES_ENDPOINT, given)]).endpoint.to_string(), used);
     }
 }
