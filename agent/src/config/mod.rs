@@ -15,6 +15,7 @@
 pub mod error;
 pub mod file;
 pub mod option;
+pub mod otlp;
 pub mod parse;
 pub mod rule;
 pub mod show;
