@@ -50,6 +50,9 @@ pub enum ConfigError {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// An OTLP setting cannot be used; the sentence is complete.
+    #[error("{0}")]
+    Otlp(String),
     /// Two values that are right alone and wrong together.
     #[error("{0}")]
     Contradiction(String),

@@ -6,6 +6,7 @@
 //! | [`source`] | which value is in force, and whence |
 //! | [`file`] | the YAML file |
 //! | [`parse`], [`rule`] | texts into values |
+//! | [`otlp`] | where spans go by OTLP |
 //! | [`show`] | `wirespan config` and `docs/configuration.md` |
 //! | [`error`] | what a user did wrong, in one sentence |
 //!
@@ -24,10 +25,12 @@ pub mod source;
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub use otlp::{BatchConfig, OtlpConfig};
 pub use rule::Rule;
 pub use source::{Settings, Source, Surroundings};
 
 use option::Kind;
+use otlp::{OtlpConfigError, TracesExporter};
 use source::Setting;
 
 /// What the console prints of finished traces.
@@ -102,6 +105,10 @@ pub struct Config {
     pub trace_hold: Duration,
     /// Spans held at one time.
     pub max_spans_in_flight: usize,
+    /// Where spans go by OTLP, if anywhere.
+    pub otlp: Option<OtlpConfig>,
+    /// How spans are gathered before they go there.
+    pub batch: BatchConfig,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
     pub stray_variables: Vec<String>,
 }
@@ -113,7 +120,11 @@ impl Config {
     /// The first value that is wrong, or two that contradict each other.
     pub fn from_settings(settings: &Settings, surroundings: &Surroundings<'_>) -> Result<Self, ConfigError> {
         let users = |name: &str| rule::user_in(&(surroundings.read)(rule::passwd_path()).ok()?, name);
-        let endpoint = !settings.get("otlp-endpoint").texts.is_empty();
+        settings.check_otlp()?;
+        let lookup = |name: &str| settings.standard_variable(name, surroundings);
+        let blame = |error: OtlpConfigError| settings.blame(&error);
+        let otlp = OtlpConfig::from_lookup(lookup).map_err(blame)?;
+        let exporter = TracesExporter::from_lookup(lookup).map_err(blame)?.unwrap_or_default();
         let config = Self {
             include: settings.rules("include", &users)?,
             exclude: settings.rules("exclude", &users)?,
@@ -123,7 +134,7 @@ impl Config {
                 "text" => Output::Text,
                 "json" => Output::Json,
                 "none" => Output::None,
-                _ if endpoint => Output::None,
+                _ if otlp.is_some() && !exporter.console => Output::None,
                 _ => Output::Text,
             },
             color: match settings.choice("color")? {
@@ -143,6 +154,8 @@ impl Config {
             idle_timeout: settings.time("idle-timeout")?,
             trace_hold: settings.time("trace-hold")?,
             max_spans_in_flight: settings.number("max-spans-in-flight")?,
+            batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
+            otlp,
             stray_variables: settings.stray_variables.clone(),
         };
         config.check_together(settings)?;
@@ -166,7 +179,7 @@ impl Config {
             let problem = format!("{rule} is in both, so nothing of it is traced; remove one of them");
             return Err(contradiction(include, exclude, &problem));
         }
-        settings.check_otlp()
+        Ok(())
     }
 }
 
@@ -258,6 +271,20 @@ impl Settings {
         }
     }
 
+    /// The exporter's errors speak of standard variables: names instead what the user wrote.
+    fn blame(&self, error: &OtlpConfigError) -> ConfigError {
+        let mut sentence = error.to_string();
+        for setting in self.all.iter().filter(|setting| setting.option.group == option::OTLP) {
+            let Some(general) = setting.option.standard.last() else { continue };
+            match &setting.source {
+                Source::Environment(name) if setting.option.standard.contains(&name.as_str()) => {}
+                Source::Default => sentence = sentence.replace(general, &format!("--{}", setting.option.name)),
+                _ => sentence = sentence.replace(general, &setting.place()),
+            }
+        }
+        ConfigError::Otlp(sentence)
+    }
+
     /// Our own names for OTLP options must make sense; what the standard variables say is the exporter's to judge.
     fn check_otlp(&self) -> Result<(), ConfigError> {
         let endpoint = self.get("otlp-endpoint").texts.is_empty();
@@ -273,7 +300,7 @@ impl Settings {
             if endpoint && setting.option.name.starts_with("otlp-") {
                 let place = setting.place();
                 return Err(ConfigError::Contradiction(format!(
-                    "{place} has no effect without an endpoint; add --otlp-endpoint http://HOST:4317"
+                    "{place} has no effect without an endpoint; add --otlp-endpoint http://HOST:4318"
                 )));
             }
             match setting.option.kind {

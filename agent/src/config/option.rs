@@ -164,17 +164,20 @@ pub static OPTIONS: &[Opt] = &[
         "otlp-endpoint",
         OTLP,
         Kind::Text,
-        "URL of an OTLP receiver, with its scheme: http://collector:4317. Over http/protobuf `/v1/traces` is appended.",
+        "URL of an OTLP receiver, with its scheme: http://collector:4318, to which http/protobuf appends /v1/traces.",
     )
     .also(&["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]),
     opt("otlp-protocol", OTLP, Kind::Text, "grpc or http/protobuf.")
+        .or("http/protobuf")
         .also(&["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]),
     opt("otlp-headers", OTLP, Kind::Text, "Headers of every export request: name=value,name=value, percent-encoded.")
         .also(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"])
         .secret(),
     opt("otlp-compression", OTLP, Kind::Text, "gzip or none.")
+        .or("none")
         .also(&["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"]),
-    opt("otlp-timeout", OTLP, Kind::Time(1, HOUR), "How long one export request may take.")
+    opt("otlp-timeout", OTLP, Kind::Time(0, HOUR), "How long one export request may take; 0 for any time.")
+        .or("10s")
         .also(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]),
     opt("otlp-certificate", OTLP, Kind::Text, "PEM file of the authorities that the receiver's certificate is checked against.")
         .also(&["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"]),
@@ -185,10 +188,13 @@ pub static OPTIONS: &[Opt] = &[
     opt("otlp-insecure", OTLP, Kind::Switch, "gRPC without TLS where the endpoint has no scheme.")
         .also(&["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"]),
     opt("queue-size", OTLP, Kind::Count(1, 10_000_000), "Spans that wait for the receiver; what does not fit is counted and dropped.")
+        .or("65536")
         .also(&["OTEL_BSP_MAX_QUEUE_SIZE"]),
     opt("batch-size", OTLP, Kind::Count(1, 1_000_000), "The most spans in one export request; not more than queue-size.")
+        .or("512")
         .also(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]),
-    opt("batch-delay", OTLP, Kind::Time(1, HOUR), "How long a span may wait for others to share a request with.")
+    opt("batch-delay", OTLP, Kind::Time(0, HOUR), "How long a span may wait for others to share a request with.")
+        .or("200ms")
         .also(&["OTEL_BSP_SCHEDULE_DELAY"]),
     opt(
         "query-values",

@@ -67,6 +67,9 @@ line `trace-hold: 250ms` of the configuration file, and the value is written ali
 variable counts as unset. Options that take several values take them separated by commas; flags may also be repeated, and the file may
 use a YAML list. The list found first is taken whole.
 
+`OTEL_TRACES_EXPORTER` means what the specification says: `otlp` alone sends to localhost, `console` keeps the console beside
+OTLP, `none` sends nothing.
+
 The file is `/etc/wirespan/wirespan.yaml` if it exists, or what `--config` or `WIRESPAN_CONFIG` names. An unknown key is an error.
 `wirespan config` prints every value in force and whence it comes, `wirespan config --output json` for programs; secrets are masked.
 A wrong value ends the agent with exit status 2 and a sentence that says where it stands and what would be right; an unreadable file with 1.

@@ -178,6 +178,54 @@ fn our_otlp_options_answer_for_the_standard_variables_and_hide_the_specific_ones
 }
 
 #[test]
+fn the_registry_shows_the_exporters_own_defaults() {
+    let settings = |name| given(&[], &[], "").with(|s, _| s.get(name).texts.concat()).unwrap();
+    let batch = BatchConfig::default();
+    assert_eq!(settings("queue-size"), batch.queue_spans.to_string());
+    assert_eq!(settings("batch-size"), batch.batch_spans.to_string());
+    assert_eq!(settings("batch-delay"), parse::show_time(batch.delay.as_millis() as u64));
+    assert_eq!(settings("otlp-timeout"), parse::show_time(otlp::DEFAULT_TIMEOUT.as_millis() as u64));
+    let otlp = given(&[("otlp-endpoint", "http://h:4318")], &[], "").config().unwrap().otlp.unwrap();
+    assert_eq!(settings("otlp-protocol"), "http/protobuf");
+    assert_eq!(otlp.protocol, otlp::Protocol::HttpProtobuf);
+    assert_eq!(settings("otlp-compression"), "none");
+    assert_eq!(otlp.compression, otlp::Compression::None);
+}
+
+#[test]
+fn our_otlp_options_reach_the_exporter() {
+    let flags = [("otlp-endpoint", "http://flag:4317"), ("otlp-protocol", "grpc"), ("otlp-timeout", "2s")];
+    let file = "otlp-headers: a=b\nqueue-size: 100\nbatch-delay: 1s\n";
+    let config = given(&flags, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env:4317")], file).config().unwrap();
+    let otlp = config.otlp.unwrap();
+    assert_eq!((otlp.endpoint.host(), otlp.protocol), (Some("flag"), otlp::Protocol::Grpc));
+    assert_eq!((otlp.timeout, otlp.headers.len()), (Some(Duration::from_secs(2)), 1));
+    assert_eq!((config.batch.queue_spans, config.batch.delay), (100, Duration::from_secs(1)));
+}
+
+#[test]
+fn an_otlp_error_names_what_the_user_wrote() {
+    let variable = given(&[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")], "").problem();
+    assert!(variable.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318 has no scheme"), "{variable}");
+    let flag = given(&[("otlp-endpoint", "collector:4318")], &[], "").problem();
+    assert!(flag.starts_with("--otlp-endpoint=collector:4318 has no scheme"), "{flag}");
+    let file = given(&[], &[], "otlp-endpoint: collector:4318").problem();
+    assert!(file.starts_with("/etc/wirespan/wirespan.yaml:1 (otlp-endpoint)=collector:4318 has no scheme"), "{file}");
+    let batch = given(&[("queue-size", "10"), ("batch-size", "20")], &[], "").problem();
+    assert!(
+        batch.starts_with("--batch-size=20 exceeds the queue of 10 spans: lower it, or raise --queue-size"),
+        "{batch}"
+    );
+}
+
+#[test]
+fn the_exporter_variable_of_the_specification_is_honoured() {
+    let otlp = given(&[], &[("OTEL_TRACES_EXPORTER", "otlp,console")], "").config().unwrap();
+    assert!(otlp.otlp.is_some() && otlp.output == Output::Text);
+    assert!(given(&[], &[("OTEL_TRACES_EXPORTER", "console")], "").config().unwrap().otlp.is_none());
+}
+
+#[test]
 fn secrets_are_masked_wherever_the_configuration_is_shown() {
     let flags = [
         ("otlp-endpoint", "http://me:hunter2@collector:4317"),

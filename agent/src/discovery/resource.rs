@@ -76,8 +76,6 @@ impl Resources {
             let owner = facts.uid.and_then(|uid| self.users.get(&uid));
             set.some("process.owner", owner.map_or("", String::as_str));
         }
-        set.some("process.runtime.name", program.language.map_or("", Language::runtime));
-        set.some("process.runtime.version", &program.version);
         set.some("host.name", &self.host.name);
         set.some("host.id", &self.host.id);
         set.some("host.arch", &self.host.arch);
