@@ -17,8 +17,8 @@ use crate::bpf::{Capture, CaptureError, CaptureSettings, Record};
 use crate::config::Config;
 use crate::connections::{self, Connections, Signal, Verdict};
 use crate::discovery::{ExecInfo, HostInfo, Processes, Selection};
+use crate::export::Exporters;
 use crate::metrics::Counters;
-use crate::span::Trace;
 use crate::traces::{self, Traces};
 
 /// Records read before time is looked at.
@@ -37,18 +37,19 @@ const SWEEP_EVERY: Duration = Duration::from_secs(300);
 /// The running stages.
 pub struct Pipeline {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    reader: JoinHandle<()>,
+    linker: JoinHandle<Exporters>,
 }
 
 impl Pipeline {
-    /// Attaches the kernel programs and starts the stages. `deliver` gets every finished trace, on the second thread.
+    /// Attaches the kernel programs and starts the stages. `exporters` get every finished trace.
     ///
     /// # Errors
     /// If the kernel programs cannot be loaded.
     pub fn start(
         config: &Config,
         counters: &Arc<Counters>,
-        deliver: impl FnMut(Vec<Trace>) + Send + 'static,
+        exporters: Exporters,
     ) -> Result<Self, CaptureError> {
         let capture = Capture::start(&CaptureSettings {
             capture_bytes: config.capture_bytes as u32,
@@ -63,34 +64,31 @@ impl Pipeline {
         );
         let reader = Reader::new(config, capture, Arc::clone(counters), signals);
         let stop_reader = Arc::clone(&stop);
-        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
-            Builder::new().name(name.into()).spawn(body).map_err(|e| CaptureError::Load("a thread", e.to_string()))
-        };
-        let threads = vec![
-            spawn("wirespan-read", Box::new(move || reader.run(&stop_reader)))?,
-            spawn("wirespan-link", Box::new(move || link(traces, &batches, deliver)))?,
-        ];
-        Ok(Self { stop, threads })
+        let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
+        let named = |name: &str| Builder::new().name(name.into());
+        let linker = named("wirespan-link").spawn(move || link(traces, &batches, exporters)).map_err(failed)?;
+        let reader = named("wirespan-read").spawn(move || reader.run(&stop_reader)).map_err(failed)?;
+        Ok(Self { stop, reader, linker })
     }
 
-    /// Detaches, reads what is left, and waits until everything finished was delivered.
-    pub fn stop(self) {
+    /// Detaches, reads what is left, and waits until everything finished was handed to the exporters, which come back
+    /// unless their thread panicked.
+    pub fn stop(self) -> Option<Exporters> {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            if thread.join().is_err() {
-                log::error!("a stage panicked; what it held is lost");
-            }
+        if self.reader.join().is_err() {
+            log::error!("the reading stage panicked; what it held is lost");
         }
+        self.linker.join().inspect_err(|_| log::error!("the linking stage panicked; what it held is lost")).ok()
     }
 
     /// Whether a stage ended by itself, which is a defect.
     pub fn is_broken(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
+        self.reader.is_finished() || self.linker.is_finished()
     }
 }
 
 /// The second thread: signals in, traces out.
-fn link(mut traces: Traces, batches: &Receiver<Vec<Signal>>, mut deliver: impl FnMut(Vec<Trace>)) {
+fn link(mut traces: Traces, batches: &Receiver<Vec<Signal>>, exporters: Exporters) -> Exporters {
     loop {
         let batch = batches.recv_timeout(IDLE_PAUSE);
         let now = traces::now();
@@ -100,13 +98,12 @@ fn link(mut traces: Traces, batches: &Receiver<Vec<Signal>>, mut deliver: impl F
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 traces.finish(&mut out);
-                return deliver(out);
+                exporters.export(out);
+                return exporters;
             }
         }
         traces.tick(now, &mut out);
-        if !out.is_empty() {
-            deliver(out);
-        }
+        exporters.export(out);
     }
 }
 
