@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use wirespan_agent::config::otlp::{BatchConfig, OtlpConfig};
+use wirespan_agent::export::console::status::LogWriter;
 use wirespan_agent::export::console::{ConsoleSettings, Format};
 use wirespan_agent::export::{ExportSettings, Exporters};
 use wirespan_agent::metrics::Counters;
@@ -22,7 +23,9 @@ const SPANS: u64 = 4;
 const TRACES: u64 = 16;
 
 fn main() -> Result<()> {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+        .target(env_logger::Target::Pipe(Box::new(LogWriter)))
+        .init();
     let mut arguments = std::env::args().skip(1).map(|a| a.parse::<u64>());
     let total = arguments.next().transpose()?.unwrap_or(400_000);
     let rate = arguments.next().transpose()?;
@@ -31,7 +34,7 @@ fn main() -> Result<()> {
     let otlp = OtlpConfig::from_lookup(lookup)?;
     let json = lookup("WIRESPAN_OUTPUT").is_some_and(|o| o == "json");
     let format = if json { Format::Json } else { Format::Text };
-    let console = otlp.is_none().then(|| ConsoleSettings { format, status: true, ..ConsoleSettings::default() });
+    let console = otlp.is_none().then(|| ConsoleSettings { format, ..ConsoleSettings::default() });
     let settings = ExportSettings { otlp, console, batch: BatchConfig::from_lookup(lookup)? };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let counters = Arc::new(Counters::default());
