@@ -61,7 +61,6 @@ const SUPERVISORS: &[&str] = &[
     "nomad",
     "pm2",
     "podman",
-    "process_api",
     "rc-local",
     "rescue",
     "runit",

@@ -143,7 +143,7 @@ impl Processes {
         self.insert(child_tgid, entry);
     }
 
-    /// A process ended. It can still be asked for until [`RECENT`] others have ended or its id is used again.
+    /// A process ended (its main thread did). It can still be asked for until [`RECENT`] others have ended or its id is used again.
     pub fn on_exit(&mut self, tgid: u32) {
         let Some(entry) = self.table.get_mut(&tgid) else { return };
         if std::mem::replace(&mut entry.exited, true) {
@@ -227,20 +227,27 @@ impl Processes {
         renamed
     }
 
-    /// Forgets processes that ended, or whose id went to another, without an event that said so. Costs one small
+    /// Retires processes that ended, and forgets those whose id went to another, without an event that said so. Costs one small
     /// read per process: for every few minutes, and for when the table is full.
     pub fn sweep(&mut self) {
-        let root = self.proc_root.clone();
+        let mut gone = Vec::new();
+        let root = &self.proc_root;
         self.table.retain(|tgid, entry| {
             if entry.exited {
                 return true;
             }
-            match (facts::start_time(&root, *tgid), entry.facts.as_ref().and_then(|facts| facts.start)) {
-                (None, _) => false,
+            let began = entry.facts.as_ref().and_then(|facts| facts.start);
+            match (facts::start_time(root, *tgid), began) {
+                (None, _) => {
+                    // Its last events may still be on their way.
+                    gone.push(*tgid);
+                    true
+                }
                 (Some(now), Some(then)) => now == then,
                 (Some(now), None) => entry.since.is_none_or(|since| now <= since.saturating_add(facts::TICK)),
             }
         });
+        gone.into_iter().for_each(|tgid| self.on_exit(tgid));
     }
 
     fn insert(&mut self, tgid: u32, entry: Entry) {
@@ -318,8 +325,12 @@ impl Processes {
                 None => None,
             };
             if let Some(ancestor) = ancestor {
-                // A process that called exec shares a place with its parent, but no program.
-                if exec.is_some() && !forked { facts.inherit_place(&ancestor) } else { facts.inherit(&ancestor) }
+                match (&exec, forked) {
+                    (_, true) => facts.inherit(&ancestor),
+                    // A process that called exec shares a place with its parent, but no program.
+                    (Some(_), false) => facts.inherit_place(&ancestor),
+                    (None, false) => facts.inherit_environment(&ancestor),
+                }
             }
         }
         (!facts.exe.is_empty()).then_some(facts)
@@ -335,3 +346,6 @@ impl Processes {
         self.cgroups.insert(id, cgroup.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;
