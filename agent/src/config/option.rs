@@ -271,7 +271,7 @@ mod tests {
     fn every_option_says_what_it_is_for() {
         for option in OPTIONS {
             assert!(option.help.ends_with('.') && option.help.len() > 10, "{}", option.name);
-            assert!(option.default.is_some() != !option.example.is_empty(), "{}: a default or an example", option.name);
+            assert!(option.default.is_some() == option.example.is_empty(), "{}: a default or an example", option.name);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::cgroup::Cgroup;
+use super::cgroup::{self, Cgroup};
 use super::container::Containers;
 use super::facts::{self, Exec, ExecInfo, Facts};
 use super::host::HostInfo;
@@ -314,9 +314,7 @@ impl Processes {
         };
         if !is_alive {
             facts.parent = parent;
-            if let Some(cgroup) = exec.as_ref().and_then(|exec| self.cgroups.get(&exec.cgroup_id)) {
-                facts.cgroup = cgroup.clone();
-            }
+            facts.cgroup = exec.as_ref().map(|exec| self.cgroup_of(exec.cgroup_id)).unwrap_or_default();
         }
         if generations > 0 && (forked || !is_alive || facts.env.is_wiped()) {
             let ancestor = match inherited {
@@ -336,8 +334,19 @@ impl Processes {
         (!facts.exe.is_empty()).then_some(facts)
     }
 
+    /// The control group of this id, for a process that can no longer be asked; empty if it is gone, too.
+    fn cgroup_of(&mut self, id: u64) -> Arc<Cgroup> {
+        if let Some(known) = self.cgroups.get(&id) {
+            return known.clone();
+        }
+        let root = self.proc_root.parent().filter(|_| id != 0);
+        let found = Arc::new(root.and_then(|root| cgroup::find(root, id)).unwrap_or_default());
+        self.remember_cgroup(id, &found);
+        found
+    }
+
     fn remember_cgroup(&mut self, id: u64, cgroup: &Arc<Cgroup>) {
-        if id == 0 || cgroup.paths.is_empty() {
+        if id == 0 {
             return;
         }
         if self.cgroups.len() >= 4096 {

@@ -151,6 +151,21 @@ fn a_process_that_is_gone_is_where_its_parent_is() {
 }
 
 #[test]
+fn a_process_that_is_gone_is_in_the_control_group_that_its_exec_names() {
+    use std::os::unix::fs::MetadataExt;
+    let machine = Machine::new();
+    let group = format!("sys/fs/cgroup/system.slice/docker-{ID}.scope");
+    machine.file(&format!("{group}/cgroup.procs"), "");
+    machine.show(3, &Shown { exe: "/usr/bin/containerd-shim", cgroup: "/system.slice/containerd.service", ..SHOWN });
+    let cgroup_id = std::fs::metadata(machine.dir.path().join(&group)).unwrap().ino();
+    let mut processes = machine.processes("");
+    processes.on_exec(&ExecInfo { cgroup_id, ..exec(7, 3, "curl\0", "") });
+    assert_eq!(processes.get(7).resource.get("container.id"), Some(ID));
+    processes.on_exec(&ExecInfo { cgroup_id: 1, ..exec(8, 3, "curl\0", "") });
+    assert_eq!(processes.get(8).resource.get("container.id"), None);
+}
+
+#[test]
 fn a_process_of_which_nothing_is_known_has_its_id_only() {
     let mut processes = Machine::new().processes("");
     let process = processes.get(7).clone();
@@ -484,7 +499,7 @@ fn what_the_real_proc_says_of_real_short_processes() {
     // Gone now: a fresh table knows only what an exec event tells.
     let id = child.id();
     let mut late = Machine::new().processes("");
-    late.on_exec(&exec(id, std::process::id(), "sleep\060\0", ""));
+    late.on_exec(&exec(id, std::process::id(), "sleep\x0060\0", ""));
     late.on_exit(id);
     assert_eq!(service(&mut late, id), "sleep");
 }
