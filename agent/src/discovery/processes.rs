@@ -129,21 +129,30 @@ impl Processes {
     }
 
     /// A process was created: it is what its parent is, until it calls exec. `time` is `CLOCK_BOOTTIME` nanoseconds.
+    /// New threads of a process are no news and are ignored.
     pub fn on_fork(&mut self, child_tgid: u32, parent_tgid: u32, time: u64) {
+        if child_tgid == parent_tgid {
+            return;
+        }
         let parent = self.table.get(&parent_tgid).filter(|parent| !parent.exited);
         let entry = Entry {
             exec: parent.and_then(|parent| parent.exec.clone()),
             forked: true,
             since: Some(time),
             parent: parent_tgid,
-            inherited: parent.and_then(|parent| parent.facts.clone().or_else(|| parent.inherited.clone())),
+            // After an exec, what the parent inherited is about the program that it was before.
+            inherited: parent.and_then(|parent| match &parent.facts {
+                None if parent.forked => parent.inherited.clone(),
+                facts => facts.clone(),
+            }),
             exports_telemetry: parent.is_some_and(|parent| parent.exports_telemetry),
             ..Entry::default()
         };
         self.insert(child_tgid, entry);
     }
 
-    /// A process ended (its main thread did). It can still be asked for until [`RECENT`] others have ended or its id is used again.
+    /// A process ended: its main thread did, others do not count. It can still be asked for until [`RECENT`] others have
+    /// ended or its id is used again.
     pub fn on_exit(&mut self, tgid: u32) {
         let Some(entry) = self.table.get_mut(&tgid) else { return };
         if std::mem::replace(&mut entry.exited, true) {
@@ -302,9 +311,10 @@ impl Processes {
         let is_alive = alive.is_some();
         let mut facts = match (alive, &exec) {
             (Some(mut facts), exec) => {
-                if let Some(exec) = exec.as_ref().filter(|_| !forked) {
+                if let Some(exec) = exec {
                     facts.correct_by(exec);
-                    self.remember_cgroup(exec.cgroup_id, &facts.cgroup);
+                    // A forked child may have been moved since.
+                    self.remember_cgroup(if forked { 0 } else { exec.cgroup_id }, &facts.cgroup);
                 }
                 facts
             }
@@ -324,9 +334,9 @@ impl Processes {
             };
             if let Some(ancestor) = ancestor {
                 match (&exec, forked) {
-                    (_, true) => facts.inherit(&ancestor),
-                    // A process that called exec shares a place with its parent, but no program.
-                    (Some(_), false) => facts.inherit_place(&ancestor),
+                    // The program is known from its exec; only the place may be the parent's.
+                    (Some(_), _) => facts.inherit_place(&ancestor),
+                    (None, true) => facts.inherit(&ancestor),
                     (None, false) => facts.inherit_environment(&ancestor),
                 }
             }

@@ -1,107 +1,12 @@
 //! Lives of processes, on trees like `/proc` that begin from captured files (`tests/fixtures/proc/template`).
 
-use std::os::unix::fs::symlink;
+mod machine;
+
 use std::path::Path;
 
 use super::*;
-use crate::cli::{self, Command};
-use crate::config::Surroundings;
 use crate::span::Value;
-
-const ID: &str = "3f1c0e8a9b7d6c5e4f3a2b1c0d9e8f7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e";
-const STAT: &str = include_str!("../../../tests/fixtures/proc/template/stat");
-const STATUS: &str = include_str!("../../../tests/fixtures/proc/template/status");
-
-/// Clock ticks to nanoseconds, at the 100 Hz that Linux shows to programs on every architecture that we build for.
-const TICK: u64 = 10_000_000;
-
-/// A process as `/proc` shows it.
-struct Shown<'a> {
-    exe: &'a str,
-    args: &'a [&'a str],
-    env: &'a [&'a str],
-    cgroup: &'a str,
-    parent: u32,
-    uid: u32,
-    start_ticks: u64,
-}
-
-const SHOWN: Shown =
-    Shown { exe: "/usr/bin/x", args: &["x"], env: &["A=b"], cgroup: "/", parent: 1, uid: 0, start_ticks: 100 };
-
-struct Machine {
-    dir: tempfile::TempDir,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(dir.path().join("proc")).unwrap();
-        Self { dir }
-    }
-
-    fn file(&self, path: &str, content: impl AsRef<[u8]>) -> &Self {
-        let path = self.dir.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, content).unwrap();
-        self
-    }
-
-    fn show(&self, pid: u32, shown: &Shown<'_>) -> &Self {
-        self.hide(pid);
-        // Fields of stat after the name, proc_pid_stat(5): ppid is the 4th of all, starttime the 22nd.
-        let (_, fields) = STAT.trim().rsplit_once(") ").unwrap();
-        let mut fields: Vec<String> = fields.split(' ').map(str::to_string).collect();
-        fields[1] = shown.parent.to_string();
-        fields[19] = shown.start_ticks.to_string();
-        let uid = STATUS.lines().find(|line| line.starts_with("Uid:")).unwrap();
-        let status = STATUS.replace(uid, &format!("Uid:\t0\t{}\t0\t0", shown.uid));
-        let nul = |texts: &[&str]| texts.iter().map(|text| format!("{text}\0")).collect::<String>();
-        self.file(&format!("proc/{pid}/stat"), format!("{pid} (name (odd)) {}\n", fields.join(" ")));
-        self.file(&format!("proc/{pid}/status"), status);
-        self.file(&format!("proc/{pid}/cmdline"), nul(shown.args));
-        self.file(&format!("proc/{pid}/environ"), nul(shown.env));
-        self.file(&format!("proc/{pid}/cgroup"), format!("0::{}\n", shown.cgroup));
-        symlink(shown.exe, self.dir.path().join(format!("proc/{pid}/exe"))).unwrap();
-        self
-    }
-
-    fn hide(&self, pid: u32) -> &Self {
-        let _ = std::fs::remove_dir_all(self.dir.path().join(format!("proc/{pid}")));
-        self
-    }
-
-    fn link(&self, from: &str, to: &str) -> &Self {
-        symlink(to, self.dir.path().join(from)).unwrap();
-        self
-    }
-
-    fn processes(&self, flags: &str) -> Processes {
-        let args = std::iter::once("wirespan").chain(flags.split_whitespace()).map(Into::into);
-        let surroundings =
-            Surroundings { environment: Default::default(), read: &|_| Err(std::io::ErrorKind::NotFound.into()) };
-        let Ok(Command::Run(config)) = cli::parse(args, &surroundings) else { panic!("flags {flags}") };
-        let host = HostInfo { name: "box".into(), id: "m1".into(), arch: "amd64".into() };
-        Processes::new(&config, self.dir.path().join("proc"), host)
-    }
-}
-
-fn exec<'a>(tgid: u32, parent_tgid: u32, args: &'a str, env: &'a str) -> ExecInfo<'a> {
-    let time = 100 * TICK + 5;
-    ExecInfo {
-        tgid,
-        parent_tgid,
-        args: args.as_bytes(),
-        env: env.as_bytes(),
-        time,
-        comm: b"comm\0\0",
-        ..ExecInfo::default()
-    }
-}
-
-fn service(processes: &mut Processes, tgid: u32) -> String {
-    processes.get(tgid).resource.service_name().to_string()
-}
+use machine::{ID, Machine, SHOWN, Shown, TICK, exec, service};
 
 #[test]
 fn a_process_older_than_the_agent_is_read_from_proc() {
@@ -278,6 +183,32 @@ fn a_forked_child_is_what_its_parent_is_even_if_it_is_gone() {
     let instance = |p: &mut Processes, tgid| p.get(tgid).resource.get("service.instance.id").unwrap().to_string();
     assert_ne!(instance(&mut processes, 7), instance(&mut processes, 3));
     assert_eq!(processes.get(7).tgid, 7);
+}
+
+#[test]
+fn a_child_of_a_script_is_not_the_shell_that_started_the_script() {
+    let machine = Machine::new();
+    let bash = Shown { exe: "/bin/bash", args: &["bash", "outer.sh"], ..SHOWN };
+    machine.show(3, &bash).show(7, &Shown { args: &["bash", "inner.sh"], ..bash });
+    machine.show(8, &Shown { args: &["bash", "inner.sh"], parent: 7, ..bash });
+    let mut processes = machine.processes("");
+    assert_eq!(service(&mut processes, 3), "outer");
+    processes.on_fork(7, 3, 100 * TICK);
+    processes.on_exec(&exec(7, 3, "bash\0inner.sh\0", "A=b\0"));
+    processes.on_fork(8, 7, 100 * TICK + 7);
+    assert_eq!(service(&mut processes, 8), "inner");
+    machine.hide(9);
+    processes.on_fork(9, 8, 100 * TICK + 8);
+    assert_eq!(service(&mut processes, 9), "inner", "gone at once");
+}
+
+#[test]
+fn a_new_thread_changes_nothing() {
+    let mut processes = Machine::new().processes("");
+    processes.on_exec(&exec(7, 3, "first\0", ""));
+    let before = processes.get(7).clone();
+    processes.on_fork(7, 7, 100 * TICK);
+    assert!(Arc::ptr_eq(&before, processes.get(7)));
 }
 
 #[test]
