@@ -118,7 +118,7 @@ impl Opt {
 
 /// Where the configuration file is. The only option that the file itself cannot set.
 pub static CONFIG: Opt =
-    opt("config", CONSOLE, Kind::Text, "Configuration file (YAML). The default one may be missing.")
+    opt("config", "Configuration", Kind::Text, "Configuration file (YAML). The default one may be missing.")
         .or("/etc/wirespan/wirespan.yaml");
 
 /// Every option that a configuration file can set, in the order in which they are shown.

@@ -8,8 +8,10 @@ use super::source::{Setting, Settings};
 
 /// The settings as an aligned table: option, value, source.
 pub fn text(settings: &Settings) -> String {
-    let rows: Vec<_> =
-        settings.all.iter().map(|setting| (setting.option.name, shown(setting), setting.source.to_string())).collect();
+    let rows: Vec<_> = std::iter::once(&settings.config)
+        .chain(&settings.all)
+        .map(|setting| (setting.option.name, shown(setting), setting.source.to_string()))
+        .collect();
     let names = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
     let values = rows.iter().map(|row| row.1.chars().count()).max().unwrap_or(0).min(48);
     rows.iter().fold(String::new(), |mut out, (name, value, source)| {
@@ -21,7 +23,7 @@ pub fn text(settings: &Settings) -> String {
 /// The settings as one JSON object: option → `{"value": …, "source": …}`. Lists are arrays, unset options are null.
 pub fn json(settings: &Settings) -> String {
     let mut object = serde_json::Map::new();
-    for setting in &settings.all {
+    for setting in std::iter::once(&settings.config).chain(&settings.all) {
         let texts: Vec<String> = setting.texts.iter().map(|text| masked(setting.option, text)).collect();
         let value = match (setting.option.kind.is_list(), texts.first()) {
             (true, _) => serde_json::json!(texts),
