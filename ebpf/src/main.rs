@@ -1,9 +1,94 @@
-//! wirespan's kernel programs.
+//! wirespan's kernel programs: thin entry points.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `main.rs` | one entry point a hook |
+//! | `io.rs` | [`io::on_socket_io`]: one socket operation becomes one record |
+//! | `buffer.rs` | which user memory the current system call moved |
+//! | `sock.rs` | what a `struct sock` says: ends, positions |
+//! | `task.rs` | threads and processes: fork, exec, exit |
+//! | `fallback.rs` | the socket behind a file descriptor, for kernels without the socket tracepoints |
+//! | `kernel.rs` | field offsets, read from BTF by the agent and handed over as constants |
+//! | `arch.rs` | system call numbers and registers |
+//! | `maps.rs` | every map, with its size and eviction |
+//!
+//! No kprobe and no fentry: hardened kernels refuse both. Nothing here writes to user memory or to a packet.
 #![no_std]
 #![no_main]
+#![allow(missing_docs, reason = "the entry point macros expand to undocumented functions")]
+
+mod arch;
+mod buffer;
+mod fallback;
+mod io;
+mod kernel;
+mod maps;
+mod sock;
+mod task;
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
+};
+use wirespan_common::{EGRESS, INGRESS};
+
+/// `void (struct sock *sk, int ret, int flags)`, net/socket.c, since 6.3.
+#[btf_tracepoint(function = "sock_send_length")]
+pub fn wirespan_send(ctx: BtfTracePointContext) -> i32 {
+    io::on_typed_socket(ctx.arg(0), ctx.arg(1), ctx.arg(2), EGRESS);
+    0
+}
+
+/// `void (struct sock *sk, int ret, int flags)`, net/socket.c, since 6.3.
+#[btf_tracepoint(function = "sock_recv_length")]
+pub fn wirespan_recv(ctx: BtfTracePointContext) -> i32 {
+    io::on_typed_socket(ctx.arg(0), ctx.arg(1), ctx.arg(2), INGRESS);
+    0
+}
+
+/// `void (struct pt_regs *regs, long ret)`: the fallback before 6.3. Runs on every system call.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn wirespan_exit(ctx: RawTracePointContext) -> i32 {
+    fallback::on_system_call_exit(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// `void (const struct sock *sk, const int oldstate, const int newstate)`, net/ipv4/af_inet.c, since 4.16.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn wirespan_state(ctx: BtfTracePointContext) -> i32 {
+    sock::on_state(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+/// `void (struct task_struct *parent, struct task_struct *child)`, kernel/fork.c.
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn wirespan_fork(ctx: BtfTracePointContext) -> i32 {
+    task::on_fork(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// `void (struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`, fs/exec.c.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn wirespan_exec(ctx: BtfTracePointContext) -> i32 {
+    task::on_exec(ctx.arg(0));
+    0
+}
+
+/// `void (struct task_struct *p, ...)`, kernel/exit.c. Runs in the thread that ends.
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn wirespan_task_exit(_ctx: BtfTracePointContext) -> i32 {
+    task::on_exit();
+    0
+}
 
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier refuses a program that can reach this.
     loop {}
 }
+
+/// The helpers that these programs call are for GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";

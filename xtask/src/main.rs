@@ -1,2 +1,82 @@
-//! Build, run, test and measure.
-fn main() {}
+//! `cargo xtask`: set up, build, run, test and measure wirespan.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`shell`] | runs commands and says so |
+//! | [`paths`] | where the workspace and its results are |
+//! | [`apt`] | installs distribution packages that are missing |
+//! | [`ebpf`] | the BPF toolchain and the BPF object |
+//! | [`build`] | the agent's binary |
+//! | [`lint`] | format, clippy, documentation, licences |
+//! | [`services`] | programs that the tests talk to |
+//! | [`test`] | every test there is |
+//! | [`vm`] | the kernel matrix |
+//!
+//! Every command installs what it needs and lacks, says what and why, and does nothing the second time.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod apt;
+mod build;
+mod ebpf;
+mod lint;
+mod paths;
+mod services;
+mod shell;
+mod test;
+mod vm;
+
+/// Set up, build, run, test and measure wirespan.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install all that the other commands need: BPF toolchain, test services, emulator.
+    Setup,
+    /// Build the agent with its BPF programs: target/release/wirespan.
+    Build,
+    /// Build the BPF programs alone.
+    BuildEbpf(ebpf::Options),
+    /// Build the agent and start it, as root.
+    Run(build::RunOptions),
+    /// Format, clippy, documentation and licences.
+    Lint,
+    /// Every test: unit, end-to-end, kernel matrix.
+    Test(test::Options),
+    /// Trace a real exchange on every kernel of the matrix, or run a command on one.
+    Vm(vm::Options),
+}
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        // The chain of causes in one line; a backtrace into xtask helps nobody.
+        shell::say(format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Setup => setup()?,
+        Command::Build => build::build().map(drop)?,
+        Command::BuildEbpf(options) => ebpf::command(&options)?,
+        Command::Run(options) => build::run(&options)?,
+        Command::Lint => lint::command()?,
+        Command::Test(options) => return test::command(&options),
+        Command::Vm(options) => return vm::command(&options),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn setup() -> anyhow::Result<()> {
+    ebpf::setup()?;
+    services::setup()?;
+    vm::setup()
+}

@@ -1,0 +1,283 @@
+//! The only user of aya: loads the kernel programs, attaches them, reads their records.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `btf.rs`, `offsets.rs` | field offsets of the running kernel |
+//! | `records.rs` | the ring's records |
+//! | `probe.rs` | what this kernel and these privileges allow, for `wirespan doctor` |
+//!
+//! Nothing is pinned: programs, maps and links live exactly as long as the agent's file descriptors.
+
+mod btf;
+mod offsets;
+pub mod probe;
+mod records;
+
+use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::programs::{BtfTracePoint, RawTracePoint};
+use aya::{Ebpf, EbpfLoader};
+use wirespan_common::{Counter, PROCESS_IGNORED, SOCKET_MUTED, SocketState};
+
+pub use records::Record;
+
+use crate::metrics::Counters;
+
+/// The kernel programs, empty if the agent was built without them.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/wirespan-ebpf"));
+
+/// Where the kernel describes its types.
+pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why capture cannot start. Each message names the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Built without the BPF object.
+    #[error("this wirespan was built without its kernel programs: build it with `cargo xtask build`")]
+    NoObject,
+    /// No BTF.
+    #[error(
+        "cannot read {BTF_PATH} ({0}): wirespan needs a kernel with CONFIG_DEBUG_INFO_BTF=y (every major distribution's since 2021)"
+    )]
+    NoBtf(std::io::Error),
+    /// BTF is there but unusable.
+    #[error("cannot use {BTF_PATH}: {0}")]
+    Btf(String),
+    /// A structure lacks a field.
+    #[error("this kernel's `{0}` is unknown to wirespan: please report it with the output of `uname -r`")]
+    Field(String),
+    /// EPERM.
+    #[error(
+        "no permission to load BPF programs: run wirespan as root, or give it CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_SYS_RESOURCE ({0})"
+    )]
+    Permission(String),
+    /// Everything else that loading can say.
+    #[error("cannot load the kernel program `{0}`: {1}; `wirespan doctor` tells what this kernel allows")]
+    Load(&'static str, String),
+}
+
+/// Which hooks see the socket operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `tp_btf/sock_send_length` and `sock_recv_length` (Linux 6.3 and later).
+    SocketTracepoints,
+    /// `raw_tp/sys_exit`: on every system call of the machine.
+    SystemCallExit,
+}
+
+/// What the programs are loaded with.
+#[derive(Clone, Debug)]
+pub struct CaptureSettings {
+    /// Most bytes captured of one operation.
+    pub capture_bytes: u32,
+    /// Size of the ring in bytes, a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// Use the fallback even where the socket tracepoints exist, for tests.
+    pub force_fallback: bool,
+}
+
+/// Running kernel programs.
+pub struct Capture {
+    /// Gone once detached.
+    ebpf: Option<Ebpf>,
+    ring: RingBuf<MapData>,
+    processes: HashMap<MapData, u32, u8>,
+    sockets: HashMap<MapData, u64, PlainSocketState>,
+    counters: PerCpuArray<MapData, u64>,
+    mode: Mode,
+}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PlainSocketState(SocketState);
+
+// SAFETY: integers only, no padding (asserted by its size in wirespan-common).
+unsafe impl aya::Pod for PlainSocketState {}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Offsets([u32; offsets::COUNT]);
+
+// SAFETY: an array of integers.
+unsafe impl aya::Pod for Offsets {}
+
+/// Programs on typed tracepoints that every mode needs: name of the program, of the tracepoint.
+const COMMON_PROGRAMS: [(&str, &str); 4] = [
+    ("wirespan_state", "inet_sock_set_state"),
+    ("wirespan_fork", "sched_process_fork"),
+    ("wirespan_exec", "sched_process_exec"),
+    ("wirespan_task_exit", "sched_process_exit"),
+];
+const SOCKET_PROGRAMS: [(&str, &str); 2] =
+    [("wirespan_send", "sock_send_length"), ("wirespan_recv", "sock_recv_length")];
+
+impl Capture {
+    /// Loads and attaches everything; the agent's own process is ignored from the first event on.
+    pub fn start(settings: &CaptureSettings) -> Result<Self, CaptureError> {
+        if OBJECT.is_empty() {
+            return Err(CaptureError::NoObject);
+        }
+        let (offsets, typed) = resolve_offsets()?;
+        let mode = if typed && !settings.force_fallback { Mode::SocketTracepoints } else { Mode::SystemCallExit };
+        let kernel_btf = aya::Btf::from_sys_fs().map_err(|e| CaptureError::Btf(e.to_string()))?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&kernel_btf))
+            .override_global("OFFSETS", &Offsets(offsets), true)
+            .override_global("CAPTURE_BYTES", &settings.capture_bytes, true)
+            .map_max_entries("EVENTS", settings.ring_bytes)
+            .load(OBJECT)
+            .map_err(|e| load_error("maps", &e))?;
+        let mut capture = Self {
+            ring: take(&mut ebpf, "EVENTS")?,
+            processes: take(&mut ebpf, "PROCESSES")?,
+            sockets: take(&mut ebpf, "SOCKETS")?,
+            counters: take(&mut ebpf, "COUNTERS")?,
+            ebpf: Some(ebpf),
+            mode,
+        };
+        capture.ignore_process(std::process::id());
+        capture.attach(&kernel_btf)?;
+        Ok(capture)
+    }
+
+    fn attach(&mut self, btf: &aya::Btf) -> Result<(), CaptureError> {
+        let socket: &[_] = if self.mode == Mode::SocketTracepoints { &SOCKET_PROGRAMS } else { &[] };
+        for (program, tracepoint) in COMMON_PROGRAMS.iter().chain(socket) {
+            let loaded: &mut BtfTracePoint = self.program(program)?;
+            loaded.load(tracepoint, btf).map_err(|e| load_error(program, &e))?;
+            loaded.attach().map_err(|e| load_error(program, &e))?;
+        }
+        if self.mode == Mode::SystemCallExit {
+            let loaded: &mut RawTracePoint = self.program("wirespan_exit")?;
+            loaded.load().map_err(|e| load_error("wirespan_exit", &e))?;
+            loaded.attach("sys_exit").map_err(|e| load_error("wirespan_exit", &e))?;
+        }
+        Ok(())
+    }
+
+    fn program<'a, T>(&'a mut self, name: &'static str) -> Result<&'a mut T, CaptureError>
+    where
+        &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = aya::programs::ProgramError>,
+    {
+        self.ebpf
+            .as_mut()
+            .and_then(|ebpf| ebpf.program_mut(name))
+            .ok_or_else(|| CaptureError::Load(name, "it is missing from the object".into()))?
+            .try_into()
+            .map_err(|e: aya::programs::ProgramError| load_error(name, &e))
+    }
+
+    /// Which hooks are in use.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Hands at most `limit` records to `visit`, oldest first. Returns how many there were, and counts malformed ones.
+    pub fn drain(&mut self, limit: usize, counters: &Counters, mut visit: impl FnMut(Record<'_>)) -> usize {
+        let mut read = 0;
+        while read < limit
+            && let Some(item) = self.ring.next()
+        {
+            read += 1;
+            match Record::decode(&item) {
+                Some(record) => visit(record),
+                None => counters.events_malformed.inc(),
+            }
+        }
+        counters.events.add(read as u64);
+        read
+    }
+
+    /// Stops capture of a process until it ends.
+    pub fn ignore_process(&mut self, tgid: u32) {
+        if let Err(error) = self.processes.insert(tgid, PROCESS_IGNORED, 0) {
+            log::debug!("cannot ignore process {tgid}: {error}");
+        }
+    }
+
+    /// Stops capture of a socket. The kernel may forget it when very many are muted; then it is muted again.
+    pub fn mute_socket(&mut self, cookie: u64) {
+        let state = SocketState { flags: SOCKET_MUTED, ..SocketState::default() };
+        if let Err(error) = self.sockets.insert(cookie, PlainSocketState(state), 0) {
+            log::debug!("cannot mute socket {cookie}: {error}");
+        }
+    }
+
+    /// Takes the programs off their hooks; what is on the ring can still be read.
+    pub fn detach(&mut self) {
+        self.ebpf = None;
+    }
+
+    /// Copies the kernel's counts into `counters`.
+    pub fn read_counters(&self, counters: &Counters) {
+        let total = |slot: Counter| -> u64 {
+            self.counters.get(&(slot as u32), 0).map(|values| values.iter().sum()).unwrap_or_default()
+        };
+        counters.kernel_events.set(total(Counter::Submitted));
+        counters.kernel_bytes.set(total(Counter::Bytes));
+        counters.kernel_ring_full.set(total(Counter::RingFull));
+        counters.kernel_faults.set(total(Counter::Faults));
+        counters.kernel_io_uring.set(total(Counter::IoUring));
+        counters.kernel_missed.set(self.missed_runs());
+    }
+
+    /// Program runs that the kernel skipped because the same program was already running on that CPU.
+    fn missed_runs(&self) -> u64 {
+        use std::os::fd::{AsFd as _, AsRawFd as _};
+        let missed = |program: &aya::programs::Program| -> Option<u64> {
+            let fd = program.fd().ok()?;
+            let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok()?;
+            info.lines().find_map(|l| l.strip_prefix("recursion_misses:"))?.trim().parse().ok()
+        };
+        self.ebpf.iter().flat_map(Ebpf::programs).filter_map(|(_, program)| missed(program)).sum()
+    }
+}
+
+/// Offsets of this kernel, and whether the socket tracepoints exist.
+fn resolve_offsets() -> Result<([u32; offsets::COUNT], bool), CaptureError> {
+    let image = std::fs::read(BTF_PATH).map_err(CaptureError::NoBtf)?;
+    let btf = btf::Btf::parse(&image, offsets::is_wanted).map_err(|e| CaptureError::Btf(e.to_string()))?;
+    let typed = SOCKET_PROGRAMS.iter().all(|(_, tracepoint)| btf.has_tracepoint(tracepoint));
+    Ok((offsets::resolve(&btf).map_err(CaptureError::Field)?, typed))
+}
+
+fn take<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<T, CaptureError> {
+    let map = ebpf.take_map(name).ok_or_else(|| CaptureError::Load(name, "the map is missing".into()))?;
+    map.try_into().map_err(|e| load_error(name, &e))
+}
+
+/// An error with its causes; EPERM anywhere in the chain is a matter of privilege.
+fn load_error(what: &'static str, error: &dyn std::error::Error) -> CaptureError {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    let mut denied = false;
+    while let Some(c) = cause {
+        denied |= c.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
+        let line = c.to_string();
+        if !text.contains(&line) {
+            text.push_str(": ");
+            text.push_str(&line);
+        }
+        cause = c.source();
+    }
+    if denied && !is_privileged() { CaptureError::Permission(text) } else { CaptureError::Load(what, text) }
+}
+
+/// Whether this process has the capabilities that loading needs (CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN).
+pub fn is_privileged() -> bool {
+    let effective = effective_capabilities();
+    const SYS_ADMIN: u64 = 1 << 21;
+    const PERFMON_AND_BPF: u64 = 1 << 38 | 1 << 39;
+    effective & SYS_ADMIN != 0 || effective & PERFMON_AND_BPF == PERFMON_AND_BPF
+}
+
+/// The effective capability set of this process.
+fn effective_capabilities() -> u64 {
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|s| s.lines().find_map(|l| l.strip_prefix("CapEff:").map(|v| v.trim().to_owned())))
+        .and_then(|v| u64::from_str_radix(&v, 16).ok())
+        .unwrap_or(0)
+}

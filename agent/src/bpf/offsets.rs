@@ -1,0 +1,67 @@
+//! The field offsets that the kernel programs need, by the names and in the order of `ebpf/src/kernel.rs`.
+
+use super::btf::Btf;
+
+/// A field and where the kernel keeps it.
+struct Field {
+    structure: &'static str,
+    path: &'static str,
+}
+
+const fn field(structure: &'static str, path: &'static str) -> Field {
+    Field { structure, path }
+}
+
+/// Order and number as `Offsets` in `ebpf/src/kernel.rs`.
+static FIELDS: [Field; COUNT] = [
+    field("sock_common", "skc_family"),
+    field("sock_common", "skc_daddr"),
+    field("sock_common", "skc_rcv_saddr"),
+    field("sock_common", "skc_dport"),
+    field("sock_common", "skc_num"),
+    field("sock_common", "skc_v6_daddr"),
+    field("sock_common", "skc_v6_rcv_saddr"),
+    field("sock_common", "skc_cookie"),
+    field("sock", "sk_type"),
+    field("sock", "sk_protocol"),
+    field("tcp_sock", "write_seq"),
+    field("tcp_sock", "copied_seq"),
+    field("unix_sock", "peer"),
+    field("task_struct", "flags"),
+    field("task_struct", "tgid"),
+    field("task_struct", "pid"),
+    field("task_struct", "real_parent"),
+    field("task_struct", "mm"),
+    field("task_struct", "files"),
+    field("mm_struct", "arg_start"),
+    field("mm_struct", "arg_end"),
+    field("mm_struct", "env_start"),
+    field("mm_struct", "env_end"),
+    field("files_struct", "fdt"),
+    field("fdtable", "fd"),
+    field("fdtable", "max_fds"),
+    field("file", "private_data"),
+    field("file", "f_inode"),
+    field("inode", "i_mode"),
+    field("inode", "i_ino"),
+    field("socket", "sk"),
+    field("socket", "file"),
+    field("sock", "sk_socket"),
+];
+
+/// Number of offsets handed to the kernel programs.
+pub const COUNT: usize = 33;
+
+/// Whether a structure is needed at all: limits the index.
+pub fn is_wanted(structure: &str) -> bool {
+    FIELDS.iter().any(|f| f.structure == structure)
+}
+
+/// Every offset in order, or the first field that this kernel lacks, as `structure.field`.
+pub fn resolve(btf: &Btf<'_>) -> Result<[u32; COUNT], String> {
+    let mut offsets = [0; COUNT];
+    for (slot, f) in offsets.iter_mut().zip(&FIELDS) {
+        *slot = btf.offset(f.structure, f.path).ok_or_else(|| format!("{}.{}", f.structure, f.path))?;
+    }
+    Ok(offsets)
+}

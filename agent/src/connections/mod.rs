@@ -1,0 +1,286 @@
+//! From records to exchanges: one [`Connection`] per socket, found by its cookie.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `stream.rs` | one direction: positions, operations ahead of their turn |
+//! | `connection.rs` | one socket: order, protocol, parser |
+//! | `signal.rs` | what the traces stage hears |
+//!
+//! Every byte has a position, so what is missing is known exactly and is told to the parser. The two directions of a
+//! socket are brought into causal order: an operation that happened when the other direction stood at position *n* is
+//! handed on when everything before *n* has been.
+
+mod connection;
+mod signal;
+mod stream;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wirespan_common::{AF_UNIX, EGRESS, INGRESS, IoEvent, StateEvent, UnitId};
+use wirespan_protocols::End;
+use wirespan_protocols::exchange::{Output, Unit};
+
+use connection::{Connection, Context, RawPositions};
+pub use signal::{ConnectionInfo, ExchangeKey, Signal, StartedSignal};
+
+use crate::discovery::Process;
+use crate::metrics::Counters;
+
+const TCP_SYN_SENT: u8 = 2;
+const TCP_CLOSE: u8 = 7;
+/// Connections looked at to find one to forget when there are too many.
+const EVICTION_SAMPLE: usize = 32;
+
+/// Bounds of the stage.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections tracked at a time.
+    pub max_connections: usize,
+    /// Bytes that one parser may hold.
+    pub max_connection_buffer: usize,
+    /// Bytes that all connections together may hold.
+    pub max_buffer: usize,
+    /// Nanoseconds after which a silent connection is forgotten.
+    pub idle_timeout: u64,
+    /// Keep query-string values.
+    pub keep_query_values: bool,
+}
+
+/// All connections.
+pub struct Connections {
+    by_cookie: HashMap<u64, Connection>,
+    /// Cookies that need attention soon: held operations, closed sockets.
+    restless: Vec<u64>,
+    /// Sockets that began to connect and have not moved a byte: when.
+    connecting: HashMap<u64, u64>,
+    shared: Shared,
+    next_id: u64,
+    buffered: usize,
+    last_sweep: u64,
+}
+
+/// What every connection needs.
+struct Shared {
+    limits: Limits,
+    counters: Arc<Counters>,
+    outputs: Vec<Output>,
+}
+
+impl Shared {
+    fn context<'a>(&'a mut self, out: &'a mut Vec<Signal>) -> Context<'a> {
+        Context {
+            out,
+            outputs: &mut self.outputs,
+            counters: &self.counters,
+            keep_query_values: self.limits.keep_query_values,
+            max_buffer: self.limits.max_connection_buffer,
+        }
+    }
+}
+
+/// What the caller must do after an operation.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Continue,
+    /// Stop capturing this socket.
+    Mute,
+}
+
+impl Connections {
+    /// No connections yet.
+    pub fn new(limits: Limits, counters: Arc<Counters>) -> Self {
+        Self {
+            by_cookie: HashMap::new(),
+            restless: Vec::new(),
+            connecting: HashMap::new(),
+            shared: Shared { limits, counters, outputs: Vec::new() },
+            next_id: 1,
+            buffered: 0,
+            last_sweep: 0,
+        }
+    }
+
+    /// One socket operation by a traced process.
+    pub fn operation(
+        &mut self,
+        event: &IoEvent,
+        bytes: &[u8],
+        process: &Arc<Process>,
+        out: &mut Vec<Signal>,
+    ) -> Verdict {
+        self.forget_other_epoch(event, out);
+        if !self.by_cookie.contains_key(&event.cookie) && !self.admit(event, process, out) {
+            return Verdict::Continue;
+        }
+        let Some(connection) = self.by_cookie.get_mut(&event.cookie) else { return Verdict::Continue };
+        let mut cx = self.shared.context(out);
+        connection.last_seen = event.time;
+        if !Arc::ptr_eq(&connection.process, process) {
+            connection.process = process.clone();
+        }
+        let unit = unit_of(&event.unit);
+        if event.result > 0 {
+            let (end, opposite) = match event.direction {
+                EGRESS => (event.tx_position, event.rx_position),
+                _ => (event.rx_position, event.tx_position),
+            };
+            let raw = RawPositions { end, opposite, time: event.time };
+            connection.operation(event.direction, bytes, event.result as u64, raw, unit, &mut cx);
+        } else if event.result == 0 {
+            connection.end(event.direction, End::Finished, event.time, unit, &mut cx);
+        } else {
+            for direction in [event.direction, 1 - event.direction] {
+                connection.end(direction, End::Reset, event.time, unit, &mut cx);
+            }
+        }
+        let now_buffered = connection.buffered();
+        self.buffered = self.buffered + now_buffered - connection.counted;
+        connection.counted = now_buffered;
+        let muted = connection.is_muted();
+        if connection.is_waiting() && !std::mem::replace(&mut connection.restless, true) {
+            self.restless.push(event.cookie);
+        }
+        if muted || self.buffered > self.shared.limits.max_buffer {
+            if !muted {
+                self.shared.counters.connections_evicted.inc();
+            }
+            self.remove(event.cookie, event.time, out);
+        }
+        if muted { Verdict::Mute } else { Verdict::Continue }
+    }
+
+    /// A TCP connection is being opened, or was closed.
+    pub fn state(&mut self, event: &StateEvent) {
+        match event.new {
+            TCP_SYN_SENT => {
+                if self.connecting.len() < self.shared.limits.max_connections {
+                    self.connecting.insert(event.cookie, event.time);
+                }
+            }
+            TCP_CLOSE => {
+                self.connecting.remove(&event.cookie);
+                if let Some(connection) = self.by_cookie.get_mut(&event.cookie) {
+                    connection.close(event.time);
+                    if !std::mem::replace(&mut connection.restless, true) {
+                        self.restless.push(event.cookie);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Does what time demands; to be called every few milliseconds with `CLOCK_BOOTTIME` nanoseconds.
+    pub fn tick(&mut self, now: u64, out: &mut Vec<Signal>) {
+        let restless = std::mem::take(&mut self.restless);
+        for cookie in restless {
+            self.settle(cookie, now, out);
+        }
+        if now.saturating_sub(self.last_sweep) > self.shared.limits.idle_timeout / 8 {
+            self.last_sweep = now;
+            self.sweep(now, out);
+        }
+        self.shared.counters.connections_open.set(self.by_cookie.len() as u64);
+    }
+
+    /// Ends every connection: the agent stops.
+    pub fn finish(&mut self, now: u64, out: &mut Vec<Signal>) {
+        let cookies: Vec<u64> = self.by_cookie.keys().copied().collect();
+        for cookie in cookies {
+            self.settle(cookie, u64::MAX, out);
+            self.forget(cookie, now, out);
+        }
+    }
+
+    /// Releases what waited long enough, and removes the connection if it is over.
+    fn settle(&mut self, cookie: u64, now: u64, out: &mut Vec<Signal>) {
+        let Some(connection) = self.by_cookie.get_mut(&cookie) else { return };
+        let mut cx = self.shared.context(out);
+        connection.release(now, &mut cx);
+        connection.restless = connection.is_waiting();
+        if connection.is_over(now) {
+            self.remove(cookie, now, out);
+        } else if connection.restless {
+            self.restless.push(cookie);
+        }
+    }
+
+    fn remove(&mut self, cookie: u64, now: u64, out: &mut Vec<Signal>) {
+        let Some(mut connection) = self.by_cookie.remove(&cookie) else { return };
+        self.buffered -= connection.counted;
+        let mut cx = self.shared.context(out);
+        connection.finish(now, &mut cx);
+    }
+
+    /// Removes a connection that is still open: its requests have no known end, so they are no errors.
+    fn forget(&mut self, cookie: u64, now: u64, out: &mut Vec<Signal>) {
+        let from = out.len();
+        self.remove(cookie, now, out);
+        for signal in &mut out[from..] {
+            if let Signal::Finished(key, _) = signal {
+                *signal = Signal::Dropped(*key);
+                self.shared.counters.exchanges_dropped.inc();
+            }
+        }
+    }
+
+    /// A Unix socket whose bytes the kernel counts anew is another stream.
+    fn forget_other_epoch(&mut self, event: &IoEvent, out: &mut Vec<Signal>) {
+        if event.endpoints.family == AF_UNIX
+            && self.by_cookie.get(&event.cookie).is_some_and(|c| c.epoch != event.epoch)
+        {
+            self.forget(event.cookie, event.time, out);
+        }
+    }
+
+    /// Starts to track a socket; false for the end of one that was never seen.
+    fn admit(&mut self, event: &IoEvent, process: &Arc<Process>, out: &mut Vec<Signal>) -> bool {
+        if event.result <= 0 {
+            return false;
+        }
+        if self.by_cookie.len() >= self.shared.limits.max_connections {
+            let oldest = self.by_cookie.values().take(EVICTION_SAMPLE).min_by_key(|c| c.last_seen).map(|c| c.cookie);
+            if let Some(cookie) = oldest {
+                self.shared.counters.connections_evicted.inc();
+                self.forget(cookie, event.time, out);
+            }
+        }
+        let mut connection =
+            Connection::new(self.next_id, event.cookie, event.epoch, event.endpoints, process.clone(), event.time);
+        connection.connect_time = self.connecting.remove(&event.cookie);
+        self.next_id += 1;
+        self.shared.counters.connections.inc();
+        self.by_cookie.insert(event.cookie, connection);
+        true
+    }
+
+    fn sweep(&mut self, now: u64, out: &mut Vec<Signal>) {
+        let idle = self.shared.limits.idle_timeout;
+        let silent: Vec<u64> = self
+            .by_cookie
+            .values()
+            .filter(|c| now.saturating_sub(c.last_seen) > idle && c.in_flight == 0)
+            .map(|c| c.cookie)
+            .collect();
+        // A request may be answered late: ten times the patience.
+        let stuck: Vec<u64> = self
+            .by_cookie
+            .values()
+            .filter(|c| now.saturating_sub(c.last_seen) > idle.saturating_mul(10))
+            .map(|c| c.cookie)
+            .collect();
+        for cookie in silent.into_iter().chain(stuck) {
+            self.shared.counters.connections_evicted.inc();
+            self.forget(cookie, now, out);
+        }
+        self.connecting.retain(|_, at| now.saturating_sub(*at) < idle);
+    }
+}
+
+fn unit_of(unit: &UnitId) -> Unit {
+    Unit { tgid: unit.tgid, tid: unit.tid, kind: unit.kind, id: unit.id, parent: unit.parent }
+}
+
+const _: () = assert!(INGRESS == 0 && EGRESS == 1, "directions index the streams");

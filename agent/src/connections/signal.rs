@@ -1,0 +1,78 @@
+//! What the connections stage tells the traces stage.
+
+use std::sync::Arc;
+
+use wirespan_common::{Endpoints, UnitId};
+use wirespan_protocols::Role;
+use wirespan_protocols::exchange::{Exchange, Started};
+
+use crate::discovery::Process;
+
+/// Names one exchange among all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ExchangeKey {
+    /// The connection; never reused while the agent runs.
+    pub connection: u64,
+    /// The parser that saw it: a connection may be detected anew.
+    pub parser: u32,
+    /// [`Started::id`].
+    pub id: u64,
+}
+
+/// The connection of an exchange, as linking needs it.
+#[derive(Clone, Debug)]
+pub struct ConnectionInfo {
+    /// Socket cookie.
+    pub cookie: u64,
+    /// Both ends as the local socket knows them.
+    pub endpoints: Endpoints,
+    /// Which end is observed.
+    pub role: Role,
+    /// When this process began to connect, `CLOCK_BOOTTIME` nanoseconds; `None` if accepted, or older than the agent.
+    pub connect_time: Option<u64>,
+    /// Whether this is the connection's first exchange.
+    pub first: bool,
+}
+
+/// A request was recognised.
+#[derive(Clone, Debug)]
+pub struct StartedSignal {
+    /// Its name.
+    pub key: ExchangeKey,
+    /// The protocol's name in the registry.
+    pub protocol: &'static str,
+    /// What the parser knows so far.
+    pub started: Started,
+    /// The process that sent or received it.
+    pub process: Arc<Process>,
+    /// Its connection.
+    pub connection: ConnectionInfo,
+}
+
+/// Everything the traces stage hears, in the order in which it happened on each connection and each thread.
+#[derive(Clone, Debug)]
+pub enum Signal {
+    /// A request was recognised.
+    Started(Box<StartedSignal>),
+    /// It is complete.
+    Finished(ExchangeKey, Box<Exchange>),
+    /// It will never be.
+    Dropped(ExchangeKey),
+    /// The process sends telemetry of its own.
+    ExportsTelemetry {
+        /// Which.
+        tgid: u32,
+    },
+    /// A thread was created by another (perhaps in a new process).
+    TaskCreated {
+        /// Thread id of the creator.
+        creator: UnitId,
+        /// The new thread.
+        task: UnitId,
+    },
+    /// A thread ended.
+    TaskEnded {
+        /// Which.
+        task: UnitId,
+    },
+}

@@ -1,0 +1,169 @@
+//! A group of finished exchanges becomes the spans of one trace.
+
+use slotmap::SlotMap;
+use wirespan_common::{AF_INET, AF_UNIX, Endpoints};
+use wirespan_protocols::Role;
+use wirespan_protocols::exchange::{Exchange, KeyValue, Value};
+
+use super::clock::Clock;
+use super::live::{Group, LiveSpan, Parent, Root, SpanKey};
+use crate::span::Span;
+
+/// Spans of one trace, parents first.
+pub struct Assembled {
+    /// Not empty.
+    pub spans: Vec<Span>,
+    /// Whether the incoming context, if any, lets this trace be recorded.
+    pub sampled: bool,
+}
+
+/// Takes the results out of the finished members of `group`, which keeps its trace id for what follows later.
+pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock: &Clock) -> Option<Assembled> {
+    let mut order: Vec<SpanKey> = group.members.iter().copied().filter(|k| spans[*k].exchange.is_some()).collect();
+    if order.is_empty() {
+        return None;
+    }
+    order.sort_by_key(|k| (depth(spans, *k), spans[*k].request.first.time));
+    agree_on_times(spans, &order);
+    let root = root_of(spans, order[0]);
+    let Root { trace_id, context } = group.root.get_or_insert_with(|| {
+        let context = spans[root].context.clone();
+        let trace_id = context.as_ref().map_or_else(|| fastrand::u128(1..).to_be_bytes(), |c| c.trace_id);
+        Root { trace_id, context }
+    });
+    let (trace_id, context) = (*trace_id, context.as_ref());
+    let sampled = context.is_none_or(|c| c.sampled());
+    let mut out = Vec::with_capacity(order.len());
+    for key in &order {
+        let (parent_span_id, remote) = parent_of(spans, *key);
+        let span = &mut spans[*key];
+        let Some(exchange) = span.exchange.take() else { continue };
+        let stated = span.context.as_ref().filter(|c| c.trace_id == trace_id).or(context).cloned();
+        out.push(Span {
+            trace_id,
+            span_id: span.span_id,
+            parent_span_id,
+            flags: stated.as_ref().map_or(1, |c| c.flags),
+            trace_state: stated.map(|c| c.trace_state).unwrap_or_default(),
+            parent_is_remote: remote,
+            kind: span.kind,
+            start_unix_nano: clock.unix(span.request.first.time),
+            end_unix_nano: clock.unix(exchange.end.max(span.request.first.time)),
+            resource: span.process.resource.clone(),
+            protocol: span.protocol,
+            events: Vec::new(),
+            links: Vec::new(),
+            name: exchange.name.clone(),
+            status: exchange.status.clone(),
+            attributes: with_connection(*exchange, span),
+        });
+    }
+    for key in &order {
+        let id = spans[*key].span_id;
+        for member in &group.members {
+            if spans[*member].parent == Parent::Live(*key) {
+                spans[*member].parent = Parent::Sent(id);
+            }
+        }
+    }
+    Some(Assembled { spans: out, sampled })
+}
+
+/// The parent's id, and whether it is known only from the request itself. A parent that was dropped is passed over.
+fn parent_of(spans: &SlotMap<SpanKey, LiveSpan>, key: SpanKey) -> ([u8; 8], bool) {
+    let span = &spans[key];
+    match span.parent {
+        Parent::Live(parent) => match spans.get(parent) {
+            Some(p) if p.dropped => parent_of(spans, parent),
+            Some(p) => (p.span_id, false),
+            None => ([0; 8], false),
+        },
+        Parent::Sent(id) => (id, false),
+        Parent::None => span.context.as_ref().map_or(([0; 8], false), |c| (c.span_id, true)),
+    }
+}
+
+fn root_of(spans: &SlotMap<SpanKey, LiveSpan>, mut key: SpanKey) -> SpanKey {
+    while let Parent::Live(parent) = spans[key].parent
+        && spans.contains_key(parent)
+    {
+        key = parent;
+    }
+    key
+}
+
+fn depth(spans: &SlotMap<SpanKey, LiveSpan>, mut key: SpanKey) -> usize {
+    let mut depth = 0;
+    while let Parent::Live(parent) = spans[key].parent
+        && spans.contains_key(parent)
+    {
+        key = parent;
+        depth += 1;
+    }
+    depth
+}
+
+/// The hook runs after the operation, so over loopback a callee can seem to start before its caller sent, or to end
+/// after its caller received, by microseconds. Sending precedes receiving: the caller's span is made to contain it.
+fn agree_on_times(spans: &mut SlotMap<SpanKey, LiveSpan>, parents_first: &[SpanKey]) {
+    for key in parents_first.iter().rev() {
+        let (start, parent) = (spans[*key].request.first.time, spans[*key].parent);
+        if let (true, Parent::Live(parent)) = (spans[*key].joined, parent)
+            && let Some(parent) = spans.get_mut(parent)
+        {
+            parent.request.first.time = parent.request.first.time.min(start);
+        }
+    }
+    for key in parents_first {
+        let Parent::Live(parent) = spans[*key].parent else { continue };
+        if !spans[*key].joined {
+            continue;
+        }
+        let Some(limit) = spans.get(parent).and_then(|p| p.exchange.as_ref()).filter(|e| e.response.is_some()) else {
+            continue;
+        };
+        let limit = limit.end;
+        if let Some(exchange) = &mut spans[*key].exchange {
+            exchange.end = exchange.end.min(limit);
+        }
+    }
+}
+
+/// The protocol's attributes and what the socket knows (semantic conventions, *network* and *server*/*client*).
+fn with_connection(exchange: Exchange, span: &LiveSpan) -> Vec<KeyValue> {
+    let mut attributes = exchange.attributes;
+    let ends = &span.connection.endpoints;
+    if ends.family == AF_UNIX {
+        attributes.push(KeyValue::str("network.transport", "unix"));
+        return attributes;
+    }
+    let peer = text(ends, ends.peer);
+    match span.connection.role {
+        Role::Client => {
+            add_missing(&mut attributes, "server.address", || Value::Str(peer.clone().into()));
+            add_missing(&mut attributes, "server.port", || Value::Int(i64::from(ends.peer_port)));
+        }
+        Role::Server => {
+            add_missing(&mut attributes, "client.address", || Value::Str(peer.clone().into()));
+            add_missing(&mut attributes, "server.address", || Value::Str(text(ends, ends.local).into()));
+            add_missing(&mut attributes, "server.port", || Value::Int(i64::from(ends.local_port)));
+        }
+    }
+    attributes.push(KeyValue::str("network.peer.address", peer));
+    attributes.push(KeyValue::int("network.peer.port", i64::from(ends.peer_port)));
+    attributes
+}
+
+fn add_missing(attributes: &mut Vec<KeyValue>, key: &'static str, value: impl Fn() -> Value) {
+    if !attributes.iter().any(|a| a.key == key) {
+        attributes.push(KeyValue { key: key.into(), value: value() });
+    }
+}
+
+/// An address as people write it; IPv4 in its mapped form as IPv4.
+fn text(ends: &Endpoints, address: [u8; 16]) -> String {
+    if ends.family == AF_INET {
+        return std::net::Ipv4Addr::new(address[0], address[1], address[2], address[3]).to_string();
+    }
+    std::net::Ipv6Addr::from(address).to_canonical().to_string()
+}

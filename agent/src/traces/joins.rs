@@ -1,0 +1,94 @@
+//! Both ends of one exchange on this host, found by facts that they share: addresses and stream position, the peers'
+//! identities for Unix sockets, the positions of both directions behind an address translation.
+
+use std::collections::HashMap;
+
+use wirespan_common::{AF_INET6, AF_UNIX, Endpoints};
+use wirespan_protocols::Role;
+use wirespan_protocols::exchange::Mark;
+
+use super::live::SpanKey;
+use crate::connections::ConnectionInfo;
+
+/// A fact that both ends know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JoinKey {
+    /// The connection as both ends name it, and where the request begins in the client's stream.
+    Tcp { client: ([u8; 16], u16), server: ([u8; 16], u16), position: u32 },
+    /// The client's and the server's socket, and where the request begins in both streams.
+    Unix { client: u64, server: u64, position: u64, opposite: u64 },
+    /// 64 bits that two random initial sequence numbers and the bytes since then make up: what is left when the
+    /// addresses were translated on the way.
+    Positions { position: u32, opposite: u32 },
+}
+
+/// The keys of one end: the exact one first.
+pub fn keys(connection: &ConnectionInfo, first: &Mark) -> [Option<JoinKey>; 2] {
+    let ends = &connection.endpoints;
+    let local_is_client = connection.role == Role::Client;
+    if ends.family == AF_UNIX {
+        let (local, peer) = (connection.cookie, ends.peer_cookie);
+        let (client, server) = if local_is_client { (local, peer) } else { (peer, local) };
+        let key = JoinKey::Unix { client, server, position: first.position, opposite: first.opposite };
+        return [(peer != 0).then_some(key), None];
+    }
+    let local = (address(ends, ends.local), ends.local_port);
+    let peer = (address(ends, ends.peer), ends.peer_port);
+    let (client, server) = if local_is_client { (local, peer) } else { (peer, local) };
+    let position = first.position as u32;
+    [
+        Some(JoinKey::Tcp { client, server, position }),
+        Some(JoinKey::Positions { position, opposite: first.opposite as u32 }),
+    ]
+}
+
+/// IPv4 addresses in their mapped form, so that a dual-stack end agrees with a plain one.
+fn address(ends: &Endpoints, address: [u8; 16]) -> [u8; 16] {
+    if ends.family == AF_INET6 {
+        return address;
+    }
+    let mut mapped = [0; 16];
+    mapped[10..12].fill(0xff);
+    mapped[12..].copy_from_slice(&address[..4]);
+    mapped
+}
+
+/// Ends that wait for their other end.
+#[derive(Debug, Default)]
+pub struct Joins {
+    clients: HashMap<JoinKey, SpanKey>,
+    servers: HashMap<JoinKey, SpanKey>,
+}
+
+impl Joins {
+    /// Finds the other end of an exchange, or lets this end wait. The caller makes the found end [`forget`](Self::forget)
+    /// its second key.
+    pub fn meet(&mut self, keys: [Option<JoinKey>; 2], role: Role, span: SpanKey) -> Option<SpanKey> {
+        let (own, other) = match role {
+            Role::Client => (&mut self.clients, &mut self.servers),
+            Role::Server => (&mut self.servers, &mut self.clients),
+        };
+        for key in keys.into_iter().flatten() {
+            if let Some(found) = other.remove(&key) {
+                return Some(found);
+            }
+        }
+        for key in keys.into_iter().flatten() {
+            own.insert(key, span);
+        }
+        None
+    }
+
+    /// An end waits no longer.
+    pub fn forget(&mut self, keys: [Option<JoinKey>; 2], role: Role, span: SpanKey) {
+        let own = match role {
+            Role::Client => &mut self.clients,
+            Role::Server => &mut self.servers,
+        };
+        for key in keys.into_iter().flatten() {
+            if own.get(&key) == Some(&span) {
+                own.remove(&key);
+            }
+        }
+    }
+}

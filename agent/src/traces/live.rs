@@ -1,0 +1,95 @@
+//! Spans and traces while they are being built.
+
+use std::sync::Arc;
+
+use slotmap::new_key_type;
+use wirespan_protocols::context::TraceContext;
+use wirespan_protocols::exchange::{Exchange, Marks, SpanKind};
+
+use super::units::UnitKey;
+use crate::connections::{ConnectionInfo, ExchangeKey};
+use crate::discovery::Process;
+
+new_key_type! {
+    /// A span that has not been handed on.
+    pub struct SpanKey;
+    /// The spans that hang together.
+    pub struct GroupKey;
+}
+
+/// Where a span hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parent {
+    /// Nowhere that is proven, save what its own trace context says.
+    None,
+    /// Below a span that is still here.
+    Live(SpanKey),
+    /// Below a span that was handed on.
+    Sent([u8; 8]),
+}
+
+/// A span that has not been handed on.
+#[derive(Debug)]
+pub struct LiveSpan {
+    /// The exchange behind it.
+    pub key: ExchangeKey,
+    /// Name of its protocol.
+    pub protocol: &'static str,
+    /// Kind.
+    pub kind: SpanKind,
+    /// Its process.
+    pub process: Arc<Process>,
+    /// Its connection.
+    pub connection: ConnectionInfo,
+    /// Its request, as known when it started.
+    pub request: Marks,
+    /// The context that its request carries.
+    pub context: Option<TraceContext>,
+    /// Its id.
+    pub span_id: [u8; 8],
+    /// Where it hangs.
+    pub parent: Parent,
+    /// Whether `parent` is the other end of the same exchange.
+    pub joined: bool,
+    /// The spans that it hangs together with.
+    pub group: GroupKey,
+    /// The execution unit that counts it as in flight.
+    pub unit: Option<UnitKey>,
+    /// It becomes a child of this span if the thread that made it turns out to be a one-shot.
+    pub pending: Option<SpanKey>,
+    /// Its end will never be known: it is passed over.
+    pub dropped: bool,
+    /// The result, once known.
+    pub exchange: Option<Box<Exchange>>,
+}
+
+impl LiveSpan {
+    /// Whether this end answers.
+    pub fn is_callee(&self) -> bool {
+        matches!(self.kind, SpanKind::Server | SpanKind::Consumer)
+    }
+}
+
+/// Spans that hang together: a trace, or the part of it that this agent sees.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// All of them, in the order of their start.
+    pub members: Vec<SpanKey>,
+    /// How many are not finished.
+    pub open: u32,
+    /// How many links to or from it may still be proven.
+    pub pending: u32,
+    /// When something last happened, `CLOCK_BOOTTIME` nanoseconds.
+    pub last: u64,
+    /// Set when the first piece was handed on.
+    pub root: Option<Root>,
+}
+
+/// What the first piece of a trace fixed for all later ones.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// The trace id.
+    pub trace_id: [u8; 16],
+    /// The context that the root's request carried.
+    pub context: Option<TraceContext>,
+}

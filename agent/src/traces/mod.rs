@@ -1,0 +1,373 @@
+//! From exchanges to traces: every link is made here, before export, from facts that the events carry.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `live.rs` | spans and groups while they are built |
+//! | `units.rs` | which request an execution unit serves |
+//! | `joins.rs` | the two ends of one exchange |
+//! | `assemble.rs` | a finished group into spans |
+//! | `clock.rs` | kernel time into Unix time |
+//!
+//! A span's parent is, in this order: the other end of its exchange (*join*), the request that its execution unit serves
+//! (*unit*), the context that its request carries (*wire*). Where the wire names another trace than the unit does, the
+//! wire is right: it is what the callee will say. No fact, no parent: two requests are never merged on a guess.
+//!
+//! Spans that hang together are a [`Group`]. It is handed on when all its spans are finished and nothing happened for
+//! the hold, so that late facts still find it.
+
+mod assemble;
+mod clock;
+mod joins;
+mod live;
+mod units;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use slotmap::SlotMap;
+use wirespan_protocols::exchange::{Exchange, SpanKind};
+
+pub use clock::{Clock, now};
+
+use crate::connections::{ExchangeKey, Signal, StartedSignal};
+use crate::metrics::Counters;
+use crate::span::Trace;
+use joins::Joins;
+use live::{Group, GroupKey, LiveSpan, Parent, SpanKey};
+use units::{Proof, UnitKey, Units};
+
+/// How long a link that depends on a thread's end is waited for, nanoseconds.
+const PENDING_CAP: u64 = 1_000_000_000;
+/// After this time without news, the finished part of a trace that is still open is handed on, nanoseconds.
+const PIECE_AFTER: u64 = 30_000_000_000;
+/// How often units are swept, in calls of [`Traces::tick`].
+const SWEEP_EVERY: u32 = 512;
+
+/// Bounds of the stage.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long a finished trace waits for late facts, nanoseconds.
+    pub hold: u64,
+    /// Spans being built at a time; beyond, the oldest traces are handed on as they are.
+    pub max_spans: usize,
+}
+
+/// All traces being built.
+pub struct Traces {
+    spans: SlotMap<SpanKey, LiveSpan>,
+    groups: SlotMap<GroupKey, Group>,
+    by_exchange: HashMap<ExchangeKey, SpanKey>,
+    joins: Joins,
+    units: Units,
+    /// When to look at which group, in order of time.
+    due: VecDeque<(u64, GroupKey)>,
+    /// Open groups that are looked at rarely.
+    open: VecDeque<(u64, GroupKey)>,
+    limits: Limits,
+    counters: Arc<Counters>,
+    clock: Clock,
+    ticks: u32,
+}
+
+impl Traces {
+    /// Nothing yet.
+    pub fn new(limits: Limits, counters: Arc<Counters>) -> Self {
+        Self {
+            spans: SlotMap::with_key(),
+            groups: SlotMap::with_key(),
+            by_exchange: HashMap::new(),
+            joins: Joins::default(),
+            units: Units::default(),
+            due: VecDeque::new(),
+            open: VecDeque::new(),
+            limits,
+            counters,
+            clock: Clock::default(),
+            ticks: 0,
+        }
+    }
+
+    /// Takes in what happened, in order.
+    pub fn signal(&mut self, signal: Signal, now: u64) {
+        match signal {
+            Signal::Started(started) => self.started(*started, now),
+            Signal::Finished(key, exchange) => self.finished(key, exchange, now),
+            Signal::Dropped(key) => self.dropped(key, now),
+            // The pipeline acted on it before.
+            Signal::ExportsTelemetry { .. } => {}
+            Signal::TaskCreated { creator, task } => {
+                self.units.created(UnitKey::thread(creator.tgid, creator.tid), UnitKey::thread(task.tgid, task.tid));
+            }
+            Signal::TaskEnded { task } => {
+                for (span, server) in self.units.ended(UnitKey::thread(task.tgid, task.tid)) {
+                    self.settle_pending(span, Some(server), now);
+                }
+            }
+        }
+    }
+
+    fn started(&mut self, signal: StartedSignal, now: u64) {
+        let StartedSignal { key, protocol, started, process, connection } = signal;
+        let unit = UnitKey::of(&started.request.first.unit);
+        let group = self.groups.insert(Group { open: 1, last: now, ..Group::default() });
+        let span = self.spans.insert(LiveSpan {
+            key,
+            protocol,
+            kind: started.kind,
+            process,
+            connection,
+            request: started.request,
+            context: started.context,
+            span_id: fastrand::u64(1..).to_be_bytes(),
+            parent: Parent::None,
+            joined: false,
+            group,
+            unit: None,
+            pending: None,
+            dropped: false,
+            exchange: None,
+        });
+        self.groups[group].members.push(span);
+        self.open.push_back((now, group));
+        self.by_exchange.insert(key, span);
+        if let Some(unit) = unit {
+            match started.kind {
+                SpanKind::Server | SpanKind::Consumer => {
+                    self.spans[span].unit = Some(unit);
+                    self.units.read_request(unit, span, key.connection);
+                }
+                _ => self.link_by_unit(span, unit, now),
+            }
+        }
+        self.link_by_join(span, now);
+        if self.spans.len() > self.limits.max_spans {
+            self.evict(now);
+        }
+    }
+
+    /// A call hangs below the request that its unit serves.
+    fn link_by_unit(&mut self, call: SpanKey, unit: UnitKey, now: u64) {
+        match self.units.proof(unit) {
+            Proof::Request(server) if self.may_serve(server, call) => self.adopt(call, server, false, now),
+            Proof::IfOneShot(server) if self.may_serve(server, call) => {
+                self.spans[call].pending = Some(server);
+                self.units.wait_for_end(unit, call);
+                for span in [call, server] {
+                    let group = self.spans[span].group;
+                    self.groups[group].pending += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether nothing contradicts that `call` was made for `server`.
+    fn may_serve(&self, server: SpanKey, call: SpanKey) -> bool {
+        let (Some(server_span), call) = (self.spans.get(server), &self.spans[call]) else { return false };
+        // A connection that was being opened before the request was read was opened for something else: a call that
+        // an event loop started for an earlier request and sends now.
+        let connection = &call.connection;
+        if connection.first && connection.connect_time.is_some_and(|at| at < server_span.request.first.time) {
+            return false;
+        }
+        // The request says itself which trace it belongs to.
+        match &call.context {
+            None => true,
+            Some(context) => self.trace_of(server) == Some(context.trace_id),
+        }
+    }
+
+    /// The trace id of a span, as far as it is certain.
+    fn trace_of(&self, span: SpanKey) -> Option<[u8; 16]> {
+        let mut at = self.spans.get(span)?;
+        loop {
+            match at.parent {
+                Parent::Live(parent) => at = self.spans.get(parent)?,
+                Parent::Sent(_) => return self.groups.get(at.group)?.root.as_ref().map(|r| r.trace_id),
+                Parent::None => return at.context.as_ref().map(|c| c.trace_id),
+            }
+        }
+    }
+
+    /// Both ends of one exchange on this host: the callee hangs below the caller.
+    fn link_by_join(&mut self, span: SpanKey, now: u64) {
+        let live = &self.spans[span];
+        let (role, keys) = (live.connection.role, joins::keys(&live.connection, &live.request.first));
+        let Some(other) = self.joins.meet(keys, role, span) else { return };
+        let Some(found) = self.spans.get(other) else { return };
+        let other_keys = joins::keys(&found.connection, &found.request.first);
+        self.joins.forget(other_keys, found.connection.role, other);
+        let (callee, caller) = if self.spans[span].is_callee() { (span, other) } else { (other, span) };
+        self.adopt(callee, caller, true, now);
+    }
+
+    /// Hangs `child`, the root of its group, below `parent`, and makes one group of two.
+    fn adopt(&mut self, child: SpanKey, parent: SpanKey, joined: bool, now: u64) {
+        let (from, to) = (self.spans[child].group, self.spans[parent].group);
+        // A group that was handed on in part keeps its trace id; one group cannot hang below itself.
+        if from == to || self.spans[child].parent != Parent::None || self.groups[from].root.is_some() {
+            return;
+        }
+        let Some(group) = self.groups.remove(from) else { return };
+        for member in &group.members {
+            self.spans[*member].group = to;
+        }
+        let target = &mut self.groups[to];
+        target.members.extend(group.members);
+        target.open += group.open;
+        target.pending += group.pending;
+        target.last = now;
+        let child = &mut self.spans[child];
+        child.parent = Parent::Live(parent);
+        child.joined = joined;
+        self.schedule(to, now);
+    }
+
+    fn finished(&mut self, key: ExchangeKey, exchange: Box<Exchange>, now: u64) {
+        let Some(span) = self.by_exchange.remove(&key) else { return };
+        self.answered(span);
+        let live = &mut self.spans[span];
+        live.request.last = exchange.request.last;
+        live.exchange = Some(exchange);
+        let group = live.group;
+        self.groups[group].open -= 1;
+        self.groups[group].last = now;
+        self.schedule(group, now);
+    }
+
+    /// A request whose end cannot be known: its span vanishes, its children hang below its parent.
+    fn dropped(&mut self, key: ExchangeKey, now: u64) {
+        let Some(span) = self.by_exchange.remove(&key) else { return };
+        self.answered(span);
+        self.spans[span].dropped = true;
+        let group = self.spans[span].group;
+        self.groups[group].open -= 1;
+        self.groups[group].last = now;
+        self.schedule(group, now);
+    }
+
+    fn answered(&mut self, span: SpanKey) {
+        if let Some(unit) = self.spans[span].unit.take() {
+            self.units.answered(unit, span);
+        }
+    }
+
+    /// What a span waited for is decided: it hangs below `server`, or below nothing.
+    fn settle_pending(&mut self, span: SpanKey, server: Option<SpanKey>, now: u64) {
+        let Some(awaited) = self.spans.get_mut(span).and_then(|s| s.pending.take()) else { return };
+        for waiting in [span, awaited] {
+            if let Some(group) = self.spans.get(waiting).map(|s| s.group)
+                && let Some(group) = self.groups.get_mut(group)
+            {
+                group.pending = group.pending.saturating_sub(1);
+            }
+        }
+        if let Some(server) = server.filter(|s| self.spans.contains_key(*s)) {
+            self.adopt(span, server, false, now);
+        }
+        let group = self.spans[span].group;
+        self.schedule(group, now);
+    }
+
+    fn schedule(&mut self, group: GroupKey, now: u64) {
+        if self.groups[group].open == 0 {
+            self.due.push_back((now + self.limits.hold, group));
+        }
+    }
+
+    /// Hands on what is ready at `now`.
+    pub fn tick(&mut self, now: u64, out: &mut Vec<Trace>) {
+        self.clock.refresh(now);
+        while let Some((_, key)) = self.due.pop_front_if(|(at, _)| *at <= now) {
+            let Some(group) = self.groups.get(key) else { continue };
+            let quiet = now.saturating_sub(group.last);
+            if group.open > 0 || quiet < self.limits.hold {
+                // Scheduled again when its last span finished, or by what happened since.
+                continue;
+            }
+            if group.pending > 0 && quiet < PENDING_CAP {
+                self.due.push_back((now + self.limits.hold, key));
+                continue;
+            }
+            self.hand_on(key, out);
+        }
+        while let Some((_, key)) = self.open.pop_front_if(|(at, _)| *at + PIECE_AFTER <= now) {
+            let Some(group) = self.groups.get(key) else { continue };
+            if group.members.len() as u32 > group.open && now.saturating_sub(group.last) >= self.limits.hold {
+                self.hand_on(key, out);
+            }
+            if self.groups.contains_key(key) {
+                self.open.push_back((now, key));
+            }
+        }
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks % SWEEP_EVERY == 0 {
+            let spans = &self.spans;
+            self.units.retain(|span| spans.contains_key(span));
+        }
+    }
+
+    /// Hands on everything that is finished: the agent stops. Requests in flight are dropped and counted.
+    pub fn finish(&mut self, out: &mut Vec<Trace>) {
+        let groups: Vec<GroupKey> = self.groups.keys().collect();
+        for group in groups {
+            self.hand_on(group, out);
+        }
+        self.counters.exchanges_dropped.add(self.spans.len() as u64);
+    }
+
+    /// Too many spans are being built: the oldest group gives up what it has, or vanishes.
+    fn evict(&mut self, now: u64) {
+        while let Some((_, key)) = self.open.pop_front() {
+            let Some(group) = self.groups.get(key) else { continue };
+            for span in group.members.clone() {
+                self.counters.spans_evicted.inc();
+                self.forget(span);
+            }
+            self.groups.remove(key);
+            self.units.retain(|span| self.spans.contains_key(span));
+            log::debug!("more than {} spans in flight at {now}", self.limits.max_spans);
+            return;
+        }
+    }
+
+    fn forget(&mut self, key: SpanKey) {
+        let Some(span) = self.spans.remove(key) else { return };
+        self.joins.forget(joins::keys(&span.connection, &span.request.first), span.connection.role, key);
+        self.by_exchange.remove(&span.key);
+        if let Some(unit) = span.unit {
+            self.units.answered(unit, key);
+        }
+    }
+
+    /// Turns the finished spans of a group into a trace.
+    fn hand_on(&mut self, key: GroupKey, out: &mut Vec<Trace>) {
+        let Some(mut group) = self.groups.remove(key) else { return };
+        let trace = assemble::assemble(&mut self.spans, &mut group, &self.clock);
+        let mut open = Vec::new();
+        for member in std::mem::take(&mut group.members) {
+            let Some(span) = self.spans.get(member) else { continue };
+            if span.exchange.is_none() && !span.dropped && self.by_exchange.contains_key(&span.key) {
+                open.push(member);
+            } else {
+                self.forget(member);
+            }
+        }
+        if !open.is_empty() {
+            group.members = open;
+            let again = self.groups.insert(group);
+            for member in &self.groups[again].members {
+                self.spans[*member].group = again;
+            }
+            self.open.push_back((self.groups[again].last, again));
+        }
+        match trace {
+            Some(trace) if trace.sampled => {
+                self.counters.spans_finished.add(trace.spans.len() as u64);
+                out.push(Trace { spans: trace.spans });
+            }
+            Some(trace) => self.counters.spans_unsampled.add(trace.spans.len() as u64),
+            None => {}
+        }
+    }
+}

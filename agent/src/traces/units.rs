@@ -1,0 +1,261 @@
+//! Execution units: what runs one request at a time inside a process (design.md §2 and §3). Threads so far.
+//!
+//! A thread proves a parent only while exactly one request is in flight on it. One that ever reads a second request
+//! before the first is answered multiplexes, for good: an event loop, a proxy, a poller.
+//!
+//! A thread that is created while its creator serves a request works for that request, if it does nothing else in its
+//! life. Whether it is such a one-shot or the first member of a pool shows only when it ends, so its calls wait for that.
+
+use std::collections::HashMap;
+
+use wirespan_protocols::exchange::Unit;
+
+use super::live::SpanKey;
+
+/// Names a unit. Threads by process and thread id; finer units will add their own id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UnitKey {
+    /// Process.
+    pub tgid: u32,
+    /// What `id` means; 0 is a thread.
+    pub kind: u32,
+    /// Thread id, or the runtime's own.
+    pub id: u64,
+}
+
+impl UnitKey {
+    /// The finest unit that an event names; `None` where no process stands behind it.
+    pub fn of(unit: &Unit) -> Option<Self> {
+        match (unit.tgid, unit.kind) {
+            (0, _) => None,
+            (tgid, 0) => Some(Self { tgid, kind: 0, id: u64::from(unit.tid) }),
+            (tgid, kind) => Some(Self { tgid, kind, id: unit.id }),
+        }
+    }
+
+    /// A thread.
+    pub fn thread(tgid: u32, tid: u32) -> Self {
+        Self { tgid, kind: 0, id: u64::from(tid) }
+    }
+}
+
+/// Where a thread's work comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The request that its creator served.
+    pub server: SpanKey,
+    /// The creator, if it was itself created for that request: it must end too.
+    via: Option<UnitKey>,
+}
+
+#[derive(Debug, Default)]
+struct UnitState {
+    /// Requests read and not answered: the span, and its connection.
+    in_flight: Vec<(SpanKey, u64)>,
+    multiplexes: bool,
+    origin: Option<Origin>,
+    /// Spans that wait for this thread's end.
+    waiting: Vec<SpanKey>,
+}
+
+/// What a unit's call hangs below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The one request in flight.
+    Request(SpanKey),
+    /// The request that the thread was created for, if it proves a one-shot.
+    IfOneShot(SpanKey),
+    /// Nothing.
+    None,
+}
+
+/// All units that have something in flight or were created for a request.
+#[derive(Debug, Default)]
+pub struct Units {
+    states: HashMap<UnitKey, UnitState>,
+}
+
+impl Units {
+    /// A unit read a request.
+    pub fn read_request(&mut self, unit: UnitKey, span: SpanKey, connection: u64) {
+        let state = self.states.entry(unit).or_default();
+        // Who reads requests is a server, whatever it was created for.
+        state.origin = None;
+        // Requests pipelined on one connection are one reader's queue; they make no event loop.
+        state.multiplexes |= state.in_flight.iter().any(|(_, c)| *c != connection);
+        state.in_flight.push((span, connection));
+    }
+
+    /// A request was answered, or forgotten.
+    pub fn answered(&mut self, unit: UnitKey, span: SpanKey) {
+        let Some(state) = self.states.get_mut(&unit) else { return };
+        state.in_flight.retain(|(s, _)| *s != span);
+        if state.in_flight.is_empty() && !state.multiplexes && state.origin.is_none() && state.waiting.is_empty() {
+            self.states.remove(&unit);
+        }
+    }
+
+    /// What a call by `unit` hangs below.
+    pub fn proof(&self, unit: UnitKey) -> Proof {
+        match self.states.get(&unit) {
+            None => Proof::None,
+            Some(state) if state.multiplexes => Proof::None,
+            Some(state) => match (state.in_flight.as_slice(), state.origin) {
+                ([(span, _)], _) => Proof::Request(*span),
+                ([], Some(origin)) => Proof::IfOneShot(origin.server),
+                _ => Proof::None,
+            },
+        }
+    }
+
+    /// A span waits to see whether its thread is a one-shot.
+    pub fn wait_for_end(&mut self, unit: UnitKey, span: SpanKey) {
+        self.states.entry(unit).or_default().waiting.push(span);
+    }
+
+    /// `creator` created `task`.
+    pub fn created(&mut self, creator: UnitKey, task: UnitKey) {
+        // A thread id that comes back is another thread.
+        self.states.remove(&task);
+        let Some(state) = self.states.get(&creator) else { return };
+        let origin = match self.proof(creator) {
+            Proof::Request(server) => Some(Origin { server, via: None }),
+            Proof::IfOneShot(server) => Some(Origin { server, via: Some(creator) }),
+            Proof::None => None,
+        };
+        debug_assert!(origin.is_none() || !state.multiplexes);
+        if origin.is_some() {
+            self.states.insert(task, UnitState { origin, ..UnitState::default() });
+        }
+    }
+
+    /// A thread ended. Returns the spans that are now proven, each with the request that it hangs below.
+    pub fn ended(&mut self, task: UnitKey) -> Vec<(SpanKey, SpanKey)> {
+        let Some(state) = self.states.remove(&task) else { return Vec::new() };
+        let Some(origin) = state.origin else { return Vec::new() };
+        if let Some(creator) = origin.via
+            && let Some(next) = self.states.get_mut(&creator)
+        {
+            next.waiting.extend(state.waiting);
+            return Vec::new();
+        }
+        state.waiting.into_iter().map(|span| (span, origin.server)).collect()
+    }
+
+    /// Forgets what refers to spans that are gone.
+    pub fn retain(&mut self, alive: impl Fn(SpanKey) -> bool) {
+        self.states.retain(|_, state| {
+            state.in_flight.retain(|(s, _)| alive(*s));
+            state.waiting.retain(|s| alive(*s));
+            if state.origin.is_some_and(|o| !alive(o.server)) {
+                state.origin = None;
+            }
+            state.multiplexes || !state.in_flight.is_empty() || state.origin.is_some() || !state.waiting.is_empty()
+        });
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.states.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slotmap::SlotMap;
+
+    fn spans() -> [SpanKey; 3] {
+        let mut map: SlotMap<SpanKey, ()> = SlotMap::with_key();
+        [(); 3].map(|()| map.insert(()))
+    }
+
+    const A: UnitKey = UnitKey { tgid: 1, kind: 0, id: 1 };
+    const B: UnitKey = UnitKey { tgid: 1, kind: 0, id: 2 };
+    const C: UnitKey = UnitKey { tgid: 1, kind: 0, id: 3 };
+
+    #[test]
+    fn a_call_hangs_below_the_one_request_in_flight_and_below_none_after_its_answer() {
+        let [s, ..] = spans();
+        let mut units = Units::default();
+        assert_eq!(units.proof(A), Proof::None);
+        units.read_request(A, s, 1);
+        assert_eq!(units.proof(A), Proof::Request(s));
+        assert_eq!(units.proof(B), Proof::None);
+        units.answered(A, s);
+        assert_eq!(units.proof(A), Proof::None);
+        assert_eq!(units.len(), 0);
+    }
+
+    #[test]
+    fn a_thread_that_read_a_second_request_before_answering_proves_nothing_any_more() {
+        let [s, t, u] = spans();
+        let mut units = Units::default();
+        units.read_request(A, s, 1);
+        units.read_request(A, t, 2);
+        assert_eq!(units.proof(A), Proof::None);
+        units.answered(A, s);
+        units.answered(A, t);
+        units.read_request(A, u, 3);
+        assert_eq!(units.proof(A), Proof::None);
+    }
+
+    #[test]
+    fn pipelined_requests_of_one_connection_prove_nothing_while_they_overlap_but_make_no_event_loop() {
+        let [s, t, u] = spans();
+        let mut units = Units::default();
+        units.read_request(A, s, 1);
+        units.read_request(A, t, 1);
+        assert_eq!(units.proof(A), Proof::None);
+        units.answered(A, s);
+        units.answered(A, t);
+        units.read_request(A, u, 1);
+        assert_eq!(units.proof(A), Proof::Request(u));
+    }
+
+    #[test]
+    fn calls_of_a_thread_created_for_a_request_are_proven_when_it_ends() {
+        let [s, call, _] = spans();
+        let mut units = Units::default();
+        units.read_request(A, s, 1);
+        units.created(A, B);
+        assert_eq!(units.proof(B), Proof::IfOneShot(s));
+        units.wait_for_end(B, call);
+        assert_eq!(units.ended(B), [(call, s)]);
+    }
+
+    #[test]
+    fn a_thread_created_by_such_a_thread_waits_for_its_creator_too() {
+        let [s, call, _] = spans();
+        let mut units = Units::default();
+        units.read_request(A, s, 1);
+        units.created(A, B);
+        units.created(B, C);
+        units.wait_for_end(C, call);
+        assert_eq!(units.ended(C), []);
+        assert_eq!(units.ended(B), [(call, s)]);
+    }
+
+    #[test]
+    fn a_thread_created_by_an_idle_or_multiplexing_creator_belongs_to_nothing() {
+        let [s, t, _] = spans();
+        let mut units = Units::default();
+        units.created(A, B);
+        assert_eq!(units.proof(B), Proof::None);
+        units.read_request(A, s, 1);
+        units.read_request(A, t, 2);
+        units.created(A, C);
+        assert_eq!(units.proof(C), Proof::None);
+    }
+
+    #[test]
+    fn a_thread_id_that_comes_back_is_another_thread() {
+        let [s, t, u] = spans();
+        let mut units = Units::default();
+        units.read_request(B, s, 1);
+        units.read_request(B, t, 2);
+        units.created(A, B);
+        units.read_request(B, u, 3);
+        assert_eq!(units.proof(B), Proof::Request(u));
+    }
+}

@@ -1,0 +1,69 @@
+//! System call numbers and the registers that hold their arguments.
+//!
+//! Offsets are in bytes within `struct pt_regs`, which the kernel treats as stable on both architectures.
+
+/// x86_64: arch/x86/include/asm/ptrace.h, arch/x86/entry/syscalls/syscall_64.tbl.
+#[cfg(bpf_target_arch = "x86_64")]
+mod imp {
+    pub const NUMBER: usize = 120; // orig_ax
+    pub const ARGS: [usize; 4] = [112, 104, 96, 56]; // di, si, dx, r10
+    const CODE_SEGMENT: usize = 136;
+    const USER64_CS: u64 = 0x33;
+
+    pub const READ: u32 = 0;
+    pub const WRITE: u32 = 1;
+    pub const READV: u32 = 19;
+    pub const WRITEV: u32 = 20;
+    pub const SENDFILE: u32 = 40;
+    pub const SENDTO: u32 = 44;
+    pub const RECVFROM: u32 = 45;
+    pub const SENDMSG: u32 = 46;
+    pub const RECVMSG: u32 = 47;
+    pub const SPLICE: u32 = 275;
+    pub const RECVMMSG: u32 = 299;
+    pub const SENDMMSG: u32 = 307;
+    pub const PREADV2: u32 = 327;
+    pub const PWRITEV2: u32 = 328;
+
+    /// A 32-bit program's system call has other numbers and structures: not read.
+    #[inline(always)]
+    pub fn is_native(load: impl Fn(usize) -> u64) -> bool {
+        load(CODE_SEGMENT) & 0xffff == USER64_CS
+    }
+}
+
+/// aarch64: arch/arm64/include/asm/ptrace.h, include/uapi/asm-generic/unistd.h. `regs[0]` holds the result after the
+/// call, so the first argument comes from `orig_x0`.
+#[cfg(bpf_target_arch = "aarch64")]
+mod imp {
+    pub const NUMBER: usize = 280; // syscallno
+    pub const ARGS: [usize; 4] = [272, 8, 16, 24]; // orig_x0, regs[1..4]
+    const PSTATE: usize = 264;
+    const PSR_MODE32_BIT: u64 = 0x10;
+
+    pub const READ: u32 = 63;
+    pub const WRITE: u32 = 64;
+    pub const READV: u32 = 65;
+    pub const WRITEV: u32 = 66;
+    pub const SENDFILE: u32 = 71;
+    pub const SPLICE: u32 = 76;
+    pub const SENDTO: u32 = 206;
+    pub const RECVFROM: u32 = 207;
+    pub const SENDMSG: u32 = 211;
+    pub const RECVMSG: u32 = 212;
+    pub const RECVMMSG: u32 = 243;
+    pub const SENDMMSG: u32 = 269;
+    pub const PREADV2: u32 = 286;
+    pub const PWRITEV2: u32 = 287;
+
+    /// A 32-bit program's system call has other numbers and structures: not read.
+    #[inline(always)]
+    pub fn is_native(load: impl Fn(usize) -> u64) -> bool {
+        load(PSTATE) & PSR_MODE32_BIT == 0
+    }
+}
+
+pub use imp::*;
+
+/// The same number on every architecture.
+pub const IO_URING_ENTER: u32 = 426;

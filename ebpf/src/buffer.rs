@@ -1,0 +1,148 @@
+//! Which user memory the current system call moved: its registers lead to a buffer, an `iovec` array or a `msghdr`.
+
+use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as read_user_raw};
+use wirespan_common::{FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, MAX_CAPTURE};
+
+use crate::{
+    arch,
+    maps::{MESSAGES, MessageCursor},
+};
+
+/// How many `iovec`s of one operation are read. More exist than programs use for headers.
+const MAX_VECTORS: usize = 12;
+/// `sizeof(struct mmsghdr)` on 64-bit: a 56-byte `user_msghdr`, `msg_len`, padding.
+const MMSGHDR_SIZE: u64 = 64;
+/// Offset of `msg_len` in `struct mmsghdr`.
+const MSG_LEN: u64 = 56;
+/// Offset of `msg_iov` in `struct user_msghdr`; `msg_iovlen` follows it.
+const MSG_IOV: u64 = 16;
+
+/// Where the bytes are.
+#[derive(Clone, Copy)]
+pub enum Source {
+    /// One buffer.
+    Flat { address: u64 },
+    /// `count` `iovec`s.
+    Vectors { address: u64, count: u64 },
+    /// Nowhere; the flag says why.
+    None(u8),
+}
+
+/// `struct iovec`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct IoVec {
+    base: u64,
+    len: u64,
+}
+
+/// The source of the operation that just moved bytes, from the registers of the system call. `load` reads a register at
+/// a byte offset of `pt_regs`. `whole_call`: a `…mmsg` call has ended, so its first message is meant, not the next.
+#[inline(always)]
+pub fn source(load: impl Fn(usize) -> u64 + Copy, tid: u32, whole_call: bool) -> Source {
+    if !arch::is_native(load) {
+        return Source::None(FLAG_NO_BUFFER);
+    }
+    let pointer = load(arch::ARGS[1]);
+    match load(arch::NUMBER) as u32 {
+        arch::READ | arch::WRITE | arch::RECVFROM | arch::SENDTO => Source::Flat { address: pointer },
+        arch::READV | arch::WRITEV | arch::PREADV2 | arch::PWRITEV2 => {
+            Source::Vectors { address: pointer, count: load(arch::ARGS[2]) }
+        }
+        arch::RECVMSG | arch::SENDMSG => message(pointer),
+        arch::RECVMMSG | arch::SENDMMSG => {
+            let index = if whole_call { 0 } else { next_message(tid, pointer, load(arch::ARGS[2]) as u32) };
+            message(pointer + index * MMSGHDR_SIZE)
+        }
+        arch::IO_URING_ENTER => Source::None(FLAG_IO_URING),
+        _ => Source::None(FLAG_NO_BUFFER),
+    }
+}
+
+/// The vectors of a `struct user_msghdr`.
+#[inline(always)]
+fn message(address: u64) -> Source {
+    // SAFETY: the helper checks the address.
+    match unsafe { bpf_probe_read_user((address + MSG_IOV) as *const IoVec) } {
+        Ok(pair) => Source::Vectors { address: pair.base, count: pair.len },
+        Err(_) => Source::None(FLAG_FAULT),
+    }
+}
+
+/// The hook fires once a message: counts them. The kernel goes on to the next message only after a whole one, and a
+/// call that reached its last message ends, so the count restarts there.
+#[inline(always)]
+fn next_message(tid: u32, vector: u64, messages: u32) -> u64 {
+    // SAFETY: only this thread writes its entry.
+    let current = match unsafe { MESSAGES.get(&tid) } {
+        Some(cursor) if cursor.vector == vector => cursor.next,
+        _ => 0,
+    };
+    if current + 1 >= messages {
+        let _ = MESSAGES.remove(&tid);
+    } else {
+        let _ = MESSAGES.insert(&tid, &MessageCursor { vector, next: current + 1, reserved: 0 }, 0);
+    }
+    current as u64
+}
+
+/// Forgets a `…mmsg` call that ended early, with an error or a short message.
+#[inline(always)]
+pub fn forget_messages(load: impl Fn(usize) -> u64, tid: u32) {
+    if matches!(load(arch::NUMBER) as u32, arch::RECVMMSG | arch::SENDMMSG) {
+        let _ = MESSAGES.remove(&tid);
+    }
+}
+
+/// `msg_len` of the message at `index`.
+#[inline(always)]
+pub fn message_length(vector: u64, index: u64) -> u32 {
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_user((vector + index * MMSGHDR_SIZE + MSG_LEN) as *const u32).unwrap_or(0) }
+}
+
+/// Copies at most `limit` bytes of `source` to `to`, which has room for `3 * MAX_CAPTURE`. Returns the bytes copied, and
+/// [`FLAG_FAULT`] if some could not be read.
+#[inline(always)]
+pub fn copy(source: Source, limit: u64, to: *mut u8) -> (u64, u8) {
+    let limit = if limit > MAX_CAPTURE as u64 { MAX_CAPTURE as u64 } else { limit };
+    match source {
+        Source::None(flag) => (0, flag),
+        Source::Flat { address } => match copy_run(address, limit, to) {
+            true => (limit, 0),
+            false => (0, FLAG_FAULT),
+        },
+        Source::Vectors { address, count } => copy_vectors(address, count, limit, to),
+    }
+}
+
+#[inline(always)]
+fn copy_vectors(address: u64, count: u64, limit: u64, to: *mut u8) -> (u64, u8) {
+    let mut copied = 0u64;
+    for i in 0..MAX_VECTORS as u64 {
+        if i >= count || copied >= limit {
+            break;
+        }
+        // SAFETY: the helper checks the address.
+        let Ok(vector) = (unsafe { bpf_probe_read_user((address + i * 16) as *const IoVec) }) else {
+            return (copied, FLAG_FAULT);
+        };
+        let rest = limit - copied;
+        let len = if vector.len < rest { vector.len } else { rest };
+        // The mask keeps the bound where the verifier can see it; `copied < limit <= MAX_CAPTURE` makes it a no-op.
+        // SAFETY: the masked offset stays within the room that the caller promises.
+        let at = unsafe { to.add((copied & (MAX_CAPTURE as u64 - 1)) as usize) };
+        if len > 0 && !copy_run(vector.base, len, at) {
+            return (copied, FLAG_FAULT);
+        }
+        copied += len;
+    }
+    (copied, 0)
+}
+
+#[inline(always)]
+fn copy_run(address: u64, len: u64, to: *mut u8) -> bool {
+    let len = (len & (2 * MAX_CAPTURE as u64 - 1)) as u32;
+    // SAFETY: `to` has room for a masked length; the helper checks the user address.
+    unsafe { read_user_raw(to.cast(), len, address as *const _) == 0 }
+}

@@ -1,0 +1,147 @@
+//! Kernels before 6.3 have no socket tracepoints: the end of every system call is watched instead, and the socket is
+//! found through the file descriptor.
+//!
+//! The registers still hold the arguments when the call ends, so its beginning needs no program.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task};
+use wirespan_common::{EGRESS, INGRESS};
+
+use crate::{
+    arch,
+    buffer::{self, Source},
+    io::{self, Operation},
+    kernel::{self, Memory, Probed},
+    maps::SOCKETS,
+    sock::{self, SocketKind},
+};
+
+const S_IFMT: u16 = 0o170_000;
+const S_IFSOCK: u16 = 0o140_000;
+/// Set in identities that are inode numbers, where the socket has no cookie yet.
+const INODE_IDENTITY: u64 = 1 << 63;
+
+/// A system call ended.
+#[inline(always)]
+pub fn on_system_call_exit(regs: *const u8, result: i64) {
+    let load = |offset: usize| Probed::load::<u64>(regs, offset);
+    let direction = match load(arch::NUMBER) as u32 {
+        arch::READ | arch::READV | arch::PREADV2 | arch::RECVFROM | arch::RECVMSG | arch::RECVMMSG => INGRESS,
+        arch::WRITE
+        | arch::WRITEV
+        | arch::PWRITEV2
+        | arch::SENDTO
+        | arch::SENDMSG
+        | arch::SENDMMSG
+        | arch::SENDFILE
+        | arch::SPLICE => EGRESS,
+        _ => return,
+    };
+    let result = result as i32;
+    if !io::is_wanted(result, direction) {
+        return;
+    }
+    let id = bpf_get_current_pid_tgid();
+    if io::is_ignored((id >> 32) as u32) {
+        return;
+    }
+    on_native(load, id as u32, result, direction);
+}
+
+#[inline(always)]
+fn on_native(load: impl Fn(usize) -> u64 + Copy, tid: u32, result: i32, direction: u8) {
+    if !arch::is_native(load) {
+        return;
+    }
+    let number = load(arch::NUMBER) as u32;
+    if direction == INGRESS && io::is_unusual_read(flags(load, number)) {
+        return;
+    }
+    let fd = load(arch::ARGS[if number == arch::SPLICE { 2 } else { 0 }]);
+    let Some((sk, inode)) = socket_of(fd) else { return };
+    let Some(kind) = sock::kind::<Probed>(sk) else { return };
+    let cookie = identity(sk, inode);
+    // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
+    let state = unsafe { SOCKETS.get(&cookie).copied() };
+    if io::is_muted(state) {
+        return;
+    }
+    let many = matches!(number, arch::RECVMMSG | arch::SENDMMSG);
+    let result = if many && result > 0 { vector_length(load(arch::ARGS[1]), result) } else { result };
+    let mut operation =
+        Operation { cookie, kind, direction, result, tx_position: 0, rx_position: 0, peer_cookie: 0, epoch: 0 };
+    match kind {
+        SocketKind::Tcp => {
+            operation.tx_position = Probed::load::<u32>(sk, kernel::tcp_write_seq()) as u64;
+            operation.rx_position = Probed::load::<u32>(sk, kernel::tcp_copied_seq()) as u64;
+        }
+        SocketKind::UnixStream => {
+            io::advance_unix(&mut operation, state);
+            let peer: *const u8 = Probed::load(sk, kernel::unix_peer());
+            operation.peer_cookie = identity(peer, inode_of(peer));
+        }
+    }
+    let source = if result > 0 { buffer::source(load, tid, many) } else { Source::None(0) };
+    io::submit(&operation, source, |event| sock::load_endpoints::<Probed>(sk, &mut event.endpoints));
+}
+
+/// The socket's cookie, which this kind of program cannot ask the kernel to create; else its inode number.
+#[inline(always)]
+fn identity(sk: *const u8, inode: u64) -> u64 {
+    match Probed::load(sk, kernel::skc_cookie()) {
+        0 if inode == 0 => 0,
+        0 => INODE_IDENTITY | inode,
+        cookie => cookie,
+    }
+}
+
+/// The inode number of a socket's file, 0 if it has none.
+#[inline(always)]
+fn inode_of(sk: *const u8) -> u64 {
+    let socket: *const u8 = Probed::load(sk, kernel::sk_socket());
+    let file: *const u8 = Probed::load(socket, kernel::socket_file());
+    let inode: *const u8 = Probed::load(file, kernel::file_inode());
+    Probed::load(inode, kernel::inode_number())
+}
+
+/// The `flags` argument of a receiving call.
+#[inline(always)]
+fn flags(load: impl Fn(usize) -> u64, number: u32) -> i32 {
+    match number {
+        arch::RECVMSG => load(arch::ARGS[2]) as i32,
+        arch::RECVFROM | arch::RECVMMSG => load(arch::ARGS[3]) as i32,
+        _ => 0,
+    }
+}
+
+/// The `struct sock` behind a file descriptor of the current process, and its inode number.
+#[inline(always)]
+fn socket_of(fd: u64) -> Option<(*const u8, u64)> {
+    // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
+    let task = unsafe { bpf_get_current_task() } as *const u8;
+    let files: *const u8 = Probed::load(task, kernel::task_files());
+    let table: *const u8 = Probed::load(files, kernel::files_fdt());
+    if fd >= Probed::load::<u32>(table, kernel::fdt_max_fds()) as u64 {
+        return None;
+    }
+    let array: *const u8 = Probed::load(table, kernel::fdt_fd());
+    let file: *const u8 = Probed::load(array, fd as usize * 8);
+    let inode: *const u8 = Probed::load(file, kernel::file_inode());
+    if Probed::load::<u16>(inode, kernel::inode_mode()) & S_IFMT != S_IFSOCK {
+        return None;
+    }
+    let socket: *const u8 = Probed::load(file, kernel::file_private_data());
+    let sk: *const u8 = Probed::load(socket, kernel::socket_sk());
+    (!sk.is_null()).then(|| (sk, Probed::load(inode, kernel::inode_number())))
+}
+
+/// Bytes moved by the first messages of a `…mmsg` call that moved `messages`.
+#[inline(always)]
+fn vector_length(vector: u64, messages: i32) -> i32 {
+    let mut total = 0;
+    for i in 0..8u64 {
+        if i < messages as u64 {
+            total += buffer::message_length(vector, i) as i32;
+        }
+    }
+    total
+}

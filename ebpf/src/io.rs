@@ -1,0 +1,210 @@
+//! One socket operation becomes one record.
+
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns,
+    generated::{
+        bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_ringbuf_output, bpf_skc_to_tcp_sock, bpf_skc_to_unix_sock,
+        bpf_task_pt_regs,
+    },
+};
+use wirespan_common::{
+    AF_UNIX, Counter, EGRESS, Endpoints, FLAG_FAULT, FLAG_IO_URING, INGRESS, IoEvent, Kind, MAX_CAPTURE,
+    PROCESS_IGNORED, SOCKET_MUTED, SocketState,
+};
+
+use crate::{
+    buffer::{self, Source},
+    kernel::{self, Memory, Typed},
+    maps::{EVENTS, PROCESSES, SCRATCH, SOCKETS, count},
+    sock::{self, NO_WAKEUP, SocketKind},
+};
+
+/// `MSG_OOB | MSG_PEEK | MSG_ERRQUEUE`: reads that do not take the stream's next bytes.
+const UNUSUAL_READ: i32 = 0x1 | 0x2 | 0x2000;
+const MSG_TRUNC: i32 = 0x20;
+const EPIPE: i32 = 32;
+const ECONNRESET: i32 = 104;
+const ETIMEDOUT: i32 = 110;
+/// `PF_IO_WORKER | PF_KTHREAD` of include/linux/sched.h: no system call stands behind the operation.
+const KERNEL_THREAD: u32 = 0x10 | 0x0020_0000;
+const HEADER: usize = size_of::<IoEvent>();
+
+/// What one operation did, whichever hook saw it.
+pub struct Operation {
+    pub cookie: u64,
+    pub kind: SocketKind,
+    pub direction: u8,
+    pub result: i32,
+    pub tx_position: u64,
+    pub rx_position: u64,
+    /// Unix sockets: the other end's cookie, 0 if unknown.
+    pub peer_cookie: u64,
+    pub epoch: u32,
+}
+
+/// Whether the result is worth a record: bytes, end of stream, or the end of the connection.
+#[inline(always)]
+pub fn is_wanted(result: i32, direction: u8) -> bool {
+    result > 0
+        || (result == 0 && direction == INGRESS)
+        || result == -ECONNRESET
+        || result == -EPIPE
+        || result == -ETIMEDOUT
+}
+
+/// Entry for the typed tracepoints, after the operation.
+#[inline(always)]
+pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
+    if direction == INGRESS && is_unusual_read(flags) {
+        return;
+    }
+    let id = bpf_get_current_pid_tgid();
+    if !is_wanted(result, direction) {
+        if result < 0 {
+            let (_, regs) = current_call();
+            buffer::forget_messages(|offset| Typed::load(regs, offset), id as u32);
+        }
+        return;
+    }
+    if is_ignored((id >> 32) as u32) {
+        return;
+    }
+    let Some(kind) = sock::kind::<Typed>(sk) else { return };
+    // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
+    let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
+    // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
+    let state = unsafe { SOCKETS.get(&cookie).copied() };
+    if is_muted(state) {
+        return;
+    }
+    let mut operation =
+        Operation { cookie, kind, direction, result, tx_position: 0, rx_position: 0, peer_cookie: 0, epoch: 0 };
+    match kind {
+        SocketKind::Tcp => {
+            // SAFETY: the helper takes any typed socket and returns null for another kind.
+            let tcp = unsafe { bpf_skc_to_tcp_sock(sk as *mut _) } as *const u8;
+            if tcp.is_null() {
+                return;
+            }
+            operation.tx_position = Typed::load::<u32>(tcp, kernel::tcp_write_seq()) as u64;
+            operation.rx_position = Typed::load::<u32>(tcp, kernel::tcp_copied_seq()) as u64;
+        }
+        SocketKind::UnixStream => {
+            advance_unix(&mut operation, state);
+            // SAFETY: as above.
+            let unix = unsafe { bpf_skc_to_unix_sock(sk as *mut _) } as *const u8;
+            if unix.is_null() {
+                return;
+            }
+            let peer: *const u8 = Typed::load(unix, kernel::unix_peer());
+            // SAFETY: a typed pointer to the peer, null for an unconnected socket, for which the helper returns 0.
+            operation.peer_cookie = unsafe { bpf_get_socket_cookie(peer as *mut _) };
+        }
+    }
+    let (task, regs) = current_call();
+    let source = if Typed::load::<u32>(task, kernel::task_flags()) & KERNEL_THREAD != 0 {
+        Source::None(FLAG_IO_URING)
+    } else if flags & MSG_TRUNC != 0 && direction == INGRESS {
+        Source::None(0)
+    } else if result > 0 {
+        buffer::source(|offset| Typed::load(regs, offset), id as u32, false)
+    } else {
+        Source::None(0)
+    };
+    submit(&operation, source, |event| sock::load_endpoints::<Typed>(sk, &mut event.endpoints));
+}
+
+/// The current task and the registers of its system call, both typed.
+#[inline(always)]
+fn current_call() -> (*const u8, *const u8) {
+    // SAFETY: both helpers have no preconditions beyond a typed task, which the first returns.
+    unsafe {
+        let task = bpf_get_current_task_btf();
+        (task as *const u8, bpf_task_pt_regs(task.cast()) as *const u8)
+    }
+}
+
+/// Whether a read with these flags leaves the stream where it was, or takes bytes from outside it.
+#[inline(always)]
+pub fn is_unusual_read(flags: i32) -> bool {
+    flags & UNUSUAL_READ != 0
+}
+
+/// Whether the agent wants nothing from this socket.
+#[inline(always)]
+pub fn is_muted(state: Option<SocketState>) -> bool {
+    state.is_some_and(|state| state.flags & SOCKET_MUTED != 0)
+}
+
+/// Whether the agent decided not to trace a process.
+#[inline(always)]
+pub fn is_ignored(tgid: u32) -> bool {
+    // SAFETY: one byte, copied at once.
+    unsafe { PROCESSES.get(&tgid) }.is_some_and(|v| *v == PROCESS_IGNORED)
+}
+
+/// Unix sockets have no sequence numbers: counts bytes per socket, in an epoch that starts when the count does.
+#[inline(always)]
+pub fn advance_unix(operation: &mut Operation, state: Option<SocketState>) {
+    let mut state = match state {
+        Some(state) if state.epoch != 0 => state,
+        // SAFETY: no preconditions. The stamp must only differ between starts, and not be zero.
+        _ => SocketState { flags: 0, epoch: (unsafe { bpf_ktime_get_boot_ns() } >> 10) as u32 | 1, tx: 0, rx: 0 },
+    };
+    if operation.result > 0 {
+        match operation.direction {
+            EGRESS => state.tx += operation.result as u64,
+            _ => state.rx += operation.result as u64,
+        }
+    }
+    let _ = SOCKETS.insert(&operation.cookie, &state, 0);
+    operation.tx_position = state.tx;
+    operation.rx_position = state.rx;
+    operation.epoch = state.epoch;
+}
+
+/// Builds the record in this CPU's scratch memory and puts it on the ring.
+#[inline(always)]
+pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut IoEvent)) {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
+    let scratch = scratch.cast::<u8>();
+    // SAFETY: the scratch memory is larger than an IoEvent, aligned to 8, and this CPU's alone.
+    let event = unsafe { &mut *scratch.cast::<IoEvent>() };
+    let limit = kernel::capture_bytes() as u64;
+    let moved = if operation.result > 0 { operation.result as u64 } else { 0 };
+    let limit = if moved < limit { moved } else { limit };
+    // SAFETY: behind the header there is room for 3 * MAX_CAPTURE bytes.
+    let (copied, flags) = buffer::copy(source, limit, unsafe { scratch.add(HEADER) });
+    event.kind = Kind::Io as u8;
+    event.direction = operation.direction;
+    event.flags = flags;
+    event.reserved = 0;
+    event.captured = copied as u32;
+    event.result = operation.result;
+    event.epoch = operation.epoch;
+    // SAFETY: no preconditions.
+    event.time = unsafe { bpf_ktime_get_boot_ns() };
+    event.cookie = operation.cookie;
+    event.tx_position = operation.tx_position;
+    event.rx_position = operation.rx_position;
+    event.unit = sock::current_unit();
+    event.endpoints = Endpoints { family: AF_UNIX, peer_cookie: operation.peer_cookie, ..Endpoints::default() };
+    if operation.kind == SocketKind::Tcp {
+        endpoints(event);
+    }
+    if flags & FLAG_FAULT != 0 {
+        count(Counter::Faults, 1);
+    }
+    if flags & FLAG_IO_URING != 0 {
+        count(Counter::IoUring, 1);
+    }
+    let total = HEADER as u64 + (copied & (2 * MAX_CAPTURE as u64 - 1));
+    // SAFETY: `total` is at most the size of the scratch memory.
+    let lost = unsafe { bpf_ringbuf_output((&raw const EVENTS) as *mut _, scratch.cast(), total, NO_WAKEUP) } != 0;
+    if lost {
+        count(Counter::RingFull, 1);
+    } else {
+        count(Counter::Submitted, 1);
+        count(Counter::Bytes, copied);
+    }
+}

@@ -1,0 +1,61 @@
+//! Every map. Sizes are for a default load; those marked *set by the agent* are overridden before loading.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use wirespan_common::{COUNTERS as COUNTER_SLOTS, Counter, SocketState};
+
+/// Records for the agent. Size set by the agent. Full: the record is dropped and counted.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
+
+/// What the agent decided about a process, by process id; absent means traced. Entries are removed when it ends.
+#[map]
+pub static PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(65536, BPF_F_NO_PREALLOC);
+
+/// Sockets that need state: muted ones, and Unix sockets with their positions. The least recently used give way; a
+/// muted socket that is forgotten is muted again by the agent, a Unix socket starts a new epoch.
+#[map]
+pub static SOCKETS: LruHashMap<u64, SocketState> = LruHashMap::with_max_entries(65536, 0);
+
+/// Which message of a running `sendmmsg` or `recvmmsg` comes next, by thread.
+#[map]
+pub static MESSAGES: LruHashMap<u32, MessageCursor> = LruHashMap::with_max_entries(1024, 0);
+
+/// Where an [`wirespan_common::IoEvent`] or `ExecEvent` is built: the stack has 512 bytes.
+#[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Counters, by [`Counter`].
+#[map]
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
+
+/// Room for a record: twice the largest, so that masked lengths are provably inside.
+pub const SCRATCH_SIZE: usize = 16 * 1024;
+
+/// One CPU's scratch memory.
+#[repr(C, align(8))]
+pub struct Scratch(pub [u8; SCRATCH_SIZE]);
+
+/// The next message of a `…mmsg` call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct MessageCursor {
+    /// Address of the vector: another address is another call.
+    pub vector: u64,
+    /// Index of the next message.
+    pub next: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
+/// Adds `n` to a counter of this CPU.
+#[inline(always)]
+pub fn count(counter: Counter, n: u64) {
+    if let Some(slot) = COUNTERS.get_ptr_mut(counter as u32) {
+        // SAFETY: the slot belongs to this CPU, and preemption is off in tracepoint programs.
+        unsafe { *slot += n };
+    }
+}

@@ -1,0 +1,124 @@
+//! What a `struct sock` says about its connection.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated::bpf_get_socket_cookie};
+use wirespan_common::{AF_INET, AF_INET6, AF_UNIX, Counter, Endpoints, Kind, StateEvent, UnitId};
+
+use crate::{
+    kernel::{self, Memory, Typed},
+    maps::{EVENTS, SOCKETS, count},
+};
+
+const SOCK_STREAM: u16 = 1;
+const IPPROTO_TCP: u16 = 6;
+const TCP_ESTABLISHED: i32 = 1;
+const TCP_SYN_SENT: i32 = 2;
+const TCP_CLOSE: i32 = 7;
+const TCP_LISTEN: i32 = 10;
+/// `BPF_RB_NO_WAKEUP`: the agent drains the ring by a timer; a wake-up costs fifty times the submit.
+pub const NO_WAKEUP: u64 = 1;
+
+/// Kinds of sockets that are captured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SocketKind {
+    Tcp,
+    UnixStream,
+}
+
+/// The kind of a socket, or `None` for one that is not captured.
+#[inline(always)]
+pub fn kind<M: Memory>(sk: *const u8) -> Option<SocketKind> {
+    let family: u16 = M::load(sk, kernel::skc_family());
+    if M::load::<u16>(sk, kernel::sk_type()) != SOCK_STREAM {
+        return None;
+    }
+    if family == AF_UNIX as u16 {
+        return Some(SocketKind::UnixStream);
+    }
+    let inet = family == AF_INET as u16 || family == AF_INET6 as u16;
+    (inet && M::load::<u16>(sk, kernel::sk_protocol()) == IPPROTO_TCP).then_some(SocketKind::Tcp)
+}
+
+/// Who runs now.
+#[inline(always)]
+pub fn current_unit() -> UnitId {
+    let id = bpf_get_current_pid_tgid();
+    UnitId { tgid: (id >> 32) as u32, tid: id as u32, ..UnitId::default() }
+}
+
+/// Writes the ends of an internet socket.
+#[inline(always)]
+pub fn load_endpoints<M: Memory>(sk: *const u8, to: &mut Endpoints) {
+    let family: u16 = M::load(sk, kernel::skc_family());
+    to.family = family as u8;
+    to.local_port = M::load(sk, kernel::skc_num());
+    to.peer_port = u16::from_be(M::load(sk, kernel::skc_dport()));
+    if family == AF_INET6 as u16 {
+        load_address6::<M>(sk, kernel::skc_v6_rcv_saddr(), &mut to.local);
+        load_address6::<M>(sk, kernel::skc_v6_daddr(), &mut to.peer);
+    } else {
+        store_word(&mut to.local, 0, M::load(sk, kernel::skc_rcv_saddr()));
+        store_word(&mut to.peer, 0, M::load(sk, kernel::skc_daddr()));
+    }
+}
+
+/// An IPv6 address is an array of four words to the verifier, so it is read as such.
+#[inline(always)]
+fn load_address6<M: Memory>(sk: *const u8, offset: usize, to: &mut [u8; 16]) {
+    store_word(to, 0, M::load(sk, offset));
+    store_word(to, 4, M::load(sk, offset + 4));
+    store_word(to, 8, M::load(sk, offset + 8));
+    store_word(to, 12, M::load(sk, offset + 12));
+}
+
+#[inline(always)]
+fn store_word(to: &mut [u8; 16], at: usize, word: u32) {
+    // SAFETY: `at` is 0, 4, 8 or 12, and addresses stand at offsets divisible by four in their record.
+    unsafe { core::ptr::write_volatile(to.as_mut_ptr().add(at).cast::<u32>(), word) }
+}
+
+/// A TCP connection is being opened by this thread, or has ended.
+#[inline(always)]
+pub fn on_state(sk: *const u8, old: i32, new: i32) {
+    let connecting = new == TCP_SYN_SENT;
+    let ended = new == TCP_CLOSE && old != TCP_LISTEN;
+    let established = new == TCP_ESTABLISHED;
+    if !(connecting || ended || established) || kind::<Typed>(sk) != Some(SocketKind::Tcp) {
+        return;
+    }
+    // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
+    let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
+    if established {
+        // Asking was enough: the kernel has given the socket its cookie, which the fallback can only read.
+        return;
+    }
+    // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
+    let state = unsafe { SOCKETS.get(&cookie).copied() };
+    if let Some(state) = state {
+        if ended {
+            let _ = SOCKETS.remove(&cookie);
+        }
+        if crate::io::is_muted(Some(state)) {
+            return;
+        }
+    }
+    let Some(mut entry) = EVENTS.reserve::<StateEvent>(0) else {
+        return count(Counter::RingFull, 1);
+    };
+    let event = entry.as_mut_ptr();
+    // SAFETY: `event` points at reserved room for a StateEvent; every byte is written.
+    unsafe {
+        core::ptr::write_bytes(event, 0, 1);
+        (*event).kind = Kind::State as u8;
+        (*event).old = old as u8;
+        (*event).new = new as u8;
+        // SAFETY: no preconditions.
+        (*event).time = bpf_ktime_get_boot_ns();
+        (*event).cookie = cookie;
+        let id = bpf_get_current_pid_tgid();
+        (*event).unit.tgid = (id >> 32) as u32;
+        (*event).unit.tid = id as u32;
+        load_endpoints::<Typed>(sk, &mut (*event).endpoints);
+    }
+    entry.submit(NO_WAKEUP);
+    count(Counter::Submitted, 1);
+}

@@ -1,0 +1,114 @@
+//! The real services that the end-to-end tests and the measurements talk to.
+//!
+//! Only programs are installed here; each test starts its own instances, on free ports of the loopback interface.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::{apt, paths, shell};
+
+/// A program, and the package that brings it where it is missing.
+const PROGRAMS: [(&str, &str); 12] = [
+    ("cc", "gcc"),
+    ("curl", "curl"),
+    ("ip", "iproute2"),
+    ("javac", "default-jdk-headless"),
+    ("nginx", "nginx-light"),
+    ("node", "nodejs"),
+    ("openssl", "openssl"),
+    ("php", "php-cli"),
+    ("prlimit", "util-linux"),
+    ("python3", "python3"),
+    ("socat", "socat"),
+    ("wrk", "wrk"),
+];
+
+/// Where the tests find what is not installed system-wide.
+pub fn folder() -> Result<PathBuf> {
+    Ok(paths::target()?.join("test-services"))
+}
+
+/// The Python that has the test services' packages.
+pub fn python() -> Result<PathBuf> {
+    Ok(folder()?.join("venv/bin/python"))
+}
+
+/// Installs whatever is missing.
+pub fn setup() -> Result<()> {
+    let missing: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|it| it.1).collect();
+    if !missing.is_empty() {
+        apt::ensure(&missing, "the end-to-end tests")?;
+    }
+    venv()?;
+    node_modules()
+}
+
+/// A program of the system, also where an ordinary user's `PATH` does not look.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// The Python packages of `tests/requirements.txt`, in an environment of their own.
+fn venv() -> Result<()> {
+    let list = paths::workspace().join("tests/requirements.txt");
+    let venv = folder()?.join("venv");
+    if !list.is_file() || is_current(&list, &venv)? {
+        return Ok(());
+    }
+    // Debian's own Python: a version manager's may be gone tomorrow, and the environment with it.
+    let python = if Path::new("/usr/bin/python3").is_file() { "/usr/bin/python3" } else { "python3" };
+    if !shell::capture(Command::new(python).args(["-c", "import ensurepip, venv"]))?.status.success() {
+        apt::ensure(&["python3-venv"], "the Python services of the tests")?;
+    }
+    shell::say(format!("installing the Python packages of {} into {}", list.display(), venv.display()));
+    shell::run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv))?;
+    let mut pip = Command::new(venv.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r"]).arg(&list);
+    shell::run_aside(&mut pip)?;
+    mark(&list, &venv)
+}
+
+/// The packages of `tests/package.json`.
+fn node_modules() -> Result<()> {
+    let list = paths::workspace().join("tests/package.json");
+    let folder = folder()?.join("node");
+    if !list.is_file() || is_current(&list, &folder)? {
+        return Ok(());
+    }
+    if !shell::has("npm") {
+        apt::ensure(&["npm"], "the Node services of the tests")?;
+    }
+    shell::say(format!("installing the Node packages of {} into {}", list.display(), folder.display()));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for name in ["package.json", "package-lock.json"] {
+        let from = list.with_file_name(name);
+        if from.is_file() {
+            fs::copy(&from, folder.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
+        }
+    }
+    let verb = if folder.join("package-lock.json").is_file() { "ci" } else { "install" };
+    shell::run_aside(
+        Command::new("npm").args([verb, "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder),
+    )?;
+    mark(&list, &folder)
+}
+
+/// Whether `folder` was filled from `list` as it is now.
+fn is_current(list: &Path, folder: &Path) -> Result<bool> {
+    let wanted = fs::read(list).with_context(|| format!("cannot read {}", list.display()))?;
+    Ok(fs::read(stamp(folder)).is_ok_and(|installed| installed == wanted))
+}
+
+fn mark(list: &Path, folder: &Path) -> Result<()> {
+    fs::copy(list, stamp(folder)).map(drop).with_context(|| format!("cannot write {}", stamp(folder).display()))
+}
+
+fn stamp(folder: &Path) -> PathBuf {
+    // The end-to-end crate, which can do without xtask, writes and reads the same name.
+    folder.join("requirements.installed")
+}

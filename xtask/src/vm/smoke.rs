@@ -1,0 +1,123 @@
+//! What every kernel of the matrix must do: load and attach every program, trace one request from curl through nginx to
+//! Python with the right parents, stop when told, and have `wirespan doctor` approve.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::kernel::Kernel;
+use super::machine::{self, Job};
+use crate::paths;
+
+/// An agent that stops within 2 s may take so long in a guest that is twenty times slower, milliseconds.
+const STOP: u64 = 40_000;
+
+/// Runs the test on `kernel`, and sums up what was seen.
+pub fn run(kernel: &Kernel, agent: &Path) -> Result<String> {
+    let script = paths::workspace().join("xtask/src/vm/smoke.sh");
+    let job = Job {
+        command: vec!["bash".into(), script.display().to_string(), agent.display().to_string()],
+        memory: 3072,
+        timeout: Duration::from_secs(480),
+        share: None,
+        verbose: false,
+        echo: false,
+    };
+    let end = machine::run(kernel, &job)?;
+    check(&end.output).with_context(|| format!("the guest (exit status {}) said:\n{}", end.status, end.output))
+}
+
+fn check(output: &str) -> Result<String> {
+    let sections = sections(output);
+    let section = |name: &str| sections.get(name).copied().unwrap_or_default().trim();
+    ensure!(section("failure").is_empty(), "{}", section("failure"));
+    check_chain(section("spans"))?;
+    let (status, stop) = section("stopped").split_once(' ').context("the agent was not stopped")?;
+    ensure!(status == "0", "the agent's exit status after SIGTERM is {status}");
+    let stop: u64 = stop.parse().context("no time of the stop")?;
+    ensure!(stop <= STOP, "the agent took {stop} ms to stop");
+    serde_json::from_str::<Value>(section("doctor")).context("`wirespan doctor --output json` is no JSON")?;
+    let verdict = section("doctor-status");
+    ensure!(verdict.lines().next() == Some("0"), "`wirespan doctor` ended with {verdict}");
+    Ok(format!("4 spans, stopped in {stop} ms"))
+}
+
+/// Four spans of one trace, each the parent of the next: curl's call, nginx's answer, nginx's call, Python's answer.
+fn check_chain(lines: &str) -> Result<()> {
+    let spans: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")))
+        .collect::<Result<_>>()?;
+    let spans: Vec<Value> = spans.into_iter().filter(is_about_the_page).collect();
+    ensure!(spans.len() == 4, "{} spans instead of 4", spans.len());
+    let mut parent = Value::Null;
+    let trace = &spans[0]["trace_id"];
+    for (kind, service) in
+        [("client", Some("curl")), ("server", Some("nginx")), ("client", Some("nginx")), ("server", None)]
+    {
+        let Some(span) = spans.iter().find(|span| span["parent_span_id"] == parent) else {
+            bail!("no {kind} span has the parent {parent}");
+        };
+        let name = &span["resource"]["service.name"];
+        ensure!(span["kind"] == kind, "the child of {parent} is {} and not {kind}", span["kind"]);
+        ensure!(service.is_none_or(|wanted| name == wanted), "the {kind} span belongs to {name}, not {service:?}");
+        ensure!(span["trace_id"] == *trace, "the spans are not of one trace");
+        parent = span["span_id"].clone();
+    }
+    Ok(())
+}
+
+fn is_about_the_page(span: &Value) -> bool {
+    let text = |key: &str| span["attributes"][key].as_str().unwrap_or_default();
+    text("url.path") == "/page" || text("url.full").ends_with("/page")
+}
+
+/// The text after each line `== name`, up to the next.
+fn sections(output: &str) -> HashMap<&str, &str> {
+    let mut found = HashMap::new();
+    for part in output.split("== ").skip(1) {
+        let (name, text) = part.split_once('\n').unwrap_or((part, ""));
+        found.insert(name.trim(), text);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(id: &str, parent: Option<&str>, kind: &str, service: &str) -> String {
+        let attributes = serde_json::json!({ "url.path": "/page" });
+        let resource = serde_json::json!({ "service.name": service });
+        serde_json::json!({
+            "trace_id": "t", "span_id": id, "parent_span_id": parent, "kind": kind,
+            "attributes": attributes, "resource": resource,
+        })
+        .to_string()
+    }
+
+    #[test]
+    fn a_chain_of_four_passes_in_any_order() {
+        let lines = [
+            span("d", Some("c"), "server", "http.server"),
+            span("a", None, "client", "curl"),
+            span("c", Some("b"), "client", "nginx"),
+            span("b", Some("a"), "server", "nginx"),
+        ];
+        check_chain(&lines.join("\n")).expect("the chain is right");
+    }
+
+    #[test]
+    fn a_root_in_the_middle_fails() {
+        let lines = [
+            span("a", None, "client", "curl"),
+            span("b", Some("a"), "server", "nginx"),
+            span("c", None, "client", "nginx"),
+            span("d", Some("c"), "server", "http.server"),
+        ];
+        assert!(check_chain(&lines.join("\n")).is_err());
+    }
+}
