@@ -24,6 +24,9 @@ pub const MAX: usize = 131_072;
 /// Processes remembered after their exit, because the close of their sockets is seen after it.
 pub const RECENT: usize = 1_024;
 
+/// Processes that one [`Processes::sweep`] looks at.
+const SWEPT: usize = 256;
+
 /// How many parents are asked when a process itself can no longer tell.
 const GENERATIONS: u8 = 3;
 
@@ -76,6 +79,7 @@ pub struct Processes {
     proc_root: PathBuf,
     table: HashMap<u32, Entry>,
     exited: VecDeque<u32>,
+    unswept: Vec<u32>,
     cgroups: HashMap<u64, Arc<Cgroup>>,
     containers: Containers,
     resources: Resources,
@@ -95,6 +99,7 @@ impl Processes {
         Self {
             table: HashMap::new(),
             exited: VecDeque::new(),
+            unswept: Vec::new(),
             cgroups: HashMap::new(),
             containers: Containers::new(roots),
             selection: Arc::new(Selection::new(config, std::process::id())),
@@ -236,32 +241,35 @@ impl Processes {
         renamed
     }
 
-    /// Retires processes that ended, and forgets those whose id went to another, without an event that said so. Costs one small
-    /// read per process: for every few minutes, and for when the table is full.
+    /// Retires processes that ended, and forgets those whose id went to another, without an event that said so: for
+    /// every minute or so. Looks at no more than [`SWEPT`] processes a call, going round, since each costs a small read.
     pub fn sweep(&mut self) {
-        let mut gone = Vec::new();
-        let root = &self.proc_root;
-        self.table.retain(|tgid, entry| {
-            if entry.exited {
-                return true;
-            }
-            let began = entry.facts.as_ref().and_then(|facts| facts.start);
-            match (facts::start_time(root, *tgid), began) {
-                (None, _) => {
-                    // Its last events may still be on their way.
-                    gone.push(*tgid);
-                    true
-                }
-                (Some(now), Some(then)) => now == then,
-                (Some(now), None) => entry.since.is_none_or(|since| now <= since.saturating_add(facts::TICK)),
-            }
-        });
-        gone.into_iter().for_each(|tgid| self.on_exit(tgid));
+        if self.unswept.is_empty() {
+            self.unswept = self.table.iter().filter(|(_, entry)| !entry.exited).map(|(tgid, _)| *tgid).collect();
+        }
+        for _ in 0..SWEPT {
+            let Some(tgid) = self.unswept.pop() else { return };
+            self.check(tgid);
+        }
+    }
+
+    /// Compares a process with what has its id now.
+    fn check(&mut self, tgid: u32) {
+        let Some(entry) = self.table.get(&tgid).filter(|entry| !entry.exited) else { return };
+        let began = entry.facts.as_ref().and_then(|facts| facts.start);
+        let same = match (facts::start_time(&self.proc_root, tgid), began) {
+            // Its last events may still be on their way.
+            (None, _) => return self.on_exit(tgid),
+            (Some(now), Some(then)) => now == then,
+            (Some(now), None) => entry.since.is_none_or(|since| now <= since.saturating_add(facts::TICK)),
+        };
+        if !same {
+            self.table.remove(&tgid);
+        }
     }
 
     fn insert(&mut self, tgid: u32, entry: Entry) {
         if self.table.len() >= MAX && !self.table.contains_key(&tgid) {
-            self.sweep();
             let surplus = self.table.len().saturating_sub(MAX - MAX / 8);
             let victims: Vec<u32> = self.table.keys().copied().take(surplus).collect();
             victims.iter().for_each(|victim| drop(self.table.remove(victim)));
