@@ -117,7 +117,7 @@ A wrong value ends the agent with exit status 2 and a sentence that says where i
 
 | Rule | Matches |
 |---|---|
-| `exe:GLOB`, or a bare `GLOB` | the path of the executable; a pattern without `/` is about the file name alone |
+| `exe:GLOB`, or a bare `GLOB` | the path of the executable; a pattern without `/` is about the file name alone, and of a process that ended at once only the file name is known |
 | `pid:N` | one process |
 | `port:N` | connections whose local or remote port is N; in `service-name`, the process that serves port N |
 | `user:NAME`, `user:UID` | processes with that effective user |
