@@ -8,8 +8,8 @@ use aya_ebpf::helpers::{
     },
 };
 use wirespan_common::{
-    AF_UNIX, Counter, EGRESS, Endpoints, FLAG_FAULT, FLAG_IO_URING, INGRESS, IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED,
-    SocketState,
+    AF_UNIX, Counter, EGRESS, Endpoints, FLAG_FAULT, FLAG_IO_URING, INGRESS, IoEvent, Kind, MAX_CAPTURE,
+    PROCESS_IGNORED, SOCKET_MUTED, SocketState,
 };
 
 use crate::{

@@ -1,8 +1,6 @@
 //! What a `struct sock` says about its connection.
 
-use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated::bpf_get_socket_cookie},
-};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated::bpf_get_socket_cookie};
 use wirespan_common::{AF_INET, AF_INET6, AF_UNIX, Counter, Endpoints, Kind, StateEvent, UnitId};
 
 use crate::{

@@ -37,15 +37,7 @@ pub fn on_exit() {
     if tgid == tid {
         let _ = PROCESSES.remove(&tgid);
     }
-    submit(TaskEvent {
-        kind: Kind::Exit as u8,
-        reserved: [0; 7],
-        time: 0,
-        tgid,
-        tid,
-        parent_tgid: 0,
-        parent_tid: 0,
-    });
+    submit(TaskEvent { kind: Kind::Exit as u8, reserved: [0; 7], time: 0, tgid, tid, parent_tgid: 0, parent_tid: 0 });
 }
 
 #[inline(always)]

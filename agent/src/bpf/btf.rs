@@ -116,11 +116,11 @@ impl<'a> Btf<'a> {
 fn record_size(kind: u32, count: usize) -> Option<usize> {
     Some(
         12 + match kind {
-            1 | 14 | 17 => 4,                       // int, var, decl_tag
-            2 | 7 | 8 | 9 | 10 | 11 | 12 | 16 | 18 => 0, // ptr, fwd, typedef, qualifiers, func, float, type_tag
-            3 => 12,                                // array
+            1 | 14 | 17 => 4,                                 // int, var, decl_tag
+            2 | 7 | 8 | 9 | 10 | 11 | 12 | 16 | 18 => 0,      // ptr, fwd, typedef, qualifiers, func, float, type_tag
+            3 => 12,                                          // array
             KIND_STRUCT | KIND_UNION | 15 | 19 => count * 12, // members, datasec, enum64
-            6 | 13 => count * 8,                    // enum, func_proto
+            6 | 13 => count * 8,                              // enum, func_proto
             _ => return None,
         },
     )

@@ -116,8 +116,7 @@ impl Capture {
             return Err(CaptureError::NoObject);
         }
         let (offsets, typed) = resolve_offsets()?;
-        let mode =
-            if typed && !settings.force_fallback { Mode::SocketTracepoints } else { Mode::SystemCallExit };
+        let mode = if typed && !settings.force_fallback { Mode::SocketTracepoints } else { Mode::SystemCallExit };
         let kernel_btf = aya::Btf::from_sys_fs().map_err(|e| CaptureError::Btf(e.to_string()))?;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&kernel_btf))
