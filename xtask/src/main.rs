@@ -11,6 +11,7 @@
 //! | [`services`] | programs that the tests talk to |
 //! | [`test`] | every test there is |
 //! | [`vm`] | the kernel matrix |
+//! | [`fuzz`] | hostile input for the parsers |
 //! | [`bench`] | what the agent costs, and what it misses |
 //!
 //! Every command installs what it needs and lacks, says what and why, and does nothing the second time.
@@ -23,6 +24,7 @@ mod apt;
 mod bench;
 mod build;
 mod ebpf;
+mod fuzz;
 mod lint;
 mod paths;
 mod services;
@@ -56,6 +58,8 @@ enum Command {
     Vm(vm::Options),
     /// What the agent costs, and what it misses.
     Bench(bench::Options),
+    /// Feed hostile bytes to the protocol parsers.
+    Fuzz(fuzz::Options),
     /// Connections for `bench`, in a process of their own.
     #[command(hide = true)]
     BenchClient(bench::client::Options),
@@ -78,6 +82,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Lint => lint::command()?,
         Command::Test(options) => return test::command(&options),
         Command::Bench(options) => bench::command(&options)?,
+        Command::Fuzz(options) => fuzz::command(&options)?,
         Command::BenchClient(options) => bench::client::command(&options)?,
         Command::Vm(options) => return vm::command(&options),
     }

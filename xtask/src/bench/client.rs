@@ -41,7 +41,8 @@ pub fn spawn(task: Task, address: SocketAddr, count: u32) -> Result<Client> {
     let me = std::env::current_exe().context("this program has no path")?;
     let task = task.to_possible_value().context("a task without a name")?;
     let mut command = Command::new("prlimit");
-    command.arg("--nofile=40000:40000").arg(me).arg("bench-client").arg(task.get_name());
+    // The soft limit alone: only CAP_SYS_RESOURCE may touch the hard one.
+    command.arg(format!("--nofile={}:", count.min(10_000) + 1000)).arg(me).arg("bench-client").arg(task.get_name());
     command.arg(address.to_string()).arg(count.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start `{}`", shell::show(&command)))?;
     let mut line = String::new();

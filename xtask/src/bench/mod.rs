@@ -22,7 +22,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
-use crate::{apt, build, paths, services, shell};
+use crate::{build, paths, services, shell};
 
 mod agent;
 mod bpf;
@@ -97,7 +97,6 @@ pub fn command(options: &Options) -> Result<()> {
         None => build::build()?,
     };
     services::setup()?;
-    apt::ensure(&["bpftool"], "reading the run time of BPF programs")?;
     if !shell::is_root() {
         return again_as_root(options, &binary);
     }

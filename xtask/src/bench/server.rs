@@ -83,8 +83,8 @@ pub fn nginx() -> Result<Server> {
     fs::write(root.join(MARK.trim_start_matches('/')), [b'x'; 63]).context("cannot write the file to serve")?;
     let home = folder.display();
     let config = format!(
-        "daemon off; user root; pid {home}/pid; error_log {home}/error; worker_processes 1; worker_rlimit_nofile 40000;\n\
-         events {{ worker_connections 20000; }}\n\
+        "daemon off; user root; pid {home}/pid; error_log {home}/error; worker_processes 1; worker_rlimit_nofile 15000;\n\
+         events {{ worker_connections 14000; }}\n\
          http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 600;\n\
          client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;\n\
          uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;\n\
