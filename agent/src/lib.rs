@@ -2,15 +2,27 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`cli`] | the command line |
 //! | [`config`] | one validated struct from flags, environment and YAML |
 //! | [`discovery`] | which processes there are, what they are called, which are traced |
+//! | [`run`], [`doctor`] | the commands |
 //! | [`span`] | what leaves the agent: spans, traces, resources |
+//! | [`bpf`] | kernel programs: load, attach, read |
+//! | [`connections`] | records into exchanges |
+//! | [`traces`] | exchanges into traces: every link is made here |
+//! | [`pipeline`] | wires the stages |
 //! | [`export`] | spans out: OTLP and the console |
 //! | [`metrics`] | the agent's own counters |
 
 pub mod bpf;
+pub mod cli;
 pub mod config;
+pub mod connections;
 pub mod discovery;
+pub mod doctor;
 pub mod export;
 pub mod metrics;
+pub mod pipeline;
+pub mod run;
 pub mod span;
+pub mod traces;

@@ -1,3 +1,41 @@
-//! The `wirespan` command.
+//! The `wirespan` command: arguments, logger, and what they ask for.
 
-fn main() {}
+use std::process::ExitCode;
+
+use wirespan_agent::cli::{self, Command};
+use wirespan_agent::config::Surroundings;
+use wirespan_agent::{doctor, run};
+
+fn main() -> ExitCode {
+    let command = match cli::parse(std::env::args_os(), &Surroundings::real()) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("wirespan: {error}");
+            return ExitCode::from(error.exit_status());
+        }
+    };
+    match command {
+        Command::Print(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Command::Doctor { config, json } => {
+            let report = doctor::examine(&config);
+            print(&if json { report.json() } else { report.text() });
+            ExitCode::from(u8::from(!report.works()))
+        }
+        Command::Run(config) => match run::run(&config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("wirespan: {error}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+/// Writes to standard output; a reader that went away is no error.
+fn print(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

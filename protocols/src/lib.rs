@@ -5,16 +5,31 @@
 //! | [`exchange`] | the output: one request with its response, and the marks that place it in time and stream |
 //! | [`registry`] | every protocol, one line each; detection |
 //! | [`context`] | trace context found in requests (W3C, B3, Jaeger, Datadog) |
-//! | `http1.rs`, … | one file per protocol |
+//! | [`http1`] | HTTP/1.0, HTTP/1.1 |
+//! | [`otlp_grpc`] | recognises an application that exports its own spans over gRPC |
+//! | [`template`] | paths with ids, hashes and the like replaced: low-cardinality names |
+//! | [`redact`] | query strings without values |
 //!
 //! A parser reads bytes that a stranger chose. It never panics, bounds its memory, its depth and its requests in
 //! flight, and says when it lost the thread instead of inventing an answer.
+//!
+//! # Adding a protocol
+//!
+//! 1. `src/<name>.rs`, or a folder once it holds several ideas: a `detect` function and a type that implements
+//!    [`Parser`]. `detect` decides by grammar and answers [`Detection::NeedMore`] only so long as a bounded prefix fits.
+//! 2. One line in [`registry`]. Detection, the fuzz target and the property tests iterate over it.
+//! 3. `captures/<name>/`: bytes recorded from real programs (`captures/README.md` describes the format), and a test that
+//!    replays them whole, split at every offset, and with gaps.
+//! 4. A section in `docs/protocols.md`: what is read, what is not, which conventions the spans follow.
 #![forbid(unsafe_code)]
 
 pub mod context;
 pub mod exchange;
 pub mod http1;
+pub mod otlp_grpc;
+pub mod redact;
 pub mod registry;
+pub mod template;
 
 use exchange::{Mark, Output};
 
@@ -54,8 +69,10 @@ pub enum End {
     Finished,
     /// The connection was reset (`ECONNRESET`, `EPIPE`): nothing more will come in either direction.
     Reset,
-    /// The socket is gone, or the agent stops watching it: nothing more will be seen in either direction.
+    /// The socket is gone: nothing more will come in either direction.
     Closed,
+    /// The agent stops watching: how requests in flight will end is not known, so they are dropped.
+    Unwatched,
 }
 
 /// What a parser is told about the connection that it reads, once.
@@ -88,7 +105,7 @@ pub trait Parser: Send {
     /// `len` bytes of `direction`, beginning at `mark`, were transferred but not captured.
     fn gap(&mut self, direction: Direction, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress;
 
-    /// `direction` ended at `mark`. Called at most once per direction; [`End::Reset`] and [`End::Closed`] end both.
+    /// `direction` ended at `mark`. Called at most once per direction; all but [`End::Finished`] end both.
     fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>);
 
     /// Bytes of memory that this parser holds beyond its own size.

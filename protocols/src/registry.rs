@@ -1,6 +1,6 @@
 //! Every protocol, one line each.
 
-use crate::{Detection, Parser, Settings};
+use crate::{Detection, Parser, Settings, http1};
 
 /// A protocol: how to recognise it and how to read it.
 pub struct Protocol {
@@ -13,4 +13,4 @@ pub struct Protocol {
 }
 
 /// All protocols, in the order in which they are asked.
-pub static PROTOCOLS: &[Protocol] = &[];
+pub static PROTOCOLS: &[Protocol] = &[Protocol { name: "http", detect: http1::detect, parser: http1::parser }];

@@ -77,7 +77,8 @@ pub struct CaptureSettings {
 
 /// Running kernel programs.
 pub struct Capture {
-    ebpf: Ebpf,
+    /// Gone once detached.
+    ebpf: Option<Ebpf>,
     ring: RingBuf<MapData>,
     processes: HashMap<MapData, u32, u8>,
     sockets: HashMap<MapData, u64, PlainSocketState>,
@@ -130,7 +131,7 @@ impl Capture {
             processes: take(&mut ebpf, "PROCESSES")?,
             sockets: take(&mut ebpf, "SOCKETS")?,
             counters: take(&mut ebpf, "COUNTERS")?,
-            ebpf,
+            ebpf: Some(ebpf),
             mode,
         };
         capture.ignore_process(std::process::id());
@@ -158,7 +159,8 @@ impl Capture {
         &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = aya::programs::ProgramError>,
     {
         self.ebpf
-            .program_mut(name)
+            .as_mut()
+            .and_then(|ebpf| ebpf.program_mut(name))
             .ok_or_else(|| CaptureError::Load(name, "it is missing from the object".into()))?
             .try_into()
             .map_err(|e: aya::programs::ProgramError| load_error(name, &e))
@@ -200,6 +202,11 @@ impl Capture {
         }
     }
 
+    /// Takes the programs off their hooks; what is on the ring can still be read.
+    pub fn detach(&mut self) {
+        self.ebpf = None;
+    }
+
     /// Copies the kernel's counts into `counters`.
     pub fn read_counters(&self, counters: &Counters) {
         let total = |slot: Counter| -> u64 {
@@ -221,7 +228,7 @@ impl Capture {
             let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok()?;
             info.lines().find_map(|l| l.strip_prefix("recursion_misses:"))?.trim().parse().ok()
         };
-        self.ebpf.programs().filter_map(|(_, program)| missed(program)).sum()
+        self.ebpf.iter().flat_map(Ebpf::programs).filter_map(|(_, program)| missed(program)).sum()
     }
 }
 
@@ -260,12 +267,17 @@ fn load_error(what: &'static str, error: &dyn std::error::Error) -> CaptureError
 
 /// Whether this process has the capabilities that loading needs (CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN).
 pub fn is_privileged() -> bool {
-    let effective = std::fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|s| s.lines().find_map(|l| l.strip_prefix("CapEff:").map(|v| v.trim().to_owned())))
-        .and_then(|v| u64::from_str_radix(&v, 16).ok())
-        .unwrap_or(0);
+    let effective = effective_capabilities();
     const SYS_ADMIN: u64 = 1 << 21;
     const PERFMON_AND_BPF: u64 = 1 << 38 | 1 << 39;
     effective & SYS_ADMIN != 0 || effective & PERFMON_AND_BPF == PERFMON_AND_BPF
+}
+
+/// The effective capability set of this process.
+fn effective_capabilities() -> u64 {
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|s| s.lines().find_map(|l| l.strip_prefix("CapEff:").map(|v| v.trim().to_owned())))
+        .and_then(|v| u64::from_str_radix(&v, 16).ok())
+        .unwrap_or(0)
 }

@@ -1,1 +1,318 @@
-//! (under construction)
+//! What the agent was asked to do: one validated struct from flags, environment, YAML file and defaults.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`option`] | the registry of options, from which everything else derives |
+//! | [`source`] | which value is in force, and whence |
+//! | [`file`] | the YAML file |
+//! | [`parse`], [`rule`] | texts into values |
+//! | [`otlp`] | where spans go by OTLP |
+//! | [`show`] | `wirespan config` and `docs/configuration.md` |
+//! | [`error`] | what a user did wrong, in one sentence |
+//!
+//! A flag wins over a `WIRESPAN_*` variable, which wins over a standard variable (`OTEL_*`, `RUST_LOG`, `NO_COLOR`),
+//! which wins over the file, which wins over the default. A list is taken whole from where it is found first.
+
+pub mod error;
+pub mod file;
+pub mod option;
+pub mod otlp;
+pub mod parse;
+pub mod rule;
+pub mod show;
+pub mod source;
+
+use std::time::Duration;
+
+pub use error::ConfigError;
+pub use otlp::{BatchConfig, OtlpConfig};
+pub use rule::Rule;
+pub use source::{Settings, Source, Surroundings};
+
+use option::Kind;
+use otlp::{OtlpConfigError, TracesExporter};
+use source::Setting;
+
+/// What the console prints of finished traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// An indented tree per trace.
+    Text,
+    /// One span a line, JSON.
+    Json,
+    /// Nothing.
+    None,
+}
+
+/// When the console is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Whether to colour, given whether standard output is a terminal.
+    pub fn enabled(self, terminal: bool) -> bool {
+        match self {
+            Self::Auto => terminal,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// Everything that was asked, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// With any rule here, only what matches one is traced.
+    pub include: Vec<Rule>,
+    /// What matches one of these is not traced, included or not.
+    pub exclude: Vec<Rule>,
+    /// Trace processes that export spans themselves, too.
+    pub allow_duplicate_spans: bool,
+    /// Names by rule, the first match wins; `Rule::Any` matches everything.
+    pub service_names: Vec<(Rule, String)>,
+    /// Finished traces on standard output; `auto` is already resolved.
+    pub output: Output,
+    /// Colours of the console.
+    pub color: Color,
+    /// Print counters periodically and at exit.
+    pub stats: bool,
+    /// Time between two prints of the counters.
+    pub stats_interval: Duration,
+    /// Filter for `env_logger`.
+    pub log: String,
+    /// Keep query-string values.
+    pub keep_query_values: bool,
+    /// Bytes captured per socket operation, at most `wirespan_common::MAX_CAPTURE`.
+    pub capture_bytes: usize,
+    /// Bytes of the kernel's ring, a power of two and a multiple of the page size.
+    pub ring_bytes: usize,
+    /// Connections followed at one time.
+    pub max_connections: usize,
+    /// Bytes buffered for one connection.
+    pub max_connection_buffer: usize,
+    /// Bytes buffered for all connections.
+    pub max_buffer: usize,
+    /// A connection without traffic for this long is forgotten.
+    pub idle_timeout: Duration,
+    /// How long a finished trace waits for its other spans.
+    pub trace_hold: Duration,
+    /// Spans held at one time.
+    pub max_spans_in_flight: usize,
+    /// Where spans go by OTLP, if anywhere.
+    pub otlp: Option<OtlpConfig>,
+    /// How spans are gathered before they go there.
+    pub batch: BatchConfig,
+    /// `WIRESPAN_*` variables that no option has: worth one warning.
+    pub stray_variables: Vec<String>,
+}
+
+impl Config {
+    /// Checks every setting, alone and against the others.
+    ///
+    /// # Errors
+    /// The first value that is wrong, or two that contradict each other.
+    pub fn from_settings(settings: &Settings, surroundings: &Surroundings<'_>) -> Result<Self, ConfigError> {
+        let users = |name: &str| rule::user_in(&(surroundings.read)(rule::passwd_path()).ok()?, name);
+        settings.check_otlp()?;
+        let lookup = |name: &str| settings.standard_variable(name, surroundings);
+        let blame = |error: OtlpConfigError| settings.blame(&error);
+        let otlp = OtlpConfig::from_lookup(lookup).map_err(blame)?;
+        let exporter = TracesExporter::from_lookup(lookup).map_err(blame)?.unwrap_or_default();
+        let config = Self {
+            include: settings.rules("include", &users)?,
+            exclude: settings.rules("exclude", &users)?,
+            allow_duplicate_spans: settings.switch("allow-duplicate-spans")?,
+            service_names: settings.names("service-name", &users)?,
+            output: match settings.choice("output")? {
+                "text" => Output::Text,
+                "json" => Output::Json,
+                "none" => Output::None,
+                _ if otlp.is_some() && !exporter.console => Output::None,
+                _ => Output::Text,
+            },
+            color: match settings.choice("color")? {
+                "always" => Color::Always,
+                "never" => Color::Never,
+                _ => Color::Auto,
+            },
+            stats: settings.switch("stats")?,
+            stats_interval: settings.time("stats-interval")?,
+            log: settings.text("log"),
+            keep_query_values: settings.switch("query-values")?,
+            capture_bytes: settings.number("capture-bytes")?,
+            ring_bytes: settings.number("ring-bytes")?,
+            max_connections: settings.number("max-connections")?,
+            max_connection_buffer: settings.number("max-connection-buffer")?,
+            max_buffer: settings.number("max-buffer")?,
+            idle_timeout: settings.time("idle-timeout")?,
+            trace_hold: settings.time("trace-hold")?,
+            max_spans_in_flight: settings.number("max-spans-in-flight")?,
+            batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
+            otlp,
+            stray_variables: settings.stray_variables.clone(),
+        };
+        config.check_together(settings)?;
+        Ok(config)
+    }
+
+    /// What is right alone and wrong together.
+    fn check_together(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let ring = settings.get("ring-bytes");
+        if !self.ring_bytes.is_power_of_two() {
+            let near = parse::show_size(self.ring_bytes.next_power_of_two() as u64);
+            let value = ring.texts.concat();
+            return Err(ring.wrong(&value, format!("is not a power of two; choose one, such as {near}")));
+        }
+        if self.max_connection_buffer > self.max_buffer {
+            let (one, all) = (settings.get("max-connection-buffer"), settings.get("max-buffer"));
+            return Err(contradiction(one, all, "one connection may buffer more than all together; raise max-buffer"));
+        }
+        if let Some(rule) = self.include.iter().find(|rule| self.exclude.contains(rule)) {
+            let (include, exclude) = (settings.get("include"), settings.get("exclude"));
+            let problem = format!("{rule} is in both, so nothing of it is traced; remove one of them");
+            return Err(contradiction(include, exclude, &problem));
+        }
+        Ok(())
+    }
+}
+
+fn contradiction(one: &Setting, other: &Setting, problem: &str) -> ConfigError {
+    let value = |setting: &Setting| format!("{} = {}", setting.place(), setting.texts.join(","));
+    ConfigError::Contradiction(format!("{} contradicts {}: {problem}", value(one), value(other)))
+}
+
+/// Typed access; the registry says what an option's text must look like.
+impl Settings {
+    /// The setting of an option in the registry.
+    pub fn get(&self, name: &'static str) -> &Setting {
+        let found = self.all.iter().find(|setting| setting.option.name == name);
+        debug_assert!(found.is_some(), "no option is called {name}");
+        found.unwrap_or(&self.all[0])
+    }
+
+    fn checked<T>(&self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+        let setting = self.get(name);
+        let text = setting.texts.first().map(String::as_str).unwrap_or_default();
+        parse(text).map_err(|problem| setting.wrong(text, problem))
+    }
+
+    fn switch(&self, name: &'static str) -> Result<bool, ConfigError> {
+        self.checked(name, parse::switch)
+    }
+
+    fn text(&self, name: &'static str) -> String {
+        self.get(name).texts.concat()
+    }
+
+    fn choice(&self, name: &'static str) -> Result<&'static str, ConfigError> {
+        let Kind::Choice(words) = self.get(name).option.kind else { return Ok("") };
+        self.checked(name, |text| parse::choice(text, words))
+    }
+
+    fn time(&self, name: &'static str) -> Result<Duration, ConfigError> {
+        let Kind::Time(low, high) = self.get(name).option.kind else { return Ok(Duration::ZERO) };
+        self.checked(name, |text| parse::time(text, low, high))
+    }
+
+    fn number(&self, name: &'static str) -> Result<usize, ConfigError> {
+        let kind = self.get(name).option.kind;
+        self.checked(name, |text| match kind {
+            Kind::Size(low, high) => parse::size(text, low, high),
+            Kind::Count(low, high) => parse::count(text, low, high),
+            _ => Err("is not a number".to_string()),
+        })
+        .map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+    }
+
+    fn each<T>(&self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, ConfigError> {
+        let setting = self.get(name);
+        setting.texts.iter().map(|text| parse(text).map_err(|problem| setting.wrong(text, problem))).collect()
+    }
+
+    fn rules(&self, name: &'static str, users: &dyn Fn(&str) -> Option<u32>) -> Result<Vec<Rule>, ConfigError> {
+        self.each(name, |text| Rule::parse(text, users))
+    }
+
+    fn names(
+        &self,
+        name: &'static str,
+        users: &dyn Fn(&str) -> Option<u32>,
+    ) -> Result<Vec<(Rule, String)>, ConfigError> {
+        self.each(name, |text| Rule::parse_named(text, users))
+    }
+
+    /// What the OTLP exporter sees when it asks for a standard variable (`OTEL_*`).
+    ///
+    /// A flag, a `WIRESPAN_*` variable or a line of the file stands for the general variable and hides the one for
+    /// traces, which would win otherwise.
+    pub fn standard_variable(&self, name: &str, surroundings: &Surroundings<'_>) -> Option<String> {
+        let from_environment = || surroundings.variable(name).map(str::to_string);
+        let Some(setting) = self.all.iter().find(|setting| setting.option.standard.contains(&name)) else {
+            return from_environment();
+        };
+        match &setting.source {
+            Source::Default => None,
+            Source::Environment(variable) if setting.option.standard.contains(&variable.as_str()) => from_environment(),
+            _ if setting.option.standard.last() != Some(&name) => None,
+            _ => match (setting.option.kind, setting.texts.first()?) {
+                (Kind::Time(low, high), text) => {
+                    Some(parse::time(text, low, high).map_or(text.clone(), |time| time.as_millis().to_string()))
+                }
+                (Kind::Switch, text) => Some(parse::switch(text).map_or(text.clone(), |on| on.to_string())),
+                (_, text) => Some(text.clone()),
+            },
+        }
+    }
+
+    /// The exporter's errors speak of standard variables: names instead what the user wrote.
+    fn blame(&self, error: &OtlpConfigError) -> ConfigError {
+        let mut sentence = error.to_string();
+        for setting in self.all.iter().filter(|setting| setting.option.group == option::OTLP) {
+            let Some(general) = setting.option.standard.last() else { continue };
+            match &setting.source {
+                Source::Environment(name) if setting.option.standard.contains(&name.as_str()) => {}
+                Source::Default => sentence = sentence.replace(general, &format!("--{}", setting.option.name)),
+                _ => sentence = sentence.replace(general, &setting.place()),
+            }
+        }
+        ConfigError::Otlp(sentence)
+    }
+
+    /// Our own names for OTLP options must make sense; what the standard variables say is the exporter's to judge.
+    fn check_otlp(&self) -> Result<(), ConfigError> {
+        let endpoint = self.get("otlp-endpoint").texts.is_empty();
+        for setting in self.all.iter().filter(|setting| setting.option.group == option::OTLP) {
+            let standard = match &setting.source {
+                Source::Default => true,
+                Source::Environment(name) => setting.option.standard.contains(&name.as_str()),
+                _ => false,
+            };
+            if standard {
+                continue;
+            }
+            if endpoint && setting.option.name.starts_with("otlp-") {
+                let place = setting.place();
+                return Err(ConfigError::Contradiction(format!(
+                    "{place} has no effect without an endpoint; add --otlp-endpoint http://HOST:4318"
+                )));
+            }
+            match setting.option.kind {
+                Kind::Time(..) => drop(self.time(setting.option.name)?),
+                Kind::Count(..) => drop(self.number(setting.option.name)?),
+                Kind::Switch => drop(self.switch(setting.option.name)?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

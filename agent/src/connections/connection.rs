@@ -120,7 +120,15 @@ impl Connection {
 
     /// An operation moved `len` bytes of `direction`, of which `bytes` were captured. `end` and `opposite` are the raw
     /// positions behind the operation; for TCP, 32-bit sequence numbers.
-    pub fn operation(&mut self, direction: u8, bytes: &[u8], len: u64, raw: RawPositions, unit: Unit, cx: &mut Context<'_>) {
+    pub fn operation(
+        &mut self,
+        direction: u8,
+        bytes: &[u8],
+        len: u64,
+        raw: RawPositions,
+        unit: Unit,
+        cx: &mut Context<'_>,
+    ) {
         let [own, other] = [usize::from(direction), usize::from(1 - direction)];
         let end = self.position(own, raw.end);
         let opposite = self.position(other, raw.opposite);

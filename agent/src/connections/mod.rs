@@ -103,7 +103,13 @@ impl Connections {
     }
 
     /// One socket operation by a traced process.
-    pub fn operation(&mut self, event: &IoEvent, bytes: &[u8], process: &Arc<Process>, out: &mut Vec<Signal>) -> Verdict {
+    pub fn operation(
+        &mut self,
+        event: &IoEvent,
+        bytes: &[u8],
+        process: &Arc<Process>,
+        out: &mut Vec<Signal>,
+    ) -> Verdict {
         self.forget_other_epoch(event, out);
         if !self.by_cookie.contains_key(&event.cookie) && !self.admit(event, process, out) {
             return Verdict::Continue;
@@ -111,7 +117,7 @@ impl Connections {
         let Some(connection) = self.by_cookie.get_mut(&event.cookie) else { return Verdict::Continue };
         let mut cx = self.shared.context(out);
         connection.last_seen = event.time;
-        if connection.process.tgid != process.tgid {
+        if !Arc::ptr_eq(&connection.process, process) {
             connection.process = process.clone();
         }
         let unit = unit_of(&event.unit);
@@ -222,7 +228,9 @@ impl Connections {
 
     /// A Unix socket whose bytes the kernel counts anew is another stream.
     fn forget_other_epoch(&mut self, event: &IoEvent, out: &mut Vec<Signal>) {
-        if event.endpoints.family == AF_UNIX && self.by_cookie.get(&event.cookie).is_some_and(|c| c.epoch != event.epoch) {
+        if event.endpoints.family == AF_UNIX
+            && self.by_cookie.get(&event.cookie).is_some_and(|c| c.epoch != event.epoch)
+        {
             self.forget(event.cookie, event.time, out);
         }
     }

@@ -1,1 +1,27 @@
-//! (under construction)
+//! Which processes there are, what they are called, what they run in, and which of them are traced.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`processes`] | the table of processes, fed by exec, fork and exit |
+//! | [`facts`] | what can be learned of one process, from its exec event and from `/proc` |
+//! | [`cgroup`], [`container`] | systemd unit, container id, container name |
+//! | [`naming`] | a program's name from its command line, one file per runtime |
+//! | [`resource`] | facts into an OpenTelemetry resource; the order in which names are tried |
+//! | [`selection`] | include and exclude rules |
+//! | [`host`] | this machine |
+//!
+//! Everything is read below a root path, so tests run on captured trees, without privileges.
+
+pub mod cgroup;
+pub mod container;
+pub mod facts;
+pub mod host;
+pub mod naming;
+pub mod processes;
+pub mod resource;
+pub mod selection;
+
+pub use facts::ExecInfo;
+pub use host::HostInfo;
+pub use processes::{Process, Processes};
+pub use selection::Selection;

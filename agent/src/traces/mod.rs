@@ -93,6 +93,8 @@ impl Traces {
             Signal::Started(started) => self.started(*started, now),
             Signal::Finished(key, exchange) => self.finished(key, exchange, now),
             Signal::Dropped(key) => self.dropped(key, now),
+            // The pipeline acted on it before.
+            Signal::ExportsTelemetry { .. } => {}
             Signal::TaskCreated { creator, task } => {
                 self.units.created(UnitKey::thread(creator.tgid, creator.tid), UnitKey::thread(task.tgid, task.tid));
             }

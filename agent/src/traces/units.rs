@@ -154,8 +154,8 @@ impl Units {
         });
     }
 
-    /// Number of units with state.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.states.len()
     }
 }

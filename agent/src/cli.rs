@@ -1,0 +1,159 @@
+//! The command line: flags from the registry of options, and which command they ask for.
+
+use std::ffi::OsString;
+
+use clap::builder::{PossibleValuesParser, StyledStr};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches};
+
+use crate::config::option::{CONFIG, Kind, OPTIONS, Opt};
+use crate::config::source::FlagValues;
+use crate::config::{Config, ConfigError, Settings, Surroundings, show};
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Trace.
+    Run(Box<Config>),
+    /// Find out what works on this machine.
+    Doctor {
+        /// What would be used to trace.
+        config: Box<Config>,
+        /// For programs instead of people.
+        json: bool,
+    },
+    /// Print this text and exit with status 0: help, version, or the configuration in force.
+    Print(String),
+}
+
+/// Reads the command line (the program's name first), then environment and file.
+///
+/// # Errors
+/// One sentence that names the thing, the place and the remedy; [`ConfigError::exit_status`] goes with it.
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    surroundings: &Surroundings<'_>,
+) -> Result<Command, ConfigError> {
+    let matches = match definition().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return Ok(Command::Print(error.render().to_string()));
+        }
+        Err(error) => return Err(ConfigError::Arguments(sentence(&error))),
+    };
+    let (name, sub) = matches.subcommand().unwrap_or(("", &matches));
+    let asked_format = sub.try_get_one::<String>(FORMAT).ok().flatten();
+    let format = asked_format.map_or("text", String::as_str);
+    if format == "markdown" {
+        return Ok(Command::Print(show::markdown()));
+    }
+    let settings = Settings::resolve(&flags(&matches, sub), surroundings)?;
+    let config = Box::new(Config::from_settings(&settings, surroundings)?);
+    Ok(match (name, format) {
+        ("config", "json") => Command::Print(show::json(&settings)),
+        ("config", _) => Command::Print(show::text(&settings)),
+        ("doctor", format) => Command::Doctor { config, json: format == "json" },
+        _ => Command::Run(config),
+    })
+}
+
+const FORMAT: &str = "format";
+
+fn definition() -> clap::Command {
+    let mut command = clap::Command::new("wirespan")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Turns running programs into traced ones: OpenTelemetry spans read off the wire with eBPF")
+        .after_help("Without a command, wirespan traces until it is interrupted. See docs/configuration.md.")
+        .max_term_width(100)
+        .arg(flag(&CONFIG, show::config_help()).short('c').global(true));
+    for option in OPTIONS {
+        // `--output` means the command's own format after `config` and `doctor`.
+        command = command.arg(flag(option, show::flag_help(option)).global(option.name != "output"));
+    }
+    let format = |words: &'static [&'static str]| {
+        let help = "For people (text) or for programs (json)";
+        Arg::new(FORMAT).long("output").value_name("FORMAT").help(help).value_parser(PossibleValuesParser::new(words))
+    };
+    command
+        .subcommand(
+            clap::Command::new("config")
+                .about("Prints every option's value in force and whence it comes")
+                .arg(format(&["text", "json", "markdown"])),
+        )
+        .subcommand(
+            clap::Command::new("doctor")
+                .about("Prints what works on this machine, how, and why not")
+                .arg(format(&["text", "json"])),
+        )
+        .subcommand(clap::Command::new("run").about("Traces, as without a command"))
+}
+
+fn flag(option: &'static Opt, help: String) -> Arg {
+    let arg = Arg::new(option.name)
+        .long(option.name)
+        .value_name(option.kind.placeholder())
+        .help(StyledStr::from(help))
+        .help_heading(option.group)
+        .action(ArgAction::Append);
+    match option.kind {
+        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        _ => arg,
+    }
+}
+
+/// The flags' values, whether they stand before or after the command's name.
+fn flags(top: &ArgMatches, sub: &ArgMatches) -> FlagValues {
+    let mut values = FlagValues::new();
+    for option in OPTIONS.iter().chain([&CONFIG]) {
+        let from = if option.name == "output" { top } else { sub };
+        if let Some(texts) = from.get_many::<String>(option.name) {
+            let texts: Vec<String> = texts.cloned().collect();
+            // A single value that is given again replaces the first, as with most programs.
+            let from = if option.kind.is_list() { 0 } else { texts.len().saturating_sub(1) };
+            values.insert(option.name, texts[from..].to_vec());
+        }
+    }
+    values
+}
+
+/// clap's error as one sentence with its remedy.
+fn sentence(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+    let name = argument.split([' ', '=', '[']).next().unwrap_or_default().to_string();
+    let meant = |kind, otherwise: &str| match context(kind) {
+        Some(near) => format!("did you mean {near}?"),
+        None => otherwise.to_string(),
+    };
+    match error.kind() {
+        ErrorKind::UnknownArgument if name.starts_with('-') => {
+            format!("unknown flag {name}; {}", meant(ContextKind::SuggestedArg, "`wirespan --help` lists all flags"))
+        }
+        ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument => {
+            let name = context(ContextKind::InvalidSubcommand).unwrap_or(name);
+            let otherwise = "commands are config, doctor and run";
+            format!("unknown command {name:?}; {}", meant(ContextKind::SuggestedSubcommand, otherwise))
+        }
+        ErrorKind::InvalidValue => match context(ContextKind::InvalidValue) {
+            Some(value) if !value.is_empty() => {
+                let words = context(ContextKind::ValidValue).unwrap_or_default();
+                format!("{name}: {value:?} is not one of {words}")
+            }
+            _ => format!("{name} needs a value; `wirespan --help` says which"),
+        },
+        ErrorKind::NoEquals => format!("{name} takes its value after `=`, as in {name}=false"),
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8; write it in UTF-8".to_string(),
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            format!("{}; `wirespan --help` shows the usage", line.trim_start_matches("error: "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! The registry of options: the one place from which flags, `WIRESPAN_*` variables, YAML keys, `wirespan config`, the
+//! help and `docs/configuration.md` derive.
+//!
+//! To add an option: one entry here, one line in [`super::Config`]'s reading, and
+//! `UPDATE_DOCS=1 cargo test -p wirespan documentation`.
+
+/// How names of environment variables begin.
+pub const PREFIX: &str = "WIRESPAN_";
+
+/// What an option's text must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`; a flag alone means `true`.
+    Switch,
+    /// A whole number between two limits.
+    Count(u64, u64),
+    /// Bytes between two limits; `KiB`, `MiB` and `GiB` may follow the number.
+    Size(u64, u64),
+    /// Milliseconds between two limits; `ms`, `s`, `m` or `h` may follow the number, which means milliseconds alone.
+    Time(u64, u64),
+    /// One of a few words.
+    Choice(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// Rules that choose processes, see [`super::rule`].
+    Rules,
+    /// Names, each with or without a rule in front.
+    Names,
+}
+
+impl Kind {
+    /// Whether several values may be given.
+    pub fn is_list(self) -> bool {
+        matches!(self, Self::Rules | Self::Names)
+    }
+
+    /// The word that stands for a value in help texts.
+    pub fn placeholder(self) -> &'static str {
+        match self {
+            Self::Switch => "BOOL",
+            Self::Count(..) => "N",
+            Self::Size(..) => "SIZE",
+            Self::Time(..) => "TIME",
+            Self::Choice(_) => "WORD",
+            Self::Text => "TEXT",
+            Self::Rules => "RULE",
+            Self::Names => "RULE=NAME",
+        }
+    }
+}
+
+/// One option.
+#[derive(Debug, PartialEq)]
+pub struct Opt {
+    /// Flag without dashes and YAML key.
+    pub name: &'static str,
+    /// Heading in the help and the documentation.
+    pub group: &'static str,
+    /// What values look like.
+    pub kind: Kind,
+    /// The value when nobody gives one; `None` when there is none.
+    pub default: Option<&'static str>,
+    /// Variables of other standards that set it when the `WIRESPAN_` one is not set, the most specific first.
+    pub standard: &'static [&'static str],
+    /// Values are never shown.
+    pub secret: bool,
+    /// One or two sentences.
+    pub help: &'static str,
+}
+
+impl Opt {
+    /// The environment variable: `trace-hold` is `WIRESPAN_TRACE_HOLD`.
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// Takes lists apart at commas; leaves single values as they are.
+    pub fn split(&self, texts: &[String]) -> Vec<String> {
+        if !self.kind.is_list() {
+            return texts.to_vec();
+        }
+        texts.iter().flat_map(|text| text.split(',')).map(|item| item.trim().to_string()).collect()
+    }
+}
+
+const SELECTION: &str = "Selection";
+const NAMES: &str = "Names";
+const CONSOLE: &str = "Console and log";
+pub(crate) const OTLP: &str = "OTLP";
+const CAPTURE: &str = "Capture and limits";
+
+const MIB: u64 = 1 << 20;
+const HOUR: u64 = 3_600_000;
+
+const fn opt(name: &'static str, group: &'static str, kind: Kind, help: &'static str) -> Opt {
+    Opt { name, group, kind, default: None, standard: &[], secret: false, help }
+}
+
+impl Opt {
+    const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    const fn also(self, standard: &'static [&'static str]) -> Self {
+        Self { standard, ..self }
+    }
+
+    const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+}
+
+/// Where the configuration file is. The only option that the file itself cannot set.
+pub static CONFIG: Opt =
+    opt("config", CONSOLE, Kind::Text, "Configuration file (YAML). The default one may be missing.")
+        .or("/etc/wirespan/wirespan.yaml");
+
+/// Every option that a configuration file can set, in the order in which they are shown.
+pub static OPTIONS: &[Opt] = &[
+    opt(
+        "include",
+        SELECTION,
+        Kind::Rules,
+        "Trace only what matches one of these rules: exe:GLOB (or a bare GLOB), pid:N, port:N, user:NAME|UID, \
+         cgroup:GLOB, container:GLOB. Default: everything that owns a socket.",
+    ),
+    opt(
+        "exclude",
+        SELECTION,
+        Kind::Rules,
+        "Do not trace what matches one of these rules, even if it is included. Rules as for include.",
+    ),
+    opt(
+        "allow-duplicate-spans",
+        SELECTION,
+        Kind::Switch,
+        "Also trace processes that already export spans themselves, which are left alone otherwise.",
+    )
+    .or("false"),
+    opt(
+        "service-name",
+        NAMES,
+        Kind::Names,
+        "Names services: port:8080=shop, exe:*/nginx=edge; NAME alone names everything. The first rule that matches wins, \
+         before OTEL_SERVICE_NAME of the traced process.",
+    ),
+    opt(
+        "output",
+        CONSOLE,
+        Kind::Choice(&["auto", "text", "json", "none"]),
+        "Finished traces on standard output: an indented tree, one JSON span a line, or nothing. `auto` is text without \
+         an OTLP endpoint and none with one.",
+    )
+    .or("auto"),
+    opt("color", CONSOLE, Kind::Choice(&["auto", "always", "never"]), "Colours; `auto` is on a terminal only.")
+        .or("auto")
+        .also(&["NO_COLOR"]),
+    opt("stats", CONSOLE, Kind::Switch, "Print the agent's own counters periodically and at exit.").or("false"),
+    opt("stats-interval", CONSOLE, Kind::Time(100, 24 * HOUR), "Time between two prints of the counters.").or("10s"),
+    opt("log", CONSOLE, Kind::Text, "What is logged: error, warn, info, debug, trace, or a filter as in env_logger.")
+        .or("info")
+        .also(&["RUST_LOG"]),
+    opt(
+        "otlp-endpoint",
+        OTLP,
+        Kind::Text,
+        "URL of an OTLP receiver, with its scheme: http://collector:4318, to which http/protobuf appends /v1/traces.",
+    )
+    .also(&["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]),
+    opt("otlp-protocol", OTLP, Kind::Text, "grpc or http/protobuf.")
+        .or("http/protobuf")
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]),
+    opt("otlp-headers", OTLP, Kind::Text, "Headers of every export request: name=value,name=value, percent-encoded.")
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"])
+        .secret(),
+    opt("otlp-compression", OTLP, Kind::Text, "gzip or none.")
+        .or("none")
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"]),
+    opt("otlp-timeout", OTLP, Kind::Time(0, HOUR), "How long one export request may take; 0 for any time.")
+        .or("10s")
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]),
+    opt("otlp-certificate", OTLP, Kind::Text, "PEM file of the authorities that the receiver's certificate is checked against.")
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"]),
+    opt("otlp-client-certificate", OTLP, Kind::Text, "PEM file of the agent's own certificate, for mutual TLS.")
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"]),
+    opt("otlp-client-key", OTLP, Kind::Text, "PEM file of the key to the agent's own certificate.")
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"]),
+    opt("otlp-insecure", OTLP, Kind::Switch, "gRPC without TLS where the endpoint has no scheme.")
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"]),
+    opt("queue-size", OTLP, Kind::Count(1, 10_000_000), "Spans that wait for the receiver; what does not fit is counted and dropped.")
+        .or("65536")
+        .also(&["OTEL_BSP_MAX_QUEUE_SIZE"]),
+    opt("batch-size", OTLP, Kind::Count(1, 1_000_000), "The most spans in one export request; not more than queue-size.")
+        .or("512")
+        .also(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]),
+    opt("batch-delay", OTLP, Kind::Time(0, HOUR), "How long a span may wait for others to share a request with.")
+        .or("200ms")
+        .also(&["OTEL_BSP_SCHEDULE_DELAY"]),
+    opt(
+        "query-values",
+        CAPTURE,
+        Kind::Switch,
+        "Keep the values of query strings in url.query, which are replaced by REDACTED otherwise.",
+    )
+    .or("false"),
+    opt(
+        "capture-bytes",
+        CAPTURE,
+        Kind::Size(64, wirespan_common::MAX_CAPTURE as u64),
+        "Bytes captured of one socket operation.",
+    )
+    .or("4096"),
+    opt(
+        "ring-bytes",
+        CAPTURE,
+        Kind::Size(4096, 1 << 30),
+        "Size of the ring between kernel and agent: a power of two, and a multiple of the page size.",
+    )
+    .or("8MiB"),
+    opt("max-connections", CAPTURE, Kind::Count(16, 16_777_216), "Connections followed at one time; the idlest is forgotten first.")
+        .or("65536"),
+    opt("max-connection-buffer", CAPTURE, Kind::Size(4096, 64 * MIB), "Memory for the bytes of one connection that wait to be understood.")
+        .or("256KiB"),
+    opt("max-buffer", CAPTURE, Kind::Size(65_536, 16_384 * MIB), "Memory for the bytes of all connections that wait to be understood.")
+        .or("64MiB"),
+    opt("idle-timeout", CAPTURE, Kind::Time(1_000, 24 * HOUR), "A connection without traffic for this long is forgotten.").or("10m"),
+    opt(
+        "trace-hold",
+        CAPTURE,
+        Kind::Time(0, 60_000),
+        "How long a finished trace waits for spans of other processes on this host before it leaves.",
+    )
+    .or("250ms"),
+    opt("max-spans-in-flight", CAPTURE, Kind::Count(16, 100_000_000), "Spans held at one time, unfinished ones included.")
+        .or("200000"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_spell_alike_everywhere() {
+        let mut seen = HashSet::new();
+        for option in OPTIONS {
+            assert!(seen.insert(option.name), "{} is there twice", option.name);
+            assert!(option.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", option.name);
+            let back = option.variable().strip_prefix(PREFIX).unwrap().to_ascii_lowercase().replace('_', "-");
+            assert_eq!(back, option.name);
+        }
+    }
+
+    #[test]
+    fn every_option_says_what_it_is_for() {
+        for option in OPTIONS {
+            assert!(option.help.ends_with('.') && option.help.len() > 10, "{}", option.name);
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! OTLP settings, and the standard environment variables that they come from.
+//!
+//! Sources: OpenTelemetry specification, "OpenTelemetry Protocol Exporter", "Environment Variable Specification"
+//! (`OTEL_TRACES_EXPORTER`, `OTEL_BSP_*`). Where the specification lets an implementation ignore an unreadable value
+//! with a warning, wirespan refuses it: a collector that silently gets nothing costs more than a start that fails.
+//!
+//! The signal's own variable (`OTEL_EXPORTER_OTLP_TRACES_*`) wins over the general one; an empty one counts as unset.
+
+mod endpoint;
+mod headers;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderMap, Uri};
+
+/// Why the OTLP variables cannot be used. Each message is one sentence that names the variable and the remedy; header
+/// values never appear in it, since they carry credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OtlpConfigError {
+    /// The endpoint does not say `http://` or `https://`.
+    #[error("{variable}={value} has no scheme: write http://{value} or, for TLS, https://{value}")]
+    NoScheme {
+        /// Where it came from.
+        variable: String,
+        /// What it said.
+        value: String,
+    },
+    /// The endpoint is no URL that OTLP can use.
+    #[error("{variable}={value} is not a usable endpoint ({reason}): write a URL such as http://localhost:4318")]
+    Endpoint {
+        /// Where it came from.
+        variable: String,
+        /// What it said.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A value that must be one of a few words is none of them.
+    #[error("{variable}={value} is not known: use {expected}")]
+    Choice {
+        /// Where it came from.
+        variable: String,
+        /// What it said.
+        value: String,
+        /// The words that are known.
+        expected: &'static str,
+    },
+    /// A value that must be a number is none, or is out of range.
+    #[error("{variable}={value} is not a number of {unit}: write a whole number, {minimum} or more")]
+    Number {
+        /// Where it came from.
+        variable: String,
+        /// What it said.
+        value: String,
+        /// What is counted.
+        unit: &'static str,
+        /// The least that makes sense.
+        minimum: u64,
+    },
+    /// An entry of the list of headers is not `name=value`, or cannot be sent.
+    #[error(
+        "{variable}: entry {position} {reason}: write name=value pairs separated by commas, values percent-encoded"
+    )]
+    Header {
+        /// Where it came from.
+        variable: String,
+        /// Which entry, from 1.
+        position: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A client certificate without its key, or the reverse.
+    #[error("{present} is set but {missing} is not: a client certificate and its key go together")]
+    HalfIdentity {
+        /// The variable that is set.
+        present: String,
+        /// The one that is not.
+        missing: &'static str,
+    },
+    /// A batch that could never fill.
+    #[error(
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE={batch} exceeds the queue of {queue} spans: lower it, or raise OTEL_BSP_MAX_QUEUE_SIZE"
+    )]
+    BatchExceedsQueue {
+        /// Spans a batch.
+        batch: usize,
+        /// Spans in the queue.
+        queue: usize,
+    },
+}
+
+/// How OTLP messages travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// Protobuf in the body of an HTTP POST.
+    HttpProtobuf,
+}
+
+/// What is done to a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Nothing.
+    None,
+    /// gzip.
+    Gzip,
+}
+
+/// PEM files for TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificates to trust instead of the system's.
+    pub certificate: Option<PathBuf>,
+    /// The client's own certificate chain and its private key.
+    pub identity: Option<ClientIdentity>,
+}
+
+/// A client certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// PEM file with the certificate chain.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// Where spans go by OTLP, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtlpConfig {
+    /// gRPC or HTTP.
+    pub protocol: Protocol,
+    /// HTTP: the URL that is posted to, path included. gRPC: scheme, host and port.
+    pub endpoint: Uri,
+    /// Sent with every request. Values are marked sensitive, so `Debug` does not show them.
+    pub headers: HeaderMap,
+    /// Of request bodies.
+    pub compression: Compression,
+    /// The longest that one request may take; `None` for no limit.
+    pub timeout: Option<Duration>,
+    /// Used when the endpoint says `https`.
+    pub tls: TlsFiles,
+}
+
+/// The longest that one request may take unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl OtlpConfig {
+    /// Plain settings for an endpoint: no compression, no header, the default timeout.
+    pub fn new(protocol: Protocol, endpoint: Uri) -> Self {
+        Self {
+            protocol,
+            endpoint,
+            headers: HeaderMap::new(),
+            compression: Compression::None,
+            timeout: Some(DEFAULT_TIMEOUT),
+            tls: TlsFiles::default(),
+        }
+    }
+
+    /// Reads the standard variables through `lookup`.
+    ///
+    /// `None` if nobody asked for OTLP: no endpoint is set and `OTEL_TRACES_EXPORTER` does not name `otlp`; or that
+    /// variable is set and names something else. With `OTEL_TRACES_EXPORTER=otlp` alone, the specification's default
+    /// endpoint on localhost is used.
+    ///
+    /// # Errors
+    /// If a variable cannot be read or two contradict each other.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, OtlpConfigError> {
+        let lookup = Lookup(&lookup);
+        let wanted = TracesExporter::read(&lookup)?;
+        if wanted.is_some_and(|w| !w.otlp) {
+            return Ok(None);
+        }
+        let protocol = protocol(&lookup)?;
+        let endpoint = match endpoint::read(&lookup, protocol)? {
+            Some(endpoint) => endpoint,
+            None if wanted.is_some() => endpoint::default(protocol),
+            None => return Ok(None),
+        };
+        Ok(Some(Self {
+            protocol,
+            endpoint,
+            headers: lookup.signal("HEADERS").map(|s| headers::parse(&s)).transpose()?.unwrap_or_default(),
+            compression: compression(&lookup)?,
+            timeout: timeout(&lookup)?,
+            tls: tls(&lookup)?,
+        }))
+    }
+}
+
+/// What `OTEL_TRACES_EXPORTER` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TracesExporter {
+    /// `otlp` is in the list.
+    pub otlp: bool,
+    /// `console` is in the list.
+    pub console: bool,
+}
+
+impl TracesExporter {
+    /// Reads `OTEL_TRACES_EXPORTER`, a list of `otlp` and `console`, or `none`; `None` if it is unset.
+    ///
+    /// # Errors
+    /// If it names anything else.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, OtlpConfigError> {
+        Self::read(&Lookup(&lookup))
+    }
+
+    fn read(lookup: &Lookup) -> Result<Option<Self>, OtlpConfigError> {
+        let Some(setting) = lookup.one("OTEL_TRACES_EXPORTER") else { return Ok(None) };
+        let mut wanted = Self::default();
+        for word in setting.value.split(',').map(|w| w.trim().to_ascii_lowercase()) {
+            match word.as_str() {
+                "otlp" => wanted.otlp = true,
+                "console" => wanted.console = true,
+                "none" | "" => {}
+                _ => return Err(setting.unknown("otlp, console or none")),
+            }
+        }
+        Ok(Some(wanted))
+    }
+}
+
+/// How spans are gathered before they are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchConfig {
+    /// Spans that may wait for delivery; what exceeds it is dropped and counted.
+    pub queue_spans: usize,
+    /// The most spans in one request.
+    pub batch_spans: usize,
+    /// The longest that a span waits for its batch to fill.
+    pub delay: Duration,
+}
+
+impl Default for BatchConfig {
+    /// The specification's queue of 2048 spans and delay of 5 s suit one program; this agent speaks for a host and
+    /// feeds people who watch.
+    fn default() -> Self {
+        Self { queue_spans: 65536, batch_spans: 512, delay: Duration::from_millis(200) }
+    }
+}
+
+impl BatchConfig {
+    /// Reads `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` and `OTEL_BSP_SCHEDULE_DELAY` (milliseconds).
+    ///
+    /// # Errors
+    /// If one is no number, or a batch would exceed the queue.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, OtlpConfigError> {
+        let lookup = Lookup(&lookup);
+        let default = Self::default();
+        let number = |name: &str, unit, minimum, default: usize| match lookup.one(name) {
+            Some(setting) => setting.number(unit, minimum).map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+            None => Ok(default),
+        };
+        let queue_spans = number("OTEL_BSP_MAX_QUEUE_SIZE", "spans", 1, default.queue_spans)?;
+        // A queue made smaller than the default batch shrinks the batch; an explicit contradiction is an error.
+        let batch_default = default.batch_spans.min(queue_spans);
+        let batch_spans = number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "spans", 1, batch_default)?;
+        if batch_spans > queue_spans {
+            return Err(OtlpConfigError::BatchExceedsQueue { batch: batch_spans, queue: queue_spans });
+        }
+        let delay = match lookup.one("OTEL_BSP_SCHEDULE_DELAY") {
+            Some(setting) => Duration::from_millis(setting.number("milliseconds", 0)?),
+            None => default.delay,
+        };
+        Ok(Self { queue_spans, batch_spans, delay })
+    }
+}
+
+fn protocol(lookup: &Lookup) -> Result<Protocol, OtlpConfigError> {
+    let Some(setting) = lookup.signal("PROTOCOL") else { return Ok(Protocol::HttpProtobuf) };
+    match setting.value.to_ascii_lowercase().as_str() {
+        "grpc" => Ok(Protocol::Grpc),
+        "http/protobuf" => Ok(Protocol::HttpProtobuf),
+        _ => Err(setting.unknown("grpc or http/protobuf")),
+    }
+}
+
+fn compression(lookup: &Lookup) -> Result<Compression, OtlpConfigError> {
+    let Some(setting) = lookup.signal("COMPRESSION") else { return Ok(Compression::None) };
+    match setting.value.to_ascii_lowercase().as_str() {
+        "gzip" => Ok(Compression::Gzip),
+        "none" => Ok(Compression::None),
+        _ => Err(setting.unknown("gzip or none")),
+    }
+}
+
+fn timeout(lookup: &Lookup) -> Result<Option<Duration>, OtlpConfigError> {
+    let Some(setting) = lookup.signal("TIMEOUT") else { return Ok(Some(DEFAULT_TIMEOUT)) };
+    // "Common" section of the environment specification: a timeout of zero means no limit.
+    Ok(match setting.number("milliseconds", 0)? {
+        0 => None,
+        ms => Some(Duration::from_millis(ms)),
+    })
+}
+
+fn tls(lookup: &Lookup) -> Result<TlsFiles, OtlpConfigError> {
+    let identity = match (lookup.signal("CLIENT_CERTIFICATE"), lookup.signal("CLIENT_KEY")) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => {
+            Some(ClientIdentity { certificate: certificate.value.into(), key: key.value.into() })
+        }
+        (Some(s), None) => {
+            return Err(OtlpConfigError::HalfIdentity { present: s.name, missing: "OTEL_EXPORTER_OTLP_CLIENT_KEY" });
+        }
+        (None, Some(s)) => {
+            let missing = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
+            return Err(OtlpConfigError::HalfIdentity { present: s.name, missing });
+        }
+    };
+    Ok(TlsFiles { certificate: lookup.signal("CERTIFICATE").map(|s| s.value.into()), identity })
+}
+
+/// A variable that is set to something.
+struct Setting {
+    name: String,
+    value: String,
+}
+
+impl Setting {
+    fn number(&self, unit: &'static str, minimum: u64) -> Result<u64, OtlpConfigError> {
+        self.value.parse().ok().filter(|n| *n >= minimum).ok_or_else(|| OtlpConfigError::Number {
+            variable: self.name.clone(),
+            value: self.value.clone(),
+            unit,
+            minimum,
+        })
+    }
+
+    fn unknown(&self, expected: &'static str) -> OtlpConfigError {
+        OtlpConfigError::Choice { variable: self.name.clone(), value: self.value.clone(), expected }
+    }
+}
+
+/// Access to the environment, whatever stands in for it.
+struct Lookup<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl Lookup<'_> {
+    fn one(&self, name: &str) -> Option<Setting> {
+        let value = (self.0)(name)?.trim().to_owned();
+        (!value.is_empty()).then(|| Setting { name: name.to_owned(), value })
+    }
+
+    /// The traces variable, or else the general one.
+    fn signal(&self, suffix: &str) -> Option<Setting> {
+        self.traces(suffix).or_else(|| self.general(suffix))
+    }
+
+    fn traces(&self, suffix: &str) -> Option<Setting> {
+        self.one(&format!("OTEL_EXPORTER_OTLP_TRACES_{suffix}"))
+    }
+
+    fn general(&self, suffix: &str) -> Option<Setting> {
+        self.one(&format!("OTEL_EXPORTER_OTLP_{suffix}"))
+    }
+}

@@ -1,0 +1,84 @@
+//! The endpoint: which variable it comes from, and what the path is.
+
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
+
+use super::{Lookup, OtlpConfigError, Protocol, Setting};
+
+const TRACES_PATH: &str = "/v1/traces";
+
+/// The endpoint that the environment asks for, if any.
+pub(super) fn read(lookup: &Lookup, protocol: Protocol) -> Result<Option<Uri>, OtlpConfigError> {
+    if let Some(setting) = lookup.traces("ENDPOINT") {
+        // The signal's own URL is used as it is.
+        return parse(lookup, &setting, protocol).map(Some);
+    }
+    let Some(setting) = lookup.general("ENDPOINT") else { return Ok(None) };
+    let base = parse(lookup, &setting, protocol)?;
+    Ok(Some(match protocol {
+        Protocol::Grpc => base,
+        Protocol::HttpProtobuf => with_traces_path(base),
+    }))
+}
+
+/// What the specification assumes when OTLP is asked for without saying where.
+pub(super) fn default(protocol: Protocol) -> Uri {
+    match protocol {
+        Protocol::Grpc => Uri::from_static("http://localhost:4317"),
+        Protocol::HttpProtobuf => Uri::from_static("http://localhost:4318/v1/traces"),
+    }
+}
+
+fn parse(lookup: &Lookup, setting: &Setting, protocol: Protocol) -> Result<Uri, OtlpConfigError> {
+    let invalid = |reason: &str| OtlpConfigError::Endpoint {
+        variable: setting.name.clone(),
+        value: setting.value.clone(),
+        reason: reason.to_owned(),
+    };
+    let text = match (setting.value.contains("://"), protocol) {
+        (true, _) => setting.value.clone(),
+        (false, Protocol::Grpc) => format!("{}://{}", scheme_from_insecure(lookup, setting)?, setting.value),
+        (false, Protocol::HttpProtobuf) => return Err(no_scheme(setting)),
+    };
+    let uri: Uri = text.parse().map_err(|e: http::uri::InvalidUri| invalid(&e.to_string()))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(invalid("the scheme must be http or https"));
+    }
+    match uri.authority() {
+        Some(a) if a.as_str().contains('@') => {
+            // Not echoed: it holds a password.
+            return Err(OtlpConfigError::Endpoint {
+                variable: setting.name.clone(),
+                value: "…".to_owned(),
+                reason: "it holds credentials, which belong into OTEL_EXPORTER_OTLP_HEADERS".to_owned(),
+            });
+        }
+        Some(a) if !a.host().is_empty() => Ok(uri),
+        _ => Err(invalid("it names no host")),
+    }
+}
+
+fn no_scheme(setting: &Setting) -> OtlpConfigError {
+    OtlpConfigError::NoScheme { variable: setting.name.clone(), value: setting.value.clone() }
+}
+
+/// gRPC alone may leave the scheme out, and only `INSECURE` then tells whether TLS is meant. Unset, the specification
+/// would silently choose TLS; a person who forgot the scheme is better served by being told.
+fn scheme_from_insecure(lookup: &Lookup, endpoint: &Setting) -> Result<&'static str, OtlpConfigError> {
+    let Some(setting) = lookup.signal("INSECURE") else { return Err(no_scheme(endpoint)) };
+    match setting.value.to_ascii_lowercase().as_str() {
+        "true" => Ok("http"),
+        "false" => Ok("https"),
+        _ => Err(setting.unknown("true or false")),
+    }
+}
+
+/// `v1/traces` relative to the base URL: its path ends in a slash or is given one.
+fn with_traces_path(base: Uri) -> Uri {
+    let query = base.query().map(|q| format!("?{q}")).unwrap_or_default();
+    let path = format!("{}{TRACES_PATH}{query}", base.path().trim_end_matches('/'));
+    let scheme = base.scheme().cloned().unwrap_or(Scheme::HTTP);
+    let authority = base.authority().cloned().unwrap_or_else(|| Authority::from_static("localhost"));
+    let path = PathAndQuery::try_from(path).unwrap_or_else(|_| PathAndQuery::from_static(TRACES_PATH));
+    Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().unwrap_or(base)
+}

@@ -1,0 +1,242 @@
+//! Where values come from, and which are refused.
+
+use std::path::Path;
+
+use super::*;
+use crate::config::source::FlagValues;
+
+const FILE: &str = "/etc/wirespan/wirespan.yaml";
+
+struct Given {
+    flags: Vec<(&'static str, &'static str)>,
+    environment: Vec<(&'static str, &'static str)>,
+    file: &'static str,
+}
+
+fn given(
+    flags: &[(&'static str, &'static str)],
+    environment: &[(&'static str, &'static str)],
+    file: &'static str,
+) -> Given {
+    Given { flags: flags.to_vec(), environment: environment.to_vec(), file }
+}
+
+impl Given {
+    fn with<T>(&self, use_it: impl Fn(&Settings, &Surroundings<'_>) -> T) -> Result<T, ConfigError> {
+        let read = |path: &Path| match path.to_str() {
+            Some(FILE) if !self.file.is_empty() => Ok(self.file.to_string()),
+            Some("/etc/passwd") => Ok("shop:x:1001:1001::/:/bin/sh".to_string()),
+            _ => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        let environment = self.environment.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let surroundings = Surroundings { environment, read: &read };
+        let flags: FlagValues = self.flags.iter().map(|(k, v)| (*k, vec![v.to_string()])).collect();
+        Ok(use_it(&Settings::resolve(&flags, &surroundings)?, &surroundings))
+    }
+
+    fn config(&self) -> Result<Config, ConfigError> {
+        self.with(Config::from_settings)?
+    }
+
+    fn problem(&self) -> String {
+        self.config().unwrap_err().to_string()
+    }
+
+    fn source(&self, name: &'static str) -> String {
+        self.with(|settings, _| settings.get(name).source.to_string()).unwrap()
+    }
+}
+
+#[test]
+fn the_defaults_need_no_configuration() {
+    let config = given(&[], &[], "").config().unwrap();
+    assert!(config.include.is_empty() && config.exclude.is_empty() && config.service_names.is_empty());
+    assert_eq!(config.output, Output::Text);
+    assert_eq!(config.capture_bytes, 4096);
+    assert_eq!(config.ring_bytes, 8 << 20);
+    assert_eq!(config.trace_hold, Duration::from_millis(250));
+    assert_eq!(config.log, "info");
+}
+
+#[test]
+fn every_default_is_a_value_that_its_option_accepts() {
+    given(&[], &[], "").config().unwrap();
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_which_wins_over_the_file_which_wins_over_the_default() {
+    let hold = |given: Given| (given.config().unwrap().trace_hold.as_millis(), given.source("trace-hold"));
+    let (flag, variable) = ([("trace-hold", "1s")], [("WIRESPAN_TRACE_HOLD", "2s")]);
+    let file = "stats: true\ntrace-hold: 3s\n";
+    assert_eq!(hold(given(&flag, &variable, file)), (1000, "--trace-hold".into()));
+    assert_eq!(hold(given(&[], &variable, file)), (2000, "env WIRESPAN_TRACE_HOLD".into()));
+    assert_eq!(hold(given(&[], &[], file)), (3000, format!("{FILE}:2")));
+    assert_eq!(hold(given(&[], &[], "")), (250, "default".into()));
+}
+
+#[test]
+fn our_variable_wins_over_the_standard_one_which_wins_over_the_file() {
+    let both = [("RUST_LOG", "debug"), ("WIRESPAN_LOG", "warn")];
+    assert_eq!(given(&[], &both, "log: error").config().unwrap().log, "warn");
+    assert_eq!(given(&[], &both[..1], "log: error").config().unwrap().log, "debug");
+    assert_eq!(given(&[], &both[..1], "log: error").source("log"), "env RUST_LOG");
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    assert_eq!(given(&[], &[("WIRESPAN_LOG", "")], "").source("log"), "default");
+}
+
+#[test]
+fn no_color_of_any_value_means_never() {
+    assert_eq!(given(&[], &[("NO_COLOR", "1")], "").config().unwrap().color, Color::Never);
+    assert!(Color::Auto.enabled(true) && !Color::Auto.enabled(false));
+}
+
+#[test]
+fn the_console_is_silent_by_default_once_there_is_an_endpoint() {
+    let endpoint = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317")];
+    assert_eq!(given(&[], &endpoint, "").config().unwrap().output, Output::None);
+    assert_eq!(given(&[("output", "text")], &endpoint, "").config().unwrap().output, Output::Text);
+}
+
+#[test]
+fn rules_and_names_come_from_lists_in_order() {
+    let file = "include:\n  - nginx\n  - user:shop\nservice-name: 'port:8080=shop, rest'\n";
+    let config = given(&[], &[], file).config().unwrap();
+    assert_eq!(config.include, [Rule::Exe(rule::Glob::new("nginx")), Rule::User(1001)]);
+    assert_eq!(config.service_names, [(Rule::Port(8080), "shop".into()), (Rule::Any, "rest".into())]);
+}
+
+#[test]
+fn a_wrong_value_names_its_place_and_the_remedy() {
+    for (given, expected) in [
+        (
+            given(&[], &[], "stats: true\nstats-interval: 1 day\n"),
+            "/etc/wirespan/wirespan.yaml:2 (stats-interval): \"1 day\"",
+        ),
+        (given(&[], &[("WIRESPAN_CAPTURE_BYTES", "1MiB")], ""), "WIRESPAN_CAPTURE_BYTES: \"1MiB\" is out of range"),
+        (
+            given(&[("ring-bytes", "3MiB")], &[], ""),
+            "--ring-bytes: \"3MiB\" is not a power of two; choose one, such as 4MiB",
+        ),
+        (
+            given(&[], &[("WIRESPAN_TRACE_HODL", "1s")], ""),
+            "WIRESPAN_TRACE_HODL: no option has this variable; did you mean WIRESPAN_TRACE_HOLD?",
+        ),
+        (
+            given(&[("config", "/nope.yaml")], &[], ""),
+            "cannot read the configuration file /nope.yaml named by --config",
+        ),
+    ] {
+        let problem = given.problem();
+        assert!(problem.starts_with(expected), "{problem}");
+    }
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    for (given, expected) in [
+        (given(&[("include", "nginx"), ("exclude", "exe:nginx")], &[], ""), "is in both"),
+        (given(&[("max-connection-buffer", "2MiB"), ("max-buffer", "1MiB")], &[], ""), "raise max-buffer"),
+        (given(&[("otlp-headers", "a=b")], &[], ""), "--otlp-headers has no effect without an endpoint"),
+    ] {
+        let problem = given.problem();
+        assert!(problem.contains(expected), "{problem}");
+        assert_eq!(given.config().unwrap_err().exit_status(), 2);
+    }
+}
+
+#[test]
+fn an_unreadable_file_is_the_environments_fault() {
+    assert_eq!(given(&[("config", "/nope.yaml")], &[], "").config().unwrap_err().exit_status(), 1);
+}
+
+#[test]
+fn variables_that_an_orchestrator_invents_are_ignored_and_mentioned() {
+    let config = given(&[], &[("WIRESPAN_SERVICE_HOST", "10.0.0.1"), ("WIRESPAN_PORT_4317_TCP", "x")], "").config();
+    assert_eq!(config.unwrap().stray_variables, ["WIRESPAN_PORT_4317_TCP", "WIRESPAN_SERVICE_HOST"]);
+}
+
+#[test]
+fn our_otlp_options_answer_for_the_standard_variables_and_hide_the_specific_ones() {
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://specific:4318/v1/traces"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://general:4317"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "7000"),
+        ("OTEL_UNRELATED", "kept"),
+    ];
+    let ask = |given: &Given, name: &str| given.with(|s, around| s.standard_variable(name, around)).unwrap();
+    let plain = given(&[], &environment, "");
+    assert_eq!(ask(&plain, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").as_deref(), Some("http://specific:4318/v1/traces"));
+    assert_eq!(ask(&plain, "OTEL_EXPORTER_OTLP_ENDPOINT").as_deref(), Some("http://general:4317"));
+    assert_eq!(ask(&plain, "OTEL_UNRELATED").as_deref(), Some("kept"));
+    let flagged = given(&[("otlp-endpoint", "http://flag:4317"), ("otlp-timeout", "2s")], &environment, "");
+    assert_eq!(ask(&flagged, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), None);
+    assert_eq!(ask(&flagged, "OTEL_EXPORTER_OTLP_ENDPOINT").as_deref(), Some("http://flag:4317"));
+    assert_eq!(ask(&flagged, "OTEL_EXPORTER_OTLP_TIMEOUT").as_deref(), Some("2000"));
+}
+
+#[test]
+fn the_registry_shows_the_exporters_own_defaults() {
+    let settings = |name| given(&[], &[], "").with(|s, _| s.get(name).texts.concat()).unwrap();
+    let batch = BatchConfig::default();
+    assert_eq!(settings("queue-size"), batch.queue_spans.to_string());
+    assert_eq!(settings("batch-size"), batch.batch_spans.to_string());
+    assert_eq!(settings("batch-delay"), parse::show_time(batch.delay.as_millis() as u64));
+    assert_eq!(settings("otlp-timeout"), parse::show_time(otlp::DEFAULT_TIMEOUT.as_millis() as u64));
+    let otlp = given(&[("otlp-endpoint", "http://h:4318")], &[], "").config().unwrap().otlp.unwrap();
+    assert_eq!(settings("otlp-protocol"), "http/protobuf");
+    assert_eq!(otlp.protocol, otlp::Protocol::HttpProtobuf);
+    assert_eq!(settings("otlp-compression"), "none");
+    assert_eq!(otlp.compression, otlp::Compression::None);
+}
+
+#[test]
+fn our_otlp_options_reach_the_exporter() {
+    let flags = [("otlp-endpoint", "http://flag:4317"), ("otlp-protocol", "grpc"), ("otlp-timeout", "2s")];
+    let file = "otlp-headers: a=b\nqueue-size: 100\nbatch-delay: 1s\n";
+    let config = given(&flags, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env:4317")], file).config().unwrap();
+    let otlp = config.otlp.unwrap();
+    assert_eq!((otlp.endpoint.host(), otlp.protocol), (Some("flag"), otlp::Protocol::Grpc));
+    assert_eq!((otlp.timeout, otlp.headers.len()), (Some(Duration::from_secs(2)), 1));
+    assert_eq!((config.batch.queue_spans, config.batch.delay), (100, Duration::from_secs(1)));
+}
+
+#[test]
+fn an_otlp_error_names_what_the_user_wrote() {
+    let variable = given(&[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")], "").problem();
+    assert!(variable.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318 has no scheme"), "{variable}");
+    let flag = given(&[("otlp-endpoint", "collector:4318")], &[], "").problem();
+    assert!(flag.starts_with("--otlp-endpoint=collector:4318 has no scheme"), "{flag}");
+    let file = given(&[], &[], "otlp-endpoint: collector:4318").problem();
+    assert!(file.starts_with("/etc/wirespan/wirespan.yaml:1 (otlp-endpoint)=collector:4318 has no scheme"), "{file}");
+    let batch = given(&[("queue-size", "10"), ("batch-size", "20")], &[], "").problem();
+    assert!(
+        batch.starts_with("--batch-size=20 exceeds the queue of 10 spans: lower it, or raise --queue-size"),
+        "{batch}"
+    );
+}
+
+#[test]
+fn the_exporter_variable_of_the_specification_is_honoured() {
+    let otlp = given(&[], &[("OTEL_TRACES_EXPORTER", "otlp,console")], "").config().unwrap();
+    assert!(otlp.otlp.is_some() && otlp.output == Output::Text);
+    assert!(given(&[], &[("OTEL_TRACES_EXPORTER", "console")], "").config().unwrap().otlp.is_none());
+}
+
+#[test]
+fn secrets_are_masked_wherever_the_configuration_is_shown() {
+    let flags = [
+        ("otlp-endpoint", "http://me:hunter2@collector:4317"),
+        ("otlp-headers", "authorization=hunter2,x-team=hunter2"),
+    ];
+    let (text, json) = given(&flags, &[], "").with(|s, _| (show::text(s), show::json(s))).unwrap();
+    for shown in [text, json] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("authorization=****,x-team=****") && shown.contains("http://****@collector:4317"),
+            "{shown}"
+        );
+    }
+}

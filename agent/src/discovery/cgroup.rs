@@ -1,0 +1,214 @@
+//! What a process's control group tells: its systemd unit, its container.
+
+/// What `/proc/PID/cgroup` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cgroup {
+    /// Path in each hierarchy, without duplicates, the deepest first.
+    pub paths: Vec<String>,
+    /// The systemd service that gives the process its name, without `.service`.
+    pub unit: Option<String>,
+    /// Id of the innermost container.
+    pub container_id: Option<String>,
+}
+
+impl Cgroup {
+    /// Reads the text of `/proc/PID/cgroup`, version 1, 2 or both.
+    pub fn parse(text: &str) -> Self {
+        // Lines are `hierarchy:controllers:path` (cgroups(7)).
+        let mut paths: Vec<String> = Vec::new();
+        for path in text.lines().filter_map(|line| line.splitn(3, ':').nth(2)) {
+            if !path.is_empty() && !paths.iter().any(|known| known == path) {
+                paths.push(path.to_string());
+            }
+        }
+        paths.sort_by_key(|path| std::cmp::Reverse(path.matches('/').count()));
+        let container_id = paths.iter().find_map(|path| container_id(path)).map(str::to_string);
+        // A unit around a container is the container's runtime, a unit inside one is the container's own.
+        let unit = paths.iter().find_map(|path| unit(path));
+        Self { paths, unit, container_id }
+    }
+}
+
+/// Services that run other people's programs: their name says nothing about those.
+const SUPERVISORS: &[&str] = &[
+    "actions-runner",
+    "anacron",
+    "atd",
+    "buildkit",
+    "cloud-final",
+    "cloud-init",
+    "code-server",
+    "containerd",
+    "cri-docker",
+    "cri-o",
+    "crio",
+    "cron",
+    "crond",
+    "cronie",
+    "dbus",
+    "docker",
+    "emergency",
+    "getty",
+    "gitlab-runner",
+    "init",
+    "inetd",
+    "jenkins",
+    "k3s",
+    "k3s-agent",
+    "kubelet",
+    "lxc",
+    "lxd",
+    "nomad",
+    "pm2",
+    "podman",
+    "process_api",
+    "rc-local",
+    "rescue",
+    "runit",
+    "s6",
+    "screen",
+    "serial-getty",
+    "snapd",
+    "ssh",
+    "sshd",
+    "supervisor",
+    "supervisord",
+    "tmux",
+    "user",
+    "waagent",
+    "xinetd",
+];
+
+/// The innermost service of a path that names what runs in it.
+fn unit(path: &str) -> Option<String> {
+    let inner = path.rsplit('/').find(|part| part.ends_with(".service") && !part.starts_with("user@"))?;
+    // Below a container's or session's scope a service of the outer system is no name for the process.
+    let after = path.rsplit(inner).next().unwrap_or_default();
+    if after.split('/').any(|part| container_in(part).is_some()) {
+        return None;
+    }
+    let name = unescape(inner.strip_suffix(".service")?);
+    let (template, instance) = name.split_once('@').unwrap_or((&name, ""));
+    if SUPERVISORS.contains(&template) || template.starts_with("systemd-") || template.starts_with("pm2-") {
+        return None;
+    }
+    // `postgresql@15-main` is postgresql and `worker@3` is worker, but `gunicorn@shop` is not `gunicorn@cart`.
+    let numbered = instance.is_empty() || instance.starts_with(|c: char| c.is_ascii_digit());
+    Some(if numbered { template.to_string() } else { name.clone() })
+}
+
+/// Undoes systemd's `\x2d` (systemd.unit(5), "string escaping").
+fn unescape(name: &str) -> String {
+    let mut out = String::new();
+    let mut rest = name;
+    while let Some(at) = rest.find("\\x") {
+        let code = rest.get(at + 2..at + 4).and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(u8::is_ascii);
+        out.push_str(&rest[..at]);
+        match code {
+            Some(code) => out.push(char::from(code)),
+            None => out.push_str("\\x"),
+        }
+        rest = &rest[at + if code.is_some() { 4 } else { 2 }..];
+    }
+    out + rest
+}
+
+/// The id of the innermost container of a path.
+fn container_id(path: &str) -> Option<&str> {
+    path.rsplit('/').find_map(container_in)
+}
+
+/// A container's id in one component: docker, containerd, CRI-O and podman, each with systemd's scopes or with plain
+/// directories, below Kubernetes pods or not.
+fn container_in(part: &str) -> Option<&str> {
+    let plain = part.strip_suffix(".scope").unwrap_or(part);
+    // `crio-conmon-…` and `libpod-conmon-…` hold the monitor, not the container.
+    if plain.contains("conmon") {
+        return None;
+    }
+    // containerd without systemd writes `kubepods-…:cri-containerd:ID`.
+    let plain = plain.rsplit(':').next().unwrap_or(plain);
+    let id = plain.rsplit('-').next().unwrap_or(plain);
+    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if id.len() == 64 && hex(id) {
+        return Some(id);
+    }
+    // Amazon ECS: 32 hexadecimal digits, a dash, a number.
+    let (task, number) = plain.rsplit_once('-')?;
+    let ecs = task.len() == 32 && hex(task) && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    ecs.then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "3f1c0e8a9b7d6c5e4f3a2b1c0d9e8f7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e";
+
+    fn of(path: &str) -> (Option<String>, Option<String>) {
+        let cgroup = Cgroup::parse(&format!("0::{path}\n"));
+        (cgroup.unit, cgroup.container_id)
+    }
+
+    #[test]
+    fn every_container_runtime_is_understood() {
+        for path in [
+            format!("/system.slice/docker-{ID}.scope"),
+            format!("/docker/{ID}"),
+            format!("/system.slice/containerd.service/kubepods-burstable-pod1.slice:cri-containerd:{ID}"),
+            format!("/kubepods.slice/kubepods-pod8.slice/cri-containerd-{ID}.scope"),
+            format!("/kubepods/besteffort/pod9d0e/{ID}"),
+            format!("/kubepods.slice/kubepods-pod8.slice/crio-{ID}.scope/container"),
+            format!("/machine.slice/libpod-{ID}.scope"),
+            format!("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container"),
+            format!("/../../docker/{ID}"),
+        ] {
+            assert_eq!(of(&path), (None, Some(ID.to_string())), "{path}");
+        }
+        let task = "0123456789abcdef0123456789abcdef-1234567890";
+        assert_eq!(of(&format!("/ecs/0123456789abcdef0123456789abcdef/{task}")).1.as_deref(), Some(task));
+    }
+
+    #[test]
+    fn a_monitor_beside_a_container_is_not_in_it() {
+        assert_eq!(of(&format!("/machine.slice/libpod-conmon-{ID}.scope")).1, None);
+    }
+
+    #[test]
+    fn a_service_gives_its_name() {
+        for (path, name) in [
+            ("/system.slice/nginx.service", "nginx"),
+            ("/system.slice/system-postgresql.slice/postgresql@15-main.service", "postgresql"),
+            ("/system.slice/system-gunicorn.slice/gunicorn@shop.service", "gunicorn@shop"),
+            ("/user.slice/user-1000.slice/user@1000.service/app.slice/shop.service", "shop"),
+            ("/system.slice/my\\x2dshop.service/sub", "my-shop"),
+        ] {
+            assert_eq!(of(path).0.as_deref(), Some(name), "{path}");
+        }
+    }
+
+    #[test]
+    fn sessions_supervisors_and_the_root_give_none() {
+        for path in [
+            "/",
+            "/user.slice/user-0.slice/session-3.scope",
+            "/user.slice/user-1000.slice/user@1000.service/init.scope",
+            "/system.slice/ssh.service",
+            "/system.slice/cron.service",
+            "/system.slice/docker.service",
+            "/system.slice/system-getty.slice/getty@tty1.service",
+            "/system.slice/pm2-root.service",
+        ] {
+            assert_eq!(of(path), (None, None), "{path}");
+        }
+    }
+
+    #[test]
+    fn version_one_and_both_versions_are_read_alike() {
+        let text = format!("12:pids:/docker/{ID}\n1:name=systemd:/docker/{ID}\n0::/system.slice/containerd.service\n");
+        assert_eq!(Cgroup::parse(&text).container_id.as_deref(), Some(ID));
+        let text = "5:memory:/system.slice/shop.service\n1:name=systemd:/system.slice/shop.service\n0::/\n";
+        assert_eq!(Cgroup::parse(text).unit.as_deref(), Some("shop"));
+        assert_eq!(Cgroup::parse("").paths, Vec::<String>::new());
+    }
+}

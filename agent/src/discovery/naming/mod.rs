@@ -1,0 +1,174 @@
+//! What a program is called, from its command line: `python app.py` is `app`, `java -jar shop.jar` is `shop`.
+//!
+//! One file per runtime; [`RUNTIMES`] says which file reads which executable. What no runtime claims is called as its
+//! executable. A runtime whose command line shows no program (`python -c …`, an interactive shell) gives its own name.
+
+mod java;
+mod node;
+mod options;
+mod others;
+mod php;
+mod python;
+mod ruby;
+mod shell;
+
+use std::path::{Component, Path, PathBuf};
+
+use super::facts::{Facts, read_small};
+
+/// A language as `telemetry.sdk.language` spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// .NET.
+    Dotnet,
+    /// Erlang, Elixir.
+    Erlang,
+    /// JVM languages.
+    Java,
+    /// JavaScript on Node, Deno and Bun.
+    Nodejs,
+    /// PHP.
+    Php,
+    /// Python.
+    Python,
+    /// Ruby.
+    Ruby,
+}
+
+impl Language {
+    /// Value of `telemetry.sdk.language`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dotnet => "dotnet",
+            Self::Erlang => "erlang",
+            Self::Java => "java",
+            Self::Nodejs => "nodejs",
+            Self::Php => "php",
+            Self::Python => "python",
+            Self::Ruby => "ruby",
+        }
+    }
+}
+
+/// A program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// What it is called; empty when nothing is known.
+    pub name: String,
+    /// What it is written in, where the runtime shows it.
+    pub language: Option<Language>,
+}
+
+/// How one runtime's command lines are read.
+struct Runtime {
+    /// Name of the executable without its version, and the service's name when the command line shows no program.
+    names: &'static [&'static str],
+    language: Option<Language>,
+    /// Finds the program in the command line.
+    read: fn(&CommandLine<'_>) -> Option<String>,
+}
+
+const fn runtime(
+    names: &'static [&'static str],
+    language: Option<Language>,
+    read: fn(&CommandLine<'_>) -> Option<String>,
+) -> Runtime {
+    Runtime { names, language, read }
+}
+
+static RUNTIMES: &[Runtime] = &[
+    runtime(&["python", "pypy", "uwsgi"], Some(Language::Python), python::read),
+    runtime(&["java"], Some(Language::Java), java::read),
+    runtime(&["node", "nodejs"], Some(Language::Nodejs), node::read),
+    runtime(&["deno", "bun", "tsx"], Some(Language::Nodejs), node::read_with_command),
+    runtime(&["php-fpm", "php-cgi"], Some(Language::Php), |_| None),
+    runtime(&["php"], Some(Language::Php), php::read),
+    runtime(&["ruby", "jruby", "puma", "unicorn", "sidekiq"], Some(Language::Ruby), ruby::read),
+    runtime(&["dotnet", "mono"], Some(Language::Dotnet), others::dotnet),
+    runtime(&["beam.smp", "beam"], Some(Language::Erlang), others::erlang),
+    runtime(&["perl"], None, others::perl),
+    runtime(&["bash", "sh", "dash", "zsh", "ash", "ksh", "fish"], None, shell::read),
+];
+
+/// Names a program.
+pub fn program(facts: &Facts) -> Program {
+    let base = facts.exe_name();
+    let plain = without_version(base);
+    let Some(runtime) = RUNTIMES.iter().find(|runtime| runtime.names.contains(&plain)) else {
+        return Program { name: others::native(facts), language: None };
+    };
+    let line = CommandLine { facts, args: facts.args.get(1..).unwrap_or_default() };
+    let name = (runtime.read)(&line).filter(|name| !name.is_empty()).unwrap_or_else(|| plain.to_string());
+    Program { name, language: runtime.language }
+}
+
+/// An executable's name without the version at its end: `python3.11` is `python`, `php-fpm8.2` is `php-fpm`. A lone digit
+/// stays, save behind a runtime's name: `h2` is not `h`.
+fn without_version(name: &str) -> &str {
+    let trimmed = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').trim_end_matches('-');
+    let version = &name[trimmed.len()..];
+    let runtime = RUNTIMES.iter().any(|runtime| runtime.names.contains(&trimmed));
+    if trimmed.is_empty() || !(runtime || version.contains('.')) { name } else { trimmed }
+}
+
+/// A command line, with what is needed to look behind it.
+struct CommandLine<'a> {
+    facts: &'a Facts,
+    /// Without the program's own name.
+    args: &'a [String],
+}
+
+impl CommandLine<'_> {
+    /// The title that a program wrote over its command line, if this is one: `gunicorn: worker [shop]`.
+    ///
+    /// A title is one text with spaces where the arguments were.
+    fn title(&self) -> Option<&str> {
+        let first = self.facts.args.first()?;
+        (self.args.iter().all(String::is_empty) && first.contains(' ')).then_some(first.as_str())
+    }
+
+    /// The working directory as the process sees it, while it lives.
+    fn cwd(&self) -> Option<PathBuf> {
+        std::fs::read_link(self.facts.dir.as_ref()?.join("cwd")).ok().filter(|cwd| cwd.is_absolute())
+    }
+
+    /// Name of the working directory.
+    fn cwd_name(&self) -> Option<String> {
+        self.cwd()?.file_name().map(|name| name.to_string_lossy().into_owned())
+    }
+
+    /// A path of the command line as an absolute one of the process's own file system.
+    fn absolute(&self, path: &str) -> Option<PathBuf> {
+        let joined = if path.starts_with('/') { PathBuf::from(path) } else { self.cwd()?.join(path) };
+        let mut clean = PathBuf::from("/");
+        for component in joined.components() {
+            match component {
+                Component::Normal(part) => clean.push(part),
+                Component::ParentDir => drop(clean.pop()),
+                _ => {}
+            }
+        }
+        Some(clean)
+    }
+
+    /// A small file of the process's own file system, by absolute path.
+    fn file(&self, path: &Path) -> Option<String> {
+        let root = self.facts.dir.as_ref()?.join("root");
+        read_small(&root.join(path.strip_prefix("/").ok()?), 1 << 20)
+    }
+}
+
+/// The file's name without directory and without these endings.
+fn stem<'a>(path: &'a str, endings: &[&str]) -> &'a str {
+    let base = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
+    endings.iter().find_map(|ending| base.strip_suffix(ending)).filter(|stem| !stem.is_empty()).unwrap_or(base)
+}
+
+/// Name of the directory that a file is in, if the path or the working directory tells.
+fn directory(line: &CommandLine<'_>, path: &str) -> Option<String> {
+    let parent = line.absolute(path).or_else(|| Some(PathBuf::from(path)))?.parent()?.to_path_buf();
+    parent.file_name().map(|name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests;

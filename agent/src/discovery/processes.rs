@@ -1,0 +1,337 @@
+//! The table of processes.
+//!
+//! Invariants: an entry belongs to one life of one process id (exec, fork and exit replace or retire it, [`Processes::sweep`]
+//! compares start times for the case that such an event was lost); a process is read from `/proc` at most once in its life, and only when somebody
+//! asks for it; the table is bounded by the live processes, [`RECENT`] dead ones, and [`MAX`] in any case.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::cgroup::Cgroup;
+use super::container::Containers;
+use super::facts::{self, Exec, ExecInfo, Facts};
+use super::host::HostInfo;
+use super::resource::Resources;
+use super::selection::{Choice, Selection};
+use crate::config::Config;
+use crate::span::Resource;
+
+/// The most entries; processes beyond it push others out, which are read from `/proc` again if they are asked for.
+pub const MAX: usize = 131_072;
+
+/// Processes remembered after their exit, because the close of their sockets is seen after it.
+pub const RECENT: usize = 1_024;
+
+/// How many parents are asked when a process itself can no longer tell.
+const GENERATIONS: u8 = 3;
+
+/// One process. Whoever holds it keeps its name past its end.
+#[derive(Debug)]
+pub struct Process {
+    /// Process id in the initial pid namespace.
+    pub tgid: u32,
+    /// What its spans say of it.
+    pub resource: Arc<Resource>,
+    /// When it began, nanoseconds since boot to a clock tick; `None` if it was gone before that could be read.
+    pub start: Option<u64>,
+    choice: Choice,
+    left_alone: AtomicBool,
+}
+
+impl Process {
+    /// Whether any of its connections may be traced. Port rules decide further: [`Selection::connection_selected`].
+    pub fn is_traced(&self) -> bool {
+        self.choice != Choice::Nothing && !self.left_alone.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn choice(&self) -> Choice {
+        self.choice
+    }
+}
+
+/// One life of a process id.
+#[derive(Debug, Default)]
+struct Entry {
+    /// The exec event; forked children share their parent's.
+    exec: Option<Arc<Exec>>,
+    /// This process was forked and has not called exec since.
+    forked: bool,
+    /// Time of the event that made this entry; a `/proc` entry that began later is somebody else.
+    since: Option<u64>,
+    /// Creator, zero if unknown.
+    parent: u32,
+    /// The parent as it was when it forked, if it was known.
+    inherited: Option<Arc<Facts>>,
+    exports_telemetry: bool,
+    exited: bool,
+    facts: Option<Arc<Facts>>,
+    process: Option<Arc<Process>>,
+}
+
+/// All processes that were seen.
+#[derive(Debug)]
+pub struct Processes {
+    proc_root: PathBuf,
+    table: HashMap<u32, Entry>,
+    exited: VecDeque<u32>,
+    cgroups: HashMap<u64, Arc<Cgroup>>,
+    containers: Containers,
+    resources: Resources,
+    selection: Arc<Selection>,
+    allow_duplicate_spans: bool,
+    unknown: Arc<Process>,
+}
+
+impl Processes {
+    /// An empty table. `proc_root` is `/proc`, or a captured tree.
+    pub fn new(config: &Config, proc_root: PathBuf, host: HostInfo) -> Self {
+        // With the host's pid namespace, process 1 shows the host's files even to an agent that runs in a container.
+        let mut roots = vec![proc_root.join("1/root")];
+        roots.extend(proc_root.parent().map(PathBuf::from));
+        let resources = Resources::new(config, host, &roots);
+        let nobody = Arc::new(resources.build(0, &Facts::default()));
+        Self {
+            table: HashMap::new(),
+            exited: VecDeque::new(),
+            cgroups: HashMap::new(),
+            containers: Containers::new(roots),
+            selection: Arc::new(Selection::new(config, std::process::id())),
+            allow_duplicate_spans: config.allow_duplicate_spans,
+            unknown: Arc::new(Process {
+                tgid: 0,
+                resource: nobody,
+                start: None,
+                choice: Choice::Nothing,
+                left_alone: AtomicBool::new(true),
+            }),
+            resources,
+            proc_root,
+        }
+    }
+
+    /// A process replaced its program: what was known of this id is void, save whose child it is.
+    pub fn on_exec(&mut self, event: &ExecInfo<'_>) {
+        let before = self.table.remove(&event.tgid);
+        let parent = match (&before, event.parent_tgid) {
+            (Some(before), 0) => before.parent,
+            (_, parent) => parent,
+        };
+        let entry = Entry {
+            exec: Some(Arc::new(Exec::new(event))),
+            since: Some(event.time),
+            parent,
+            inherited: before.filter(|before| !before.exited).and_then(|before| before.facts.or(before.inherited)),
+            ..Entry::default()
+        };
+        self.insert(event.tgid, entry);
+    }
+
+    /// A process was created: it is what its parent is, until it calls exec. `time` is `CLOCK_BOOTTIME` nanoseconds.
+    pub fn on_fork(&mut self, child_tgid: u32, parent_tgid: u32, time: u64) {
+        let parent = self.table.get(&parent_tgid).filter(|parent| !parent.exited);
+        let entry = Entry {
+            exec: parent.and_then(|parent| parent.exec.clone()),
+            forked: true,
+            since: Some(time),
+            parent: parent_tgid,
+            inherited: parent.and_then(|parent| parent.facts.clone().or_else(|| parent.inherited.clone())),
+            exports_telemetry: parent.is_some_and(|parent| parent.exports_telemetry),
+            ..Entry::default()
+        };
+        self.insert(child_tgid, entry);
+    }
+
+    /// A process ended. It can still be asked for until [`RECENT`] others have ended or its id is used again.
+    pub fn on_exit(&mut self, tgid: u32) {
+        let Some(entry) = self.table.get_mut(&tgid) else { return };
+        if std::mem::replace(&mut entry.exited, true) {
+            return;
+        }
+        self.exited.push_back(tgid);
+        if self.exited.len() > RECENT
+            && let Some(oldest) = self.exited.pop_front()
+            && self.table.get(&oldest).is_some_and(|entry| entry.exited)
+        {
+            self.table.remove(&oldest);
+        }
+    }
+
+    /// The process of this id. Cheap when it was asked for before; otherwise reads `/proc`. A process of which nothing
+    /// can be learned has its id and the service name `unknown_service`.
+    pub fn get(&mut self, tgid: u32) -> &Arc<Process> {
+        if self.table.get(&tgid).is_none_or(|entry| entry.process.is_none()) {
+            self.resolve(tgid);
+        }
+        self.table.get(&tgid).and_then(|entry| entry.process.as_ref()).unwrap_or(&self.unknown)
+    }
+
+    /// The rules, to decide about connections.
+    pub fn selection(&self) -> &Arc<Selection> {
+        &self.selection
+    }
+
+    /// Entries in the table.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no process was seen yet.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// This process sends telemetry itself. Unless duplicates are allowed, it and the children that it forks from now on
+    /// are no longer traced, also for those who hold it already. Returns whether that is so.
+    pub fn mark_exports_telemetry(&mut self, tgid: u32) -> bool {
+        if self.allow_duplicate_spans {
+            return false;
+        }
+        self.get(tgid);
+        if let Some(entry) = self.table.get_mut(&tgid) {
+            entry.exports_telemetry = true;
+            if let Some(process) = &entry.process {
+                process.left_alone.store(true, Ordering::Relaxed);
+            }
+        }
+        true
+    }
+
+    /// This process answers requests on `port`. Returns whether a `service-name` rule about that port renamed it: then
+    /// [`get`](Self::get) gives another `Process` from now on.
+    pub fn on_server_port(&mut self, tgid: u32, port: u16) -> bool {
+        if !self.resources.names_port(port) {
+            return false;
+        }
+        self.get(tgid);
+        let Some(entry) = self.table.get_mut(&tgid) else { return false };
+        let (Some(facts), Some(process)) = (&entry.facts, &entry.process) else { return false };
+        if facts.ports.contains(&port) {
+            return false;
+        }
+        let mut facts = Facts::clone(facts);
+        facts.ports.push(port);
+        let resource = self.resources.build(tgid, &facts);
+        let renamed = resource != *process.resource;
+        if renamed {
+            entry.process = Some(Arc::new(Process {
+                tgid,
+                resource: Arc::new(resource),
+                start: process.start,
+                choice: process.choice,
+                left_alone: AtomicBool::new(process.left_alone.load(Ordering::Relaxed)),
+            }));
+        }
+        entry.facts = Some(Arc::new(facts));
+        renamed
+    }
+
+    /// Forgets processes that ended, or whose id went to another, without an event that said so. Costs one small
+    /// read per process: for every few minutes, and for when the table is full.
+    pub fn sweep(&mut self) {
+        let root = self.proc_root.clone();
+        self.table.retain(|tgid, entry| {
+            if entry.exited {
+                return true;
+            }
+            match (facts::start_time(&root, *tgid), entry.facts.as_ref().and_then(|facts| facts.start)) {
+                (None, _) => false,
+                (Some(now), Some(then)) => now == then,
+                (Some(now), None) => entry.since.is_none_or(|since| now <= since.saturating_add(facts::TICK)),
+            }
+        });
+    }
+
+    fn insert(&mut self, tgid: u32, entry: Entry) {
+        if self.table.len() >= MAX && !self.table.contains_key(&tgid) {
+            self.sweep();
+            let surplus = self.table.len().saturating_sub(MAX - MAX / 8);
+            let victims: Vec<u32> = self.table.keys().copied().take(surplus).collect();
+            victims.iter().for_each(|victim| drop(self.table.remove(victim)));
+        }
+        self.table.insert(tgid, entry);
+    }
+
+    fn resolve(&mut self, tgid: u32) {
+        let facts = self.facts(tgid, GENERATIONS);
+        let facts = facts.unwrap_or_default();
+        let Some(entry) = self.table.get_mut(&tgid) else { return };
+        entry.process = Some(Arc::new(Process {
+            tgid,
+            resource: Arc::new(self.resources.build(tgid, &facts)),
+            start: facts.start,
+            choice: self.selection.choose(tgid, &facts),
+            left_alone: AtomicBool::new(entry.exports_telemetry && !self.allow_duplicate_spans),
+        }));
+        entry.facts = Some(facts);
+    }
+
+    /// What is known of a process, learned now if it is not known yet. `None` when there is nothing to know.
+    fn facts(&mut self, tgid: u32, generations: u8) -> Option<Arc<Facts>> {
+        if let Some(facts) = self.table.get(&tgid).and_then(|entry| entry.facts.clone()) {
+            return Some(facts);
+        }
+        if !self.table.contains_key(&tgid) {
+            self.insert(tgid, Entry::default());
+        }
+        let mut facts = self.learn(tgid, generations)?;
+        if let Some(id) = facts.cgroup.container_id.as_deref() {
+            facts.container = self.containers.get(id);
+        }
+        if self.resources.names_ports() {
+            facts.ports = facts::listening_ports(&facts);
+        }
+        let facts = Arc::new(facts);
+        self.table.get_mut(&tgid)?.facts = Some(facts.clone());
+        Some(facts)
+    }
+
+    fn learn(&mut self, tgid: u32, generations: u8) -> Option<Facts> {
+        let entry = self.table.get(&tgid)?;
+        let (exec, forked, inherited) = (entry.exec.clone(), entry.forked, entry.inherited.clone());
+        let (parent, since) = (entry.parent, entry.since);
+        let alive = facts::read(&self.proc_root, tgid, since);
+        let is_alive = alive.is_some();
+        let mut facts = match (alive, &exec) {
+            (Some(mut facts), exec) => {
+                if let Some(exec) = exec.as_ref().filter(|_| !forked) {
+                    facts.correct_by(exec);
+                    self.remember_cgroup(exec.cgroup_id, &facts.cgroup);
+                }
+                facts
+            }
+            (None, Some(exec)) => Facts::of_exec(exec),
+            (None, None) if forked => Facts::default(),
+            (None, None) => return None,
+        };
+        if !is_alive {
+            facts.parent = parent;
+            if let Some(cgroup) = exec.as_ref().and_then(|exec| self.cgroups.get(&exec.cgroup_id)) {
+                facts.cgroup = cgroup.clone();
+            }
+        }
+        if generations > 0 && (forked || !is_alive || facts.env.is_wiped()) {
+            let ancestor = match inherited {
+                Some(inherited) => Some(inherited),
+                None if facts.parent > 1 => self.facts(facts.parent, generations - 1),
+                None => None,
+            };
+            if let Some(ancestor) = ancestor {
+                // A process that called exec shares a place with its parent, but no program.
+                if exec.is_some() && !forked { facts.inherit_place(&ancestor) } else { facts.inherit(&ancestor) }
+            }
+        }
+        (!facts.exe.is_empty()).then_some(facts)
+    }
+
+    fn remember_cgroup(&mut self, id: u64, cgroup: &Arc<Cgroup>) {
+        if id == 0 || cgroup.paths.is_empty() {
+            return;
+        }
+        if self.cgroups.len() >= 4096 {
+            self.cgroups.clear();
+        }
+        self.cgroups.insert(id, cgroup.clone());
+    }
+}

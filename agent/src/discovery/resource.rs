@@ -1,0 +1,180 @@
+//! Facts into an OpenTelemetry resource, and the order in which a service's name is looked for.
+//!
+//! The name is, in this order: what a `service-name` rule says; `OTEL_SERVICE_NAME`, then `service.name` of
+//! `OTEL_RESOURCE_ATTRIBUTES`, of the process's own environment; the systemd unit; the container, if its name (not only its id)
+//! is known; what the command line says the program is; the executable's name.
+//!
+//! `process.command_args` is not among the attributes: command lines hold passwords.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use super::facts::{Facts, read_small};
+use super::host::HostInfo;
+use super::naming::{self, Language};
+use super::selection;
+use crate::config::{Config, Rule};
+use crate::span::{KeyValue, Resource, Value};
+
+/// Namespace that the semantic conventions give for `service.instance.id` of version 5
+/// (resource/service.md, "service.instance.id").
+const INSTANCE_NAMESPACE: Uuid = Uuid::from_u128(0x4d63009a_8d0f_11ee_aad7_4c796ed8e320);
+
+/// The most attributes taken from one `OTEL_RESOURCE_ATTRIBUTES`.
+const MAX_ATTRIBUTES: usize = 64;
+
+/// Builds resources.
+#[derive(Debug)]
+pub struct Resources {
+    names: Vec<(Rule, String)>,
+    host: HostInfo,
+    users: HashMap<u32, String>,
+}
+
+impl Resources {
+    /// `roots` are where `/etc/passwd` may be, the first one wins.
+    pub fn new(config: &Config, host: HostInfo, roots: &[PathBuf]) -> Self {
+        let passwd = roots.iter().find_map(|root| read_small(&root.join("etc/passwd"), 4 << 20)).unwrap_or_default();
+        let user = |line: &str| {
+            let mut fields = line.split(':');
+            let name = fields.next()?.to_string();
+            Some((fields.nth(1)?.parse().ok()?, name))
+        };
+        Self { names: config.service_names.clone(), host, users: passwd.lines().rev().filter_map(user).collect() }
+    }
+
+    /// Whether some `service-name` rule is about ports.
+    pub fn names_ports(&self) -> bool {
+        self.names.iter().any(|(rule, _)| rule.is_port())
+    }
+
+    /// Whether some `service-name` rule is about this port.
+    pub fn names_port(&self, port: u16) -> bool {
+        self.names.iter().any(|(rule, _)| *rule == Rule::Port(port))
+    }
+
+    /// The resource of a process.
+    pub fn build(&self, tgid: u32, facts: &Facts) -> Resource {
+        let program = naming::program(facts);
+        let stated = facts.env.get("OTEL_RESOURCE_ATTRIBUTES").map(parse_attributes).unwrap_or_default();
+        let mut set = Attributes::default();
+        set.text("service.name", self.service_name(tgid, facts, &stated, &program.name));
+        set.text("service.instance.id", self.instance_id(tgid, facts));
+        set.0.push(KeyValue::int("process.pid", tgid.into()));
+        if facts.parent != 0 {
+            set.0.push(KeyValue::int("process.parent_pid", facts.parent.into()));
+        }
+        set.some("process.executable.name", facts.exe_name());
+        if facts.exe.starts_with('/') {
+            set.some("process.executable.path", &facts.exe);
+        }
+        // A container has users of its own, whose names are not ours to know.
+        if facts.cgroup.container_id.is_none() {
+            let owner = facts.uid.and_then(|uid| self.users.get(&uid));
+            set.some("process.owner", owner.map_or("", String::as_str));
+        }
+        set.some("host.name", &self.host.name);
+        set.some("host.id", &self.host.id);
+        set.some("host.arch", &self.host.arch);
+        set.text("os.type", "linux");
+        set.some("container.id", facts.cgroup.container_id.as_deref().unwrap_or_default());
+        if let Some(container) = &facts.container {
+            set.some("container.name", &container.name);
+            container.attributes.iter().for_each(|(key, value)| set.some(key, value));
+        }
+        for (key, value) in stated.into_iter().filter(|(key, _)| key != "service.name") {
+            set.replace(key, value);
+        }
+        set.telemetry(program.language);
+        Resource { attributes: set.0 }
+    }
+
+    fn service_name(&self, tgid: u32, facts: &Facts, stated: &[(String, String)], program: &str) -> String {
+        let by_rule = self.names.iter().find(|(rule, _)| match rule {
+            Rule::Port(port) => facts.ports.contains(port),
+            rule => selection::matches(rule, tgid, facts),
+        });
+        let by_attribute = || stated.iter().find(|(key, value)| key == "service.name" && !value.is_empty());
+        let name = by_rule
+            .map(|(_, name)| name.as_str())
+            .or_else(|| facts.env.get("OTEL_SERVICE_NAME"))
+            .or_else(|| by_attribute().map(|(_, value)| value.as_str()))
+            .or(facts.cgroup.unit.as_deref())
+            .or_else(|| facts.container.as_ref().map(|container| container.service.as_str()))
+            .unwrap_or(program);
+        if name.is_empty() { "unknown_service".to_string() } else { name.to_string() }
+    }
+
+    /// The same for the same life of a process, whoever asks and however often.
+    fn instance_id(&self, tgid: u32, facts: &Facts) -> String {
+        let start = facts.start.or(facts.exec_time).unwrap_or(0);
+        let name = format!("{}/{}/{tgid}/{start}", self.host.id, self.host.name);
+        Uuid::new_v5(&INSTANCE_NAMESPACE, name.as_bytes()).to_string()
+    }
+}
+
+#[derive(Default)]
+struct Attributes(Vec<KeyValue>);
+
+impl Attributes {
+    fn text(&mut self, key: &'static str, value: impl Into<Cow<'static, str>>) {
+        self.0.push(KeyValue::str(key, value));
+    }
+
+    /// Adds what is not empty.
+    fn some(&mut self, key: &'static str, value: &str) {
+        if !value.is_empty() {
+            self.text(key, value.to_string());
+        }
+    }
+
+    /// What a process states of itself wins over what was found out about it.
+    fn replace(&mut self, key: String, value: String) {
+        self.0.retain(|attribute| attribute.key != key);
+        self.0.push(KeyValue { key: key.into(), value: Value::Str(value.into()) });
+    }
+
+    /// Who made the telemetry. `opentelemetry` is reserved for the official SDKs, so the name is ours; the language is
+    /// the traced program's, as backends show it beside the service.
+    fn telemetry(&mut self, language: Option<Language>) {
+        let ours = ["telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version"];
+        self.0.retain(|attribute| !ours.contains(&attribute.key.as_ref()));
+        self.text("telemetry.sdk.name", "wirespan");
+        self.text("telemetry.sdk.language", language.map_or("other", Language::name));
+        self.text("telemetry.sdk.version", env!("CARGO_PKG_VERSION"));
+        self.text("telemetry.distro.name", "wirespan");
+        self.text("telemetry.distro.version", env!("CARGO_PKG_VERSION"));
+    }
+}
+
+/// Reads `key=value,key=value` with percent-encoded values. One that is malformed voids all of them
+/// (specification, resource/sdk.md, "Specifying resource information via an environment variable").
+fn parse_attributes(text: &str) -> Vec<(String, String)> {
+    let pair = |pair: &str| {
+        let (key, value) = pair.split_once('=')?;
+        let (key, value) = (percent_decode(key.trim())?, percent_decode(value.trim())?);
+        (!key.is_empty()).then_some((key, value))
+    };
+    let pairs = text.split(',').filter(|pair| !pair.trim().is_empty()).take(MAX_ATTRIBUTES);
+    pairs.map(pair).collect::<Option<Vec<_>>>().unwrap_or_default()
+}
+
+/// Undoes percent-encoding; `None` if what comes out is not UTF-8 or a percent sign stands alone.
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let hex = std::str::from_utf8(tail.get(..2)?).ok()?;
+        bytes.push(u8::from_str_radix(hex, 16).ok()?);
+        rest = tail.get(2..)?;
+    }
+    String::from_utf8(bytes).ok()
+}

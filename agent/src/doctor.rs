@@ -1,0 +1,224 @@
+//! `wirespan doctor`: each capability, whether it is there, how, or why not and what to do.
+
+use serde::Serialize;
+
+use crate::bpf::probe;
+use crate::bpf::{BTF_PATH, Mode};
+use crate::config::Config;
+
+/// How a capability stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// There.
+    Available,
+    /// There, with a disadvantage.
+    Degraded,
+    /// Not there; tracing works without it.
+    Unavailable,
+    /// Not there, and tracing needs it.
+    Missing,
+}
+
+/// One capability.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// How it stands.
+    pub state: State,
+    /// How, or why not.
+    pub detail: String,
+    /// What to do, empty if nothing.
+    pub remedy: String,
+}
+
+/// All that was found out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Version of this agent.
+    pub version: &'static str,
+    /// Release of the running kernel.
+    pub kernel: String,
+    /// Machine architecture.
+    pub architecture: &'static str,
+    /// Capabilities.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// Whether tracing works at all.
+    pub fn works(&self) -> bool {
+        self.checks.iter().all(|check| check.state != State::Missing)
+    }
+
+    /// For programs.
+    pub fn json(&self) -> String {
+        let mut value = serde_json::json!(self);
+        value["works"] = self.works().into();
+        format!("{value:#}\n")
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut text = format!("wirespan {} on Linux {} ({})\n\n", self.version, self.kernel, self.architecture);
+        for check in &self.checks {
+            let mark = match check.state {
+                State::Available => "ok     ",
+                State::Degraded => "slower ",
+                State::Unavailable => "off    ",
+                State::Missing => "MISSING",
+            };
+            text.push_str(&format!("  {mark}  {:<22} {}\n", check.name, check.detail));
+            if !check.remedy.is_empty() {
+                text.push_str(&format!("  {:33}-> {}\n", "", check.remedy));
+            }
+        }
+        text.push_str(if self.works() { "\nwirespan can trace here.\n" } else { "\nwirespan cannot trace here.\n" });
+        text
+    }
+}
+
+/// Tries everything. Programs are attached for some milliseconds and detached again.
+pub fn examine(config: &Config) -> Report {
+    let mut checks = vec![object(), types()];
+    checks.extend(privileges());
+    checks.extend(hooks());
+    checks.push(processes());
+    checks.push(off("plaintext under TLS", "not in this version: encrypted connections are not traced"));
+    checks.push(off("io_uring", "its operations are counted (counter kernel_io_uring), their bytes are not seen"));
+    checks.push(output(config));
+    Report {
+        version: env!("CARGO_PKG_VERSION"),
+        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        architecture: std::env::consts::ARCH,
+        checks,
+    }
+}
+
+fn check(name: &'static str, state: State, detail: impl Into<String>, remedy: impl Into<String>) -> Check {
+    Check { name, state, detail: detail.into(), remedy: remedy.into() }
+}
+
+fn off(name: &'static str, detail: &str) -> Check {
+    check(name, State::Unavailable, detail, "")
+}
+
+fn object() -> Check {
+    if probe::has_object() {
+        check("kernel programs", State::Available, "built in", "")
+    } else {
+        check("kernel programs", State::Missing, "this binary was built without them", "run `cargo xtask build`")
+    }
+}
+
+fn types() -> Check {
+    match probe::has_btf() {
+        Ok(()) => check("kernel types (BTF)", State::Available, BTF_PATH, ""),
+        Err(error) => check(
+            "kernel types (BTF)",
+            State::Missing,
+            format!("{BTF_PATH}: {error}"),
+            "boot a kernel with CONFIG_DEBUG_INFO_BTF=y",
+        ),
+    }
+}
+
+fn privileges() -> Vec<Check> {
+    let purposes = [
+        "loads the kernel programs",
+        "reads the bytes of other processes' socket operations",
+        "reads the environment of other users' processes, for their names",
+        "reads the command line and cgroup of other users' processes",
+    ];
+    let held = probe::capabilities();
+    held.iter()
+        .zip(purposes)
+        .enumerate()
+        .map(|(i, ((name, held), purpose))| match (*held, i < 2) {
+            (true, _) => check(name, State::Available, purpose, ""),
+            (false, true) => check(name, State::Missing, purpose, format!("run as root, or grant {name}")),
+            (false, false) => check(name, State::Unavailable, purpose, format!("run as root, or grant {name}")),
+        })
+        .collect()
+}
+
+fn hooks() -> Vec<Check> {
+    let life = ["tp_btf/inet_sock_set_state", "tp_btf/sched_process_fork, _exec, _exit"];
+    match probe::attempt(false) {
+        Ok(mode) => {
+            let socket = match mode {
+                Mode::SocketTracepoints => check(
+                    "socket operations",
+                    State::Available,
+                    "tp_btf/sock_send_length and sock_recv_length: loaded, attached and detached",
+                    "",
+                ),
+                Mode::SystemCallExit => check(
+                    "socket operations",
+                    State::Degraded,
+                    "raw_tp/sys_exit: costs about 75 ns on every system call of the machine",
+                    "Linux 6.3 or later has the cheaper hooks",
+                ),
+            };
+            let fallback = match (mode, probe::attempt(true)) {
+                (Mode::SystemCallExit, _) => None,
+                (_, Ok(_)) => Some(check("fallback hook", State::Available, "raw_tp/sys_exit (not needed here)", "")),
+                (_, Err(error)) => Some(off("fallback hook", &error.to_string())),
+            };
+            [Some(socket), fallback]
+                .into_iter()
+                .flatten()
+                .chain([
+                    check("connection life", State::Available, life[0], ""),
+                    check("process life", State::Available, life[1], ""),
+                ])
+                .collect()
+        }
+        Err(error) => {
+            let why = error.to_string();
+            vec![check("socket operations", State::Missing, why, "see above; or report it with this output")]
+        }
+    }
+}
+
+/// The inode number of the initial pid namespace, `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
+const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+fn processes() -> Check {
+    let name = "process names";
+    match std::fs::read_link("/proc/self/ns/pid") {
+        Ok(link) if link.as_os_str() == INITIAL_PID_NAMESPACE => {
+            check(name, State::Available, "/proc of the host's pid namespace", "")
+        }
+        Ok(_) => check(
+            name,
+            State::Missing,
+            "this process runs in a pid namespace of its own, so the kernel's process ids mean nothing here",
+            "run it in the host's (docker --pid=host, hostPID: true)",
+        ),
+        Err(error) => check(name, State::Missing, format!("/proc/self/ns/pid: {error}"), "mount /proc"),
+    }
+}
+
+fn output(config: &Config) -> Check {
+    let Some(otlp) = &config.otlp else {
+        return check("output", State::Available, "console (no OTLP endpoint is set)", "");
+    };
+    let endpoint = &otlp.endpoint;
+    let host = endpoint.host().unwrap_or_default().trim_matches(['[', ']']);
+    let port = endpoint.port_u16().unwrap_or(if endpoint.scheme_str() == Some("https") { 443 } else { 80 });
+    let reached = std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).and_then(|mut addresses| {
+        let address = addresses.next().ok_or_else(|| std::io::Error::other("the name has no address"))?;
+        std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_secs(2))
+    });
+    match reached {
+        Ok(_) => check("output", State::Available, format!("OTLP to {endpoint}"), ""),
+        Err(error) => check(
+            "output",
+            State::Unavailable,
+            format!("OTLP to {endpoint}: {error}"),
+            "start the collector or correct the endpoint; until then spans wait in the queue",
+        ),
+    }
+}

@@ -1,0 +1,92 @@
+//! Gathers spans, as they come, into the body of one export request.
+//!
+//! A span is encoded when it arrives and then let go, so a waiting batch costs its encoded size only. Spans are grouped
+//! by resource (the process) and then by scope (the protocol).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use opentelemetry_semantic_conventions::SCHEMA_URL;
+
+use crate::span::{Resource, Span};
+
+use super::{encode, wire};
+
+/// An export request under construction.
+#[derive(Default)]
+pub(super) struct Gathering {
+    resources: Vec<ResourceGroup>,
+    /// Index into `resources` by address; the group's `Arc` keeps the address from being reused.
+    by_address: HashMap<usize, usize>,
+    spans: usize,
+    bytes: usize,
+}
+
+struct ResourceGroup {
+    resource: Arc<Resource>,
+    scopes: Vec<ScopeGroup>,
+}
+
+struct ScopeGroup {
+    protocol: &'static str,
+    /// Encoded `ScopeSpans.spans` fields.
+    spans: Vec<u8>,
+}
+
+impl Gathering {
+    /// Adds a span.
+    pub(super) fn push(&mut self, span: &Span) {
+        let address = Arc::as_ptr(&span.resource) as usize;
+        let index = *self.by_address.entry(address).or_insert_with(|| {
+            self.resources.push(ResourceGroup { resource: Arc::clone(&span.resource), scopes: Vec::new() });
+            self.resources.len() - 1
+        });
+        let buffer = self.resources[index].scope(span.protocol);
+        let before = buffer.len();
+        encode::span(buffer, 2, span);
+        self.bytes += buffer.len() - before;
+        self.spans += 1;
+    }
+
+    /// Spans inside.
+    pub(super) fn spans(&self) -> usize {
+        self.spans
+    }
+
+    /// Encoded size of the spans inside.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The `ExportTraceServiceRequest`, leaving nothing behind.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let gathered = std::mem::take(self);
+        // Resources repeat per batch and take about half a kilobyte each.
+        let mut body = Vec::with_capacity(gathered.bytes + gathered.resources.len() * 768);
+        for group in &gathered.resources {
+            wire::message(&mut body, 1, |b| {
+                encode::resource(b, 1, &group.resource);
+                for scope in &group.scopes {
+                    wire::message(b, 2, |b| {
+                        encode::scope(b, 1, scope.protocol);
+                        b.extend_from_slice(&scope.spans);
+                        wire::text(b, 3, SCHEMA_URL);
+                    });
+                }
+                wire::text(b, 3, SCHEMA_URL);
+            });
+        }
+        body
+    }
+}
+
+impl ResourceGroup {
+    fn scope(&mut self, protocol: &'static str) -> &mut Vec<u8> {
+        // A process speaks few protocols.
+        let index = self.scopes.iter().position(|s| s.protocol == protocol).unwrap_or_else(|| {
+            self.scopes.push(ScopeGroup { protocol, spans: Vec::new() });
+            self.scopes.len() - 1
+        });
+        &mut self.scopes[index].spans
+    }
+}

@@ -1,0 +1,180 @@
+//! OTLP: batches of spans to a collector.
+//!
+//! ```text
+//! export() ──Parcel──▶ encoder (thread) ──Batch──▶ sender (task) ──▶ gRPC | HTTP
+//!            admitted by number of spans                └─ again, after a pause
+//! ```
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `encoder`, `batch`, `encode`, `wire` | spans to protobuf, many resources in a request |
+//! | `sender`, `backoff`, `outcome`, `report` | delivery, retries, what the log learns |
+//! | `grpc`, `http`, `tls` | the transports |
+//!
+//! `docs/decisions/002-otlp-exporter.md` says why this is not `opentelemetry-otlp`.
+
+mod backoff;
+mod batch;
+mod encode;
+mod encoder;
+mod grpc;
+mod http;
+mod outcome;
+mod report;
+mod sender;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod wire;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use tokio::sync::watch;
+
+use crate::config::otlp::{BatchConfig, Compression, OtlpConfig, Protocol};
+use crate::metrics::Counters;
+use crate::span::Trace;
+
+use super::Parcel;
+use super::admission::Admission;
+use encoder::{Batch, Encoder};
+use grpc::GrpcTransport;
+use http::HttpTransport;
+use outcome::Outcome;
+use report::Reporter;
+use sender::Sender;
+
+pub(crate) use encode::SCOPE_PREFIX;
+pub use tls::TlsError;
+
+/// How wirespan names itself to collectors.
+const USER_AGENT: &str = concat!("wirespan-otlp-exporter-rust/", env!("CARGO_PKG_VERSION"));
+
+/// HTTP/2 connections are probed this often while a request is under way, so that a peer which vanished is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Why the OTLP exporter cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OtlpError {
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The system gives no thread.
+    #[error("cannot start the OTLP encoder thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The running exporter.
+pub(super) struct OtlpExporter {
+    parcels: mpsc::Sender<Parcel>,
+    admission: Arc<Admission>,
+    counters: Arc<Counters>,
+    stop: watch::Sender<Option<tokio::time::Instant>>,
+    done: mpsc::Receiver<()>,
+}
+
+impl OtlpExporter {
+    /// Starts the encoder's thread, and the sender on `runtime`.
+    pub(super) fn start(
+        config: OtlpConfig,
+        batch: BatchConfig,
+        counters: Arc<Counters>,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<Self, OtlpError> {
+        let transport = Transport::new(&config)?;
+        let admission = Arc::new(Admission::new(batch.queue_spans));
+        let (parcels, parcels_out) = mpsc::channel();
+        let (batches, batches_out) = tokio::sync::mpsc::unbounded_channel();
+        let (stop, stop_out) = watch::channel(None);
+        let (done_in, done) = mpsc::sync_channel(1);
+        let encoder = Encoder { config: batch, gzip: transport.wants_gzip(&config), parcels: parcels_out, batches };
+        std::thread::Builder::new().name("otlp-encoder".to_owned()).spawn(move || encoder.run())?;
+        let sender = Sender {
+            transport,
+            timeout: config.timeout,
+            batches: batches_out,
+            stop: stop_out,
+            admission: Arc::clone(&admission),
+            counters: Arc::clone(&counters),
+            reporter: Reporter::new(config.endpoint.to_string()),
+        };
+        runtime.spawn(async move {
+            sender.run().await;
+            let _ = done_in.send(());
+        });
+        Ok(Self { parcels, admission, counters, stop, done })
+    }
+
+    /// Takes what fits.
+    pub(super) fn export(&self, traces: &Arc<Vec<Trace>>) {
+        let (parcel, dropped) = Parcel::admit(traces, &self.admission);
+        if dropped > 0 {
+            self.counters.exporter_queue_dropped.add(dropped as u64);
+            if self.admission.overflows(dropped) {
+                warn!("OTLP queue of {} spans is full: spans are dropped and counted", self.admission.limit());
+            }
+        }
+        if let Some(parcel) = parcel {
+            // The encoder's thread ends only after this sender is gone.
+            let _ = self.parcels.send(parcel);
+        }
+    }
+
+    /// Begins to stop; [`Stopping::wait`] finishes.
+    pub(super) fn stop(self, deadline: Instant) -> Stopping {
+        // Fails only if the sender is gone, which `wait` notices.
+        let _ = self.stop.send(Some(deadline.into()));
+        // The encoder flushes once nobody can give it parcels any more.
+        drop(self.parcels);
+        Stopping { admission: self.admission, done: self.done, deadline }
+    }
+}
+
+/// An exporter that delivers what is left.
+pub(super) struct Stopping {
+    admission: Arc<Admission>,
+    done: mpsc::Receiver<()>,
+    deadline: Instant,
+}
+
+impl Stopping {
+    /// Waits for the end or the deadline; the number of spans that were not acknowledged.
+    pub(super) fn wait(self) -> usize {
+        // Early disconnection means that the runtime is gone, and nothing is left to wait for.
+        let _ = self.done.recv_timeout(self.deadline.saturating_duration_since(Instant::now()));
+        self.admission.held()
+    }
+}
+
+/// How requests travel.
+enum Transport {
+    Grpc(GrpcTransport),
+    Http(HttpTransport),
+}
+
+impl Transport {
+    fn new(config: &OtlpConfig) -> Result<Self, TlsError> {
+        let connector = tls::connector(config)?;
+        Ok(match config.protocol {
+            Protocol::Grpc => Self::Grpc(GrpcTransport::new(config, connector)),
+            Protocol::HttpProtobuf => Self::Http(HttpTransport::new(config, connector)),
+        })
+    }
+
+    /// Whether batches are to be compressed before they are sent: gRPC compresses by itself.
+    fn wants_gzip(&self, config: &OtlpConfig) -> bool {
+        matches!(self, Self::Http(_)) && config.compression == Compression::Gzip
+    }
+
+    fn send(&self, batch: &Batch) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+        match self {
+            Self::Grpc(grpc) => Box::pin(grpc.clone().send(batch.body.clone())),
+            Self::Http(http) => Box::pin(http.clone().send(batch.into())),
+        }
+    }
+}

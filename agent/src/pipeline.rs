@@ -1,0 +1,274 @@
+//! Wires the stages: one thread reads the ring and parses, one links and assembles; exporters have their own.
+//!
+//! Between the two runs a bounded channel. When the second falls behind, the first waits and the ring fills: there,
+//! in one place, records are lost and counted.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use wirespan_common::{ExecEvent, IoEvent, MAX_EXEC_PAYLOAD, TaskEvent, UnitId};
+use wirespan_protocols::Role;
+
+use crate::bpf::{Capture, CaptureError, CaptureSettings, Record};
+use crate::config::Config;
+use crate::connections::{self, Connections, Signal, Verdict};
+use crate::discovery::{ExecInfo, HostInfo, Processes, Selection};
+use crate::export::Exporters;
+use crate::metrics::Counters;
+use crate::traces::{self, Traces};
+
+/// Records read before time is looked at.
+const DRAIN: usize = 4096;
+/// Batches between the threads.
+const BATCHES: usize = 64;
+/// Pause of the reader while events come: long enough for a worthwhile batch, short against the ring.
+const BUSY_PAUSE: Duration = Duration::from_millis(4);
+/// Longest pause of the reader while nothing comes.
+const IDLE_PAUSE: Duration = Duration::from_millis(10);
+/// How often the kernel's counters are read.
+const COUNTERS_EVERY: Duration = Duration::from_millis(500);
+/// How often processes that ended unseen are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(300);
+
+/// The running stages.
+pub struct Pipeline {
+    stop: Arc<AtomicBool>,
+    reader: JoinHandle<()>,
+    linker: JoinHandle<Exporters>,
+}
+
+impl Pipeline {
+    /// Attaches the kernel programs and starts the stages. `exporters` get every finished trace.
+    ///
+    /// # Errors
+    /// If the kernel programs cannot be loaded.
+    pub fn start(
+        config: &Config,
+        counters: &Arc<Counters>,
+        exporters: Exporters,
+    ) -> Result<Self, CaptureError> {
+        let capture = Capture::start(&CaptureSettings {
+            capture_bytes: config.capture_bytes as u32,
+            ring_bytes: config.ring_bytes as u32,
+            force_fallback: false,
+        })?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (signals, batches) = sync_channel(BATCHES);
+        let traces = Traces::new(
+            traces::Limits { hold: config.trace_hold.as_nanos() as u64, max_spans: config.max_spans_in_flight },
+            Arc::clone(counters),
+        );
+        let reader = Reader::new(config, capture, Arc::clone(counters), signals);
+        let stop_reader = Arc::clone(&stop);
+        let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
+        let named = |name: &str| Builder::new().name(name.into());
+        let linker = named("wirespan-link").spawn(move || link(traces, &batches, exporters)).map_err(failed)?;
+        let reader = named("wirespan-read").spawn(move || reader.run(&stop_reader)).map_err(failed)?;
+        Ok(Self { stop, reader, linker })
+    }
+
+    /// Detaches, reads what is left, and waits until everything finished was handed to the exporters, which come back
+    /// unless their thread panicked.
+    pub fn stop(self) -> Option<Exporters> {
+        self.stop.store(true, Ordering::Relaxed);
+        if self.reader.join().is_err() {
+            log::error!("the reading stage panicked; what it held is lost");
+        }
+        self.linker.join().inspect_err(|_| log::error!("the linking stage panicked; what it held is lost")).ok()
+    }
+
+    /// Whether a stage ended by itself, which is a defect.
+    pub fn is_broken(&self) -> bool {
+        self.reader.is_finished() || self.linker.is_finished()
+    }
+}
+
+/// The second thread: signals in, traces out.
+fn link(mut traces: Traces, batches: &Receiver<Vec<Signal>>, exporters: Exporters) -> Exporters {
+    loop {
+        let batch = batches.recv_timeout(IDLE_PAUSE);
+        let now = traces::now();
+        let mut out = Vec::new();
+        match batch {
+            Ok(signals) => signals.into_iter().for_each(|signal| traces.signal(signal, now)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                traces.finish(&mut out);
+                exporters.export(out);
+                return exporters;
+            }
+        }
+        traces.tick(now, &mut out);
+        exporters.export(out);
+    }
+}
+
+/// The first thread: records in, signals out.
+struct Reader {
+    capture: Capture,
+    stages: Stages,
+    signals: SyncSender<Vec<Signal>>,
+    counters: Arc<Counters>,
+}
+
+/// What the reader feeds, apart from the ring that it borrows from.
+struct Stages {
+    processes: Processes,
+    selection: Arc<Selection>,
+    connections: Connections,
+    out: Vec<Signal>,
+    mute: Vec<u64>,
+    ignore: Vec<u32>,
+}
+
+impl Reader {
+    fn new(config: &Config, capture: Capture, counters: Arc<Counters>, signals: SyncSender<Vec<Signal>>) -> Self {
+        let processes = Processes::new(config, PathBuf::from("/proc"), HostInfo::read("/".as_ref()));
+        let limits = connections::Limits {
+            max_connections: config.max_connections,
+            max_connection_buffer: config.max_connection_buffer,
+            max_buffer: config.max_buffer,
+            idle_timeout: config.idle_timeout.as_nanos() as u64,
+            keep_query_values: config.keep_query_values,
+        };
+        let stages = Stages {
+            selection: Arc::clone(processes.selection()),
+            processes,
+            connections: Connections::new(limits, Arc::clone(&counters)),
+            out: Vec::new(),
+            mute: Vec::new(),
+            ignore: Vec::new(),
+        };
+        Self { capture, stages, signals, counters }
+    }
+
+    fn run(mut self, stop: &AtomicBool) {
+        let (mut pause, mut counted, mut swept) = (IDLE_PAUSE, Instant::now(), Instant::now());
+        while !stop.load(Ordering::Relaxed) {
+            let read = self.turn();
+            if counted.elapsed() > COUNTERS_EVERY {
+                counted = Instant::now();
+                self.capture.read_counters(&self.counters);
+            }
+            if swept.elapsed() > SWEEP_EVERY {
+                swept = Instant::now();
+                self.stages.processes.sweep();
+            }
+            if read < DRAIN {
+                pause = if read > 0 { BUSY_PAUSE } else { (pause + Duration::from_millis(1)).min(IDLE_PAUSE) };
+                std::thread::sleep(pause);
+            }
+        }
+        self.capture.read_counters(&self.counters);
+        self.capture.detach();
+        while self.turn() > 0 {}
+        self.stages.connections.finish(traces::now(), &mut self.stages.out);
+        self.flush();
+    }
+
+    /// Reads what is there. Returns the number of records.
+    fn turn(&mut self) -> usize {
+        let stages = &mut self.stages;
+        let read = self.capture.drain(DRAIN, &self.counters, |record| stages.record(record));
+        stages.connections.tick(traces::now(), &mut stages.out);
+        for cookie in stages.mute.drain(..) {
+            self.capture.mute_socket(cookie);
+        }
+        for tgid in stages.ignore.drain(..) {
+            self.capture.ignore_process(tgid);
+        }
+        self.flush();
+        read
+    }
+
+    fn flush(&mut self) {
+        if !self.stages.out.is_empty() {
+            // Fails only when the other thread is gone, and then there is nobody to tell.
+            let _ = self.signals.send(std::mem::take(&mut self.stages.out));
+        }
+    }
+}
+
+impl Stages {
+    fn record(&mut self, record: Record<'_>) {
+        match record {
+            Record::Io(event, bytes) => self.operation(&event, bytes),
+            Record::State(event) => self.connections.state(&event),
+            Record::Fork(event) => self.fork(&event),
+            Record::Exit(event) => {
+                if event.tid == event.tgid {
+                    self.processes.on_exit(event.tgid);
+                }
+                self.out.push(Signal::TaskEnded { task: unit(event.tgid, event.tid) });
+            }
+            Record::Exec(event, args, env) => self.exec(&event, args, env),
+        }
+    }
+
+    fn operation(&mut self, event: &IoEvent, bytes: &[u8]) {
+        let process = self.processes.get(event.unit.tgid);
+        let ends = &event.endpoints;
+        if !process.is_traced() {
+            return self.ignore.push(event.unit.tgid);
+        }
+        if !self.selection.connection_selected(process, ends.local_port, ends.peer_port) {
+            return self.mute.push(event.cookie);
+        }
+        let process = Arc::clone(process);
+        let from = self.out.len();
+        if self.connections.operation(event, bytes, &process, &mut self.out) == Verdict::Mute {
+            self.mute.push(event.cookie);
+        }
+        for at in from..self.out.len() {
+            self.learn(at);
+        }
+    }
+
+    /// What a signal says about its process.
+    fn learn(&mut self, at: usize) {
+        match &mut self.out[at] {
+            Signal::Started(started) if started.connection.role == Role::Server => {
+                let tgid = started.process.tgid;
+                if self.processes.on_server_port(tgid, started.connection.endpoints.local_port) {
+                    started.process = Arc::clone(self.processes.get(tgid));
+                }
+            }
+            Signal::ExportsTelemetry { tgid } if self.processes.mark_exports_telemetry(*tgid) => {
+                log::info!("process {tgid} exports its own telemetry: left alone (--allow-duplicate-spans traces it)");
+                self.ignore.push(*tgid);
+            }
+            _ => {}
+        }
+    }
+
+    fn fork(&mut self, event: &TaskEvent) {
+        if event.tid == event.tgid {
+            self.processes.on_fork(event.tgid, event.parent_tgid, event.time);
+        }
+        let creator = unit(event.parent_tgid, event.parent_tid);
+        self.out.push(Signal::TaskCreated { creator, task: unit(event.tgid, event.tid) });
+    }
+
+    fn exec(&mut self, event: &ExecEvent, args: &[u8], env: &[u8]) {
+        self.processes.on_exec(&ExecInfo {
+            tgid: event.tgid,
+            parent_tgid: event.parent_tgid,
+            uid: event.uid,
+            cgroup_id: event.cgroup_id,
+            time: event.time,
+            comm: &event.comm,
+            args,
+            env,
+            args_truncated: args.len() >= MAX_EXEC_PAYLOAD / 4,
+            env_truncated: env.len() >= MAX_EXEC_PAYLOAD * 3 / 4,
+        });
+    }
+}
+
+fn unit(tgid: u32, tid: u32) -> UnitId {
+    UnitId { tgid, tid, ..UnitId::default() }
+}

@@ -1,0 +1,133 @@
+//! `wirespan` without a command: traces until it is told to stop.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::bpf::CaptureError;
+use crate::config::{Color, Config, Output};
+use crate::export::console::{ColorChoice, ConsoleSettings, Format};
+use crate::export::{ExportError, ExportSettings, Exporters};
+use crate::metrics::Counters;
+use crate::pipeline::Pipeline;
+
+/// The whole shutdown takes less than two seconds; the exporters get this much of it.
+const FLUSH: Duration = Duration::from_millis(1500);
+/// How often it is checked that every stage still runs.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Why the agent cannot run. Each message names the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The kernel programs cannot be loaded.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// An exporter cannot start.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The system refused a thread or a signal handler.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// A defect.
+    #[error("a stage stopped by itself: please report the log above")]
+    Broken,
+}
+
+/// Traces until SIGINT or SIGTERM, then flushes.
+///
+/// # Errors
+/// If it cannot start, or a stage breaks.
+pub fn run(config: &Config) -> Result<(), RunError> {
+    env_logger::Builder::new().parse_filters(&config.log).format_timestamp_millis().init();
+    for name in &config.stray_variables {
+        log::warn!("{name} is set, but wirespan has no such option: see `wirespan config`");
+    }
+    let counters = Arc::new(Counters::default());
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("wirespan-io").enable_all().build()?;
+    let exporters = Exporters::start(settings(config), Arc::clone(&counters), runtime.handle())?;
+    let pipeline = Pipeline::start(config, &counters, exporters)?;
+    eprintln!("wirespan: tracing");
+    let broken = runtime.block_on(until_stopped(config, &counters, &pipeline))?;
+    let deadline = Instant::now() + FLUSH;
+    if let Some(exporters) = pipeline.stop() {
+        finish(exporters, deadline);
+    }
+    report(config, &counters);
+    shut_down(runtime);
+    if broken { Err(RunError::Broken) } else { Ok(()) }
+}
+
+fn settings(config: &Config) -> ExportSettings {
+    let console = |format| ConsoleSettings {
+        format,
+        color: match config.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        },
+        status: true,
+    };
+    ExportSettings {
+        otlp: config.otlp.clone(),
+        console: match config.output {
+            Output::Text => Some(console(Format::Text)),
+            Output::Json => Some(console(Format::Json)),
+            Output::None => None,
+        },
+        batch: config.batch,
+    }
+}
+
+/// Waits for a signal; true if a stage broke first.
+async fn until_stopped(config: &Config, counters: &Counters, pipeline: &Pipeline) -> Result<bool, std::io::Error> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut watch = tokio::time::interval(WATCH);
+    let mut stats = tokio::time::interval(config.stats_interval);
+    stats.tick().await;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(false),
+            _ = terminate.recv() => return Ok(false),
+            _ = watch.tick() => if pipeline.is_broken() { return Ok(true) },
+            _ = stats.tick() => if config.stats { print_counters(counters) },
+        }
+    }
+}
+
+fn finish(exporters: Exporters, deadline: Instant) {
+    let lost = exporters.shutdown(deadline);
+    if lost.otlp > 0 {
+        log::warn!("{} spans were not acknowledged by the OTLP endpoint before the exit", lost.otlp);
+    }
+    if lost.console > 0 {
+        log::warn!("{} spans were not written before the exit", lost.console);
+    }
+}
+
+/// What was seen and lost: always in the log, and with `--stats` for people.
+fn report(config: &Config, counters: &Counters) {
+    if config.stats {
+        print_counters(counters);
+    }
+    let seen: Vec<String> = counters
+        .snapshot()
+        .into_iter()
+        .filter(|(_, _, value)| *value > 0)
+        .map(|(name, _, value)| format!("{name}={value}"))
+        .collect();
+    log::info!("counters at exit: {}", seen.join(" "));
+}
+
+fn print_counters(counters: &Counters) {
+    eprintln!("wirespan: counters");
+    for (name, help, value) in counters.snapshot() {
+        eprintln!("  {name:<24} {value:>12}  {help}");
+    }
+}
+
+/// A connection that hangs must not hold the exit up.
+fn shut_down(runtime: Runtime) {
+    runtime.shutdown_timeout(Duration::from_millis(100));
+}

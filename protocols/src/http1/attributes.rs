@@ -1,0 +1,211 @@
+//! Span names and attributes, as in the stable HTTP semantic conventions
+//! (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
+//!
+//! Only what the message itself says: the peer's address, a port that `Host` leaves out, and the authority of a
+//! `url.full` that no `Host` gives, are the caller's to add. Of the header fields, `User-Agent`, `Host` and the
+//! forwarding ones are recorded; bodies never are.
+
+use std::borrow::Cow;
+
+use opentelemetry_semantic_conventions::attribute as semconv;
+
+use super::forwarded::{self, host_port};
+use super::head::{Length, RequestHead};
+use crate::exchange::{KeyValue, Status};
+use crate::redact::{self, clip};
+use crate::template::template;
+use crate::{Role, Settings};
+
+/// Longest path that is kept.
+const MAX_PATH: usize = 8192;
+/// Longest user agent that is kept.
+const MAX_USER_AGENT: usize = 512;
+
+/// Methods that the conventions call known: RFC 9110, PATCH, QUERY.
+const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
+
+/// A request-target taken apart (RFC 9112 §3.2).
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Target<'a> {
+    scheme: Option<&'static str>,
+    /// Without user information.
+    authority: Option<&'a str>,
+    /// User information was there.
+    credentials: bool,
+    /// Empty in authority form.
+    path: &'a str,
+    query: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    fn parse(method: &str, target: &'a str) -> Self {
+        let target = target.split('#').next().unwrap_or_default();
+        if method == "CONNECT" {
+            return Self { authority: Some(target), ..Self::default() };
+        }
+        let (origin, query) = match target.split_once('?') {
+            Some((origin, query)) => (origin, Some(query)),
+            None => (target, None),
+        };
+        let absolute = ["http", "https"].into_iter().find_map(|scheme| {
+            let head = origin.get(..scheme.len()).filter(|h| h.eq_ignore_ascii_case(scheme))?;
+            Some((scheme, origin[head.len()..].strip_prefix("://")?))
+        });
+        let Some((scheme, rest)) = absolute else { return Self { path: origin, query, ..Self::default() } };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (credentials, authority) = match authority.rsplit_once('@') {
+            Some((_, host)) => (true, host),
+            None => (false, authority),
+        };
+        let path = if path.is_empty() { "/" } else { path };
+        Self { scheme: Some(scheme), authority: Some(authority), credentials, path, query }
+    }
+}
+
+/// The span's name and the attributes that the request alone gives.
+pub(super) fn request(head: &RequestHead<'_>, settings: &Settings) -> (Cow<'static, str>, Vec<KeyValue>) {
+    let mut attributes = Vec::with_capacity(14);
+    let method = METHODS.into_iter().find(|known| *known == head.method);
+    attributes.push(KeyValue::str(semconv::HTTP_REQUEST_METHOD, method.unwrap_or("_OTHER")));
+    if method.is_none() {
+        attributes.push(KeyValue::str(semconv::HTTP_REQUEST_METHOD_ORIGINAL, head.method.to_owned()));
+    }
+    let version = if head.minor == 0 { "1.0" } else { "1.1" };
+    attributes.push(KeyValue::str(semconv::NETWORK_PROTOCOL_VERSION, version));
+    let target = Target::parse(head.method, &head.target);
+    let route = match target.path {
+        "*" => Some("*".into()),
+        path if path.starts_with('/') => Some(template(path)),
+        _ => None,
+    };
+    match settings.role {
+        Role::Server => server(head, &target, settings, &mut attributes),
+        Role::Client => client(head, &target, settings, &mut attributes),
+    }
+    if let Some(agent) = head.fields.user_agent.filter(|a| !a.is_empty()) {
+        let agent = String::from_utf8_lossy(agent);
+        attributes.push(KeyValue::str(semconv::USER_AGENT_ORIGINAL, clip(&agent, MAX_USER_AGENT).to_owned()));
+    }
+    if let Length::Known(length) = head.fields.length {
+        attributes.push(size(semconv::HTTP_REQUEST_BODY_SIZE, length));
+    }
+    // `HTTP` stands for a method of which there may be any number.
+    let method = method.unwrap_or("HTTP");
+    let Some(route) = route else { return (method.into(), attributes) };
+    let name = [method, " ", &route].concat();
+    let key = match settings.role {
+        Role::Server => semconv::HTTP_ROUTE,
+        Role::Client => semconv::URL_TEMPLATE,
+    };
+    attributes.push(KeyValue::str(key, route));
+    (name.into(), attributes)
+}
+
+fn server(head: &RequestHead<'_>, target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
+    let fields = &head.fields;
+    let host = forwarded::host(fields).or(target.authority).or_else(|| forwarded::text(fields.host?));
+    address(host, attributes);
+    let scheme = forwarded::scheme(fields).or(target.scheme).unwrap_or("http");
+    attributes.push(KeyValue::str(semconv::URL_SCHEME, scheme));
+    path_and_query(target, settings, attributes);
+    if let Some(client) = forwarded::client(fields) {
+        attributes.push(KeyValue::str(semconv::CLIENT_ADDRESS, client.to_owned()));
+    }
+}
+
+fn client(head: &RequestHead<'_>, target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
+    let host = target.authority.or_else(|| forwarded::text(head.fields.host?)).filter(|h| !h.is_empty());
+    address(host, attributes);
+    // A tunnel has an address and no URL.
+    if target.path.is_empty() {
+        return;
+    }
+    let Some(host) = host.map(|h| clip(h, MAX_PATH)) else {
+        return path_and_query(target, settings, attributes);
+    };
+    let mut url = String::with_capacity(host.len() + target.path.len() + 32);
+    url.push_str(target.scheme.unwrap_or("http"));
+    url.push_str("://");
+    if target.credentials {
+        url.push_str("REDACTED:REDACTED@");
+    }
+    url.push_str(host);
+    // RFC 9112 §3.3: the URI of `OPTIONS *` has no path.
+    if target.path != "*" {
+        url.push_str(clip(target.path, MAX_PATH));
+    }
+    if let Some(query) = target.query {
+        url.push('?');
+        url.push_str(&redact::query(query, settings.keep_query_values));
+    }
+    attributes.push(KeyValue::str(semconv::URL_FULL, url));
+}
+
+fn path_and_query(target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
+    if !target.path.is_empty() {
+        attributes.push(KeyValue::str(semconv::URL_PATH, clip(target.path, MAX_PATH).to_owned()));
+    }
+    if let Some(query) = target.query.filter(|q| !q.is_empty()) {
+        attributes.push(KeyValue::str(semconv::URL_QUERY, redact::query(query, settings.keep_query_values)));
+    }
+}
+
+/// `server.address`, and `server.port` if it is written down.
+fn address(authority: Option<&str>, attributes: &mut Vec<KeyValue>) {
+    let (host, port) = host_port(authority.unwrap_or_default());
+    if host.is_empty() {
+        return;
+    }
+    attributes.push(KeyValue::str(semconv::SERVER_ADDRESS, clip(host, MAX_PATH).to_owned()));
+    if let Some(port) = port {
+        attributes.push(KeyValue::int(semconv::SERVER_PORT, i64::from(port)));
+    }
+}
+
+/// `http.request.body.size` of a chunked body that was seen whole.
+pub(super) fn request_body(bytes: u64) -> KeyValue {
+    size(semconv::HTTP_REQUEST_BODY_SIZE, bytes)
+}
+
+fn size(key: &'static str, bytes: u64) -> KeyValue {
+    KeyValue::int(key, i64::try_from(bytes).unwrap_or(i64::MAX))
+}
+
+/// Adds what the response gives, and says what became of the exchange: `failure` is the `error.type` of a connection
+/// that broke. A client's error begins at 400, a server's at 500.
+pub(super) fn response(
+    role: Role,
+    code: Option<u16>,
+    body: Option<u64>,
+    failure: Option<&'static str>,
+    attributes: &mut Vec<KeyValue>,
+) -> Status {
+    if let Some(code) = code {
+        attributes.push(KeyValue::int(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(code)));
+    }
+    if let Some(body) = body {
+        attributes.push(size(semconv::HTTP_RESPONSE_BODY_SIZE, body));
+    }
+    let from = match role {
+        Role::Client => 400,
+        Role::Server => 500,
+    };
+    let error = match code.filter(|code| *code >= from) {
+        Some(code) => Cow::Owned(code.to_string()),
+        None => match failure {
+            Some(failure) => Cow::Borrowed(failure),
+            None => return Status::Unset,
+        },
+    };
+    attributes.push(KeyValue::str(semconv::ERROR_TYPE, error));
+    Status::Error("".into())
+}
+
+/// Whether a client's request carries its own telemetry: OTLP over HTTP
+/// (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>).
+pub(super) fn exports_telemetry(head: &RequestHead<'_>) -> bool {
+    let path = Target::parse(head.method, &head.target).path;
+    let media = head.fields.content_type.and_then(|t| t.split(|b| *b == b';').next()).unwrap_or_default().trim_ascii();
+    let otlp = [&b"application/x-protobuf"[..], b"application/json"].iter().any(|t| media.eq_ignore_ascii_case(t));
+    head.method == "POST" && path.ends_with("/v1/traces") && otlp
+}

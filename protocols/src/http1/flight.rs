@@ -1,0 +1,156 @@
+//! Requests that wait for the end of their response.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use super::attributes;
+use crate::Role;
+use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, Value};
+
+/// Most requests in flight.
+const MAX_REQUESTS: usize = 1024;
+/// Most memory that requests in flight may hold together, bytes.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// One request, and what came of its response.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub id: u64,
+    pub name: Cow<'static, str>,
+    pub marks: Marks,
+    pub attributes: Vec<KeyValue>,
+    /// It was HEAD: the response has no body.
+    pub head: bool,
+    /// It was CONNECT: success ends HTTP.
+    pub connect: bool,
+    /// The response, once its head was seen.
+    pub answer: Option<Answer>,
+    /// Bytes that it holds beyond its own size, set by [`Flight::push`].
+    pub weight: usize,
+}
+
+/// A response in transfer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub code: u16,
+    pub marks: Marks,
+    /// Length of the body, if known.
+    pub body: Option<u64>,
+}
+
+impl Request {
+    /// Bytes that it holds beyond its own size, about.
+    fn measure(&self) -> usize {
+        let text = |a: &KeyValue| match &a.value {
+            Value::Str(Cow::Owned(s)) => s.capacity(),
+            _ => 0,
+        };
+        self.attributes.capacity() * size_of::<KeyValue>()
+            + self.attributes.iter().map(text).sum::<usize>()
+            + self.name.len()
+    }
+
+    fn finish(mut self, role: Role, end: u64, failure: Option<&'static str>) -> Exchange {
+        let (code, body) = self.answer.as_ref().map_or((None, None), |a| (Some(a.code), a.body));
+        let status = attributes::response(role, code, body, failure, &mut self.attributes);
+        Exchange {
+            id: self.id,
+            name: self.name,
+            request: self.marks,
+            response: self.answer.map(|a| a.marks),
+            end,
+            status,
+            attributes: self.attributes,
+        }
+    }
+}
+
+/// Requests in flight, oldest first.
+#[derive(Debug)]
+pub(super) struct Flight {
+    role: Role,
+    queue: VecDeque<Request>,
+    bytes: usize,
+}
+
+impl Flight {
+    pub(super) fn new(role: Role) -> Self {
+        Self { role, queue: VecDeque::new(), bytes: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.queue.capacity() * size_of::<Request>()
+    }
+
+    /// Takes a request in, unless there are too many.
+    pub(super) fn push(&mut self, mut request: Request) -> bool {
+        request.weight = request.measure();
+        if self.queue.len() == MAX_REQUESTS || self.bytes + request.weight > MAX_BYTES {
+            return false;
+        }
+        self.bytes += request.weight;
+        self.queue.push_back(request);
+        true
+    }
+
+    /// The request that the next response answers.
+    pub(super) fn oldest(&mut self) -> Option<&mut Request> {
+        self.queue.front_mut()
+    }
+
+    /// The last request, if it is `id`.
+    pub(super) fn latest(&mut self, id: u64) -> Option<&mut Request> {
+        self.queue.back_mut().filter(|r| r.id == id)
+    }
+
+    /// The response in transfer.
+    pub(super) fn answer(&mut self) -> Option<&mut Answer> {
+        self.queue.front_mut().and_then(|r| r.answer.as_mut())
+    }
+
+    /// Whether the oldest request's response has begun.
+    pub(super) fn answering(&self) -> bool {
+        self.queue.front().is_some_and(|r| r.answer.is_some())
+    }
+
+    fn pop(&mut self) -> Option<Request> {
+        let request = self.queue.pop_front()?;
+        self.bytes -= request.weight;
+        Some(request)
+    }
+
+    /// The oldest request's response is complete, by `operation`.
+    pub(super) fn complete(&mut self, operation: &Mark, out: &mut Vec<Output>) {
+        if let Some(answer) = self.answer() {
+            answer.marks.last = *operation;
+        }
+        self.settle(out);
+    }
+
+    /// The oldest request's response is complete, by the last operation that moved bytes of it.
+    pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
+        let Some(request) = self.pop() else { return };
+        match request.answer.as_ref().map(|a| a.marks.last.time) {
+            Some(end) => out.push(Output::Finished(Box::new(request.finish(self.role, end, None)))),
+            None => out.push(Output::Dropped { id: request.id }),
+        }
+    }
+
+    /// The connection broke at `time`, under all requests.
+    pub(super) fn fail(&mut self, error: &'static str, time: u64, out: &mut Vec<Output>) {
+        while let Some(request) = self.pop() {
+            out.push(Output::Finished(Box::new(request.finish(self.role, time, Some(error)))));
+        }
+    }
+
+    /// Nothing can be known of any request.
+    pub(super) fn forget(&mut self, out: &mut Vec<Output>) {
+        while let Some(request) = self.pop() {
+            out.push(Output::Dropped { id: request.id });
+        }
+    }
+}

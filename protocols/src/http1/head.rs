@@ -1,0 +1,273 @@
+//! Message heads: start line and header fields, and the framing that follows from them.
+
+use std::borrow::Cow;
+use std::mem::MaybeUninit;
+
+use httparse::{Header, ParserConfig, Status};
+
+use super::body::Framing;
+use super::start_line::{self, Fit};
+use crate::context::Carrier;
+
+/// Heads with more fields than this are read a second time, into a list on the heap.
+const FIELDS: usize = 64;
+/// Heads with more fields than this are not read. Go allows any number, nginx and Apache about 100.
+const MAX_FIELDS: usize = 1024;
+
+/// What became of bytes that should be a head.
+pub(super) enum Parsed<T> {
+    /// A head of so many bytes.
+    Whole(T, usize),
+    /// More bytes are needed.
+    Partial,
+    /// They are no head.
+    Invalid,
+}
+
+/// A request's head.
+pub(super) struct RequestHead<'a> {
+    pub method: &'a str,
+    /// Bytes that are not UTF-8 are replaced.
+    pub target: Cow<'a, str>,
+    /// 0 or 1.
+    pub minor: u8,
+    pub fields: Fields<'a>,
+}
+
+/// A response's head.
+pub(super) struct ResponseHead {
+    pub status: u16,
+    /// 0 or 1.
+    pub minor: u8,
+    pub length: Length,
+    pub coding: Coding,
+}
+
+/// `Content-Length`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Length {
+    #[default]
+    Absent,
+    Known(u64),
+    /// Not a number, or several that differ.
+    Invalid,
+}
+
+/// `Transfer-Encoding`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Coding {
+    #[default]
+    Absent,
+    /// The last coding is *chunked*.
+    Chunked,
+    Other,
+}
+
+/// The header fields that matter, first occurrence.
+#[derive(Default)]
+pub(super) struct Fields<'a> {
+    pub carrier: Carrier<'a>,
+    pub length: Length,
+    pub coding: Coding,
+    pub expects_continue: bool,
+    pub host: Option<&'a [u8]>,
+    pub user_agent: Option<&'a [u8]>,
+    pub content_type: Option<&'a [u8]>,
+    pub forwarded: Option<&'a [u8]>,
+    pub forwarded_for: Option<&'a [u8]>,
+    pub forwarded_host: Option<&'a [u8]>,
+    pub forwarded_proto: Option<&'a [u8]>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(headers: &[Header<'a>]) -> Self {
+        let mut fields = Self::default();
+        for header in headers {
+            if fields.framing(header.name, header.value) || fields.carrier.offer(header.name, header.value) {
+                continue;
+            }
+            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+            let slot = match header.name.len() {
+                4 if is("host") => &mut fields.host,
+                6 if is("expect") => {
+                    fields.expects_continue |= header.value.eq_ignore_ascii_case(b"100-continue");
+                    continue;
+                }
+                9 if is("forwarded") => &mut fields.forwarded,
+                10 if is("user-agent") => &mut fields.user_agent,
+                12 if is("content-type") => &mut fields.content_type,
+                15 if is("x-forwarded-for") => &mut fields.forwarded_for,
+                16 if is("x-forwarded-host") => &mut fields.forwarded_host,
+                17 if is("x-forwarded-proto") => &mut fields.forwarded_proto,
+                _ => continue,
+            };
+            slot.get_or_insert(header.value);
+        }
+        fields
+    }
+
+    /// Takes the two fields that frame a body.
+    fn framing(&mut self, name: &str, value: &[u8]) -> bool {
+        match name.len() {
+            14 if name.eq_ignore_ascii_case("content-length") => self.length = self.length.and(value),
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.coding = self.coding.and(value),
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl Length {
+    /// A further `Content-Length`. Repeating the same number, in one field or several, is valid (RFC 9110 §8.6).
+    fn and(self, value: &[u8]) -> Self {
+        value.split(|b| *b == b',').map(|v| number(v.trim_ascii())).fold(self, |known, next| match (known, next) {
+            (Length::Absent, Some(n)) => Length::Known(n),
+            (Length::Known(n), Some(m)) if n == m => known,
+            _ => Length::Invalid,
+        })
+    }
+}
+
+impl Coding {
+    /// A further `Transfer-Encoding`: the last coding of the last field counts.
+    fn and(self, value: &[u8]) -> Self {
+        match value.split(|b| *b == b',').map(<[u8]>::trim_ascii).rfind(|c| !c.is_empty()) {
+            Some(coding) if coding.eq_ignore_ascii_case(b"chunked") => Coding::Chunked,
+            Some(_) => Coding::Other,
+            None => self,
+        }
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
+    digits.parse().ok()
+}
+
+impl RequestHead<'_> {
+    /// RFC 9112 §6.3, items 3 to 7.
+    pub(super) fn framing(&self) -> Framing {
+        match (self.fields.coding, self.fields.length) {
+            // Transfer-Encoding in HTTP/1.0 is faulty framing (§6.1), as is a request body without a last chunk.
+            (Coding::Chunked, _) if self.minor > 0 => Framing::Chunked,
+            (Coding::Chunked | Coding::Other, _) | (_, Length::Invalid) => Framing::Unknown,
+            (Coding::Absent, Length::Known(0) | Length::Absent) => Framing::Empty,
+            (Coding::Absent, Length::Known(n)) => Framing::Length(n),
+        }
+    }
+}
+
+impl ResponseHead {
+    /// RFC 9112 §6.3, items 1 and 3 to 8.
+    pub(super) fn framing(&self, to_head: bool) -> Framing {
+        if to_head || matches!(self.status, 100..=199 | 204 | 304) {
+            return Framing::Empty;
+        }
+        match (self.coding, self.length) {
+            (Coding::Chunked, _) if self.minor > 0 => Framing::Chunked,
+            (Coding::Chunked, _) | (Coding::Absent, Length::Invalid) => Framing::Unknown,
+            (Coding::Other, _) | (_, Length::Absent) => Framing::UntilClose,
+            (Coding::Absent, Length::Known(0)) => Framing::Empty,
+            (Coding::Absent, Length::Known(n)) => Framing::Length(n),
+        }
+    }
+}
+
+/// Reads a request's head, which ends in an empty line.
+pub(super) fn request(bytes: &[u8]) -> Parsed<RequestHead<'_>> {
+    let line = match start_line::request_line(bytes) {
+        Fit::Whole(line) => line,
+        Fit::Prefix => return Parsed::Partial,
+        Fit::No => return Parsed::Invalid,
+    };
+    let mut config = ParserConfig::default();
+    config.ignore_invalid_headers_in_requests(true);
+    let fields = match with_list(|list| {
+        let mut request = httparse::Request::new(&mut []);
+        Ok(match config.parse_request_with_uninit_headers(&mut request, bytes, list)? {
+            Status::Complete(len) => Status::Complete((Fields::read(request.headers), len)),
+            Status::Partial => Status::Partial,
+        })
+    }) {
+        // httparse wants a target in UTF-8; most servers do not.
+        Parsed::Invalid => match header_lines(&bytes[line.len..]) {
+            Parsed::Whole(fields, len) => Parsed::Whole(fields, line.len + len),
+            other => other,
+        },
+        other => other,
+    };
+    match (fields, std::str::from_utf8(line.method)) {
+        (Parsed::Whole(fields, len), Ok(method)) => {
+            let target = String::from_utf8_lossy(line.target);
+            Parsed::Whole(RequestHead { method, target, minor: line.minor, fields }, len)
+        }
+        (Parsed::Partial, _) => Parsed::Partial,
+        _ => Parsed::Invalid,
+    }
+}
+
+/// Reads header lines without a start line.
+fn header_lines(bytes: &[u8]) -> Parsed<Fields<'_>> {
+    let mut list = vec![httparse::EMPTY_HEADER; MAX_FIELDS];
+    match httparse::parse_headers(bytes, &mut list) {
+        Ok(Status::Complete((len, headers))) => Parsed::Whole(Fields::read(headers), len),
+        Ok(Status::Partial) => Parsed::Partial,
+        Err(_) => Parsed::Invalid,
+    }
+}
+
+/// Reads a response's head, which ends in an empty line.
+pub(super) fn response(bytes: &[u8]) -> Parsed<ResponseHead> {
+    let (minor, status) = match start_line::status_line(bytes) {
+        Fit::Whole(line) => line,
+        Fit::Prefix => return Parsed::Partial,
+        Fit::No => return Parsed::Invalid,
+    };
+    let mut config = ParserConfig::default();
+    config
+        .ignore_invalid_headers_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true);
+    with_list(|list| {
+        let mut response = httparse::Response::new(&mut []);
+        let Status::Complete(len) = config.parse_response_with_uninit_headers(&mut response, bytes, list)? else {
+            return Ok(Status::Partial);
+        };
+        let Fields { length, coding, .. } = Fields::read(response.headers);
+        Ok(Status::Complete((ResponseHead { status, minor, length, coding }, len)))
+    })
+}
+
+/// What can be known of a head whose end fell into a gap: its whole lines, closed by an empty one. `None` if not even
+/// the start line is whole.
+pub(super) fn close(mut cut: Vec<u8>) -> Option<Vec<u8>> {
+    let whole = cut.iter().rposition(|b| *b == b'\n')? + 1;
+    cut.truncate(whole);
+    cut.extend_from_slice(b"\r\n");
+    Some(cut)
+}
+
+/// Where the head that ends in an empty line ends, if the line is at or after `from`.
+pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
+    let feeds = bytes.iter().enumerate().skip(from).filter(|(_, b)| **b == b'\n');
+    feeds.map(|(at, _)| at + 1).find_map(|at| match bytes.get(at..)? {
+        [b'\n', ..] => Some(at + 1),
+        [b'\r', b'\n', ..] => Some(at + 2),
+        _ => None,
+    })
+}
+
+/// Runs `parse` on a list that is long enough for nearly all heads, and then on one that is for all.
+fn with_list<'b, T>(
+    mut parse: impl FnMut(&mut [MaybeUninit<Header<'b>>]) -> httparse::Result<(T, usize)>,
+) -> Parsed<T> {
+    let mut result = parse(&mut [const { MaybeUninit::uninit() }; FIELDS]);
+    if matches!(result, Err(httparse::Error::TooManyHeaders)) {
+        result = parse(&mut vec![MaybeUninit::uninit(); MAX_FIELDS]);
+    }
+    match result {
+        Ok(Status::Complete((head, len))) => Parsed::Whole(head, len),
+        Ok(Status::Partial) => Parsed::Partial,
+        Err(_) => Parsed::Invalid,
+    }
+}

@@ -1,0 +1,256 @@
+//! What messages, and their absence, do to the connection's state.
+
+use super::body::{Body, Framing};
+use super::flight::{Answer, Request};
+use super::head::{self, Coding, Length, Parsed, RequestHead, ResponseHead};
+use super::lane::State;
+use super::start_line::{self, Fit};
+use super::{Http1, Step, attributes};
+use crate::exchange::{Marks, Output, SpanKind, Started};
+use crate::{Direction, Progress, Role};
+
+impl Http1 {
+    /// Reads a head at the start of `bytes`, and says whether the connection leaves HTTP with it.
+    pub(super) fn message(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        out: &mut Vec<Output>,
+    ) -> Parsed<Option<Progress>> {
+        match direction {
+            Direction::Request => match head::request(bytes) {
+                Parsed::Whole(head, len) => {
+                    self.request(&head, head.framing(), out);
+                    Parsed::Whole(None, len)
+                }
+                Parsed::Partial => Parsed::Partial,
+                Parsed::Invalid => Parsed::Invalid,
+            },
+            Direction::Response => match head::response(bytes) {
+                Parsed::Whole(head, len) => Parsed::Whole(self.response(&head, None, out), len),
+                Parsed::Partial => Parsed::Partial,
+                Parsed::Invalid => Parsed::Invalid,
+            },
+        }
+    }
+
+    fn request(&mut self, head: &RequestHead<'_>, framing: Framing, out: &mut Vec<Output>) {
+        self.settle_hidden_end(out);
+        let marks = Marks { first: self.requests.first, last: self.requests.operation };
+        let id = self.started(marks, head.fields.carrier.context(), out);
+        if self.settings.role == Role::Client && !self.exports && attributes::exports_telemetry(head) {
+            self.exports = true;
+            out.push(Output::ExportsTelemetry);
+        }
+        let connect = head.method == "CONNECT";
+        self.requests.after_head(framing);
+        if connect {
+            // What follows is the tunnel's, unless the answer says no.
+            self.requests.state = State::Unknown;
+        }
+        self.sending = (framing != Framing::Empty).then_some(id);
+        self.awaits_leave = head.fields.expects_continue && self.sending.is_some();
+        let waiting = self.flight.len();
+        if !self.pairing.request(waiting) {
+            out.push(Output::Dropped { id });
+            return;
+        }
+        let (name, attributes) = attributes::request(head, &self.settings);
+        let to_head = head.method == "HEAD";
+        let request = Request { id, name, marks, attributes, head: to_head, connect, answer: None, weight: 0 };
+        if !self.flight.push(request) {
+            out.push(Output::Dropped { id });
+            self.pairing.requests_hidden(true, waiting);
+        } else if waiting == 0 {
+            self.responses.expect();
+        }
+    }
+
+    /// Announces a request.
+    fn started(&mut self, request: Marks, context: Option<crate::context::TraceContext>, out: &mut Vec<Output>) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        let kind = match self.settings.role {
+            Role::Client => SpanKind::Client,
+            Role::Server => SpanKind::Server,
+        };
+        out.push(Output::Started(Started { id, request, kind, context }));
+        id
+    }
+
+    /// A new request shows that a response whose end is hidden has ended, if the client waits for responses.
+    fn settle_hidden_end(&mut self, out: &mut Vec<Output>) {
+        if !self.flight.answering() || self.flight.len() > 1 || !self.responses.end_is_hidden() {
+            return;
+        }
+        if self.pairing.pipelines() {
+            self.responses_lost(out);
+        } else {
+            self.flight.settle(out);
+        }
+    }
+
+    /// A response's head came; `framing` overrides what it says of its body.
+    fn response(&mut self, head: &ResponseHead, framing: Option<Framing>, out: &mut Vec<Output>) -> Option<Progress> {
+        if matches!(head.status, 100 | 102..=199) {
+            self.awaits_leave = false;
+            self.responses.state = State::Head;
+            return None;
+        }
+        if self.flight.answering() {
+            // Only where a request may be hidden: this answers it, so the response before it has ended.
+            self.flight.settle(out);
+        }
+        self.pairing.response(self.flight.len() > 0);
+        let switches = head.status == 101;
+        let marks = Marks { first: self.responses.first, last: self.responses.operation };
+        let Some(request) = self.flight.oldest() else {
+            self.responses.after_head(framing.unwrap_or(head.framing(false)));
+            return switches.then_some(Progress::Left);
+        };
+        let framing = framing.unwrap_or(head.framing(request.head));
+        let leaves = switches || (request.connect && (200..300).contains(&head.status));
+        let body = match (framing, head.length) {
+            (Framing::Length(length), _) => Some(length),
+            (Framing::Empty, Length::Known(0)) => Some(0),
+            _ => None,
+        };
+        request.answer = Some(Answer { code: head.status, marks, body });
+        self.responses.after_head(framing);
+        if leaves || framing == Framing::Empty {
+            self.flight.complete(&marks.last, out);
+        } else if framing == Framing::Unknown {
+            self.response_end_hidden(out);
+        }
+        if leaves {
+            self.flight.forget(out);
+        }
+        leaves.then_some(Progress::Left)
+    }
+
+    /// A body is complete.
+    pub(super) fn body_ended(&mut self, direction: Direction, out: &mut Vec<Output>) {
+        let lane = self.lane(direction);
+        let chunked = match &lane.state {
+            State::Body(Body::Chunked(chunks)) => Some(chunks.total),
+            _ => None,
+        };
+        lane.state = State::Head;
+        self.touch(direction);
+        match direction {
+            Direction::Request => {
+                if let Some(request) = self.sending.take().and_then(|id| self.flight.latest(id)) {
+                    request.attributes.extend(chunked.map(attributes::request_body));
+                }
+            }
+            Direction::Response => {
+                if let Some(answer) = self.flight.answer() {
+                    answer.body = answer.body.or(chunked);
+                    self.flight.settle(out);
+                }
+            }
+        }
+    }
+
+    /// A chunked body ended, if its writer wrote whole chunks.
+    pub(super) fn body_presumably_ended(&mut self, direction: Direction, out: &mut Vec<Output>) {
+        if direction == Direction::Request || self.flight.len() > 1 || self.pairing.pipelines() {
+            return self.body_lost(direction, out);
+        }
+        self.body_ended(direction, out);
+        self.responses.lose();
+    }
+
+    /// A body's end is hidden.
+    pub(super) fn body_lost(&mut self, direction: Direction, out: &mut Vec<Output>) {
+        self.touch(direction);
+        self.lane(direction).lose();
+        match direction {
+            Direction::Request => self.pairing.requests_hidden(false, 0),
+            Direction::Response => self.response_end_hidden(out),
+        }
+    }
+
+    /// What a hidden end of a response means: nothing while its request is alone.
+    fn response_end_hidden(&mut self, out: &mut Vec<Output>) {
+        if self.flight.len() > 1 || (self.flight.len() > 0 && self.pairing.pipelines()) {
+            self.responses_lost(out);
+        } else {
+            self.pairing.responses_unread();
+        }
+    }
+
+    /// A gap begins where a head was expected, or within one.
+    pub(super) fn head_hidden(&mut self, direction: Direction, out: &mut Vec<Output>) {
+        let cut = std::mem::take(&mut self.lane(direction).buffer);
+        match direction {
+            Direction::Request => self.request_cut(cut, out),
+            Direction::Response => self.response_cut(&cut, out),
+        }
+    }
+
+    fn request_cut(&mut self, cut: Vec<u8>, out: &mut Vec<Output>) {
+        let begun = !cut.is_empty();
+        if let Some(closed) = head::close(cut)
+            && let Parsed::Whole(head, _) = head::request(&closed)
+        {
+            self.request(&head, Framing::Unknown, out);
+            return self.pairing.requests_hidden(false, 0);
+        }
+        self.settle_hidden_end(out);
+        self.requests.lose();
+        self.sending = None;
+        if begun {
+            let marks = Marks { first: self.requests.first, last: self.requests.operation };
+            let id = self.started(marks, None, out);
+            out.push(Output::Dropped { id });
+        }
+        self.pairing.requests_hidden(true, self.flight.len());
+    }
+
+    fn response_cut(&mut self, cut: &[u8], out: &mut Vec<Output>) {
+        match start_line::status_line(cut) {
+            Fit::Whole((minor, status)) if status >= 200 => {
+                let head = ResponseHead { status, minor, length: Length::Absent, coding: Coding::Absent };
+                self.response(&head, Some(Framing::Unknown), out);
+            }
+            _ => self.responses_lost(out),
+        }
+    }
+
+    /// Responses are hidden: of no request in flight can be told which was its own.
+    fn responses_lost(&mut self, out: &mut Vec<Output>) {
+        self.flight.forget(out);
+        self.pairing.responses_hidden();
+        self.responses.lose();
+    }
+
+    /// `len` bytes are no head where one was expected.
+    pub(super) fn nonsense(&mut self, direction: Direction, len: usize, out: &mut Vec<Output>) -> Step {
+        let waiting = self.flight.len();
+        let lane = self.lane(direction);
+        let doubtful = lane.doubtful;
+        lane.lose();
+        match direction {
+            // Requests in flight may still be answered.
+            Direction::Request if doubtful || waiting > 0 => {
+                self.sending = None;
+                self.pairing.requests_hidden(false, 0);
+                Step::Read(len)
+            }
+            Direction::Response if doubtful => {
+                self.flight.forget(out);
+                if waiting > 0 {
+                    self.pairing.disproved();
+                } else {
+                    self.pairing.responses_unread();
+                }
+                Step::Read(len)
+            }
+            _ => {
+                self.flight.forget(out);
+                Step::Stop(Progress::LostSync)
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! HTTP/1.0 and HTTP/1.1 (RFC 9110, RFC 9112).
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `start_line` | the grammar by which HTTP/1 is detected, and found again after a gap |
+//! | `head` | heads, by way of httparse, and the framing that follows from them |
+//! | `body` | where bodies end |
+//! | `lane` | one direction: where the next byte belongs |
+//! | `flight` | requests that wait for the end of their response |
+//! | `pairing` | which request a response answers, and when that cannot be known |
+//! | `messages` | what a message does to all these |
+//! | `attributes`, `forwarded` | names and attributes of spans |
+//!
+//! An exchange ends with the operation that moved the last byte of the response, whatever the request's body does.
+//!
+//! # Gaps
+//!
+//! A gap inside a body of known length changes nothing. If it hides where a message begins, its direction is *unknown*
+//! until an operation begins with a start line (of a known method, if a request). Bodies whose end is hidden end with
+//! the last bytes before the next request, or with the connection. What that means for telling which response answers
+//! which request is in `pairing`: when in doubt, an exchange is dropped.
+//!
+//! Of a head that a gap cuts short, the lines before the gap count: method, path and trace context, or status.
+
+mod attributes;
+mod body;
+mod flight;
+mod forwarded;
+mod head;
+mod lane;
+mod messages;
+mod pairing;
+mod start_line;
+
+use body::{Body, Fed, Skipped};
+use flight::Flight;
+use head::Parsed;
+use lane::{Lane, MAX_HEAD, State};
+use pairing::Pairing;
+pub use start_line::detect;
+
+use crate::exchange::{Mark, Output};
+use crate::{Direction, End, Parser, Progress, Settings};
+
+/// `error.type` of a connection that was reset before the response was complete.
+pub const CONNECTION_RESET: &str = "connection_reset";
+/// `error.type` of a connection that was closed before the response was complete.
+pub const CONNECTION_CLOSED: &str = "connection_closed";
+
+/// A parser for one connection.
+pub fn parser(settings: Settings) -> Box<dyn Parser> {
+    Box::new(Http1::new(settings))
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Http1 {
+    settings: Settings,
+    next_id: u64,
+    requests: Lane,
+    responses: Lane,
+    flight: Flight,
+    pairing: Pairing,
+    /// The request whose body is passing.
+    sending: Option<u64>,
+    /// No byte of that body has passed, and its client waits for leave to send it.
+    awaits_leave: bool,
+    /// [`Output::ExportsTelemetry`] was said.
+    exports: bool,
+}
+
+/// How far a step through a segment went.
+enum Step {
+    /// So many bytes are read.
+    Read(usize),
+    /// The rest is not for this parser.
+    Stop(Progress),
+}
+
+impl Http1 {
+    /// A parser that has seen nothing.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            next_id: 0,
+            requests: Lane::new(Direction::Request),
+            responses: Lane::new(Direction::Response),
+            flight: Flight::new(settings.role),
+            pairing: Pairing::new(),
+            sending: None,
+            awaits_leave: false,
+            exports: false,
+        }
+    }
+
+    fn lane(&mut self, direction: Direction) -> &mut Lane {
+        match direction {
+            Direction::Request => &mut self.requests,
+            Direction::Response => &mut self.responses,
+        }
+    }
+
+    /// Reads what belongs to a head.
+    fn head(&mut self, direction: Direction, bytes: &[u8], here: Mark, out: &mut Vec<Output>) -> Step {
+        let lane = self.lane(direction);
+        if !lane.buffer.is_empty() {
+            return self.more_head(direction, bytes, out);
+        }
+        let blank = start_line::blank(bytes);
+        if blank > 0 {
+            return Step::Read(blank);
+        }
+        lane.first = here;
+        let bytes = &bytes[..bytes.len().min(MAX_HEAD)];
+        match self.message(direction, bytes, out) {
+            Parsed::Whole(stop, len) => stop.map_or(Step::Read(len), Step::Stop),
+            Parsed::Partial if bytes.len() < MAX_HEAD => {
+                self.lane(direction).buffer.extend_from_slice(bytes);
+                Step::Read(bytes.len())
+            }
+            _ => self.nonsense(direction, bytes.len(), out),
+        }
+    }
+
+    /// Adds to a head that began in an earlier segment.
+    fn more_head(&mut self, direction: Direction, bytes: &[u8], out: &mut Vec<Output>) -> Step {
+        let lane = self.lane(direction);
+        let before = lane.buffer.len();
+        let taken = bytes.len().min(MAX_HEAD - before);
+        lane.buffer.extend_from_slice(&bytes[..taken]);
+        let Some(end) = head::end(&lane.buffer, before.saturating_sub(3)) else {
+            let started = lane.buffer[..before].contains(&b'\n');
+            let sound = lane.buffer.len() < MAX_HEAD && (started || start_line::plausible(direction, &lane.buffer));
+            return if sound { Step::Read(taken) } else { self.nonsense(direction, taken, out) };
+        };
+        let buffer = std::mem::take(&mut lane.buffer);
+        match self.message(direction, &buffer[..end], out) {
+            Parsed::Whole(stop, _) => stop.map_or(Step::Read(end - before), Step::Stop),
+            _ => self.nonsense(direction, taken, out),
+        }
+    }
+
+    /// Reads what belongs to a body.
+    fn body(&mut self, direction: Direction, bytes: &[u8], out: &mut Vec<Output>) -> Step {
+        let State::Body(body) = &mut self.lane(direction).state else { return Step::Read(0) };
+        match body.feed(bytes) {
+            Fed::Within => self.touch(direction),
+            Fed::Ended(len) => {
+                self.body_ended(direction, out);
+                return Step::Read(len);
+            }
+            Fed::Invalid => self.body_lost(direction, out),
+        }
+        Step::Read(bytes.len())
+    }
+
+    /// Reads what belongs nobody knows where: to a new message, if an operation begins with one.
+    fn unknown(&mut self, direction: Direction, bytes: &[u8], fresh: bool) -> Step {
+        // While nothing else can be answered, what looks like a response is part of one.
+        let open = direction == Direction::Request || !self.flight.answering() || !self.pairing.certain();
+        let lane = self.lane(direction);
+        if fresh && open && lane.resumes(bytes) {
+            lane.expect();
+            return Step::Read(0);
+        }
+        self.touch(direction);
+        match direction {
+            Direction::Request => self.pairing.requests_hidden(false, 0),
+            Direction::Response => self.pairing.responses_unread(),
+        }
+        Step::Read(bytes.len())
+    }
+
+    /// The message in transfer goes on with the present operation.
+    fn touch(&mut self, direction: Direction) {
+        match direction {
+            Direction::Request => {
+                if let Some(request) = self.sending.and_then(|id| self.flight.latest(id)) {
+                    request.marks.last = self.requests.operation;
+                }
+            }
+            Direction::Response => {
+                if let Some(answer) = self.flight.answer() {
+                    answer.marks.last = self.responses.operation;
+                }
+            }
+        }
+    }
+
+    /// A client that waited in vain for leave to send a body may go on with the next request instead.
+    fn body_left_out(&mut self, direction: Direction, bytes: &[u8]) {
+        if direction == Direction::Response || !std::mem::take(&mut self.awaits_leave) {
+            return;
+        }
+        let answered = self.sending.is_none_or(|id| self.flight.latest(id).is_none());
+        if answered && self.requests.resumes(bytes) {
+            self.requests.expect();
+            self.sending = None;
+        }
+    }
+}
+
+impl Parser for Http1 {
+    fn data(&mut self, direction: Direction, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        let fresh = self.lane(direction).begin(mark);
+        self.body_left_out(direction, bytes);
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let lane = self.lane(direction);
+            let step = match lane.state {
+                State::Head => {
+                    let here = Mark { position: mark.position.saturating_add(at as u64), ..*mark };
+                    self.head(direction, rest, here, out)
+                }
+                State::Body(_) => self.body(direction, rest, out),
+                State::Unknown => self.unknown(direction, rest, fresh && at == 0),
+            };
+            match step {
+                Step::Read(len) => at += len,
+                Step::Stop(progress) => return progress,
+            }
+        }
+        Progress::Continue
+    }
+
+    fn gap(&mut self, direction: Direction, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        self.lane(direction).begin(mark);
+        if len == 0 {
+            return Progress::Continue;
+        }
+        let lane = self.lane(direction);
+        match &mut lane.state {
+            State::Head => self.head_hidden(direction, out),
+            State::Unknown => {
+                self.unknown(direction, &[], false);
+            }
+            State::Body(body) => match body.skip(len) {
+                Skipped::Within => self.touch(direction),
+                Skipped::Ended(left) => {
+                    self.body_ended(direction, out);
+                    if left > 0 {
+                        self.head_hidden(direction, out);
+                    }
+                }
+                Skipped::PresumablyEnded => self.body_presumably_ended(direction, out),
+                Skipped::Lost => self.body_lost(direction, out),
+            },
+        }
+        Progress::Continue
+    }
+
+    fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {
+        let failure = match (end, direction) {
+            // What the client has still to say is nothing; the server may go on.
+            (End::Finished, Direction::Request) => return self.requests.lose(),
+            (End::Unwatched, _) => return self.flight.forget(out),
+            (End::Reset, _) => CONNECTION_RESET,
+            (End::Closed | End::Finished, _) => CONNECTION_CLOSED,
+        };
+        // A body until close is complete when the connection is closed, and not when it is reset.
+        let closes = end != End::Reset || !matches!(self.responses.state, State::Body(Body::UntilClose));
+        if self.flight.answering() && self.responses.end_is_hidden() && closes {
+            self.flight.settle(out);
+        }
+        self.flight.fail(failure, mark.time, out);
+    }
+
+    fn buffered(&self) -> usize {
+        self.requests.buffer.capacity() + self.responses.buffer.capacity() + self.flight.bytes()
+    }
+}

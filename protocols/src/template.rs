@@ -1,0 +1,245 @@
+//! Paths with the parts that vary replaced by what they are: `/users/42/orders` becomes `/users/{id}/orders`.
+//!
+//! The program's own routes are not on the wire, so this is a guess at them, made to err towards few distinct results:
+//! a backend groups by it. Each segment is judged alone, without memory, so equal paths always give equal templates.
+
+/// Segments beyond these become one `*`.
+const MAX_SEGMENTS: usize = 8;
+/// Longest segment that is kept as it is.
+const MAX_WORD: usize = 40;
+/// Words joined by `-` or `_`, from which on they are a title rather than a name.
+const TITLE_WORDS: usize = 6;
+/// Longest template.
+const MAX_TEMPLATE: usize = 200;
+
+/// The template of `path`, which begins with `/` and has no query. Never empty, at most 200 bytes.
+pub fn template(path: &str) -> String {
+    let mut template = String::with_capacity(path.len().min(MAX_TEMPLATE));
+    for (n, part) in path.split('/').skip(1).enumerate() {
+        let part = segment(part);
+        if n == MAX_SEGMENTS || template.len() + part.len() + 3 > MAX_TEMPLATE {
+            template.push_str("/*");
+            break;
+        }
+        template.push('/');
+        template.push_str(&part);
+    }
+    if template.is_empty() { "/".into() } else { template }
+}
+
+/// One segment's template.
+fn segment(text: &str) -> String {
+    // Matrix parameters (`;jsessionid=…`, RFC 3986 §3.3) are values.
+    let text = text.split(';').next().unwrap_or_default();
+    if let Some(name) = shape(text) {
+        return name.into();
+    }
+    // `users:batchGet`, `42:cancel`
+    if let Some((left, right)) = text.split_once(':') {
+        return format!("{}:{}", piece(left), if right.contains(':') { "{value}".into() } else { piece(right) });
+    }
+    piece(text)
+}
+
+/// A segment without structure of its own: words joined by punctuation.
+fn piece(text: &str) -> String {
+    if text.is_empty() || is_version(text) {
+        return text.into();
+    }
+    if let Some(name) = shape(text) {
+        return name.into();
+    }
+    let words = text.split(['-', '_']).filter(|w| !w.is_empty()).count();
+    if words >= TITLE_WORDS {
+        return "{slug}".into();
+    }
+    let mut result = String::with_capacity(text.len());
+    for joined in text.split_inclusive(['-', '_', '.', '~']) {
+        let word = joined.trim_end_matches(['-', '_', '.', '~']);
+        result.push_str(word_shape(word).unwrap_or(word));
+        result.push_str(&joined[word.len()..]);
+    }
+    result
+}
+
+/// What a whole segment is, if it is not a name.
+fn shape(text: &str) -> Option<&'static str> {
+    let bytes = text.as_bytes();
+    let all = |test: fn(&u8) -> bool| bytes.iter().all(test);
+    if bytes.is_empty() {
+        return None;
+    }
+    if all(|b| b.is_ascii_digit() || b"-.,_+:".contains(b)) && bytes.iter().any(u8::is_ascii_digit) {
+        return Some(if is_date(bytes) { "{date}" } else { "{id}" });
+    }
+    if is_uuid(text.trim_start_matches('{').trim_end_matches('}')) {
+        return Some("{uuid}");
+    }
+    let at = text.find('@').or_else(|| text.find("%40"));
+    if at.is_some_and(|at| at > 0 && text[at..].contains('.')) {
+        return Some("{email}");
+    }
+    if !all(|b| b.is_ascii_alphanumeric() || b"-._~:@!$+".contains(b)) {
+        return Some("{value}");
+    }
+    if bytes.len() >= 20 && is_mixed(bytes) && !bytes.contains(&b':') && looks_random(text) {
+        return Some("{token}");
+    }
+    word_shape(text).or((bytes.len() > MAX_WORD).then_some("{slug}"))
+}
+
+/// What a single word is, if it is not a name.
+fn word_shape(word: &str) -> Option<&'static str> {
+    let bytes = word.as_bytes();
+    let count = |test: fn(&u8) -> bool| bytes.iter().filter(|b| test(b)).count();
+    let digits = count(u8::is_ascii_digit);
+    if digits == 0 {
+        return None;
+    }
+    if digits == bytes.len() {
+        return Some("{id}");
+    }
+    if count(u8::is_ascii_alphanumeric) != bytes.len() {
+        return None;
+    }
+    let hex = count(u8::is_ascii_hexdigit) == bytes.len();
+    let cases = (count(u8::is_ascii_uppercase) > 0) as usize + (count(u8::is_ascii_lowercase) > 0) as usize;
+    match bytes.len() {
+        16.. if hex => Some("{hash}"),
+        7.. if hex && digits >= 2 => Some("{hash}"),
+        20.. => Some("{token}"),
+        8.. if cases == 2 => Some("{token}"),
+        _ if digits >= 3 => Some("{id}"),
+        _ => None,
+    }
+}
+
+/// Letters and digits both, as in tokens and in few names.
+fn is_mixed(bytes: &[u8]) -> bool {
+    bytes.iter().any(u8::is_ascii_digit) && bytes.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// Whether some stretch between punctuation is too long and too mixed for a word.
+fn looks_random(text: &str) -> bool {
+    text.split(['-', '_', '.']).any(|w| w.len() >= 12 && is_mixed(w.as_bytes()) && word_shape(w) != Some("{hash}"))
+}
+
+/// `v1`, `v2.10`: part of a route, and there are few.
+fn is_version(text: &str) -> bool {
+    let Some(numbers) = text.strip_prefix(['v', 'V']) else { return false };
+    numbers.len() <= 4
+        && numbers.split('.').all(|n| (1..=2).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// `2026-11-22`, `2026-11`.
+fn is_date(bytes: &[u8]) -> bool {
+    let digits_at = |places: std::ops::Range<usize>| bytes[places].iter().all(u8::is_ascii_digit);
+    match bytes.len() {
+        7 => digits_at(0..4) && bytes[4] == b'-' && digits_at(5..7),
+        10 => digits_at(0..4) && bytes[4] == b'-' && digits_at(5..7) && bytes[7] == b'-' && digits_at(8..10),
+        _ => false,
+    }
+}
+
+/// Eight, four, four, four and twelve hexadecimal digits (RFC 9562 §4).
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_templates(pairs: &[(&str, &str)]) {
+        for (path, expected) in pairs {
+            assert_eq!(template(path), *expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn names_stay() {
+        for path in [
+            "/",
+            "/index.html",
+            "/api/v1/users",
+            "/api/v2.10/oauth2/token",
+            "/s3/base64",
+            "/static/css/main.min.css",
+            "/users:batchGet",
+            "/.well-known/openid-configuration",
+            "/a//b/",
+            "/i18n/en-GB",
+            "/~alice",
+        ] {
+            assert_eq!(template(path), path);
+        }
+    }
+
+    #[test]
+    fn ids_give_way() {
+        assert_templates(&[
+            ("/users/42", "/users/{id}"),
+            ("/users/42/orders/7", "/users/{id}/orders/{id}"),
+            ("/users/-1", "/users/{id}"),
+            ("/map/52.52,13.40", "/map/{id}"),
+            ("/users/42:cancel", "/users/{id}:cancel"),
+            ("/user-12345", "/user-{id}"),
+            ("/page-2", "/page-{id}"),
+            ("/orders/INV-2024-0001", "/orders/INV-{id}-{id}"),
+            ("/items/abc123", "/items/{id}"),
+            ("/v100000", "/{id}"),
+            ("/days/2026-11-22", "/days/{date}"),
+        ]);
+    }
+
+    #[test]
+    fn uuids_hashes_and_tokens_give_way() {
+        assert_templates(&[
+            ("/o/3f2504e0-4f89-11d3-9a0c-0305e82c3301", "/o/{uuid}"),
+            ("/o/3F2504E0-4F89-11D3-9A0C-0305E82C3301/x", "/o/{uuid}/x"),
+            ("/commit/9fceb02d0ae598e95dc970b74767f19372d61af8", "/commit/{hash}"),
+            ("/commit/9fceb02", "/commit/{hash}"),
+            ("/doc/507f1f77bcf86cd799439011", "/doc/{hash}"),
+            ("/ulid/01ARZ3NDEKTSV4RRFFQ69G5FAV", "/ulid/{token}"),
+            ("/t/dGhpcyBpcyBhIHRva2VuIDEyMw", "/t/{token}"),
+            ("/jwt/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N", "/jwt/{token}"),
+            ("/yt/dQw4w9WgXcQ", "/yt/{token}"),
+        ]);
+    }
+
+    #[test]
+    fn values_give_way() {
+        assert_templates(&[
+            ("/u/alice@example.com", "/u/{email}"),
+            ("/u/alice%40example.com", "/u/{email}"),
+            ("/search/hello%20world", "/search/{value}"),
+            ("/search/héllo", "/search/{value}"),
+            ("/app;jsessionid=1A2B3C/home", "/app/home"),
+            ("/blog/how-to-bake-a-cake-in-ten-steps", "/blog/{slug}"),
+        ]);
+    }
+
+    #[test]
+    fn hashed_assets_keep_their_name() {
+        assert_templates(&[
+            ("/static/app.3f2a9c1b.js", "/static/app.{hash}.js"),
+            ("/assets/index-BfG3x9aQ.js", "/assets/index-{token}.js"),
+            ("/img/0001.png", "/img/{id}.png"),
+        ]);
+    }
+
+    #[test]
+    fn hostile_paths_stay_short() {
+        assert_eq!(template("/a/b/c/d/e/f/g/h/i/j"), "/a/b/c/d/e/f/g/h/*");
+        assert_eq!(template(&format!("/{}", "a".repeat(10_000))), "/{slug}");
+        assert_eq!(template(&"/..%2f".repeat(1000)), format!("{}/*", "/{value}".repeat(8)));
+        assert!(template(&"/abcdefghijklmnopqrstuvwxyzabcdefghijklm".repeat(20)).len() <= MAX_TEMPLATE);
+        assert_eq!(template(&"/".repeat(1000)), "/////////*");
+        assert_eq!(template("*"), "/");
+        assert_eq!(template(""), "/");
+    }
+}
