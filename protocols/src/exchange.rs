@@ -148,6 +148,6 @@ pub enum Output {
         /// The id of the [`Started`].
         id: u64,
     },
-    /// The observed client side exports its own telemetry over this connection (an OTLP export request was seen).
+    /// This connection carries telemetry (an OTLP export request was seen): tracing it would make more of it.
     ExportsTelemetry,
 }

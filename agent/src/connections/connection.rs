@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wirespan_common::{EGRESS, Endpoints, INGRESS};
 use wirespan_protocols::exchange::{Mark, Output, Unit};
-use wirespan_protocols::registry::{PROTOCOLS, Protocol};
+use wirespan_protocols::registry::{self, PROTOCOLS, Protocol};
 use wirespan_protocols::{Detection, Direction, End, Parser, Progress, Role, Settings};
 
 use super::signal::{ConnectionInfo, ExchangeKey, Signal, StartedSignal};
@@ -269,7 +269,12 @@ impl Connection {
                 Detection::No => {}
             }
         }
-        if undecided_yet && whole.len() < MAX_UNDECIDED {
+        if registry::exports_telemetry(bytes) {
+            self.state = State::Muted;
+            if direction == EGRESS {
+                cx.out.push(Signal::ExportsTelemetry { tgid: self.process.tgid });
+            }
+        } else if undecided_yet && whole.len() < MAX_UNDECIDED {
             let segment = Segment { start: mark.position, len: bytes.len() as u64, bytes: bytes.to_vec(), mark };
             before.push((direction, segment));
         } else {
@@ -306,31 +311,41 @@ impl Connection {
 
     /// Passes on what the parser said, and acts on its progress.
     fn after(&mut self, progress: Progress, cx: &mut Context<'_>) {
-        self.emit(cx);
-        if progress == Progress::Continue {
+        if self.emit(cx) {
+            self.abandon(cx);
+            self.state = State::Muted;
             return;
         }
-        if progress == Progress::LostSync {
-            cx.counters.connections_lost_sync.inc();
-            let mark = Mark { time: self.last_seen, ..Mark::default() };
-            if let State::Reading { parser, .. } = &mut self.state {
-                // What is still open has no known end: forgotten, not reported as an error.
-                let from = cx.outputs.len();
-                parser.end(Direction::Request, End::Closed, &mark, cx.outputs);
-                for output in &mut cx.outputs[from..] {
-                    if let Output::Finished(exchange) = output {
-                        *output = Output::Dropped { id: exchange.id };
-                    }
-                }
+        match progress {
+            Progress::Continue => return,
+            Progress::Left => {}
+            Progress::LostSync => {
+                cx.counters.connections_lost_sync.inc();
+                self.abandon(cx);
             }
-            self.emit(cx);
         }
         self.state = State::detecting();
     }
 
-    fn emit(&mut self, cx: &mut Context<'_>) {
-        let State::Reading { protocol, role, .. } = &self.state else { return };
+    /// What is still open has no end that could be known: forgotten, not reported as an error.
+    fn abandon(&mut self, cx: &mut Context<'_>) {
+        let mark = Mark { time: self.last_seen, ..Mark::default() };
+        if let State::Reading { parser, .. } = &mut self.state {
+            parser.end(Direction::Request, End::Closed, &mark, cx.outputs);
+            for output in cx.outputs.iter_mut() {
+                if let Output::Finished(exchange) = output {
+                    *output = Output::Dropped { id: exchange.id };
+                }
+            }
+        }
+        self.emit(cx);
+    }
+
+    /// Turns the parser's outputs into signals. Returns whether the connection turned out to carry telemetry.
+    fn emit(&mut self, cx: &mut Context<'_>) -> bool {
+        let State::Reading { protocol, role, .. } = &self.state else { return false };
         let (protocol, role) = (protocol.name, *role);
+        let mut telemetry = false;
         for output in cx.outputs.drain(..) {
             let key = |id| ExchangeKey { connection: self.id, parser: self.parsers, id };
             match output {
@@ -362,9 +377,15 @@ impl Connection {
                     cx.counters.exchanges_dropped.inc();
                     cx.out.push(Signal::Dropped(key(id)));
                 }
-                Output::ExportsTelemetry => cx.out.push(Signal::ExportsTelemetry { tgid: self.process.tgid }),
+                Output::ExportsTelemetry => {
+                    telemetry = true;
+                    if role == Role::Client {
+                        cx.out.push(Signal::ExportsTelemetry { tgid: self.process.tgid });
+                    }
+                }
             }
         }
+        telemetry
     }
 
     /// One direction ended in order, or both by a reset.

@@ -19,6 +19,8 @@ mod assemble;
 mod clock;
 mod joins;
 mod live;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use std::collections::{HashMap, VecDeque};

@@ -38,7 +38,7 @@ impl Http1 {
         self.settle_hidden_end(out);
         let marks = Marks { first: self.requests.first, last: self.requests.operation };
         let id = self.started(marks, head.fields.carrier.context(), out);
-        if self.settings.role == Role::Client && !self.exports && attributes::exports_telemetry(head) {
+        if !self.exports && attributes::exports_telemetry(head) {
             self.exports = true;
             out.push(Output::ExportsTelemetry);
         }
