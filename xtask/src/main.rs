@@ -11,6 +11,8 @@
 //! | [`services`] | programs that the tests talk to |
 //! | [`test`] | every test there is |
 //! | [`vm`] | the kernel matrix |
+//! | [`fuzz`] | hostile input for the parsers |
+//! | [`bench`] | what the agent costs, and what it misses |
 //!
 //! Every command installs what it needs and lacks, says what and why, and does nothing the second time.
 
@@ -19,8 +21,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod apt;
+mod bench;
 mod build;
 mod ebpf;
+mod fuzz;
 mod lint;
 mod paths;
 mod services;
@@ -52,6 +56,13 @@ enum Command {
     Test(test::Options),
     /// Trace a real exchange on every kernel of the matrix, or run a command on one.
     Vm(vm::Options),
+    /// What the agent costs, and what it misses.
+    Bench(bench::Options),
+    /// Feed hostile bytes to the protocol parsers.
+    Fuzz(fuzz::Options),
+    /// Connections for `bench`, in a process of their own.
+    #[command(hide = true)]
+    BenchClient(bench::client::Options),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +81,9 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Run(options) => build::run(&options)?,
         Command::Lint => lint::command()?,
         Command::Test(options) => return test::command(&options),
+        Command::Bench(options) => bench::command(&options)?,
+        Command::Fuzz(options) => fuzz::command(&options)?,
+        Command::BenchClient(options) => bench::client::command(&options)?,
         Command::Vm(options) => return vm::command(&options),
     }
     Ok(ExitCode::SUCCESS)

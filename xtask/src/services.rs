@@ -10,19 +10,16 @@ use anyhow::{Context, Result};
 
 use crate::{apt, paths, shell};
 
-/// A program, and the package that brings it where it is missing.
-const PROGRAMS: [(&str, &str); 12] = [
-    ("cc", "gcc"),
+/// A program, and the package that brings it where it is missing. A `*` stands for a version.
+const PROGRAMS: [(&str, &str); 9] = [
+    ("bpftool", "bpftool"),
     ("curl", "curl"),
-    ("ip", "iproute2"),
     ("javac", "default-jdk-headless"),
     ("nginx", "nginx-light"),
     ("node", "nodejs"),
-    ("openssl", "openssl"),
     ("php", "php-cli"),
-    ("prlimit", "util-linux"),
+    ("php-fpm*", "php-fpm"),
     ("python3", "python3"),
-    ("socat", "socat"),
     ("wrk", "wrk"),
 ];
 
@@ -49,8 +46,14 @@ pub fn setup() -> Result<()> {
 /// A program of the system, also where an ordinary user's `PATH` does not look.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+    let mut folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    match program.strip_suffix('*') {
+        None => folders.map(|folder| folder.join(program)).find(|file| file.is_file()),
+        Some(stem) => folders.find_map(|folder| {
+            let names = fs::read_dir(folder).ok()?.flatten();
+            names.into_iter().find(|entry| entry.file_name().to_string_lossy().starts_with(stem)).map(|it| it.path())
+        }),
+    }
 }
 
 /// The Python packages of `tests/requirements.txt`, in an environment of their own.
