@@ -1,0 +1,76 @@
+//! What an HTTP request must look like, by the OpenTelemetry semantic conventions (stable, HTTP spans).
+
+use crate::expect::{Expected, Want};
+use crate::span::Kind;
+
+/// The parts of an `http:` URL.
+struct Url<'a> {
+    host: &'a str,
+    port: u16,
+    path: &'a str,
+    query: Option<&'a str>,
+}
+
+fn parse(url: &str) -> Url<'_> {
+    let rest = url.strip_prefix("http://").expect("tests use absolute http URLs");
+    let (authority, target) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().expect("a port")),
+        _ => (authority, 80),
+    };
+    Url { host: host.trim_start_matches('[').trim_end_matches(']'), port, path, query }
+}
+
+/// The caller's span of a request to `url`, by address, over TCP.
+pub fn client(service: &str, method: &str, url: &str, code: u16) -> Expected {
+    let at = parse(url);
+    let span = Expected::new(service, Kind::Client, &format!("{method} {}", at.path))
+        .with("http.request.method", method)
+        .with("url.full", url)
+        .with("server.address", at.host)
+        .with("server.port", at.port)
+        .with("network.peer.address", at.host)
+        .with("network.peer.port", at.port)
+        .with("network.protocol.version", "1.1")
+        .with("http.response.status_code", i64::from(code));
+    if code >= 400 { span.failed(&code.to_string()) } else { span }
+}
+
+/// The callee's span of a request to `url`, from this host, over TCP.
+pub fn server(service: &str, method: &str, url: &str, code: u16) -> Expected {
+    let at = parse(url);
+    let mut span = Expected::new(service, Kind::Server, &format!("{method} {}", at.path))
+        .with("http.request.method", method)
+        .with("url.scheme", "http")
+        .with("url.path", at.path)
+        .with("server.address", at.host)
+        .with("server.port", at.port)
+        .with("client.address", at.host)
+        .with("network.peer.address", at.host)
+        .with("network.peer.port", Want::Port)
+        .with("network.protocol.version", "1.1")
+        .with("user_agent.original", Want::Any)
+        .with("http.response.status_code", i64::from(code));
+    if let Some(query) = at.query {
+        span = span.with("url.query", query);
+    }
+    if code >= 500 { span.failed(&code.to_string()) } else { span }
+}
+
+/// `curl` asking `service`: the caller's span with the callee's below.
+pub fn curl(service: &str, method: &str, url: &str, code: u16) -> Expected {
+    client("curl", method, url, code).child(server(service, method, url, code))
+}
+
+/// A request without a response, failed for `error`.
+pub trait Unanswered {
+    /// Without a response, failed for `error`.
+    fn unanswered(self, error: &str) -> Self;
+}
+
+impl Unanswered for Expected {
+    fn unanswered(self, error: &str) -> Self {
+        self.without("http.response.status_code").failed(error)
+    }
+}
