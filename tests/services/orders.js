@@ -14,8 +14,9 @@ function call(path, agent, done) {
 }
 
 function answer(response, error, body) {
-  response.writeHead(error ? 502 : 200, { 'Content-Type': 'text/plain' });
-  response.end(error ? String(error) : body);
+  const text = error ? String(error) : body;
+  response.writeHead(error ? 502 : 200, { 'Content-Type': 'text/plain', 'Content-Length': Buffer.byteLength(text) });
+  response.end(text);
 }
 
 http.createServer((request, response) => {

@@ -22,10 +22,17 @@ fn parse(url: &str) -> Url<'_> {
     Url { host: host.trim_start_matches('[').trim_end_matches(']'), port, path, query }
 }
 
+/// The path as span names have it: numbers, which would make every request a name of its own, are one.
+fn template(path: &str) -> String {
+    let segment =
+        |s: &str| if !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit()) { "{id}".into() } else { s.to_owned() };
+    path.split('/').map(segment).collect::<Vec<String>>().join("/")
+}
+
 /// The caller's span of a request to `url`, by address, over TCP.
 pub fn client(service: &str, method: &str, url: &str, code: u16) -> Expected {
     let at = parse(url);
-    let span = Expected::new(service, Kind::Client, &format!("{method} {}", at.path))
+    let span = Expected::new(service, Kind::Client, &format!("{method} {}", template(at.path)))
         .with("http.request.method", method)
         .with("url.full", url)
         .with("server.address", at.host)
@@ -40,7 +47,7 @@ pub fn client(service: &str, method: &str, url: &str, code: u16) -> Expected {
 /// The callee's span of a request to `url`, from this host, over TCP.
 pub fn server(service: &str, method: &str, url: &str, code: u16) -> Expected {
     let at = parse(url);
-    let mut span = Expected::new(service, Kind::Server, &format!("{method} {}", at.path))
+    let mut span = Expected::new(service, Kind::Server, &format!("{method} {}", template(at.path)))
         .with("http.request.method", method)
         .with("url.scheme", "http")
         .with("url.path", at.path)
@@ -63,14 +70,38 @@ pub fn curl(service: &str, method: &str, url: &str, code: u16) -> Expected {
     client("curl", method, url, code).child(server(service, method, url, code))
 }
 
-/// A request without a response, failed for `error`.
-pub trait Unanswered {
-    /// Without a response, failed for `error`.
-    fn unanswered(self, error: &str) -> Self;
+/// `caller` asking `callee`: the caller's span with the callee's below.
+pub fn call(caller: &str, callee: &str, url: &str) -> Expected {
+    client(caller, "GET", url, 200).child(server(callee, "GET", url, 200))
 }
 
-impl Unanswered for Expected {
+/// What deviates from the usual.
+pub trait Deviation {
+    /// Without a response, failed for `error`.
+    fn unanswered(self, error: &str) -> Self;
+    /// Another version of HTTP than 1.1, here and in the children given so far.
+    fn version(self, version: &str) -> Self;
+    /// The requester calls itself this.
+    fn user_agent(self, name: impl Into<Want>) -> Self;
+    /// The requester does not say what it is.
+    fn no_user_agent(self) -> Self;
+}
+
+impl Deviation for Expected {
     fn unanswered(self, error: &str) -> Self {
         self.without("http.response.status_code").failed(error)
+    }
+
+    fn version(mut self, version: &str) -> Self {
+        self.children = self.children.into_iter().map(|child| child.version(version)).collect();
+        self.with("network.protocol.version", version)
+    }
+
+    fn user_agent(self, name: impl Into<Want>) -> Self {
+        self.with("user_agent.original", name)
+    }
+
+    fn no_user_agent(self) -> Self {
+        self.without("user_agent.original")
     }
 }

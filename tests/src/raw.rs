@@ -78,6 +78,37 @@ pub fn request(method: &str, port: u16, path: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: raw\r\n\r\n")
 }
 
+/// What became of many requests made by several clients at once.
+pub struct Crowd {
+    /// Connections, each with a thread of its own.
+    pub clients: usize,
+    /// Requests on each connection, one after the other.
+    pub each: usize,
+}
+
+impl Crowd {
+    /// Requests in all.
+    pub fn total(&self) -> usize {
+        self.clients * self.each
+    }
+
+    /// `GET`s `path(n)` for each n from 0 to the total; every answer must be 200.
+    pub fn get(&self, port: u16, path: impl Fn(usize) -> String + Sync) {
+        std::thread::scope(|scope| {
+            for client in 0..self.clients {
+                let path = &path;
+                scope.spawn(move || {
+                    let mut connection = Client::to_port(port);
+                    for n in client * self.each..(client + 1) * self.each {
+                        connection.send(request("GET", port, &path(n)));
+                        assert_eq!(connection.response(), 200, "{}", path(n));
+                    }
+                });
+            }
+        });
+    }
+}
+
 /// A server that answers each connection's first bytes with `reply`, whatever they are, and hangs up.
 pub fn serve(listener: TcpListener, connections: usize, reply: Vec<u8>) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {

@@ -146,7 +146,7 @@ pub fn differences(wanted: &Expected, node: &Node<'_>) -> Vec<String> {
     }
     for child in unmatched {
         let alike = |node: &&Node<'_>| node.span.service() == child.service && node.span.kind == child.kind;
-        match left.iter().position(|node| alike(node)) {
+        match left.iter().position(alike) {
             Some(at) => found.extend(differences(child, left.remove(at))),
             None => found.push(format!("{}: no child {} {}", label(node.span), child.service, child.kind)),
         }

@@ -35,6 +35,11 @@ impl Java {
         let program = Program::start(&format!("java-{port}"), scene.dir(), &mut command).listens_on(port);
         Self { program, port }
     }
+
+    /// A URL on it.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
 }
 
 /// The archive, built when the source is newer.

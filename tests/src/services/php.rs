@@ -30,6 +30,11 @@ impl Php {
         let program = Program::start(&format!("php-{port}"), scene.dir(), &mut command).listens_on(port);
         Self { program, port }
     }
+
+    /// A URL on it.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
 }
 
 /// php-fpm on a Unix socket, which speaks FastCGI and thus makes no HTTP span as a server.
