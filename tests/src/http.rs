@@ -32,7 +32,12 @@ fn template(path: &str) -> String {
 /// The caller's span of a request to `url`, by address, over TCP.
 pub fn client(service: &str, method: &str, url: &str, code: u16) -> Expected {
     let at = parse(url);
-    let span = Expected::new(service, Kind::Client, &format!("{method} {}", template(at.path)))
+    let route = template(at.path);
+    let span = Expected::new(service, Kind::Client, &format!("{method} {route}"))
+        .with("url.template", route)
+        .with("user_agent.original", Want::Any)
+        .with("http.request.body.size", Want::Optional)
+        .with("http.response.body.size", Want::Optional)
         .with("http.request.method", method)
         .with("url.full", url)
         .with("server.address", at.host)
@@ -47,7 +52,11 @@ pub fn client(service: &str, method: &str, url: &str, code: u16) -> Expected {
 /// The callee's span of a request to `url`, from this host, over TCP.
 pub fn server(service: &str, method: &str, url: &str, code: u16) -> Expected {
     let at = parse(url);
-    let mut span = Expected::new(service, Kind::Server, &format!("{method} {}", template(at.path)))
+    let route = template(at.path);
+    let mut span = Expected::new(service, Kind::Server, &format!("{method} {route}"))
+        .with("http.route", route)
+        .with("http.request.body.size", Want::Optional)
+        .with("http.response.body.size", Want::Optional)
         .with("http.request.method", method)
         .with("url.scheme", "http")
         .with("url.path", at.path)
@@ -81,9 +90,11 @@ pub trait Deviation {
     fn unanswered(self, error: &str) -> Self;
     /// Another version of HTTP than 1.1, here and in the children given so far.
     fn version(self, version: &str) -> Self;
-    /// The requester calls itself this.
+    /// Bytes of the request's and the response's body, where they are stated.
+    fn bodies(self, request: Option<i64>, response: Option<i64>) -> Self;
+    /// The requester calls itself this, here and in the children given so far.
     fn user_agent(self, name: impl Into<Want>) -> Self;
-    /// The requester does not say what it is.
+    /// The requester does not say what it is, here and in the children given so far.
     fn no_user_agent(self) -> Self;
 }
 
@@ -97,11 +108,25 @@ impl Deviation for Expected {
         self.with("network.protocol.version", version)
     }
 
-    fn user_agent(self, name: impl Into<Want>) -> Self {
+    fn bodies(mut self, request: Option<i64>, response: Option<i64>) -> Self {
+        for (key, size) in [("http.request.body.size", request), ("http.response.body.size", response)] {
+            self = match size {
+                Some(size) => self.with(key, size),
+                None => self.without(key),
+            };
+        }
+        self.children = self.children.into_iter().map(|child| child.bodies(request, response)).collect();
+        self
+    }
+
+    fn user_agent(mut self, name: impl Into<Want>) -> Self {
+        let name = name.into();
+        self.children = self.children.into_iter().map(|child| child.user_agent(name.clone())).collect();
         self.with("user_agent.original", name)
     }
 
-    fn no_user_agent(self) -> Self {
+    fn no_user_agent(mut self) -> Self {
+        self.children = self.children.into_iter().map(Self::no_user_agent).collect();
         self.without("user_agent.original")
     }
 }

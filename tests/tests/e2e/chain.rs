@@ -2,7 +2,7 @@
 
 use wirespan_tests::curl;
 use wirespan_tests::expect::{Expected, Want};
-use wirespan_tests::http::{Deviation, client, server};
+use wirespan_tests::http::{self, Deviation, client, server};
 use wirespan_tests::program::Program;
 use wirespan_tests::receiver::{Protocol, Receiver};
 use wirespan_tests::scene::Scene;
@@ -16,6 +16,9 @@ use wirespan_tests::services::php::{Fpm, Php};
 fn curl_agent() -> Want {
     Want::Prefix("curl/".into())
 }
+
+/// What `requests` of the pinned version calls itself.
+const REQUESTS: &str = "python-requests/2.34.2";
 
 /// The resource of a program with one process.
 fn of(program: &Program, executable: &str, span: Expected) -> Expected {
@@ -43,26 +46,27 @@ fn a_request_through_six_services_is_one_trace(protocol: Protocol) {
     let curl = curl::get(&front.url("/hop/7/0"), 200);
 
     let url = front.url("/hop/7/0");
-    let root = described(client("curl", "GET", &url, 200).resource("process.pid", i64::from(curl.pid)));
+    let root = client("curl", "GET", &url, 200).user_agent(curl_agent());
+    let root = described(root.resource("process.pid", i64::from(curl.pid)));
     let nginx = described(server("nginx", "GET", &url, 200).user_agent(curl_agent()));
     // nginx speaks HTTP/1.0 to its upstream and hands curl's User-Agent on.
     let url = shop.url("/hop/7/0");
-    let to_shop = client("nginx", "GET", &url, 200).version("1.0");
+    let to_shop = client("nginx", "GET", &url, 200).version("1.0").user_agent(curl_agent());
     let in_shop = described(server("shop", "GET", &url, 200).version("1.0").user_agent(curl_agent()));
     let url = orders.url("/hop/7/1");
-    let to_orders = client("shop", "GET", &url, 200);
-    let in_orders = server("orders", "GET", &url, 200).user_agent("python-requests/2.34.2");
-    let in_orders = of(&orders.program, "node", in_orders);
+    let to_orders = client("shop", "GET", &url, 200).user_agent(REQUESTS);
+    let in_orders = of(&orders.program, "node", server("orders", "GET", &url, 200).user_agent(REQUESTS));
     let url = payments.url("/hop/7/2");
-    let to_payments = client("orders", "GET", &url, 200);
+    let to_payments = client("orders", "GET", &url, 200).no_user_agent();
     let in_payments = of(&payments.program, "java", server("payments", "GET", &url, 200).no_user_agent());
     let url = legacy.url("/hop/7/3");
-    let to_legacy = client("payments", "GET", &url, 200);
-    let in_legacy = server("legacy", "GET", &url, 200).user_agent(Want::Prefix("Java/".into()));
-    let in_legacy = of(&legacy.program, "php8.2", in_legacy);
+    let java_agent = || Want::Prefix("Java/".into());
+    let to_legacy = client("payments", "GET", &url, 200).user_agent(java_agent());
+    let in_legacy = of(&legacy.program, "php8.2", server("legacy", "GET", &url, 200).user_agent(java_agent()));
 
     let links = [to_legacy, in_payments, to_payments, in_orders, to_orders, in_shop, to_shop, nginx, root];
-    let trace = links.into_iter().fold(in_legacy, |below, above| above.child(below));
+    let size = |span: Expected| span.bodies(None, Some("/hop/7/3\n".len() as i64));
+    let trace = links.into_iter().fold(size(in_legacy), |below, above| size(above).child(below));
     assert_eq!(trace.size(), 10);
     scene.expect(&[trace]);
     let (requests, gzipped) = scene.receiver.requests();
@@ -112,6 +116,6 @@ fn php_fpm_behind_nginx_makes_no_span_of_its_own_but_its_call_does() {
     let url = front.url("/hop/3/0");
     curl::get(&url, 200);
     let call = orders.url("/hop/3/1");
-    let below = client("legacy", "GET", &call, 200).child(server("orders", "GET", &call, 200).no_user_agent());
+    let below = http::call("legacy", "orders", &call).no_user_agent();
     scene.expect(&[client("curl", "GET", &url, 200).child(server("nginx", "GET", &url, 200)), below]);
 }

@@ -10,8 +10,7 @@ use wirespan_tests::{curl, http};
 
 /// A request that the test itself wrote.
 fn raw(callee: &str, url: &str, code: u16) -> Expected {
-    let callee = server(callee, "GET", url, code).user_agent("raw");
-    client(&test_process(), "GET", url, code).child(callee)
+    client(&test_process(), "GET", url, code).child(server(callee, "GET", url, code)).user_agent("raw")
 }
 
 #[test]
@@ -19,7 +18,7 @@ fn requests_on_a_kept_alive_connection_are_a_pair_each() {
     let mut scene = Scene::new();
     let faults = Node::faults(&scene);
     scene.trace();
-    let urls: Vec<String> = (0..5).map(|n| faults.url(&format!("/alive-{n}"))).collect();
+    let urls: Vec<String> = (0..5).map(|n| faults.url(&format!("/alive/{n}"))).collect();
     let arguments: Vec<&str> = urls.iter().map(String::as_str).collect();
     assert_eq!(curl::run(&arguments).exit, 0);
     let traces: Vec<Expected> = urls.iter().map(|url| http::curl("faults", "GET", url, 200)).collect();
@@ -82,8 +81,8 @@ fn a_connection_older_than_the_agent_is_traced_from_its_next_request() {
     assert_eq!(connection.response(), 200);
     let url = front.url("/size/20");
     let at_upstream = |span: Expected| span.with("network.peer.port", faults.port);
-    let below = at_upstream(client("nginx", "GET", &url, 200));
-    let below = below.child(server("faults", "GET", &url, 200).user_agent("raw"));
-    let callee = server("nginx", "GET", &url, 200).user_agent("raw").child(below);
-    scene.expect(&[client(&test_process(), "GET", &url, 200).child(callee)]);
+    let below = at_upstream(client("nginx", "GET", &url, 200)).child(server("faults", "GET", &url, 200));
+    let callee = server("nginx", "GET", &url, 200).child(below);
+    let trace = client(&test_process(), "GET", &url, 200).child(callee);
+    scene.expect(&[trace.user_agent("raw").bodies(None, Some(20))]);
 }

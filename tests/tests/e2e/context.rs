@@ -2,7 +2,7 @@
 
 use wirespan_tests::curl;
 use wirespan_tests::expect::Expected;
-use wirespan_tests::http::{self, call};
+use wirespan_tests::http::{self, Deviation, call};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::gunicorn::{Gunicorn, Worker};
 use wirespan_tests::services::nginx::Nginx;
@@ -35,7 +35,7 @@ fn every_kind_of_context_names_trace_and_parent() {
         ),
         ("jaeger", TRACE, vec![format!("uber-trace-id: {TRACE}:{SPAN}:0:1")]),
         ("datadog", &low, datadog[..3].to_vec()),
-        ("datadog-128", TRACE, datadog.to_vec()),
+        ("datadog-wide", TRACE, datadog.to_vec()),
     ];
     let mut traces: Vec<Expected> = Vec::new();
     for (name, trace, headers) in &cases {
@@ -107,7 +107,7 @@ fn a_proxy_that_hands_the_context_on_stays_in_the_chain() {
     scene.trace();
     let (outer, inner) = (front.url("/through"), faults.url("/through"));
     assert_eq!(curl::run(&[&outer, "-H", &format!("traceparent: 00-{TRACE}-{SPAN}-01")]).code, 200);
-    let below = http::Deviation::version(call("nginx", "faults", &inner), "1.0");
+    let below = call("nginx", "faults", &inner).version("1.0");
     let callee = http::server("nginx", "GET", &outer, 200).child(below);
     scene.expect(&[http::client("curl", "GET", &outer, 200).child(callee).below(TRACE, SPAN)]);
 }

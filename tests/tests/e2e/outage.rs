@@ -15,7 +15,7 @@ fn nothing_is_lost_while_the_collector_is_away(protocol: Protocol) {
     let mut scene = Scene::receiving(Receiver::absent(protocol));
     let faults = Node::faults(&scene);
     scene.trace();
-    let urls: Vec<String> = (0..10).map(|n| faults.url(&format!("/away-{n}"))).collect();
+    let urls: Vec<String> = (0..10).map(|n| faults.url(&format!("/away/{n}"))).collect();
     for url in &urls {
         curl::get(url, 200);
     }

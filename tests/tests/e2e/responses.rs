@@ -19,11 +19,11 @@ fn a_single_curl_is_a_client_span_with_the_server_below() {
     let (found, missing) = (files.url("/hello.txt"), files.url("/missing?token=secret&page=2"));
     curl::get(&found, 200);
     curl::get(&missing, 404);
-    // Python's server answers HTTP/1.0. Values in a query may be secrets.
+    // Values in a query may be secrets.
     let redacted = files.url("/missing?token=REDACTED&page=REDACTED");
     scene.expect(&[
-        http::curl(HTTP_SERVER, "GET", &found, 200).version("1.0"),
-        http::curl(HTTP_SERVER, "GET", &redacted, 404).version("1.0"),
+        http::curl(HTTP_SERVER, "GET", &found, 200).bodies(None, Some(6)),
+        http::curl(HTTP_SERVER, "GET", &redacted, 404).bodies(None, Some(335)),
     ]);
 }
 
@@ -64,23 +64,25 @@ fn methods_and_bodies_of_every_framing_are_one_exchange_each() {
     let upload = format!("@{}", upload.display());
     let url = faults.url("/upload");
     let mut traces = Vec::new();
-    let mut ask = |method: &str, url: &str, arguments: &[&str]| {
+    let mut ask = |method: &str, url: &str, arguments: &[&str], bodies: (i64, i64)| {
         let reply = curl::run(&[&["-X", method, url], arguments].concat());
         assert_eq!((reply.exit, reply.code), (0, 200), "{method} {url} {arguments:?}");
-        traces.push(http::curl("faults", method, url, 200));
+        let stated = |size: i64| (size > 0).then_some(size);
+        traces.push(http::curl("faults", method, url, 200).bodies(stated(bodies.0), stated(bodies.1)));
     };
-    ask("HEAD", &faults.url("/head"), &["-I"]);
-    ask("PUT", &url, &["--data-binary", &upload]);
-    ask("POST", &url, &["--data-binary", &upload, "-H", "Expect: 100-continue"]);
-    ask("PATCH", &url, &["--data-binary", &upload, "-H", "Transfer-Encoding: chunked", "-H", "Expect:"]);
-    ask("DELETE", &faults.url("/thing"), &[]);
-    ask("OPTIONS", &faults.url("/thing"), &[]);
-    ask("GET", &faults.url("/chunked"), &[]);
-    ask("GET", &faults.url("/size/3000000"), &["-o", "/dev/null"]);
-    ask("GET", &faults.url("/old"), &["--http1.0"]);
+    // "ok\n", or the number of bytes received.
+    ask("HEAD", &faults.url("/head"), &["-I"], (0, 0));
+    ask("PUT", &url, &["--data-binary", &upload], (300_000, 7));
+    ask("POST", &url, &["--data-binary", &upload, "-H", "Expect: 100-continue"], (300_000, 7));
+    let chunked = ["--data-binary", &upload, "-H", "Transfer-Encoding: chunked", "-H", "Expect:"];
+    ask("PATCH", &url, &chunked, (300_000, 7));
+    ask("DELETE", &faults.url("/thing"), &[], (0, 3));
+    ask("OPTIONS", &faults.url("/thing"), &[], (0, 3));
+    ask("GET", &faults.url("/chunked"), &[], (0, 14));
+    ask("GET", &faults.url("/size/3000000"), &["-o", "/dev/null"], (0, 3_000_000));
+    ask("GET", &faults.url("/old"), &["--http1.0"], (0, 3));
     let old = traces.pop().expect("the last one").version("1.0");
     traces.push(old);
-    // Numbers in a path would make every name its own.
     scene.expect(&traces);
 }
 
@@ -139,10 +141,13 @@ fn connect_opens_a_tunnel_through_which_requests_are_seen() {
     let reply = curl::run(&["--noproxy", "", "-p", "-x", &through, &url]);
     assert_eq!((reply.exit, reply.code), (0, 200));
 
-    let authority = format!("127.0.0.1:{}", faults.port);
-    let connect = |span: Expected| span.named("CONNECT").with("network.peer.port", proxy.port);
-    let opening = connect(client("curl", "CONNECT", &faults.url(""), 200)).with("url.full", authority.as_str());
-    let opened = server("proxy", "CONNECT", &faults.url(""), 200).named("CONNECT").without("url.path");
+    // A tunnel has an address and no URL.
+    let tunnel = |span: Expected| {
+        let gone = ["url.full", "url.path", "url.template", "http.route"];
+        gone.into_iter().fold(span.named("CONNECT"), Expected::without)
+    };
+    let opening = tunnel(client("curl", "CONNECT", &faults.url(""), 200)).with("network.peer.port", proxy.port);
+    let opened = tunnel(server("proxy", "CONNECT", &faults.url(""), 200));
     let in_tunnel = client("curl", "GET", &url, 200).with("network.peer.port", proxy.port);
     let at_proxy = server("proxy", "GET", &url, 200).child(http::call("proxy", "faults", &url));
     scene.expect(&[opening.child(opened), in_tunnel.child(at_proxy)]);

@@ -45,10 +45,17 @@ fn include_by_pid_traces_nothing_else() {
     chain_with(|_, orders| rule("--include", format!("pid:{}", orders.program.pid())), &["orders SERVER"]);
 }
 
-/// A port names what listens on it.
+/// A port names connections, at either end.
 #[test]
-fn include_by_port_traces_what_listens_there() {
-    chain_with(|_, orders| rule("--include", format!("port:{}", orders.port)), &["orders SERVER"]);
+fn include_by_port_traces_both_ends_of_its_connections() {
+    let expect = ["orders SERVER", "shop CLIENT"];
+    chain_with(|_, orders| rule("--include", format!("port:{}", orders.port)), &expect);
+}
+
+#[test]
+fn exclude_by_port_leaves_its_connections_out() {
+    let expect = ["curl CLIENT", "shop SERVER"];
+    chain_with(|_, orders| rule("--exclude", format!("port:{}", orders.port)), &expect);
 }
 
 #[test]

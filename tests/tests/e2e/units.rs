@@ -63,6 +63,7 @@ fn flask_threads_under_concurrency_keep_every_call_below_its_request() {
             let url = shop.url(&format!("/hop/{n}/0"));
             let below = call("shop", "orders", &orders.url(&format!("/hop/{n}/1")));
             client(&test_process(), "GET", &url, 200)
+                .user_agent("raw")
                 .child(server("shop", "GET", &url, 200).user_agent("raw").child(below))
         })
         .collect();
@@ -83,6 +84,7 @@ fn java_threads_under_concurrency_keep_every_call_below_its_request() {
             let url = payments.url(&format!("/hop/{n}/0"));
             let below = call("payments", "orders", &orders.url(&format!("/hop/{n}/1")));
             client(&test_process(), "GET", &url, 200)
+                .user_agent("raw")
                 .child(server("payments", "GET", &url, 200).user_agent("raw").child(below))
         })
         .collect();
