@@ -39,11 +39,17 @@ pub fn ensure_venv(dir: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     eprintln!("making the Python environment for the test services in {} (once)", dir.display());
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(dir))?;
+    run(Command::new(system()).args(["-m", "venv", "--clear"]).arg(dir))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS];
     run(Command::new(dir.join("bin/python")).args(pip))?;
     fs::write(stamp, wanted)?;
     Ok(())
+}
+
+/// The system's Python. A version manager's comes second: it stands behind a shell script, and may be gone tomorrow.
+pub fn system() -> &'static str {
+    let debian = "/usr/bin/python3";
+    if Path::new(debian).is_file() { debian } else { "python3" }
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {

@@ -189,3 +189,6 @@ fn print_expected(out: &mut String, wanted: &Expected, depth: usize) {
         print_expected(out, child, depth + 1);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ impl Python {
         std::fs::create_dir_all(&files).expect("a directory to serve");
         std::fs::write(files.join("hello.txt"), "hello\n").expect("a file to serve");
         let port = scene.port();
-        let mut command = Command::new("python3");
+        let mut command = Command::new(python::system());
         command.current_dir(files).args(["-u", "-m", "http.server", &port.to_string(), "--bind", "127.0.0.1"]);
         let program = Program::start(&format!("http.server-{port}"), scene.dir(), &mut command).listens_on(port);
         Self { program, port }
