@@ -36,6 +36,13 @@ impl Node {
         Self { program, port }
     }
 
+    /// A script that is in the test's directory already, started with a port.
+    pub fn script(scene: &Scene, name: &str) -> Self {
+        let port = scene.port();
+        let program = start(scene, name, &[&port.to_string()], port).listens_on(port);
+        Self { program, port }
+    }
+
     /// A URL on it.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
@@ -44,6 +51,10 @@ impl Node {
 
 fn spawn(scene: &Scene, script: &str, arguments: &[&str], port: u16) -> Program {
     install(script, scene.dir());
+    start(scene, script, arguments, port)
+}
+
+fn start(scene: &Scene, script: &str, arguments: &[&str], port: u16) -> Program {
     let mut command = Command::new("node");
     command.current_dir(scene.dir()).arg(script).args(arguments);
     Program::start(&format!("{script}-{port}"), scene.dir(), &mut command)

@@ -33,6 +33,11 @@ impl Python {
         Self::script(scene, "catalog.py", &[("DOWNSTREAM", downstream)])
     }
 
+    /// `python splicer.py`: sends the files of the test's directory by `splice`.
+    pub fn splicer(scene: &Scene) -> Self {
+        Self::script(scene, "splicer.py", &[])
+    }
+
     /// `python chat.py`: a WebSocket server.
     pub fn chat(scene: &Scene) -> Self {
         Self::script(scene, "chat.py", &[])

@@ -1,10 +1,11 @@
 //! A span ends with the last byte of the response, however it left the server.
 
 use wirespan_tests::curl;
-use wirespan_tests::http;
+use wirespan_tests::http::{self, Deviation};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::nginx::{Nginx, Settings};
 use wirespan_tests::services::node::Node;
+use wirespan_tests::services::python::Python;
 use wirespan_tests::span::{Kind, Span};
 
 /// How far a duration may be from what the program itself measured, milliseconds: a busy machine.
@@ -49,6 +50,19 @@ fn a_file_sent_by_sendfile_lasts_until_its_last_byte() {
 #[test]
 fn a_file_sent_by_writev_lasts_until_its_last_byte() {
     a_large_file_lasts_until_its_last_byte("off");
+}
+
+#[test]
+fn a_file_sent_by_splice_lasts_until_its_last_byte() {
+    let mut scene = Scene::new();
+    std::fs::write(scene.dir().join("large.bin"), vec![b'x'; 10 << 20]).expect("a large file");
+    let splicer = Python::splicer(&scene);
+    scene.trace();
+    let url = splicer.url("/large.bin");
+    let reply = curl::run(&["-o", "/dev/null", "--limit-rate", "12m", &url]);
+    assert_eq!((reply.exit, reply.code), (0, 200));
+    scene.expect(&[http::curl("splicer", "GET", &url, 200).bodies(None, Some(10 << 20))]);
+    assert_close("curl", of_kind(&scene.spans(), Kind::Client).millis(), reply.transfer_millis);
 }
 
 #[test]

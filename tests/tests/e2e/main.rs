@@ -3,10 +3,12 @@
 mod bad_input;
 mod chain;
 mod connections;
+mod console;
 mod context;
 mod endings;
 mod hostile;
 mod load;
+mod names;
 mod outage;
 mod receivers;
 mod responses;
