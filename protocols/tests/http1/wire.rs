@@ -38,7 +38,7 @@ impl Wire {
             opposite: self.positions[other],
             unit: Unit { tgid: 7, tid: 7, ..Unit::default() },
         };
-        self.positions[own] += len;
+        self.positions[own] = self.positions[own].wrapping_add(len);
         mark
     }
 
@@ -64,6 +64,11 @@ impl Wire {
             self.progress = self.parser.gap(direction, len, &mark, &mut self.out);
         }
         self
+    }
+
+    /// Bytes that passed before anybody watched.
+    pub fn skip(&mut self, direction: Direction, len: u64) {
+        self.mark(direction, len);
     }
 
     pub fn request(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
