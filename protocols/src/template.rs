@@ -15,7 +15,8 @@ const MAX_TEMPLATE: usize = 200;
 /// The template of `path`, which begins with `/` and has no query. Never empty, at most 200 bytes.
 pub fn template(path: &str) -> String {
     let mut template = String::with_capacity(path.len().min(MAX_TEMPLATE) + 8);
-    for (n, part) in path.split('/').skip(1).enumerate() {
+    let segments = path.split_once('/').map(|(_, rest)| rest.split('/')).into_iter().flatten();
+    for (n, part) in segments.enumerate() {
         let before = template.len();
         template.push('/');
         if n < MAX_SEGMENTS {

@@ -138,7 +138,6 @@ fn hex(digits: &str, max_digits: usize) -> Option<u128> {
     if !(1..=max_digits).contains(&digits.len()) {
         return None;
     }
-    // 64 bits at a time: twice as fast, and this runs for each request that carries a context.
     let (high, low) = digits.split_at(digits.len().saturating_sub(16));
     Some(u128::from(hex64_or_empty(high)?) << 64 | u128::from(hex64_or_empty(low)?))
 }
@@ -148,14 +147,25 @@ fn hex64(digits: &str) -> Option<u64> {
     (1..=16).contains(&digits.len()).then(|| hex64_or_empty(digits)).flatten()
 }
 
+/// The value of each byte as a hexadecimal digit. A table, since this runs for each request that carries a context.
+static DIGITS: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        table[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
+const NO_DIGIT: u8 = 0xff;
+
 fn hex64_or_empty(digits: &str) -> Option<u64> {
-    digits.bytes().try_fold(0, |number: u64, digit| {
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            b'A'..=b'F' => digit - b'A' + 10,
-            _ => return None,
-        };
-        Some(number << 4 | u64::from(value))
-    })
+    let (mut number, mut seen) = (0, 0);
+    for digit in digits.bytes() {
+        let value = DIGITS[usize::from(digit)];
+        seen |= value;
+        number = number << 4 | u64::from(value & 15);
+    }
+    (seen < 16).then_some(number)
 }

@@ -2,7 +2,7 @@
 
 use super::body::{Body, Framing};
 use super::flight::{Answer, Request};
-use super::head::{self, Coding, Length, Parsed, RequestHead, ResponseHead};
+use super::head::{self, Length, Parsed, RequestHead, ResponseHead, Size};
 use super::lane::State;
 use super::start_line::{self, Fit};
 use super::{Http1, Step, attributes};
@@ -110,7 +110,7 @@ impl Http1 {
         };
         let framing = framing.unwrap_or(head.framing(request.head));
         let leaves = switches || (request.connect && (200..300).contains(&head.status));
-        let body = match (framing, head.length) {
+        let body = match (framing, head.size.length) {
             (Framing::Length(length), _) => Some(length),
             (Framing::Empty, Length::Known(0)) => Some(0),
             _ => None,
@@ -214,7 +214,7 @@ impl Http1 {
     fn response_cut(&mut self, cut: &[u8], out: &mut Vec<Output>) -> Option<Progress> {
         match start_line::status_line(cut) {
             Fit::Whole((minor, status)) if status == 101 || status >= 200 => {
-                let head = ResponseHead { status, minor, length: Length::Absent, coding: Coding::Absent };
+                let head = ResponseHead { status, minor, size: Size::default() };
                 self.response(&head, Some(Framing::Unknown), out)
             }
             _ => {
