@@ -115,6 +115,8 @@ pub struct Started {
     pub kind: SpanKind,
     /// Trace context that the request carries.
     pub context: Option<TraceContext>,
+    /// The request carries no context, but says that its trace is not recorded.
+    pub denied: bool,
 }
 
 /// One request with its response, or with the reason why there is none.

@@ -14,52 +14,68 @@ const MAX_TEMPLATE: usize = 200;
 
 /// The template of `path`, which begins with `/` and has no query. Never empty, at most 200 bytes.
 pub fn template(path: &str) -> String {
-    let mut template = String::with_capacity(path.len().min(MAX_TEMPLATE));
-    for (n, part) in path.split('/').skip(1).enumerate() {
-        let part = segment(part);
-        if n == MAX_SEGMENTS || template.len() + part.len() + 3 > MAX_TEMPLATE {
+    let mut template = String::with_capacity(path.len().min(MAX_TEMPLATE) + 8);
+    let segments = path.split_once('/').map(|(_, rest)| rest.split('/')).into_iter().flatten();
+    for (n, part) in segments.enumerate() {
+        let before = template.len();
+        template.push('/');
+        if n < MAX_SEGMENTS {
+            segment(part, &mut template);
+        }
+        if n == MAX_SEGMENTS || template.len() + "/*".len() > MAX_TEMPLATE {
+            template.truncate(before);
             template.push_str("/*");
             break;
         }
-        template.push('/');
-        template.push_str(&part);
     }
     if template.is_empty() { "/".into() } else { template }
 }
 
-/// One segment's template.
-fn segment(text: &str) -> String {
+/// Appends one segment's template.
+fn segment(text: &str, template: &mut String) {
+    if is_plain(text.as_bytes()) {
+        return template.push_str(text);
+    }
     // Matrix parameters (`;jsessionid=…`, RFC 3986 §3.3) are values.
     let text = text.split(';').next().unwrap_or_default();
     if let Some(name) = shape(text) {
-        return name.into();
+        return template.push_str(name);
     }
     // `users:batchGet`, `42:cancel`
-    if let Some((left, right)) = text.split_once(':') {
-        return format!("{}:{}", piece(left), if right.contains(':') { "{value}".into() } else { piece(right) });
+    let Some((left, right)) = text.split_once(':') else { return piece(text, template) };
+    piece(left, template);
+    template.push(':');
+    match right.contains(':') {
+        true => template.push_str("{value}"),
+        false => piece(right, template),
     }
-    piece(text)
 }
 
-/// A segment without structure of its own: words joined by punctuation.
-fn piece(text: &str) -> String {
+/// Whether a segment is a short name without digits, as most are: nothing else needs to be asked.
+fn is_plain(text: &[u8]) -> bool {
+    let joints = text.iter().filter(|b| matches!(b, b'-' | b'_')).count();
+    text.len() <= MAX_WORD
+        && joints + 1 < TITLE_WORDS
+        && text.iter().all(|b| b.is_ascii_alphabetic() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+/// Appends the template of words joined by punctuation.
+fn piece(text: &str, template: &mut String) {
     if text.is_empty() || is_version(text) {
-        return text.into();
+        return template.push_str(text);
     }
     if let Some(name) = shape(text) {
-        return name.into();
+        return template.push_str(name);
     }
     let words = text.split(['-', '_']).filter(|w| !w.is_empty()).count();
     if words >= TITLE_WORDS {
-        return "{slug}".into();
+        return template.push_str("{slug}");
     }
-    let mut result = String::with_capacity(text.len());
     for joined in text.split_inclusive(['-', '_', '.', '~']) {
         let word = joined.trim_end_matches(['-', '_', '.', '~']);
-        result.push_str(word_shape(word).unwrap_or(word));
-        result.push_str(&joined[word.len()..]);
+        template.push_str(word_shape(word).unwrap_or(word));
+        template.push_str(&joined[word.len()..]);
     }
-    result
 }
 
 /// What a whole segment is, if it is not a name.
@@ -69,20 +85,21 @@ fn shape(text: &str) -> Option<&'static str> {
     if bytes.is_empty() {
         return None;
     }
-    if all(|b| b.is_ascii_digit() || b"-.,_+:".contains(b)) && bytes.iter().any(u8::is_ascii_digit) {
+    let has_digits = bytes.iter().any(u8::is_ascii_digit);
+    if has_digits && all(|b| b.is_ascii_digit() || b"-.,_+:".contains(b)) {
         return Some(if is_date(bytes) { "{date}" } else { "{id}" });
     }
-    if is_uuid(text.trim_start_matches('{').trim_end_matches('}')) {
+    if is_uuid(bytes) || bytes.strip_prefix(b"{").and_then(|b| b.strip_suffix(b"}")).is_some_and(is_uuid) {
         return Some("{uuid}");
     }
-    let at = text.find('@').or_else(|| text.find("%40"));
-    if at.is_some_and(|at| at > 0 && text[at..].contains('.')) {
-        return Some("{email}");
+    // `@me`, `@scope`: names by convention.
+    let name = bytes.strip_prefix(b"@").unwrap_or(bytes);
+    if !name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~:!$+".contains(b)) {
+        let at = text.find('@').or_else(|| text.find("%40"));
+        let is_email = at.is_some_and(|at| at > 0 && text[at..].contains('.'));
+        return Some(if is_email { "{email}" } else { "{value}" });
     }
-    if !all(|b| b.is_ascii_alphanumeric() || b"-._~:@!$+".contains(b)) {
-        return Some("{value}");
-    }
-    if bytes.len() >= 20 && is_mixed(bytes) && !bytes.contains(&b':') && looks_random(text) {
+    if has_digits && bytes.len() >= 20 && !bytes.contains(&b':') && looks_random(text) {
         return Some("{token}");
     }
     word_shape(text).or((bytes.len() > MAX_WORD).then_some("{slug}"))
@@ -114,14 +131,10 @@ fn word_shape(word: &str) -> Option<&'static str> {
     }
 }
 
-/// Letters and digits both, as in tokens and in few names.
-fn is_mixed(bytes: &[u8]) -> bool {
-    bytes.iter().any(u8::is_ascii_digit) && bytes.iter().any(u8::is_ascii_alphabetic)
-}
-
-/// Whether some stretch between punctuation is too long and too mixed for a word.
+/// Whether some stretch between punctuation is too long for a word and mixes letters with digits.
 fn looks_random(text: &str) -> bool {
-    text.split(['-', '_', '.']).any(|w| w.len() >= 12 && is_mixed(w.as_bytes()) && word_shape(w) != Some("{hash}"))
+    let mixed = |w: &str| w.bytes().any(|b| b.is_ascii_digit()) && w.bytes().any(|b| b.is_ascii_alphabetic());
+    text.split(['-', '_', '.']).any(|w| w.len() >= 12 && mixed(w) && word_shape(w) != Some("{hash}"))
 }
 
 /// `v1`, `v2.10`: part of a route, and there are few.
@@ -142,10 +155,10 @@ fn is_date(bytes: &[u8]) -> bool {
 }
 
 /// Eight, four, four, four and twelve hexadecimal digits (RFC 9562 §4).
-fn is_uuid(text: &str) -> bool {
+fn is_uuid(text: &[u8]) -> bool {
     text.len() == 36
-        && text.bytes().enumerate().all(|(at, b)| match at {
-            8 | 13 | 18 | 23 => b == b'-',
+        && text.iter().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => *b == b'-',
             _ => b.is_ascii_hexdigit(),
         })
 }
@@ -174,6 +187,7 @@ mod tests {
             "/a//b/",
             "/i18n/en-GB",
             "/~alice",
+            "/users/@me",
         ] {
             assert_eq!(template(path), path);
         }

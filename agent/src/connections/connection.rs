@@ -331,12 +331,7 @@ impl Connection {
     fn abandon(&mut self, cx: &mut Context<'_>) {
         let mark = Mark { time: self.last_seen, ..Mark::default() };
         if let State::Reading { parser, .. } = &mut self.state {
-            parser.end(Direction::Request, End::Closed, &mark, cx.outputs);
-            for output in cx.outputs.iter_mut() {
-                if let Output::Finished(exchange) = output {
-                    *output = Output::Dropped { id: exchange.id };
-                }
-            }
+            parser.end(Direction::Request, End::Unwatched, &mark, cx.outputs);
         }
         self.emit(cx);
     }
@@ -425,11 +420,15 @@ impl Connection {
         }
     }
 
-    /// Ends both directions: the socket is gone, or the agent no longer watches it.
-    pub fn finish(&mut self, now: u64, cx: &mut Context<'_>) {
+    /// Ends both directions: the socket is gone ([`End::Closed`]), or the agent no longer watches it
+    /// ([`End::Unwatched`]).
+    pub fn finish(&mut self, end: End, now: u64, cx: &mut Context<'_>) {
         let time = self.closed_at.unwrap_or(now);
         for direction in [EGRESS, INGRESS] {
-            self.end(direction, End::Closed, time, Unit::default(), cx);
+            self.end(direction, end, time, Unit::default(), cx);
+        }
+        if end == End::Unwatched {
+            self.abandon(cx);
         }
     }
 }

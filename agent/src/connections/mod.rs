@@ -148,7 +148,7 @@ impl Connections {
             if !muted {
                 self.shared.counters.connections_evicted.inc();
             }
-            self.remove(event.cookie, event.time, out);
+            self.forget(event.cookie, event.time, out);
         }
         if muted { Verdict::Mute } else { Verdict::Continue }
     }
@@ -217,29 +217,22 @@ impl Connections {
         connection.release(now, &mut cx);
         connection.restless = connection.is_waiting();
         if connection.is_over(now) {
-            self.remove(cookie, now, out);
+            self.remove(cookie, End::Closed, now, out);
         } else if connection.restless {
             self.restless.push(cookie);
         }
     }
 
-    fn remove(&mut self, cookie: u64, now: u64, out: &mut Vec<Signal>) {
+    fn remove(&mut self, cookie: u64, end: End, now: u64, out: &mut Vec<Signal>) {
         let Some(mut connection) = self.by_cookie.remove(&cookie) else { return };
         self.buffered -= connection.counted;
         let mut cx = self.shared.context(out);
-        connection.finish(now, &mut cx);
+        connection.finish(end, now, &mut cx);
     }
 
     /// Removes a connection that is still open: its requests have no known end, so they are no errors.
     fn forget(&mut self, cookie: u64, now: u64, out: &mut Vec<Signal>) {
-        let from = out.len();
-        self.remove(cookie, now, out);
-        for signal in &mut out[from..] {
-            if let Signal::Finished(key, _) = signal {
-                *signal = Signal::Dropped(*key);
-                self.shared.counters.exchanges_dropped.inc();
-            }
-        }
+        self.remove(cookie, End::Unwatched, now, out);
     }
 
     /// A Unix socket whose bytes the kernel counts anew is another stream.

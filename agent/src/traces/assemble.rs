@@ -33,13 +33,13 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
     order.sort_by_key(|k| (depth(spans, *k), spans[*k].request.first.time));
     agree_on_times(spans, &order);
     let root = root_of(spans, order[0]);
-    let Root { trace_id, context } = group.root.get_or_insert_with(|| {
+    let Root { trace_id, context, sampled } = group.root.get_or_insert_with(|| {
         let context = spans[root].context.clone();
         let trace_id = context.as_ref().map_or_else(|| fastrand::u128(1..).to_be_bytes(), |c| c.trace_id);
-        Root { trace_id, context }
+        let sampled = context.as_ref().map_or(!spans[root].denied, |c| c.sampled());
+        Root { trace_id, context, sampled }
     });
-    let (trace_id, context) = (*trace_id, context.as_ref());
-    let sampled = context.is_none_or(|c| c.sampled());
+    let (trace_id, context, sampled) = (*trace_id, context.as_ref(), *sampled);
     let mut out = Vec::with_capacity(order.len());
     for key in &order {
         let (parent_span_id, remote) = parent_of(spans, *key);
@@ -136,6 +136,19 @@ fn agree_on_times(spans: &mut SlotMap<SpanKey, LiveSpan>, parents_first: &[SpanK
     }
 }
 
+/// A client's request that names no host has no `url.full` yet; the socket knows what it was sent to.
+fn complete_url(attributes: &mut Vec<KeyValue>, address: &str, port: u16) {
+    if attributes.iter().any(|a| a.key == "url.full") {
+        return;
+    }
+    let Some(path) = attributes.iter_mut().find(|a| a.key == "url.path") else { return };
+    if let Value::Str(text) = &path.value {
+        let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        path.value = Value::Str(format!("http://{host}:{port}{text}").into());
+        path.key = "url.full".into();
+    }
+}
+
 /// The protocol's attributes and what the socket knows (semantic conventions, *network* and *server*/*client*).
 fn with_connection(exchange: Exchange, span: &LiveSpan) -> Vec<KeyValue> {
     let mut attributes = exchange.attributes;
@@ -147,6 +160,7 @@ fn with_connection(exchange: Exchange, span: &LiveSpan) -> Vec<KeyValue> {
     let peer = text(ends, ends.peer);
     match span.connection.role {
         Role::Client => {
+            complete_url(&mut attributes, &peer, ends.peer_port);
             add_missing(&mut attributes, "server.address", || Value::Str(peer.clone().into()));
             add_missing(&mut attributes, "server.port", || Value::Int(i64::from(ends.peer_port)));
         }

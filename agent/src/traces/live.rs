@@ -45,6 +45,8 @@ pub struct LiveSpan {
     pub request: Marks,
     /// The context that its request carries.
     pub context: Option<TraceContext>,
+    /// Its request says that the trace is not recorded, without naming it.
+    pub denied: bool,
     /// Its id.
     pub span_id: [u8; 8],
     /// Where it hangs.
@@ -92,4 +94,6 @@ pub struct Root {
     pub trace_id: [u8; 16],
     /// The context that the root's request carried.
     pub context: Option<TraceContext>,
+    /// Whether the trace is recorded.
+    pub sampled: bool,
 }

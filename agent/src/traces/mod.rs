@@ -120,6 +120,7 @@ impl Traces {
             connection,
             request: started.request,
             context: started.context,
+            denied: started.denied,
             span_id: fastrand::u64(1..).to_be_bytes(),
             parent: Parent::None,
             joined: false,

@@ -406,6 +406,21 @@ fn a_context_that_is_not_sampled_leaves_no_span_below_it_either() {
 }
 
 #[test]
+fn a_sender_that_denies_recording_without_naming_a_trace_is_obeyed() {
+    for header in ["b3: 0\r\n", "X-B3-Sampled: 0\r\n", "x-datadog-sampling-priority: 0\r\n"] {
+        let mut world = World::new();
+        let (mut a, mut b) = world.connect(80);
+        let request = get("/", header);
+        world.send(&mut a, CLIENT, &request);
+        world.receive(&mut b, FRONT, &request);
+        world.send(&mut b, FRONT, OK);
+        world.receive(&mut a, CLIENT, OK);
+        assert!(world.traces().is_empty(), "{header}");
+        assert_eq!(world.counters.spans_unsampled.get(), 2);
+    }
+}
+
+#[test]
 fn a_call_that_names_another_trace_than_its_thread_serves_follows_the_wire() {
     let mut world = World::new();
     let (mut a, mut b) = world.connect(80);

@@ -104,6 +104,16 @@ impl<'a> Carrier<'a> {
         self.w3c().or_else(|| self.b3()).or_else(|| self.jaeger()).or_else(|| self.datadog())
     }
 
+    /// Whether the sender said that the trace is not recorded without naming it, as B3 and Datadog can.
+    pub fn denies_sampling(&self) -> bool {
+        let says = |value: Option<&[u8]>, denials: &[&str]| {
+            value.and_then(text).is_some_and(|v| denials.iter().any(|d| v.eq_ignore_ascii_case(d)))
+        };
+        says(self.b3, &["0"])
+            || says(self.b3_sampled, &["0", "false"])
+            || self.datadog_priority.and_then(text).and_then(|p| p.parse::<i32>().ok()).is_some_and(|p| p <= 0)
+    }
+
     fn w3c(&self) -> Option<TraceContext> {
         let traceparent = self.traceparent.filter(|_| !self.traceparent_repeated)?;
         w3c::parse(text(traceparent)?, &self.tracestate)
@@ -132,14 +142,40 @@ fn text(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().filter(|v| v.is_ascii()).map(|v| v.trim_matches([' ', '\t']))
 }
 
-/// Reads between 1 and `max_digits` hexadecimal digits, of either case; fewer are as good as padded with zeroes on the
-/// left. (`from_str_radix` alone would take a sign.)
+/// Reads between 1 and `max_digits` (at most 32) hexadecimal digits, of either case; fewer are as good as padded with
+/// zeroes on the left.
 fn hex(digits: &str, max_digits: usize) -> Option<u128> {
-    let sound = (1..=max_digits.min(32)).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    sound.then(|| u128::from_str_radix(digits, 16).ok()).flatten()
+    if !(1..=max_digits).contains(&digits.len()) {
+        return None;
+    }
+    let (high, low) = digits.split_at(digits.len().saturating_sub(16));
+    Some(u128::from(hex64_or_empty(high)?) << 64 | u128::from(hex64_or_empty(low)?))
 }
 
 /// [`hex`] of a 64-bit number.
 fn hex64(digits: &str) -> Option<u64> {
-    hex(digits, 16).and_then(|n| u64::try_from(n).ok())
+    (1..=16).contains(&digits.len()).then(|| hex64_or_empty(digits)).flatten()
+}
+
+/// The value of each byte as a hexadecimal digit. A table, since this runs for each request that carries a context.
+static DIGITS: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        table[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
+const NO_DIGIT: u8 = 0xff;
+
+fn hex64_or_empty(digits: &str) -> Option<u64> {
+    let (mut number, mut seen) = (0, 0);
+    for digit in digits.bytes() {
+        let value = DIGITS[usize::from(digit)];
+        seen |= value;
+        number = number << 4 | u64::from(value & 15);
+    }
+    (seen < 16).then_some(number)
 }

@@ -16,17 +16,18 @@ const KNOWN_FLAGS: u8 = 3;
 /// The context of a `traceparent` header and the `tracestate` headers beside it, in order.
 pub(super) fn parse(traceparent: &str, states: &[&[u8]]) -> Option<TraceContext> {
     let (head, tail) = traceparent.split_at_checked(LENGTH)?;
-    let lower = |field: &str| field.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let mut fields = head.split('-');
-    let (version, trace, span, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    let sized = version.len() == 2 && trace.len() == 32 && span.len() == 16 && flags.len() == 2;
-    if !sized || ![version, trace, span, flags].into_iter().all(lower) || version == "ff" {
+    let bytes = head.as_bytes();
+    // Digits are checked where they are read; here, that letters among them are small.
+    let sound = [bytes[2], bytes[35], bytes[52]] == *b"---" && !bytes.iter().any(u8::is_ascii_uppercase);
+    if !sound {
         return None;
     }
+    let (version, trace, span, flags) = (&head[..2], &head[3..35], &head[36..52], &head[53..]);
     let flags = hex(flags, 2)? as u8;
+    hex(version, 2)?;
     let flags = match version {
         "00" if tail.is_empty() => flags & KNOWN_FLAGS,
-        "00" => return None,
+        "00" | "ff" => return None,
         // A later version may add fields, and promises only that these four keep their place (§4).
         _ if tail.is_empty() || tail.starts_with('-') => flags & super::SAMPLED,
         _ => return None,

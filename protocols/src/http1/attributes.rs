@@ -86,7 +86,7 @@ pub(super) fn request(head: &RequestHead<'_>, settings: &Settings) -> (Cow<'stat
         let agent = String::from_utf8_lossy(agent);
         attributes.push(KeyValue::str(semconv::USER_AGENT_ORIGINAL, clip(&agent, MAX_USER_AGENT).to_owned()));
     }
-    if let Length::Known(length) = head.fields.length {
+    if let Length::Known(length) = head.fields.size.length {
         attributes.push(size(semconv::HTTP_REQUEST_BODY_SIZE, length));
     }
     // `HTTP` stands for a method of which there may be any number.

@@ -39,8 +39,26 @@ pub(super) struct ResponseHead {
     pub status: u16,
     /// 0 or 1.
     pub minor: u8,
+    pub size: Size,
+}
+
+/// The two fields that frame a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
     pub length: Length,
     pub coding: Coding,
+}
+
+impl Size {
+    /// Looks at one header, and says whether it is one of the two.
+    fn offer(&mut self, name: &str, value: &[u8]) -> bool {
+        match name.len() {
+            14 if name.eq_ignore_ascii_case("content-length") => self.length = self.length.and(value),
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.coding = self.coding.and(value),
+            _ => return false,
+        }
+        true
+    }
 }
 
 /// `Content-Length`.
@@ -67,8 +85,7 @@ pub(super) enum Coding {
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     pub carrier: Carrier<'a>,
-    pub length: Length,
-    pub coding: Coding,
+    pub size: Size,
     pub expects_continue: bool,
     pub host: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
@@ -83,7 +100,7 @@ impl<'a> Fields<'a> {
     fn read(headers: &[Header<'a>]) -> Self {
         let mut fields = Self::default();
         for header in headers {
-            if fields.framing(header.name, header.value) || fields.carrier.offer(header.name, header.value) {
+            if fields.size.offer(header.name, header.value) || fields.carrier.offer(header.name, header.value) {
                 continue;
             }
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -104,16 +121,6 @@ impl<'a> Fields<'a> {
             slot.get_or_insert(header.value);
         }
         fields
-    }
-
-    /// Takes the two fields that frame a body.
-    fn framing(&mut self, name: &str, value: &[u8]) -> bool {
-        match name.len() {
-            14 if name.eq_ignore_ascii_case("content-length") => self.length = self.length.and(value),
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.coding = self.coding.and(value),
-            _ => return false,
-        }
-        true
     }
 }
 
@@ -147,7 +154,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 impl RequestHead<'_> {
     /// RFC 9112 §6.3, items 3 to 7.
     pub(super) fn framing(&self) -> Framing {
-        match (self.fields.coding, self.fields.length) {
+        match (self.fields.size.coding, self.fields.size.length) {
             // Transfer-Encoding in HTTP/1.0 is faulty framing (§6.1), as is a request body without a last chunk.
             (Coding::Chunked, _) if self.minor > 0 => Framing::Chunked,
             (Coding::Chunked | Coding::Other, _) | (_, Length::Invalid) => Framing::Unknown,
@@ -163,7 +170,7 @@ impl ResponseHead {
         if to_head || matches!(self.status, 100..=199 | 204 | 304) {
             return Framing::Empty;
         }
-        match (self.coding, self.length) {
+        match (self.size.coding, self.size.length) {
             (Coding::Chunked, _) if self.minor > 0 => Framing::Chunked,
             (Coding::Chunked, _) | (Coding::Absent, Length::Invalid) => Framing::Unknown,
             (Coding::Other, _) | (_, Length::Absent) => Framing::UntilClose,
@@ -233,8 +240,11 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<ResponseHead> {
         let Status::Complete(len) = config.parse_response_with_uninit_headers(&mut response, bytes, list)? else {
             return Ok(Status::Partial);
         };
-        let Fields { length, coding, .. } = Fields::read(response.headers);
-        Ok(Status::Complete((ResponseHead { status, minor, length, coding }, len)))
+        let mut size = Size::default();
+        for header in response.headers.iter() {
+            size.offer(header.name, header.value);
+        }
+        Ok(Status::Complete((ResponseHead { status, minor, size }, len)))
     })
 }
 

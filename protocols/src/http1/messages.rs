@@ -2,10 +2,11 @@
 
 use super::body::{Body, Framing};
 use super::flight::{Answer, Request};
-use super::head::{self, Coding, Length, Parsed, RequestHead, ResponseHead};
+use super::head::{self, Length, Parsed, RequestHead, ResponseHead, Size};
 use super::lane::State;
 use super::start_line::{self, Fit};
 use super::{Http1, Step, attributes};
+use crate::context::Carrier;
 use crate::exchange::{Marks, Output, SpanKind, Started};
 use crate::{Direction, Progress, Role};
 
@@ -37,7 +38,7 @@ impl Http1 {
     fn request(&mut self, head: &RequestHead<'_>, framing: Framing, out: &mut Vec<Output>) {
         self.settle_hidden_end(out);
         let marks = Marks { first: self.requests.first, last: self.requests.operation };
-        let id = self.started(marks, head.fields.carrier.context(), out);
+        let id = self.started(marks, &head.fields.carrier, out);
         if !self.exports && attributes::exports_telemetry(head) {
             self.exports = true;
             out.push(Output::ExportsTelemetry);
@@ -67,14 +68,16 @@ impl Http1 {
     }
 
     /// Announces a request.
-    fn started(&mut self, request: Marks, context: Option<crate::context::TraceContext>, out: &mut Vec<Output>) -> u64 {
+    fn started(&mut self, request: Marks, carrier: &Carrier<'_>, out: &mut Vec<Output>) -> u64 {
+        let context = carrier.context();
+        let denied = context.is_none() && carrier.denies_sampling();
         let id = self.next_id;
         self.next_id += 1;
         let kind = match self.settings.role {
             Role::Client => SpanKind::Client,
             Role::Server => SpanKind::Server,
         };
-        out.push(Output::Started(Started { id, request, kind, context }));
+        out.push(Output::Started(Started { id, request, kind, context, denied }));
         id
     }
 
@@ -110,7 +113,7 @@ impl Http1 {
         };
         let framing = framing.unwrap_or(head.framing(request.head));
         let leaves = switches || (request.connect && (200..300).contains(&head.status));
-        let body = match (framing, head.length) {
+        let body = match (framing, head.size.length) {
             (Framing::Length(length), _) => Some(length),
             (Framing::Empty, Length::Known(0)) => Some(0),
             _ => None,
@@ -205,7 +208,7 @@ impl Http1 {
         self.sending = None;
         if begun {
             let marks = Marks { first: self.requests.first, last: self.requests.operation };
-            let id = self.started(marks, None, out);
+            let id = self.started(marks, &Carrier::default(), out);
             out.push(Output::Dropped { id });
         }
         self.pairing.requests_hidden(true, self.flight.len());
@@ -214,7 +217,7 @@ impl Http1 {
     fn response_cut(&mut self, cut: &[u8], out: &mut Vec<Output>) -> Option<Progress> {
         match start_line::status_line(cut) {
             Fit::Whole((minor, status)) if status == 101 || status >= 200 => {
-                let head = ResponseHead { status, minor, length: Length::Absent, coding: Coding::Absent };
+                let head = ResponseHead { status, minor, size: Size::default() };
                 self.response(&head, Some(Framing::Unknown), out)
             }
             _ => {

@@ -253,7 +253,7 @@ fn a_capture_that_holds_every_head_finds_every_exchange() {
 fn lost_operations_invent_nothing() {
     for capture in captures() {
         let truth = truth(&capture);
-        for lost in 0u32..1 << capture.operations.len().min(14) {
+        for lost in 0u32..1 << capture.operations.len().min(12) {
             let wire = capture.replay(Role::Server, |wire, n, direction, bytes| {
                 if lost >> n & 1 == 1 {
                     wire.gap(direction, bytes.len() as u64);

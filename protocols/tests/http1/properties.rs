@@ -202,8 +202,8 @@ proptest! {
     }
 
     #[test]
-    fn losses_never_pair_wrong_when_batches_go_out_at_once(groups in conversation(4), losses in losses()) {
-        let wire = lossy(&groups, &losses, false);
+    fn losses_never_pair_wrong_when_batches_go_out_at_once(groups in conversation(4), losses in losses(), separate: bool) {
+        let wire = lossy(&groups, &losses, separate);
         assert_paired(&wire);
         assert_balanced(&wire.out, "");
     }
