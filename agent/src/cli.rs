@@ -44,8 +44,10 @@ pub fn parse(
     let (name, sub) = matches.subcommand().unwrap_or(("", &matches));
     let asked_format = sub.try_get_one::<String>(FORMAT).ok().flatten();
     let format = asked_format.map_or("text", String::as_str);
-    if format == "markdown" {
-        return Ok(Command::Print(show::markdown()));
+    match format {
+        "markdown" => return Ok(Command::Print(show::markdown())),
+        "yaml" => return Ok(Command::Print(show::yaml())),
+        _ => {}
     }
     let settings = Settings::resolve(&flags(&matches, sub), surroundings)?;
     let config = Box::new(Config::from_settings(&settings, surroundings)?);
@@ -78,7 +80,7 @@ fn definition() -> clap::Command {
         .subcommand(
             clap::Command::new("config")
                 .about("Prints every option's value in force and whence it comes")
-                .arg(format(&["text", "json", "markdown"])),
+                .arg(format(&["text", "json", "yaml", "markdown"])),
         )
         .subcommand(
             clap::Command::new("doctor")

@@ -32,7 +32,7 @@ const IDLE_PAUSE: Duration = Duration::from_millis(10);
 /// How often the kernel's counters are read.
 const COUNTERS_EVERY: Duration = Duration::from_millis(500);
 /// How often processes that ended unseen are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(300);
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// The running stages.
 pub struct Pipeline {
@@ -46,11 +46,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// If the kernel programs cannot be loaded.
-    pub fn start(
-        config: &Config,
-        counters: &Arc<Counters>,
-        exporters: Exporters,
-    ) -> Result<Self, CaptureError> {
+    pub fn start(config: &Config, counters: &Arc<Counters>, exporters: Exporters) -> Result<Self, CaptureError> {
         let capture = Capture::start(&CaptureSettings {
             capture_bytes: config.capture_bytes as u32,
             ring_bytes: config.ring_bytes as u32,

@@ -1,13 +1,16 @@
 //! `wirespan` without a command: traces until it is told to stop.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use env_logger::{Target, WriteStyle};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bpf::CaptureError;
 use crate::config::{Color, Config, Output};
+use crate::export::console::status::LogWriter;
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::metrics::Counters;
@@ -40,7 +43,7 @@ pub enum RunError {
 /// # Errors
 /// If it cannot start, or a stage breaks.
 pub fn run(config: &Config) -> Result<(), RunError> {
-    env_logger::Builder::new().parse_filters(&config.log).format_timestamp_millis().init();
+    start_logger(config);
     for name in &config.stray_variables {
         log::warn!("{name} is set, but wirespan has no such option: see `wirespan config`");
     }
@@ -57,6 +60,17 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     report(config, &counters);
     shut_down(runtime);
     if broken { Err(RunError::Broken) } else { Ok(()) }
+}
+
+/// Log lines go to standard error, around the console's status line.
+fn start_logger(config: &Config) {
+    let colored = config.color.enabled(std::io::stderr().is_terminal());
+    env_logger::Builder::new()
+        .parse_filters(&config.log)
+        .format_timestamp_millis()
+        .target(Target::Pipe(Box::new(LogWriter)))
+        .write_style(if colored { WriteStyle::Always } else { WriteStyle::Never })
+        .init();
 }
 
 fn settings(config: &Config) -> ExportSettings {

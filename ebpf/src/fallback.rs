@@ -71,8 +71,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, tid: u32, result: i32, directio
         Operation { cookie, kind, direction, result, tx_position: 0, rx_position: 0, peer_cookie: 0, epoch: 0 };
     match kind {
         SocketKind::Tcp => {
-            operation.tx_position = Probed::load::<u32>(sk, kernel::tcp_write_seq()) as u64;
-            operation.rx_position = Probed::load::<u32>(sk, kernel::tcp_copied_seq()) as u64;
+            (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Probed>(sk, sk);
         }
         SocketKind::UnixStream => {
             io::advance_unix(&mut operation, state);

@@ -86,8 +86,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
             if tcp.is_null() {
                 return;
             }
-            operation.tx_position = Typed::load::<u32>(tcp, kernel::tcp_write_seq()) as u64;
-            operation.rx_position = Typed::load::<u32>(tcp, kernel::tcp_copied_seq()) as u64;
+            (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Typed>(sk, tcp);
         }
         SocketKind::UnixStream => {
             advance_unix(&mut operation, state);

@@ -10,6 +10,10 @@ use crate::{
 
 const SOCK_STREAM: u16 = 1;
 const IPPROTO_TCP: u16 = 6;
+/// include/net/sock.h.
+const SEND_SHUTDOWN: u8 = 2;
+/// `1 << SOCK_DONE` of `enum sock_flags`: a FIN was received.
+const SOCK_DONE: u64 = 1 << 1;
 const TCP_ESTABLISHED: i32 = 1;
 const TCP_SYN_SENT: i32 = 2;
 const TCP_CLOSE: i32 = 7;
@@ -36,6 +40,20 @@ pub fn kind<M: Memory>(sk: *const u8) -> Option<SocketKind> {
     }
     let inet = family == AF_INET as u16 || family == AF_INET6 as u16;
     (inet && M::load::<u16>(sk, kernel::sk_protocol()) == IPPROTO_TCP).then_some(SocketKind::Tcp)
+}
+
+/// Stream positions of a TCP socket: the next byte to send, the next byte to receive.
+///
+/// A FIN takes a place in the sequence but is no byte: it is counted in `write_seq` once it was sent, and in
+/// `copied_seq` once a read ran into it (net/ipv4/tcp.c, `found_fin_ok`).
+#[inline(always)]
+pub fn tcp_positions<M: Memory>(sk: *const u8, tcp: *const u8) -> (u64, u64) {
+    let fin_sent = M::load::<u8>(sk, kernel::sk_shutdown()) & SEND_SHUTDOWN != 0;
+    let tx = M::load::<u32>(tcp, kernel::tcp_write_seq()).wrapping_sub(fin_sent as u32);
+    let rx: u32 = M::load(tcp, kernel::tcp_copied_seq());
+    let fin_read =
+        M::load::<u64>(sk, kernel::sk_flags()) & SOCK_DONE != 0 && rx == M::load::<u32>(tcp, kernel::tcp_rcv_nxt());
+    (tx as u64, rx.wrapping_sub(fin_read as u32) as u64)
 }
 
 /// Who runs now.

@@ -18,12 +18,17 @@ const MAX_ARGS: u64 = 1024;
 /// A thread or process was created.
 #[inline(always)]
 pub fn on_fork(parent: *const u8, child: *const u8) {
+    let (tgid, tid): (u32, u32) = (Typed::load(child, kernel::task_tgid()), Typed::load(child, kernel::task_pid()));
+    if tgid == tid {
+        // What the agent decided about an earlier process of this id, perhaps after its end.
+        let _ = PROCESSES.remove(&tgid);
+    }
     submit(TaskEvent {
         kind: Kind::Fork as u8,
         reserved: [0; 7],
         time: 0,
-        tgid: Typed::load(child, kernel::task_tgid()),
-        tid: Typed::load(child, kernel::task_pid()),
+        tgid,
+        tid,
         parent_tgid: Typed::load(parent, kernel::task_tgid()),
         parent_tid: Typed::load(parent, kernel::task_pid()),
     });
@@ -75,6 +80,8 @@ pub fn on_exec(_task: *const u8) {
         copy_user(env, env_end, MAX_EXEC_PAYLOAD as u64 - MAX_ARGS, at)
     };
     let id = bpf_get_current_pid_tgid();
+    // Another program is another decision.
+    let _ = PROCESSES.remove(&((id >> 32) as u32));
     // SAFETY: the scratch memory is larger than an ExecEvent and aligned to 8; the helpers have no preconditions.
     unsafe {
         let event = &mut *scratch.cast::<ExecEvent>();

@@ -79,7 +79,7 @@ mod tests {
     fn huffman(text: &[u8]) -> Vec<u8> {
         let mut bits: String =
             text.iter().map(|b| code(*b)).map(|(c, n)| format!("{c:0n$b}", n = n as usize)).collect();
-        while bits.len() % 8 != 0 {
+        while !bits.len().is_multiple_of(8) {
             bits.push('1');
         }
         bits.as_bytes().chunks(8).map(|c| u8::from_str_radix(std::str::from_utf8(c).unwrap(), 2).unwrap()).collect()

@@ -24,8 +24,11 @@ static FIELDS: [Field; COUNT] = [
     field("sock_common", "skc_cookie"),
     field("sock", "sk_type"),
     field("sock", "sk_protocol"),
+    field("sock", "sk_flags"),
+    field("sock", "sk_shutdown"),
     field("tcp_sock", "write_seq"),
     field("tcp_sock", "copied_seq"),
+    field("tcp_sock", "rcv_nxt"),
     field("unix_sock", "peer"),
     field("task_struct", "flags"),
     field("task_struct", "tgid"),
@@ -50,7 +53,7 @@ static FIELDS: [Field; COUNT] = [
 ];
 
 /// Number of offsets handed to the kernel programs.
-pub const COUNT: usize = 33;
+pub const COUNT: usize = 36;
 
 /// Whether a structure is needed at all: limits the index.
 pub fn is_wanted(structure: &str) -> bool {

@@ -85,7 +85,7 @@ fn a_wrong_command_line_gets_one_sentence_with_a_remedy() {
         ("--sampling 1", "unknown flag --sampling; `wirespan --help` lists all flags"),
         ("doktor", "unknown command \"doktor\"; did you mean doctor?"),
         ("frobnicate", "unknown command \"frobnicate\"; commands are config, doctor and run"),
-        ("config --output xml", "--output: \"xml\" is not one of text, json, markdown"),
+        ("config --output xml", "--output: \"xml\" is not one of text, json, yaml, markdown"),
         ("--trace-hold", "--trace-hold needs a value; `wirespan --help` says which"),
         (
             "--trace-hold soon",
@@ -98,15 +98,39 @@ fn a_wrong_command_line_gets_one_sentence_with_a_remedy() {
     }
 }
 
+/// A file that `config --output FORMAT` writes; `UPDATE_DOCS=1` writes it anew.
+fn is_up_to_date(path: &str, format: &str) {
+    let path = format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"));
+    let derived = printed(&format!("config --output {format}"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &derived).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(written == derived, "{path} is out of date; run: UPDATE_DOCS=1 cargo test -p wirespan documentation");
+}
+
 #[test]
 fn the_documentation_says_what_the_registry_says() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, printed("config --output markdown")).unwrap();
+    is_up_to_date("docs/configuration.md", "markdown");
+    is_up_to_date("deploy/wirespan.example.yaml", "yaml");
+}
+
+#[test]
+fn the_example_file_is_valid_as_it_is_and_with_every_option_set() {
+    let example = printed("config --output yaml");
+    let set: String = example
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|l| !l.starts_with([' ', '#']))
+        .fold(String::new(), |text, line| text + line + "\n");
+    assert_eq!(set.lines().count(), OPTIONS.len());
+    for text in [example, set] {
+        let read = |path: &std::path::Path| match path.to_str() {
+            Some("/etc/passwd") => Ok("root:x:0:0::/:/bin/sh".to_string()),
+            _ => Ok(text.clone()),
+        };
+        let surroundings = Surroundings { environment: Default::default(), read: &read };
+        let parsed = parse([OsString::from("wirespan")], &surroundings);
+        assert!(matches!(parsed, Ok(Command::Run(_))), "{parsed:?}");
     }
-    let written = std::fs::read_to_string(path).unwrap();
-    assert!(
-        written == printed("config --output markdown"),
-        "docs/configuration.md is out of date; run: UPDATE_DOCS=1 cargo test -p wirespan documentation"
-    );
 }

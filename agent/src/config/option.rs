@@ -62,6 +62,8 @@ pub struct Opt {
     pub default: Option<&'static str>,
     /// Variables of other standards that set it when the `WIRESPAN_` one is not set, the most specific first.
     pub standard: &'static [&'static str],
+    /// A value for the example file, where there is no default to show.
+    pub example: &'static str,
     /// Values are never shown.
     pub secret: bool,
     /// One or two sentences.
@@ -93,7 +95,7 @@ const MIB: u64 = 1 << 20;
 const HOUR: u64 = 3_600_000;
 
 const fn opt(name: &'static str, group: &'static str, kind: Kind, help: &'static str) -> Opt {
-    Opt { name, group, kind, default: None, standard: &[], secret: false, help }
+    Opt { name, group, kind, default: None, standard: &[], example: "", secret: false, help }
 }
 
 impl Opt {
@@ -105,6 +107,10 @@ impl Opt {
         Self { standard, ..self }
     }
 
+    const fn like(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+
     const fn secret(self) -> Self {
         Self { secret: true, ..self }
     }
@@ -112,7 +118,7 @@ impl Opt {
 
 /// Where the configuration file is. The only option that the file itself cannot set.
 pub static CONFIG: Opt =
-    opt("config", CONSOLE, Kind::Text, "Configuration file (YAML). The default one may be missing.")
+    opt("config", "Configuration", Kind::Text, "Configuration file (YAML). The default one may be missing.")
         .or("/etc/wirespan/wirespan.yaml");
 
 /// Every option that a configuration file can set, in the order in which they are shown.
@@ -123,13 +129,15 @@ pub static OPTIONS: &[Opt] = &[
         Kind::Rules,
         "Trace only what matches one of these rules: exe:GLOB (or a bare GLOB), pid:N, port:N, user:NAME|UID, \
          cgroup:GLOB, container:GLOB. Default: everything that owns a socket.",
-    ),
+    )
+    .like("[exe:*/nginx, port:8080]"),
     opt(
         "exclude",
         SELECTION,
         Kind::Rules,
         "Do not trace what matches one of these rules, even if it is included. Rules as for include.",
-    ),
+    )
+    .like("[user:root]"),
     opt(
         "allow-duplicate-spans",
         SELECTION,
@@ -143,7 +151,8 @@ pub static OPTIONS: &[Opt] = &[
         Kind::Names,
         "Names services: port:8080=shop, exe:*/nginx=edge; NAME alone names everything. The first rule that matches wins, \
          before OTEL_SERVICE_NAME of the traced process.",
-    ),
+    )
+    .like("[port:8080=shop, exe:*/nginx=edge]"),
     opt(
         "output",
         CONSOLE,
@@ -166,13 +175,15 @@ pub static OPTIONS: &[Opt] = &[
         Kind::Text,
         "URL of an OTLP receiver, with its scheme: http://collector:4318, to which http/protobuf appends /v1/traces.",
     )
-    .also(&["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]),
+    .also(&["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+    .like("http://localhost:4318"),
     opt("otlp-protocol", OTLP, Kind::Text, "grpc or http/protobuf.")
         .or("http/protobuf")
         .also(&["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]),
     opt("otlp-headers", OTLP, Kind::Text, "Headers of every export request: name=value,name=value, percent-encoded.")
         .also(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"])
-        .secret(),
+        .secret()
+    .like("authorization=Bearer%20TOKEN"),
     opt("otlp-compression", OTLP, Kind::Text, "gzip or none.")
         .or("none")
         .also(&["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"]),
@@ -180,13 +191,17 @@ pub static OPTIONS: &[Opt] = &[
         .or("10s")
         .also(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]),
     opt("otlp-certificate", OTLP, Kind::Text, "PEM file of the authorities that the receiver's certificate is checked against.")
-        .also(&["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"]),
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"])
+    .like("/etc/wirespan/ca.pem"),
     opt("otlp-client-certificate", OTLP, Kind::Text, "PEM file of the agent's own certificate, for mutual TLS.")
-        .also(&["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"]),
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"])
+    .like("/etc/wirespan/client.pem"),
     opt("otlp-client-key", OTLP, Kind::Text, "PEM file of the key to the agent's own certificate.")
-        .also(&["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"]),
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"])
+    .like("/etc/wirespan/client.key"),
     opt("otlp-insecure", OTLP, Kind::Switch, "gRPC without TLS where the endpoint has no scheme.")
-        .also(&["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"]),
+        .also(&["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"])
+    .like("true"),
     opt("queue-size", OTLP, Kind::Count(1, 10_000_000), "Spans that wait for the receiver; what does not fit is counted and dropped.")
         .or("65536")
         .also(&["OTEL_BSP_MAX_QUEUE_SIZE"]),
@@ -256,6 +271,7 @@ mod tests {
     fn every_option_says_what_it_is_for() {
         for option in OPTIONS {
             assert!(option.help.ends_with('.') && option.help.len() > 10, "{}", option.name);
+            assert!(option.default.is_some() == option.example.is_empty(), "{}: a default or an example", option.name);
         }
     }
 }

@@ -48,8 +48,12 @@ impl Glob {
         Self(format!("{}*", self.0)).matches(text)
     }
 
-    /// Whether a path fits: a pattern without `/` is about the file name alone.
+    /// Whether a path fits: a pattern without `/` is about the file name alone, and a path without `/` (a process that was
+    /// gone before its path could be read) is compared with the pattern's file name.
     pub fn matches_path(&self, path: &str) -> bool {
+        if !path.contains('/') {
+            return Self::new(self.0.rsplit('/').next().unwrap_or_default()).matches(path);
+        }
         if self.0.contains('/') { self.matches(path) } else { self.matches(path.rsplit('/').next().unwrap_or(path)) }
     }
 }
@@ -200,6 +204,7 @@ mod tests {
     fn a_path_pattern_without_slash_is_about_the_file_name() {
         assert!(Glob::new("ngin*").matches_path("/usr/sbin/nginx"));
         assert!(!Glob::new("usr*").matches_path("/usr/sbin/nginx"));
+        assert!(Glob::new("/usr/*/nginx").matches_path("nginx") && !Glob::new("/usr/*/nginx").matches_path("curl"));
     }
 
     #[test]

@@ -8,8 +8,10 @@ use super::source::{Setting, Settings};
 
 /// The settings as an aligned table: option, value, source.
 pub fn text(settings: &Settings) -> String {
-    let rows: Vec<_> =
-        settings.all.iter().map(|setting| (setting.option.name, shown(setting), setting.source.to_string())).collect();
+    let rows: Vec<_> = std::iter::once(&settings.config)
+        .chain(&settings.all)
+        .map(|setting| (setting.option.name, shown(setting), setting.source.to_string()))
+        .collect();
     let names = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
     let values = rows.iter().map(|row| row.1.chars().count()).max().unwrap_or(0).min(48);
     rows.iter().fold(String::new(), |mut out, (name, value, source)| {
@@ -21,7 +23,7 @@ pub fn text(settings: &Settings) -> String {
 /// The settings as one JSON object: option → `{"value": …, "source": …}`. Lists are arrays, unset options are null.
 pub fn json(settings: &Settings) -> String {
     let mut object = serde_json::Map::new();
-    for setting in &settings.all {
+    for setting in std::iter::once(&settings.config).chain(&settings.all) {
         let texts: Vec<String> = setting.texts.iter().map(|text| masked(setting.option, text)).collect();
         let value = match (setting.option.kind.is_list(), texts.first()) {
             (true, _) => serde_json::json!(texts),
@@ -54,6 +56,41 @@ pub fn markdown() -> String {
     out
 }
 
+/// `deploy/wirespan.example.yaml`: every option, commented out, with its default or an example.
+pub fn yaml() -> String {
+    let mut out = String::from(EXAMPLE);
+    let mut group = "";
+    for option in OPTIONS {
+        if option.group != group {
+            group = option.group;
+            let _ = write!(out, "\n##### {group} #####\n");
+        }
+        out.push('\n');
+        wrap(&mut out, option.help, 100);
+        let _ = writeln!(out, "#{}: {}", option.name, option.default.unwrap_or(option.example));
+    }
+    out
+}
+
+/// Writes a text as comment lines of at most `width` characters, unless a single word is longer.
+fn wrap(out: &mut String, text: &str, width: usize) {
+    let mut column = width;
+    for word in text.split(' ') {
+        if column + 1 + word.len() > width {
+            out.push_str(if column == width && out.ends_with('\n') { "#" } else { "\n#" });
+            column = 1;
+        }
+        let _ = write!(out, " {word}");
+        column += 1 + word.len();
+    }
+    out.push('\n');
+}
+
+const EXAMPLE: &str = "\
+# Configuration of wirespan. Copy to /etc/wirespan/wirespan.yaml and remove the `#` before an option to set it.
+# Written by `wirespan config --output yaml` from agent/src/config/option.rs. docs/configuration.md explains more.
+";
+
 const INTRODUCTION: &str = "\
 # Configuration
 
@@ -80,7 +117,7 @@ A wrong value ends the agent with exit status 2 and a sentence that says where i
 
 | Rule | Matches |
 |---|---|
-| `exe:GLOB`, or a bare `GLOB` | the path of the executable; a pattern without `/` is about the file name alone |
+| `exe:GLOB`, or a bare `GLOB` | the path of the executable; a pattern without `/` is about the file name alone, and of a process that ended at once only the file name is known |
 | `pid:N` | one process |
 | `port:N` | connections whose local or remote port is N; in `service-name`, the process that serves port N |
 | `user:NAME`, `user:UID` | processes with that effective user |
@@ -90,6 +127,20 @@ A wrong value ends the agent with exit status 2 and a sentence that says where i
 In a glob, `*` stands for any characters, `/` included, and `?` for one. `exclude` wins over `include`. Without `include`, every process that owns a socket is traced;
 with it, only what matches one of its rules. The agent never traces itself. A process that exports spans itself is left alone as
 soon as that is seen, unless `allow-duplicate-spans` is set.
+
+## How a service gets its name
+
+The first of these that says something:
+
+1. a `service-name` rule;
+2. `OTEL_SERVICE_NAME`, then `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, in the environment of the traced process (the other attributes of
+   that variable become resource attributes);
+3. the systemd service that the process runs in, save services that run other people's programs (sshd, cron, docker, …);
+4. the container: docker's compose service or container name, podman's name, the Kubernetes deployment or container name, as far as files on
+   this machine tell. A container of which only the id is known gives `container.id` and no name;
+5. the program: `python app.py` is `app`, `gunicorn shop.wsgi:application` is `shop`, `java -jar shop-1.2.jar` is `shop`, `node server.js` is the name in the
+   nearest `package.json` or `server`, an nginx worker is `nginx`;
+6. the executable's file name.
 ";
 
 fn values(kind: Kind) -> String {

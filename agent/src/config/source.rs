@@ -94,6 +94,8 @@ pub type FlagValues = BTreeMap<&'static str, Vec<String>>;
 /// Every option with its value in force.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// The configuration file that was read; without a text if there is none.
+    pub config: Setting,
     /// In the registry's order.
     pub all: Vec<Setting>,
     /// `WIRESPAN_*` variables that belong to no option and were ignored.
@@ -107,10 +109,13 @@ impl Settings {
     /// When the file cannot be read or holds an unknown key, or a `WIRESPAN_*` variable belongs to no option.
     pub fn resolve(flags: &FlagValues, surroundings: &Surroundings<'_>) -> Result<Self, ConfigError> {
         let stray_variables = stray_variables(surroundings)?;
-        let config = setting(&CONFIG, flags, surroundings, None);
+        let mut config = setting(&CONFIG, flags, surroundings, None);
         let file = read_file(&config, surroundings)?;
+        if file.is_none() {
+            config.texts.clear();
+        }
         let all = OPTIONS.iter().map(|option| setting(option, flags, surroundings, file.as_ref())).collect();
-        Ok(Self { all, stray_variables })
+        Ok(Self { config, all, stray_variables })
     }
 }
 

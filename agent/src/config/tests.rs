@@ -101,6 +101,20 @@ fn the_console_is_silent_by_default_once_there_is_an_endpoint() {
 }
 
 #[test]
+fn the_file_that_was_read_is_shown_first() {
+    let first = |given: Given| {
+        let text = given.with(|settings, _| show::text(settings)).unwrap();
+        text.lines().next().unwrap().split_whitespace().map(str::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(first(given(&[], &[], "stats: true")), ["config", FILE, "default"]);
+    assert_eq!(first(given(&[], &[], "")), ["config", "-", "default"]);
+    assert_eq!(
+        first(given(&[], &[("WIRESPAN_CONFIG", FILE)], "stats: true")),
+        ["config", FILE, "env", "WIRESPAN_CONFIG"]
+    );
+}
+
+#[test]
 fn rules_and_names_come_from_lists_in_order() {
     let file = "include:\n  - nginx\n  - user:shop\nservice-name: 'port:8080=shop, rest'\n";
     let config = given(&[], &[], file).config().unwrap();

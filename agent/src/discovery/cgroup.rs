@@ -1,5 +1,9 @@
 //! What a process's control group tells: its systemd unit, its container.
 
+use std::collections::VecDeque;
+use std::os::unix::fs::DirEntryExt;
+use std::path::Path;
+
 /// What `/proc/PID/cgroup` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cgroup {
@@ -27,6 +31,38 @@ impl Cgroup {
         let unit = paths.iter().find_map(|path| unit(path));
         Self { paths, unit, container_id }
     }
+}
+
+/// The most directories that [`find`] looks at.
+const MAX_GROUPS: usize = 16_384;
+
+/// Where the kernel shows version 2, alone or beside version 1.
+const MOUNTS: [&str; 2] = ["sys/fs/cgroup/unified", "sys/fs/cgroup"];
+
+/// The control group with this id (the inode of its version 2 directory), below a file system's root.
+///
+/// The root group is not an answer: where version 1 is in use as well, everything is in it.
+pub fn find(root: &Path, id: u64) -> Option<Cgroup> {
+    let mount = MOUNTS.iter().map(|mount| root.join(mount)).find(|mount| mount.is_dir())?;
+    let mut waiting = VecDeque::from([mount.clone()]);
+    let mut looked = 0;
+    while let Some(group) = waiting.pop_front() {
+        for entry in std::fs::read_dir(group).ok().into_iter().flatten().filter_map(Result::ok) {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let path = entry.path();
+            if entry.ino() == id {
+                return Some(Cgroup::parse(&format!("0::/{}", path.strip_prefix(&mount).ok()?.display())));
+            }
+            looked += 1;
+            if looked > MAX_GROUPS {
+                return None;
+            }
+            waiting.push_back(path);
+        }
+    }
+    None
 }
 
 /// Services that run other people's programs: their name says nothing about those.
@@ -61,7 +97,6 @@ const SUPERVISORS: &[&str] = &[
     "nomad",
     "pm2",
     "podman",
-    "process_api",
     "rc-local",
     "rescue",
     "runit",

@@ -4,6 +4,7 @@
 //! exec event carried wins over `/proc`. A process that lives for milliseconds is gone before `/proc` can be read, so
 //! the exec event must be enough for a name.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,13 +55,18 @@ pub struct Exec {
 impl Exec {
     pub(super) fn new(event: &ExecInfo<'_>) -> Self {
         let comm = event.comm.split(|b| *b == 0).next().unwrap_or_default();
+        let mut args = split_args(event.args);
+        if event.args_truncated && args.len() > 1 {
+            // The last one is cut somewhere, so it is not what the user wrote.
+            args.pop();
+        }
         Self {
             parent: event.parent_tgid,
             uid: event.uid,
             cgroup_id: event.cgroup_id,
             time: event.time,
             comm: String::from_utf8_lossy(comm).into_owned(),
-            args: split_args(event.args),
+            args,
             args_truncated: event.args_truncated,
             env: Env::parse(event.env),
         }
@@ -155,22 +161,31 @@ pub(super) fn read(proc_root: &Path, tgid: u32, not_after: Option<u64>) -> Optio
     if not_after.is_some_and(|time| start > time.saturating_add(TICK)) {
         return None;
     }
+    // Relative to the directory that is open: were the id used again by now, these reads would fail.
+    let bytes = |name: &str| {
+        let mut bytes = Vec::new();
+        let file = process.open_relative(name).ok();
+        file.map(|file| file.take(MAX_READ).read_to_end(&mut bytes));
+        bytes
+    };
     let exe = process.exe().map(|path| path.to_string_lossy().trim_end_matches(" (deleted)").to_string());
-    let cgroup = std::fs::read_to_string(dir.join("cgroup")).unwrap_or_default();
-    let args = split_args(&std::fs::read(dir.join("cmdline")).unwrap_or_default());
+    let args = split_args(&bytes("cmdline"));
     Some(Facts {
         exe_is_real: exe.is_ok(),
         exe: exe.unwrap_or_else(|_| exe_from(&args, &stat.comm)),
         args,
-        env: Env::parse(&std::fs::read(dir.join("environ")).unwrap_or_default()),
+        env: Env::parse(&bytes("environ")),
         uid: process.status().ok().map(|status| status.euid),
         parent: u32::try_from(stat.ppid).unwrap_or(0),
-        cgroup: Arc::new(Cgroup::parse(&cgroup)),
+        cgroup: Arc::new(Cgroup::parse(&String::from_utf8_lossy(&bytes("cgroup")))),
         start: Some(start),
         dir: Some(dir),
         ..Facts::default()
     })
 }
+
+/// The most that is read of a command line or an environment, bytes.
+const MAX_READ: u64 = 128 << 10;
 
 /// A clock tick in nanoseconds: `/proc` rounds start times down, so this is room enough.
 pub(super) const TICK: u64 = 10_000_000;
@@ -242,7 +257,12 @@ impl Facts {
         if !parent.args.is_empty() {
             self.args = parent.args.clone();
         }
-        if self.env.is_wiped() {
+        self.inherit_environment(parent);
+    }
+
+    /// A process that wrote its title over its environment has its parent's, if that runs the same program.
+    pub(super) fn inherit_environment(&mut self, parent: &Facts) {
+        if self.env.is_wiped() && self.exe == parent.exe {
             self.env.fill_from(&parent.env);
         }
     }

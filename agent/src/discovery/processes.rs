@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::cgroup::Cgroup;
+use super::cgroup::{self, Cgroup};
 use super::container::Containers;
 use super::facts::{self, Exec, ExecInfo, Facts};
 use super::host::HostInfo;
@@ -23,6 +23,9 @@ pub const MAX: usize = 131_072;
 
 /// Processes remembered after their exit, because the close of their sockets is seen after it.
 pub const RECENT: usize = 1_024;
+
+/// Processes that one [`Processes::sweep`] looks at.
+const SWEPT: usize = 256;
 
 /// How many parents are asked when a process itself can no longer tell.
 const GENERATIONS: u8 = 3;
@@ -76,6 +79,7 @@ pub struct Processes {
     proc_root: PathBuf,
     table: HashMap<u32, Entry>,
     exited: VecDeque<u32>,
+    unswept: Vec<u32>,
     cgroups: HashMap<u64, Arc<Cgroup>>,
     containers: Containers,
     resources: Resources,
@@ -95,6 +99,7 @@ impl Processes {
         Self {
             table: HashMap::new(),
             exited: VecDeque::new(),
+            unswept: Vec::new(),
             cgroups: HashMap::new(),
             containers: Containers::new(roots),
             selection: Arc::new(Selection::new(config, std::process::id())),
@@ -129,21 +134,30 @@ impl Processes {
     }
 
     /// A process was created: it is what its parent is, until it calls exec. `time` is `CLOCK_BOOTTIME` nanoseconds.
+    /// New threads of a process are no news and are ignored.
     pub fn on_fork(&mut self, child_tgid: u32, parent_tgid: u32, time: u64) {
+        if child_tgid == parent_tgid {
+            return;
+        }
         let parent = self.table.get(&parent_tgid).filter(|parent| !parent.exited);
         let entry = Entry {
             exec: parent.and_then(|parent| parent.exec.clone()),
             forked: true,
             since: Some(time),
             parent: parent_tgid,
-            inherited: parent.and_then(|parent| parent.facts.clone().or_else(|| parent.inherited.clone())),
+            // After an exec, what the parent inherited is about the program that it was before.
+            inherited: parent.and_then(|parent| match &parent.facts {
+                None if parent.forked => parent.inherited.clone(),
+                facts => facts.clone(),
+            }),
             exports_telemetry: parent.is_some_and(|parent| parent.exports_telemetry),
             ..Entry::default()
         };
         self.insert(child_tgid, entry);
     }
 
-    /// A process ended. It can still be asked for until [`RECENT`] others have ended or its id is used again.
+    /// A process ended: its main thread did, others do not count. It can still be asked for until [`RECENT`] others have
+    /// ended or its id is used again.
     pub fn on_exit(&mut self, tgid: u32) {
         let Some(entry) = self.table.get_mut(&tgid) else { return };
         if std::mem::replace(&mut entry.exited, true) {
@@ -227,25 +241,35 @@ impl Processes {
         renamed
     }
 
-    /// Forgets processes that ended, or whose id went to another, without an event that said so. Costs one small
-    /// read per process: for every few minutes, and for when the table is full.
+    /// Retires processes that ended, and forgets those whose id went to another, without an event that said so: for
+    /// every minute or so. Looks at no more than [`SWEPT`] processes a call, going round, since each costs a small read.
     pub fn sweep(&mut self) {
-        let root = self.proc_root.clone();
-        self.table.retain(|tgid, entry| {
-            if entry.exited {
-                return true;
-            }
-            match (facts::start_time(&root, *tgid), entry.facts.as_ref().and_then(|facts| facts.start)) {
-                (None, _) => false,
-                (Some(now), Some(then)) => now == then,
-                (Some(now), None) => entry.since.is_none_or(|since| now <= since.saturating_add(facts::TICK)),
-            }
-        });
+        if self.unswept.is_empty() {
+            self.unswept = self.table.iter().filter(|(_, entry)| !entry.exited).map(|(tgid, _)| *tgid).collect();
+        }
+        for _ in 0..SWEPT {
+            let Some(tgid) = self.unswept.pop() else { return };
+            self.check(tgid);
+        }
+    }
+
+    /// Compares a process with what has its id now.
+    fn check(&mut self, tgid: u32) {
+        let Some(entry) = self.table.get(&tgid).filter(|entry| !entry.exited) else { return };
+        let began = entry.facts.as_ref().and_then(|facts| facts.start);
+        let same = match (facts::start_time(&self.proc_root, tgid), began) {
+            // Its last events may still be on their way.
+            (None, _) => return self.on_exit(tgid),
+            (Some(now), Some(then)) => now == then,
+            (Some(now), None) => entry.since.is_none_or(|since| now <= since.saturating_add(facts::TICK)),
+        };
+        if !same {
+            self.table.remove(&tgid);
+        }
     }
 
     fn insert(&mut self, tgid: u32, entry: Entry) {
         if self.table.len() >= MAX && !self.table.contains_key(&tgid) {
-            self.sweep();
             let surplus = self.table.len().saturating_sub(MAX - MAX / 8);
             let victims: Vec<u32> = self.table.keys().copied().take(surplus).collect();
             victims.iter().for_each(|victim| drop(self.table.remove(victim)));
@@ -295,9 +319,10 @@ impl Processes {
         let is_alive = alive.is_some();
         let mut facts = match (alive, &exec) {
             (Some(mut facts), exec) => {
-                if let Some(exec) = exec.as_ref().filter(|_| !forked) {
+                if let Some(exec) = exec {
                     facts.correct_by(exec);
-                    self.remember_cgroup(exec.cgroup_id, &facts.cgroup);
+                    // A forked child may have been moved since.
+                    self.remember_cgroup(if forked { 0 } else { exec.cgroup_id }, &facts.cgroup);
                 }
                 facts
             }
@@ -307,9 +332,7 @@ impl Processes {
         };
         if !is_alive {
             facts.parent = parent;
-            if let Some(cgroup) = exec.as_ref().and_then(|exec| self.cgroups.get(&exec.cgroup_id)) {
-                facts.cgroup = cgroup.clone();
-            }
+            facts.cgroup = exec.as_ref().map(|exec| self.cgroup_of(exec.cgroup_id)).unwrap_or_default();
         }
         if generations > 0 && (forked || !is_alive || facts.env.is_wiped()) {
             let ancestor = match inherited {
@@ -318,15 +341,30 @@ impl Processes {
                 None => None,
             };
             if let Some(ancestor) = ancestor {
-                // A process that called exec shares a place with its parent, but no program.
-                if exec.is_some() && !forked { facts.inherit_place(&ancestor) } else { facts.inherit(&ancestor) }
+                match (&exec, forked) {
+                    // The program is known from its exec; only the place may be the parent's.
+                    (Some(_), _) => facts.inherit_place(&ancestor),
+                    (None, true) => facts.inherit(&ancestor),
+                    (None, false) => facts.inherit_environment(&ancestor),
+                }
             }
         }
         (!facts.exe.is_empty()).then_some(facts)
     }
 
+    /// The control group of this id, for a process that can no longer be asked; empty if it is gone, too.
+    fn cgroup_of(&mut self, id: u64) -> Arc<Cgroup> {
+        if let Some(known) = self.cgroups.get(&id) {
+            return known.clone();
+        }
+        let root = self.proc_root.parent().filter(|_| id != 0);
+        let found = Arc::new(root.and_then(|root| cgroup::find(root, id)).unwrap_or_default());
+        self.remember_cgroup(id, &found);
+        found
+    }
+
     fn remember_cgroup(&mut self, id: u64, cgroup: &Arc<Cgroup>) {
-        if id == 0 || cgroup.paths.is_empty() {
+        if id == 0 {
             return;
         }
         if self.cgroups.len() >= 4096 {
@@ -335,3 +373,6 @@ impl Processes {
         self.cgroups.insert(id, cgroup.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

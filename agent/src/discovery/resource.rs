@@ -178,3 +178,17 @@ fn percent_decode(text: &str) -> Option<String> {
     }
     String::from_utf8(bytes).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stated_attributes_are_percent_decoded_and_all_void_when_one_is_malformed() {
+        let parse = |text| parse_attributes(text).into_iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>();
+        assert_eq!(parse("service.version=1.2, team=a%20b%2Cc,"), ["service.version=1.2", "team=a b,c"]);
+        for malformed in ["a=b,c", "a=%", "a=%zz", "=b", "a=%ff"] {
+            assert!(parse(malformed).is_empty(), "{malformed}");
+        }
+    }
+}

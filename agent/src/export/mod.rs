@@ -91,7 +91,7 @@ pub struct Exporters {
 
 impl Exporters {
     /// Starts the configured exporters. OTLP sends on `runtime` and encodes on a thread of its own; the console has a
-    /// thread of its own.
+    /// thread of its own. The runtime needs its I/O and time drivers.
     ///
     /// # Errors
     /// If certificates cannot be read or a thread cannot be started. An endpoint that does not answer is no error: it

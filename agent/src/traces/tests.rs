@@ -450,7 +450,8 @@ fn operations_that_arrive_in_the_wrong_order_are_put_right() {
 fn a_connection_that_carries_telemetry_leaves_no_span_and_is_muted() {
     let mut world = World::new();
     let (mut a, _) = world.connect(4318);
-    let request = "POST /v1/traces HTTP/1.1\r\nHost: c\r\nContent-Type: application/x-protobuf\r\nContent-Length: 3\r\n\r\nabc";
+    let request =
+        "POST /v1/traces HTTP/1.1\r\nHost: c\r\nContent-Type: application/x-protobuf\r\nContent-Length: 3\r\n\r\nabc";
     a.tx += request.len() as u64;
     assert_eq!(world.operation(&a, CLIENT, EGRESS, request.len() as i32, request.as_bytes()), Verdict::Mute);
     assert!(world.traces().is_empty());

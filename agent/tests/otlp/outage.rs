@@ -3,21 +3,22 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpSocket;
 use wirespan_agent::config::otlp::{BatchConfig, Compression, OtlpConfig, Protocol};
 use wirespan_agent::export::Lost;
 
-use crate::receiver::{Answer, Receiver, reserve};
-use crate::{Agent, config, quick, until};
+use crate::receiver::{Answer, Receiver};
+use crate::{Agent, config, quick, runtime, until};
 
 #[test]
 fn a_collector_that_comes_up_late_gets_everything_that_fits_the_queue() {
     for (protocol, compression) in [(Protocol::Grpc, Compression::None), (Protocol::HttpProtobuf, Compression::Gzip)] {
-        let port = free_port();
-        let agent = Agent::start(OtlpConfig { compression, ..config(protocol, "http", port) }, quick());
+        let port = ClosedPort::new();
+        let agent = Agent::start(OtlpConfig { compression, ..config(protocol, "http", port.number()) }, quick());
         agent.export(3000);
         until("it was tried in vain", || agent.counters.export_failures.get() > 0);
         agent.export(3000);
-        let receiver = Receiver::on(TcpListener::bind(("127.0.0.1", port)).unwrap(), protocol, [], None);
+        let receiver = Receiver::on(port.open(), protocol, [], None);
         until("everything arrives", || agent.counters.spans_exported.get() == 6000);
         assert_eq!(receiver.span_ids().len(), 3000, "the ids of both exports are the same");
         let counters = agent.stop();
@@ -92,7 +93,8 @@ fn stopping_tries_an_endpoint_once_more_that_was_being_left_alone() {
 
 #[test]
 fn stopping_without_a_collector_keeps_the_deadline_and_says_what_is_lost() {
-    let agent = Agent::start(config(Protocol::Grpc, "http", free_port()), quick());
+    let port = ClosedPort::new();
+    let agent = Agent::start(config(Protocol::Grpc, "http", port.number()), quick());
     agent.export(42);
     let before = Instant::now();
     let lost = agent.exporters.shutdown(before + Duration::from_millis(500));
@@ -100,7 +102,23 @@ fn stopping_without_a_collector_keeps_the_deadline_and_says_what_is_lost() {
     assert!(before.elapsed() < Duration::from_secs(2));
 }
 
-/// A port that nobody listens on.
-fn free_port() -> u16 {
-    reserve().local_addr().unwrap().port()
+/// A port that refuses connections and that nobody else can take meanwhile: bound, not listening.
+struct ClosedPort(TcpSocket);
+
+impl ClosedPort {
+    fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    fn number(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+
+    fn open(self) -> TcpListener {
+        let runtime = runtime();
+        let _inside = runtime.enter();
+        self.0.listen(16).unwrap().into_std().unwrap()
+    }
 }

@@ -115,7 +115,7 @@ impl Drop for Receiver {
 }
 
 /// A socket on an ephemeral port.
-pub fn reserve() -> TcpListener {
+fn reserve() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").expect("a port")
 }
 

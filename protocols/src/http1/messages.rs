@@ -180,11 +180,14 @@ impl Http1 {
         }
     }
 
-    /// A gap begins where a head was expected, or within one.
-    pub(super) fn head_hidden(&mut self, direction: Direction, out: &mut Vec<Output>) {
+    /// A gap begins where a head was expected, or within one. Says whether the connection leaves HTTP with that head.
+    pub(super) fn head_hidden(&mut self, direction: Direction, out: &mut Vec<Output>) -> Option<Progress> {
         let cut = std::mem::take(&mut self.lane(direction).buffer);
         match direction {
-            Direction::Request => self.request_cut(cut, out),
+            Direction::Request => {
+                self.request_cut(cut, out);
+                None
+            }
             Direction::Response => self.response_cut(&cut, out),
         }
     }
@@ -208,13 +211,16 @@ impl Http1 {
         self.pairing.requests_hidden(true, self.flight.len());
     }
 
-    fn response_cut(&mut self, cut: &[u8], out: &mut Vec<Output>) {
+    fn response_cut(&mut self, cut: &[u8], out: &mut Vec<Output>) -> Option<Progress> {
         match start_line::status_line(cut) {
-            Fit::Whole((minor, status)) if status >= 200 => {
+            Fit::Whole((minor, status)) if status == 101 || status >= 200 => {
                 let head = ResponseHead { status, minor, length: Length::Absent, coding: Coding::Absent };
-                self.response(&head, Some(Framing::Unknown), out);
+                self.response(&head, Some(Framing::Unknown), out)
             }
-            _ => self.responses_lost(out),
+            _ => {
+                self.responses_lost(out);
+                None
+            }
         }
     }
 

@@ -154,6 +154,22 @@ impl Http1 {
         Step::Read(bytes.len())
     }
 
+    /// A gap passed through a body.
+    fn body_skipped(&mut self, direction: Direction, skipped: Skipped, out: &mut Vec<Output>) -> Option<Progress> {
+        match skipped {
+            Skipped::Within => self.touch(direction),
+            Skipped::Ended(left) => {
+                self.body_ended(direction, out);
+                if left > 0 {
+                    return self.head_hidden(direction, out);
+                }
+            }
+            Skipped::PresumablyEnded => self.body_presumably_ended(direction, out),
+            Skipped::Lost => self.body_lost(direction, out),
+        }
+        None
+    }
+
     /// Reads what belongs nobody knows where: to a new message, if an operation begins with one.
     fn unknown(&mut self, direction: Direction, bytes: &[u8], fresh: bool) -> Step {
         // While nothing else can be answered, what looks like a response is part of one.
@@ -229,25 +245,18 @@ impl Parser for Http1 {
         if len == 0 {
             return Progress::Continue;
         }
-        let lane = self.lane(direction);
-        match &mut lane.state {
+        let left = match &mut self.lane(direction).state {
             State::Head => self.head_hidden(direction, out),
             State::Unknown => {
                 self.unknown(direction, &[], false);
+                None
             }
-            State::Body(body) => match body.skip(len) {
-                Skipped::Within => self.touch(direction),
-                Skipped::Ended(left) => {
-                    self.body_ended(direction, out);
-                    if left > 0 {
-                        self.head_hidden(direction, out);
-                    }
-                }
-                Skipped::PresumablyEnded => self.body_presumably_ended(direction, out),
-                Skipped::Lost => self.body_lost(direction, out),
-            },
-        }
-        Progress::Continue
+            State::Body(body) => {
+                let skipped = body.skip(len);
+                self.body_skipped(direction, skipped, out)
+            }
+        };
+        left.unwrap_or(Progress::Continue)
     }
 
     fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {

@@ -35,6 +35,14 @@ fn parse(lookup: &Lookup, setting: &Setting, protocol: Protocol) -> Result<Uri, 
         value: setting.value.clone(),
         reason: reason.to_owned(),
     };
+    if has_credentials(&setting.value) {
+        // Not echoed.
+        return Err(OtlpConfigError::Endpoint {
+            variable: setting.name.clone(),
+            value: "…".to_owned(),
+            reason: "it holds credentials, which belong into OTEL_EXPORTER_OTLP_HEADERS".to_owned(),
+        });
+    }
     let text = match (setting.value.contains("://"), protocol) {
         (true, _) => setting.value.clone(),
         (false, Protocol::Grpc) => format!("{}://{}", scheme_from_insecure(lookup, setting)?, setting.value),
@@ -45,17 +53,15 @@ fn parse(lookup: &Lookup, setting: &Setting, protocol: Protocol) -> Result<Uri, 
         return Err(invalid("the scheme must be http or https"));
     }
     match uri.authority() {
-        Some(a) if a.as_str().contains('@') => {
-            // Not echoed: it holds a password.
-            return Err(OtlpConfigError::Endpoint {
-                variable: setting.name.clone(),
-                value: "…".to_owned(),
-                reason: "it holds credentials, which belong into OTEL_EXPORTER_OTLP_HEADERS".to_owned(),
-            });
-        }
-        Some(a) if !a.host().is_empty() => Ok(uri),
+        Some(authority) if !authority.host().is_empty() => Ok(uri),
         _ => Err(invalid("it names no host")),
     }
+}
+
+/// `user:password@` before the path.
+fn has_credentials(endpoint: &str) -> bool {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    rest.split(['/', '?']).next().is_some_and(|authority| authority.contains('@'))
 }
 
 fn no_scheme(setting: &Setting) -> OtlpConfigError {

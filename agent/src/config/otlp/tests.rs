@@ -95,7 +95,15 @@ fn insecure_decides_for_a_grpc_endpoint_without_a_scheme_and_only_for_that() {
 
 #[test]
 fn endpoints_that_cannot_be_used_are_refused() {
-    for endpoint in ["ftp://c", "http://", "http:///v1/traces", "http://a b", "https://user:pw@c"] {
+    for endpoint in [
+        "ftp://c",
+        "http://",
+        "http:///v1/traces",
+        "http://a b",
+        "https://user:pw@c",
+        "http://user:pw@a b",
+        "user:pw@c",
+    ] {
         let error = read(&[(ENDPOINT, endpoint)]).unwrap_err();
         assert!(matches!(error, OtlpConfigError::Endpoint { .. }), "{endpoint}: {error}");
         assert!(!error.to_string().contains("pw@"), "credentials are not repeated");

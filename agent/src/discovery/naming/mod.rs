@@ -92,14 +92,37 @@ static RUNTIMES: &[Runtime] = &[
 
 /// Names a program.
 pub fn program(facts: &Facts) -> Program {
-    let base = facts.exe_name();
-    let plain = without_version(base);
+    let applet;
+    let facts = match applet_of(facts) {
+        Some(found) => {
+            applet = found;
+            &applet
+        }
+        None => facts,
+    };
+    let plain = without_version(facts.exe_name());
     let Some(runtime) = RUNTIMES.iter().find(|runtime| runtime.names.contains(&plain)) else {
         return Program { name: others::native(facts), language: None };
     };
     let line = CommandLine { facts, args: facts.args.get(1..).unwrap_or_default() };
     let name = (runtime.read)(&line).filter(|name| !name.is_empty()).unwrap_or_else(|| plain.to_string());
     Program { name, language: runtime.language }
+}
+
+/// Executables that are many programs and go by their first argument.
+const MULTI_CALL: &[&str] = &["busybox", "toybox", "coreutils"];
+
+/// What a multi-call executable is this time: `wget` of busybox, `sh` of `busybox sh run.sh`. The same goes for a program
+/// that was executed from memory, whose path is a random name.
+fn applet_of(facts: &Facts) -> Option<Facts> {
+    let base = |arg: &String| stem(arg.trim_start_matches('-'), &[]).to_string();
+    let exe = facts.exe_name();
+    let called = facts.args.first().map(base).filter(|name| !name.is_empty())?;
+    let named = |exe: String, args: &[String]| Facts { exe, args: args.to_vec(), ..facts.clone() };
+    if MULTI_CALL.contains(&called.as_str()) {
+        return Some(named(base(facts.args.get(1)?), &facts.args[1..]));
+    }
+    (MULTI_CALL.contains(&exe) || facts.exe.starts_with("/memfd:")).then(|| named(called, &facts.args))
 }
 
 /// An executable's name without the version at its end: `python3.11` is `python`, `php-fpm8.2` is `php-fpm`. A lone digit

@@ -66,7 +66,10 @@ fn served(args: &[String]) -> Option<String> {
     // `gunicorn -w 4 shop.wsgi`: not an option, nor the value of the option before it unless nothing else is left.
     let positional = |at: usize| at == 0 || !args[at - 1].starts_with('-') || args[at - 1].contains('=');
     let candidates: Vec<usize> = (0..args.len()).filter(|at| is_module(&args[*at])).collect();
-    let at = candidates.iter().find(|at| positional(**at)).or(candidates.last().filter(|at| !args[**at].ends_with(".py")))?;
+    let at = candidates
+        .iter()
+        .find(|at| positional(**at))
+        .or(candidates.last().filter(|at| !args[**at].ends_with(".py")))?;
     Some(module(&args[*at]))
 }
 

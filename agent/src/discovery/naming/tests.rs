@@ -166,6 +166,25 @@ fn shells_are_their_script() {
 }
 
 #[test]
+fn a_shell_that_reads_a_pipe_is_the_shell() {
+    check(&[("bash /dev/fd/3", "bash"), ("sh /proc/self/fd/9", "sh")]);
+}
+
+#[test]
+fn executables_that_are_many_programs_go_by_their_first_argument() {
+    for (exe, line, name) in [
+        ("/bin/busybox", "wget http://x", "wget"),
+        ("/bin/busybox", "/bin/sh run.sh", "run"),
+        ("/bin/busybox", "busybox wget http://x", "wget"),
+        ("/memfd:runc_cloned:/proc/self/exe", "runc init", "runc"),
+        ("/memfd:sealed-91173221a7ea", "tools/backend --x", "backend"),
+    ] {
+        let args: Vec<&str> = line.split(' ').collect();
+        assert_eq!(program(&facts(exe, &args)).name, name, "{exe} {line}");
+    }
+}
+
+#[test]
 fn anything_else_is_its_executable() {
     check(&[
         ("/usr/sbin/nginx -g daemon", "nginx"),

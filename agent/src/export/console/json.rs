@@ -1,19 +1,36 @@
 //! A span as one line of JSON. The fields are documented in `docs/output.md` and do not change their meaning.
 
+use std::io::{self, Write};
+
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::export::otlp::SCOPE_PREFIX;
 use crate::span::{KeyValue, Link, Span, SpanEvent, SpanKind, Status, Value};
 
-use super::text::hex;
+use super::text::{hex, is_harmful};
 
 /// Appends the span's line.
 pub(super) fn line(span: &Span, out: &mut Vec<u8>) {
     let start = out.len();
     // Writing to memory does not fail and the map's keys are texts; if it did, no half line may stay behind.
-    match serde_json::to_writer(&mut *out, &Line(span)) {
+    match Line(span).serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Harmless)) {
         Ok(()) => out.push(b'\n'),
         Err(_) => out.truncate(start),
+    }
+}
+
+/// Compact JSON that escapes more than JSON must: a terminal may show these lines too.
+struct Harmless;
+
+impl serde_json::ser::Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+        let mut rest = text;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_harmful(*c)) {
+            out.write_all(&rest.as_bytes()[..at])?;
+            write!(out, "\\u{:04x}", u32::from(c))?;
+            rest = &rest[at + c.len_utf8()..];
+        }
+        out.write_all(rest.as_bytes())
     }
 }
 
@@ -164,6 +181,17 @@ mod tests {
             "events": [{"time_unix_nano": 1_700_000_000_000_000_100_u64, "name": "e", "attributes": {"e": "v"}}],
         });
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn text_from_the_wire_steers_no_terminal_and_is_not_changed() {
+        let name = "a\x1b[2J\u{9b}31m\x7f\u{202e}é日\"\\\n\u{2028}z";
+        let mut out = Vec::new();
+        line(&Span { name: name.into(), ..full_span() }, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(!text.trim_end().chars().any(is_harmful), "{text}");
+        let read: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["name"], name);
     }
 
     #[test]

@@ -55,14 +55,20 @@ pub enum ColorChoice {
 }
 
 /// How the console behaves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsoleSettings {
     /// Text or JSON.
     pub format: Format,
     /// Colours of text.
     pub color: ColorChoice,
-    /// Show the status line, where there is a terminal for it.
+    /// Show the status line on standard error, if that is a terminal and the format is text.
     pub status: bool,
+}
+
+impl Default for ConsoleSettings {
+    fn default() -> Self {
+        Self { format: Format::default(), color: ColorChoice::default(), status: true }
+    }
 }
 
 /// The running console.

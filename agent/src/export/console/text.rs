@@ -24,7 +24,8 @@ pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-fn is_harmful(c: char) -> bool {
+/// Whether a character could steer a terminal or hide what is there. All that do lie in the basic plane.
+pub(super) fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

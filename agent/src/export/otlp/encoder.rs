@@ -1,29 +1,56 @@
 //! The thread that turns parcels of traces into encoded batches, off the path that spans come by.
 
-use std::io::Write;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::config::otlp::BatchConfig;
 use crate::export::Parcel;
+use crate::export::admission::Admission;
 
 use super::batch::Gathering;
 
 /// A batch ends at this size even if it has room for more spans: collectors refuse messages above 4 MiB by default.
 const MAX_BYTES: usize = 2 << 20;
 
+/// Spans that wait for delivery before batches are compressed just to lie in memory: an endpoint this far behind is
+/// down or slow. A full queue of the default size takes some 5 MB then, instead of 40.
+const BACKLOG: usize = 4096;
+
 /// An encoded export request.
 pub(super) struct Batch {
     /// `ExportTraceServiceRequest`.
-    pub(super) body: Bytes,
+    body: Bytes,
     /// `body` is compressed.
-    pub(super) gzipped: bool,
+    gzipped: bool,
     /// Spans inside.
     pub(super) spans: usize,
+}
+
+impl Batch {
+    /// The body as it lies in memory, and whether it is gzip.
+    pub(super) fn stored(&self) -> (Bytes, bool) {
+        (self.body.clone(), self.gzipped)
+    }
+
+    /// The body uncompressed.
+    ///
+    /// # Errors
+    /// None but a defect of the compressor.
+    pub(super) fn plain(&self) -> io::Result<Bytes> {
+        if !self.gzipped {
+            return Ok(self.body.clone());
+        }
+        let mut plain = Vec::with_capacity(self.body.len() * 8);
+        GzDecoder::new(&*self.body).read_to_end(&mut plain)?;
+        Ok(plain.into())
+    }
 }
 
 /// Makes batches until the parcels end.
@@ -32,6 +59,8 @@ pub(super) struct Encoder {
     pub(super) config: BatchConfig,
     /// Compress here, once, however often the batch is sent.
     pub(super) gzip: bool,
+    /// How much waits for delivery.
+    pub(super) admission: Arc<Admission>,
     /// Finished traces.
     pub(super) parcels: Receiver<Parcel>,
     /// Where batches go. Unbounded because admission bounds it.
@@ -80,7 +109,8 @@ impl Encoder {
             return;
         }
         let body = gathering.take();
-        let packed = self.gzip.then(|| gzip(&body).ok()).flatten();
+        let pack = self.gzip || self.admission.held() > BACKLOG;
+        let packed = if pack { gzip(&body).ok() } else { None };
         let gzipped = packed.is_some();
         let batch = Batch { body: packed.unwrap_or(body).into(), gzipped, spans };
         // Nobody receives only after the deadline of a shutdown: these spans stay admitted and so count as lost.
@@ -89,8 +119,10 @@ impl Encoder {
 }
 
 /// Level 1: OTLP repeats itself so much that higher levels win a few percent for several times the work.
-fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
+fn gzip(body: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), flate2::Compression::fast());
     encoder.write_all(body)?;
-    encoder.finish()
+    let mut packed = encoder.finish()?;
+    packed.shrink_to_fit();
+    Ok(packed)
 }

@@ -17,7 +17,6 @@ use prost::Message;
 use crate::config::otlp::OtlpConfig;
 
 use super::KEEP_ALIVE;
-use super::encoder::Batch;
 use super::outcome::Outcome;
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
@@ -51,31 +50,19 @@ impl HttpTransport {
         Self { client, endpoint: config.endpoint.clone(), headers }
     }
 
-    /// Sends one batch.
-    pub(super) async fn send(self, batch: Body) -> Outcome {
-        let mut request = Request::new(Full::new(batch.bytes));
+    /// Sends one `ExportTraceServiceRequest`.
+    pub(super) async fn send(self, body: Bytes, gzipped: bool) -> Outcome {
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.endpoint;
         *request.headers_mut() = self.headers;
-        if batch.gzipped {
+        if gzipped {
             request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         match self.client.request(request).await {
             Ok(response) => read(response).await,
             Err(error) => Outcome::unreachable(&error),
         }
-    }
-}
-
-/// A batch's body and whether it is compressed.
-pub(super) struct Body {
-    bytes: Bytes,
-    gzipped: bool,
-}
-
-impl From<&Batch> for Body {
-    fn from(batch: &Batch) -> Self {
-        Self { bytes: batch.body.clone(), gzipped: batch.gzipped }
     }
 }
 

@@ -27,8 +27,6 @@ mod tests;
 mod tls;
 mod wire;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -86,13 +84,19 @@ impl OtlpExporter {
         counters: Arc<Counters>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, OtlpError> {
-        let transport = Transport::new(&config)?;
+        let transport = Arc::new(Transport::new(&config)?);
         let admission = Arc::new(Admission::new(batch.queue_spans));
         let (parcels, parcels_out) = mpsc::channel();
         let (batches, batches_out) = tokio::sync::mpsc::unbounded_channel();
         let (stop, stop_out) = watch::channel(None);
         let (done_in, done) = mpsc::sync_channel(1);
-        let encoder = Encoder { config: batch, gzip: transport.wants_gzip(&config), parcels: parcels_out, batches };
+        let encoder = Encoder {
+            config: batch,
+            gzip: transport.takes_gzip(),
+            admission: Arc::clone(&admission),
+            parcels: parcels_out,
+            batches,
+        };
         std::thread::Builder::new().name("otlp-encoder".to_owned()).spawn(move || encoder.run())?;
         let sender = Sender {
             transport,
@@ -154,7 +158,7 @@ impl Stopping {
 /// How requests travel.
 enum Transport {
     Grpc(GrpcTransport),
-    Http(HttpTransport),
+    Http { http: HttpTransport, gzip: bool },
 }
 
 impl Transport {
@@ -162,19 +166,30 @@ impl Transport {
         let connector = tls::connector(config)?;
         Ok(match config.protocol {
             Protocol::Grpc => Self::Grpc(GrpcTransport::new(config, connector)),
-            Protocol::HttpProtobuf => Self::Http(HttpTransport::new(config, connector)),
+            Protocol::HttpProtobuf => Self::Http {
+                http: HttpTransport::new(config, connector),
+                gzip: config.compression == Compression::Gzip,
+            },
         })
     }
 
-    /// Whether batches are to be compressed before they are sent: gRPC compresses by itself.
-    fn wants_gzip(&self, config: &OtlpConfig) -> bool {
-        matches!(self, Self::Http(_)) && config.compression == Compression::Gzip
+    /// Whether batches are to be compressed before they are sent: tonic compresses by itself.
+    fn takes_gzip(&self) -> bool {
+        matches!(self, Self::Http { gzip: true, .. })
     }
 
-    fn send(&self, batch: &Batch) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
-        match self {
-            Self::Grpc(grpc) => Box::pin(grpc.clone().send(batch.body.clone())),
-            Self::Http(http) => Box::pin(http.clone().send(batch.into())),
+    async fn send(self: Arc<Self>, batch: &Batch) -> Outcome {
+        let (body, gzipped) = if self.takes_gzip() {
+            batch.stored()
+        } else {
+            match batch.plain() {
+                Ok(body) => (body, false),
+                Err(error) => return Outcome::Refused { reason: format!("a batch was damaged in memory: {error}") },
+            }
+        };
+        match &*self {
+            Self::Grpc(grpc) => grpc.clone().send(body).await,
+            Self::Http { http, .. } => http.clone().send(body, gzipped).await,
         }
     }
 }

@@ -49,9 +49,9 @@ impl Outcome {
 
     /// The endpoint answered with a gRPC error, or the call never got through.
     pub(super) fn from_grpc(status: &tonic::Status) -> Self {
-        if status.source().is_some() {
-            // Made by the client side out of a transport error, whatever its code.
-            return Self::unreachable(status);
+        if let Some(cause) = status.source() {
+            // Made by the client side out of a transport error; its code is a guess and its text repeats the cause.
+            return Self::unreachable(cause);
         }
         let after = status.get_details_retry_info().and_then(|info| info.retry_delay);
         let reason = format!("gRPC status {:?}: {}", status.code(), status.message());

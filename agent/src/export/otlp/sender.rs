@@ -32,7 +32,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Sends what the encoder makes.
 pub(super) struct Sender {
-    pub(super) transport: Transport,
+    pub(super) transport: Arc<Transport>,
     /// The longest that one request may take.
     pub(super) timeout: Option<Duration>,
     pub(super) batches: UnboundedReceiver<Batch>,
@@ -96,10 +96,9 @@ impl Sender {
 
     fn send(&self, state: &mut State, batch: Batch) {
         self.counters.export_requests.inc();
-        let request = self.transport.send(&batch);
-        let limit = self.timeout;
+        let (transport, limit) = (Arc::clone(&self.transport), self.timeout);
         state.in_flight.spawn(async move {
-            let outcome = within(limit, request).await;
+            let outcome = within(limit, transport.send(&batch)).await;
             (batch, outcome)
         });
     }

@@ -1,0 +1,86 @@
+//! Connections that end before their time.
+
+use wirespan_protocols::Direction::{Request, Response};
+use wirespan_protocols::End;
+
+use crate::wire::{TICK, Wire};
+
+const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+
+#[test]
+fn a_reset_before_the_response_is_an_error() {
+    let mut wire = Wire::client();
+    wire.request(GET).end(Request, End::Reset);
+    assert_eq!(wire.summary(), ["GET /a error connection_reset"]);
+    assert_eq!(wire.only().end, 2 * TICK);
+    assert_eq!(wire.only().response, None);
+}
+
+#[test]
+fn a_close_before_the_response_is_an_error_whoever_closes() {
+    for (direction, end) in [(Response, End::Finished), (Response, End::Closed), (Request, End::Closed)] {
+        let mut wire = Wire::client();
+        wire.request(GET).end(direction, end);
+        assert_eq!(wire.summary(), ["GET /a error connection_closed"]);
+    }
+}
+
+#[test]
+fn a_client_that_only_stops_sending_still_gets_its_response() {
+    let mut wire = Wire::server();
+    wire.request(GET).end(Request, End::Finished);
+    assert!(wire.finished().is_empty());
+    wire.response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(wire.summary(), ["GET /a 200"]);
+}
+
+#[test]
+fn a_response_cut_short_is_an_error_with_its_status_code() {
+    for (end, error) in [(End::Reset, "connection_reset"), (End::Finished, "connection_closed")] {
+        let mut wire = Wire::client();
+        wire.request(GET).response("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").end(Response, end);
+        assert_eq!(wire.summary(), [format!("GET /a 200 error {error}")]);
+        assert_eq!(wire.only().response.unwrap().last.time, 2 * TICK);
+        assert_eq!(wire.only().end, 3 * TICK);
+    }
+}
+
+#[test]
+fn a_reset_within_a_body_until_close_is_an_error_and_a_close_is_not() {
+    let begin = |end| {
+        let mut wire = Wire::client();
+        wire.request(GET).response("HTTP/1.0 200 OK\r\n\r\nabc").end(Response, end);
+        wire.summary()
+    };
+    assert_eq!(begin(End::Reset), ["GET /a 200 error connection_reset"]);
+    assert_eq!(begin(End::Closed), ["GET /a 200"]);
+}
+
+#[test]
+fn every_pipelined_request_fails_with_the_connection() {
+    let mut wire = Wire::client();
+    wire.request(GET.repeat(3)).response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").end(Response, End::Finished);
+    assert_eq!(wire.summary(), ["GET /a 200", "GET /a error connection_closed", "GET /a error connection_closed"]);
+}
+
+#[test]
+fn what_is_no_longer_watched_is_dropped_and_no_error() {
+    let mut wire = Wire::client();
+    wire.request(GET).end(Request, End::Unwatched);
+    assert!(wire.finished().is_empty());
+    assert_eq!(wire.dropped(), [0]);
+}
+
+#[test]
+fn ends_are_told_once() {
+    let mut wire = Wire::client();
+    wire.request(GET).end(Response, End::Finished).end(Request, End::Closed);
+    assert_eq!(wire.finished().len(), 1);
+}
+
+#[test]
+fn half_a_head_is_no_exchange() {
+    let mut wire = Wire::client();
+    wire.request("GET /a HTTP/1.1\r\nHost").end(Request, End::Reset);
+    assert!(wire.out.is_empty());
+}

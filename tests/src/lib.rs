@@ -1,0 +1,33 @@
+//! What the end-to-end tests stand on: the real agent, real programs, an OTLP receiver, and a language for traces.
+//!
+//! A test builds a [`scene::Scene`], starts [`services`], makes requests, and says which traces must have arrived and
+//! that no other did.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`scene`] | one test: the receiver, the agent, and which spans are this test's own |
+//! | [`agent`] | the agent's process: start, wait until it traces, stop, counters |
+//! | [`receiver`] | OTLP over gRPC and HTTP, inside the test |
+//! | [`span`] | a span as it arrived |
+//! | [`expect`] | a span, and a tree of them, as it must arrive |
+//! | [`http`] | the OpenTelemetry HTTP conventions in terms of [`expect`] |
+//! | [`trace`] | compares the two, and prints both |
+//! | [`program`] | a process that a test started, with its log, ended by pid |
+//! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, started as shipped with a generated configuration |
+//! | [`curl`], [`raw`] | the requesters: a real client, and bytes written by the test |
+//! | [`python`] | the virtual environment with what the tests need from PyPI |
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod curl;
+pub mod expect;
+pub mod http;
+pub mod program;
+pub mod python;
+pub mod raw;
+pub mod receiver;
+pub mod scene;
+pub mod services;
+pub mod span;
+pub mod trace;
+pub mod wait;

@@ -1,0 +1,123 @@
+//! A process that a test started: in a process group of its own, with its output in a file, ended by pid.
+
+use std::fs::{self, File};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::wait;
+
+/// How long a program may take until it answers.
+pub const START: Duration = Duration::from_secs(20);
+/// How long a program may take to end when asked.
+const STOP: Duration = Duration::from_secs(5);
+
+/// A running program.
+pub struct Program {
+    name: String,
+    child: Child,
+    status: Option<ExitStatus>,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts `command`, with its output in `<dir>/<name>.log`.
+    pub fn start(name: &str, dir: &Path, command: &mut Command) -> Self {
+        let log = dir.join(format!("{name}.log"));
+        let file = File::create(&log).expect("a log file in the test's directory");
+        let child = command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a second handle on the log"))
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|e| panic!("{name} does not start ({command:?}): {e}"));
+        Self { name: name.to_owned(), child, status: None, log }
+    }
+
+    /// Its process id, which is its process group too.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything that it wrote.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until it accepts connections on a TCP port.
+    pub fn listens_on(self, port: u16) -> Self {
+        self.ready("listen", |_| TcpStream::connect(("127.0.0.1", port)).is_ok())
+    }
+
+    /// Waits until it accepts connections on the IPv6 loopback address.
+    pub fn listens_on_v6(self, port: u16) -> Self {
+        self.ready("listen", |_| TcpStream::connect(("::1", port)).is_ok())
+    }
+
+    /// Waits until it accepts connections on a Unix socket.
+    pub fn listens_at(self, path: &Path) -> Self {
+        self.ready("listen", |_| UnixStream::connect(path).is_ok())
+    }
+
+    /// Waits until `condition` holds.
+    pub fn ready(mut self, what: &str, condition: impl Fn(&Self) -> bool) -> Self {
+        let up = wait::until_true(START, || !self.is_running() || condition(&self));
+        assert!(up && self.is_running(), "{} does not {what}; it said:\n{}", self.name, self.log());
+        self
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().expect("waiting for our own child");
+        }
+        self.status.is_none()
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self, deadline: Duration) -> Option<ExitStatus> {
+        wait::until(deadline, || if self.is_running() { None } else { self.status })
+    }
+
+    /// Sends a signal to the process alone.
+    pub fn signal(&self, signal: Signal) {
+        if self.status.is_none() {
+            let _ = kill_process(self.as_pid(), signal);
+        }
+    }
+
+    /// Ends the whole group, politely at first.
+    pub fn stop(&mut self) {
+        let group = self.as_pid();
+        if self.is_running() {
+            let _ = kill_process_group(group, Signal::TERM);
+            self.wait(STOP);
+        }
+        if self.is_running() {
+            let _ = kill_process_group(group, Signal::KILL);
+            self.wait(STOP);
+        }
+    }
+
+    fn as_pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.stop();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(20).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            eprintln!("--- {} said at the end:\n{}", self.name, tail.join("\n"));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The virtual environment with what the tests need from PyPI, made once per target directory.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, ensure};
+
+use crate::agent::target_dir;
+
+/// What is installed; every version is pinned.
+const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/requirements.txt");
+
+/// A program of the virtual environment (`python`, `gunicorn`, …), which is made if it is not there.
+pub fn bin(name: &str) -> PathBuf {
+    static VENV: OnceLock<PathBuf> = OnceLock::new();
+    let venv = VENV.get_or_init(|| {
+        let dir = target_dir().join("test-services/venv");
+        ensure_venv(&dir).unwrap_or_else(|e| panic!("the Python environment cannot be made: {e:#}"));
+        dir
+    });
+    venv.join("bin").join(name)
+}
+
+/// Makes the virtual environment in `dir`, unless it is there and fits `requirements.txt`.
+///
+/// # Errors
+///
+/// When Python, its `venv` module or PyPI is missing.
+pub fn ensure_venv(dir: &Path) -> anyhow::Result<()> {
+    let parent = dir.parent().context("a directory of its own")?;
+    fs::create_dir_all(parent)?;
+    let lock = File::create(parent.join("venv.lock"))?;
+    lock.lock()?;
+    let wanted = fs::read_to_string(REQUIREMENTS).context(REQUIREMENTS)?;
+    let stamp = dir.join("requirements.installed");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    eprintln!("making the Python environment for the test services in {} (once)", dir.display());
+    run(Command::new(system()).args(["-m", "venv", "--clear"]).arg(dir))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS];
+    run(Command::new(dir.join("bin/python")).args(pip))?;
+    fs::write(stamp, wanted)?;
+    Ok(())
+}
+
+/// The system's Python. A version manager's comes second: it stands behind a shell script, and may be gone tomorrow.
+pub fn system() -> &'static str {
+    let debian = "/usr/bin/python3";
+    if Path::new(debian).is_file() { debian } else { "python3" }
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("{command:?}"))?;
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(())
+}

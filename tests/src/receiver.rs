@@ -1,0 +1,217 @@
+//! An OTLP receiver inside the test: gRPC and HTTP/protobuf, gzip or not, which keeps every span.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use prost::Message;
+use tokio::net::TcpSocket;
+use tokio::runtime::Runtime;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::CompressionEncoding;
+
+use crate::span::{Span, flatten};
+use crate::wait;
+
+/// Largest export request that is accepted, bytes.
+const MAX_REQUEST: usize = 256 << 20;
+
+/// How the agent is to talk to the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP/gRPC.
+    Grpc,
+    /// OTLP/HTTP with protobuf bodies.
+    Http,
+}
+
+impl Protocol {
+    /// As `OTEL_EXPORTER_OTLP_PROTOCOL` spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Http => "http/protobuf",
+        }
+    }
+}
+
+/// What arrived.
+#[derive(Default)]
+struct Inbox {
+    /// HTTP bodies that nobody has decoded yet: under load the machine belongs to what is measured.
+    undecoded: Vec<Bytes>,
+    spans: Vec<Span>,
+    requests: usize,
+    gzipped: usize,
+}
+
+/// Shared between the receiver and its connections.
+#[derive(Clone, Default)]
+struct Store(Arc<Mutex<Inbox>>);
+
+impl Store {
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.0.lock().expect("no test panics while it holds the inbox")
+    }
+}
+
+/// An OTLP endpoint on a port of its own, which can go away and come back.
+pub struct Receiver {
+    protocol: Protocol,
+    port: u16,
+    store: Store,
+    /// Present while it listens. Its end takes every connection with it.
+    runtime: Option<Runtime>,
+}
+
+impl Receiver {
+    /// A receiver that listens.
+    pub fn start(protocol: Protocol) -> Self {
+        let mut receiver = Self::absent(protocol);
+        receiver.up();
+        receiver
+    }
+
+    /// A receiver that has a port but does not listen on it until [`Receiver::up`].
+    pub fn absent(protocol: Protocol) -> Self {
+        Self { protocol, port: wait::free_port(), store: Store::default(), runtime: None }
+    }
+
+    /// Where to export to.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its protocol.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Begins to listen.
+    pub fn up(&mut self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("otlp-receiver")
+            .enable_all()
+            .build()
+            .expect("a runtime for the receiver");
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        let store = self.store.clone();
+        let listener = runtime.block_on(async {
+            let socket = TcpSocket::new_v4().expect("a socket");
+            socket.set_reuseaddr(true).expect("SO_REUSEADDR");
+            socket.bind(address).expect("the receiver's port is free");
+            socket.listen(128).expect("listen")
+        });
+        match self.protocol {
+            Protocol::Grpc => runtime.spawn(serve_grpc(listener, store)),
+            Protocol::Http => runtime.spawn(serve_http(listener, store)),
+        };
+        self.runtime = Some(runtime);
+    }
+
+    /// Closes the listener and every connection: whoever exports now gets `ECONNREFUSED`.
+    pub fn down(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+        let port = self.port;
+        let refused = || std::net::TcpStream::connect(("127.0.0.1", port)).is_err();
+        assert!(wait::until_true(Duration::from_secs(5), refused), "the receiver still listens");
+    }
+
+    /// Every span that arrived so far.
+    pub fn spans(&self) -> Vec<Span> {
+        let mut inbox = self.store.lock();
+        for body in std::mem::take(&mut inbox.undecoded) {
+            let request = ExportTraceServiceRequest::decode(body).expect("the agent sends valid protobuf");
+            inbox.spans.extend(flatten(request));
+        }
+        inbox.spans.clone()
+    }
+
+    /// Number of export requests, and how many of them were compressed.
+    pub fn requests(&self) -> (usize, usize) {
+        let inbox = self.store.lock();
+        (inbox.requests, inbox.gzipped)
+    }
+
+    /// Waits until the spans that arrived satisfy `enough`, or the deadline passes; returns them either way.
+    pub fn wait_for(&self, deadline: Duration, enough: impl Fn(&[Span]) -> bool) -> Vec<Span> {
+        wait::until_true(deadline, || enough(&self.spans()));
+        self.spans()
+    }
+}
+
+/// gRPC service.
+struct Grpc(Store);
+
+#[tonic::async_trait]
+impl TraceService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
+        let gzipped = request.metadata().get("grpc-encoding").is_some_and(|e| e == "gzip");
+        let spans = flatten(request.into_inner());
+        let mut inbox = self.0.lock();
+        inbox.requests += 1;
+        inbox.gzipped += usize::from(gzipped);
+        inbox.spans.extend(spans);
+        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+async fn serve_grpc(listener: tokio::net::TcpListener, store: Store) {
+    let service = TraceServiceServer::new(Grpc(store))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MAX_REQUEST);
+    let server = tonic::transport::Server::builder().add_service(service);
+    server.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("gRPC server");
+}
+
+async fn serve_http(listener: tokio::net::TcpListener, store: Store) {
+    let router = Router::new()
+        .route("/v1/traces", post(accept_http))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .with_state(store);
+    axum::serve(listener, router).await.expect("HTTP server");
+}
+
+async fn accept_http(State(store): State<Store>, headers: HeaderMap, body: Bytes) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    if header("content-type") != "application/x-protobuf" {
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, HeaderMap::new(), Vec::new());
+    }
+    let gzipped = header("content-encoding") == "gzip";
+    let body = if gzipped {
+        let mut plain = Vec::new();
+        if flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).is_err() {
+            return (StatusCode::BAD_REQUEST, HeaderMap::new(), Vec::new());
+        }
+        Bytes::from(plain)
+    } else {
+        body
+    };
+    let mut inbox = store.lock();
+    inbox.requests += 1;
+    inbox.gzipped += usize::from(gzipped);
+    inbox.undecoded.push(body);
+    drop(inbox);
+    let mut reply = HeaderMap::new();
+    reply.insert("content-type", axum::http::HeaderValue::from_static("application/x-protobuf"));
+    (StatusCode::OK, reply, ExportTraceServiceResponse::default().encode_to_vec())
+}

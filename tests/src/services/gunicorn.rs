@@ -1,0 +1,62 @@
+//! gunicorn with the Flask application `shop:app`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::program::Program;
+use crate::python;
+use crate::scene::Scene;
+use crate::services::install;
+
+/// How gunicorn runs its handlers.
+#[derive(Clone, Copy, Debug)]
+pub enum Worker {
+    /// One process, one request at a time.
+    Sync,
+    /// One process, a pool of threads.
+    Threads(usize),
+}
+
+/// A running gunicorn.
+pub struct Gunicorn {
+    /// The process.
+    pub program: Program,
+    /// Where it listens; 0 on a Unix socket.
+    pub port: u16,
+}
+
+impl Gunicorn {
+    /// On a port, calling `downstream` (a URL without a path, or nothing).
+    pub fn start(scene: &Scene, worker: Worker, downstream: &str) -> Self {
+        let port = scene.port();
+        let bind = format!("127.0.0.1:{port}");
+        let program = spawn(scene, worker, &bind, downstream, port).listens_on(port);
+        Self { program, port }
+    }
+
+    /// On a Unix socket; also gives its path.
+    pub fn at_unix_socket(scene: &Scene, worker: Worker) -> (Self, PathBuf) {
+        let path = scene.dir().join("shop.sock");
+        let program = spawn(scene, worker, &format!("unix:{}", path.display()), "", 0).listens_at(&path);
+        (Self { program, port: 0 }, path)
+    }
+
+    /// A URL on it.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+fn spawn(scene: &Scene, worker: Worker, bind: &str, downstream: &str, port: u16) -> Program {
+    let app = install("shop.py", scene.dir());
+    let home: &Path = app.parent().expect("the test's directory");
+    let mut command = Command::new(python::bin("gunicorn"));
+    command.current_dir(home).env("DOWNSTREAM", downstream).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.args(["--bind", bind, "--workers", "1", "--timeout", "60", "--no-control-socket"]);
+    match worker {
+        Worker::Sync => command.args(["--worker-class", "sync"]),
+        Worker::Threads(n) => command.args(["--worker-class", "gthread", "--threads", &n.to_string()]),
+    };
+    command.arg("shop:app");
+    Program::start(&format!("gunicorn-{port}"), scene.dir(), &mut command)
+}

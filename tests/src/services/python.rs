@@ -1,0 +1,84 @@
+//! Python programs: the standard library's server, and those of `tests/services` that run on PyPI packages.
+
+use std::process::Command;
+
+use crate::program::Program;
+use crate::python;
+use crate::scene::Scene;
+use crate::services::install;
+
+/// A running Python program.
+pub struct Python {
+    /// The process.
+    pub program: Program,
+    /// Where it listens.
+    pub port: u16,
+}
+
+impl Python {
+    /// `python3 -m http.server` in `<dir>/files`.
+    pub fn http_server(scene: &Scene) -> Self {
+        let files = scene.dir().join("files");
+        std::fs::create_dir_all(&files).expect("a directory to serve");
+        std::fs::write(files.join("hello.txt"), "hello\n").expect("a file to serve");
+        let port = scene.port();
+        let mut command = Command::new(python::system());
+        command.current_dir(files).args(["-u", "-m", "http.server", &port.to_string(), "--bind", "127.0.0.1"]);
+        let program = Program::start(&format!("http.server-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
+    /// `python catalog.py`: aiohttp, each request calls `downstream`.
+    pub fn catalog(scene: &Scene, downstream: &str) -> Self {
+        Self::script(scene, "catalog.py", &[("DOWNSTREAM", downstream)])
+    }
+
+    /// `python splicer.py`: sends the files of the test's directory by `splice`.
+    pub fn splicer(scene: &Scene) -> Self {
+        Self::script(scene, "splicer.py", &[])
+    }
+
+    /// `python chat.py`: a WebSocket server.
+    pub fn chat(scene: &Scene) -> Self {
+        Self::script(scene, "chat.py", &[])
+    }
+
+    /// `python instrumented.py`: Flask with OpenTelemetry's SDK, exporting to `endpoint`.
+    pub fn instrumented(scene: &Scene, endpoint: &str) -> Self {
+        Self::script(scene, "instrumented.py", &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)])
+    }
+
+    /// `proxy`: a forward proxy that understands CONNECT.
+    pub fn proxy(scene: &Scene) -> Self {
+        let port = scene.port();
+        let mut command = Command::new(python::bin("proxy"));
+        command.current_dir(scene.dir());
+        let data = scene.dir().join("proxy");
+        command.args(["--hostname", "127.0.0.1", "--port", &port.to_string(), "--num-workers", "1"]);
+        command.args(["--num-acceptors", "1", "--log-level", "w", "--data-dir"]).arg(data);
+        let program = Program::start(&format!("proxy-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
+    /// Runs a script of `tests/services` to its end.
+    pub fn run(scene: &Scene, name: &str, arguments: &[&str]) {
+        let script = install(name, scene.dir());
+        let status = Command::new(python::bin("python")).arg(script).args(arguments).status().expect("python");
+        assert!(status.success(), "{name} {arguments:?} ended with {status}");
+    }
+
+    /// A URL on it.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    fn script(scene: &Scene, name: &str, environment: &[(&str, &str)]) -> Self {
+        install(name, scene.dir());
+        let port = scene.port();
+        let mut command = Command::new(python::bin("python"));
+        command.current_dir(scene.dir()).env("PORT", port.to_string()).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.envs(environment.iter().copied()).args([name, &port.to_string()]);
+        let program = Program::start(&format!("{name}-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+}

@@ -1,0 +1,90 @@
+//! Under a load generator at full rate: every request has its spans, or is counted as lost.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use wirespan_tests::receiver::{Protocol, Receiver};
+use wirespan_tests::scene::Scene;
+use wirespan_tests::services::nginx::Nginx;
+use wirespan_tests::span::{Kind, Span};
+use wirespan_tests::trace::{self, Node};
+use wirespan_tests::wait;
+
+/// Counters that each stand for spans which were not delivered.
+const LOSSES: [&str; 6] = [
+    "kernel_ring_full",
+    "exchanges_dropped",
+    "spans_evicted",
+    "batches_dropped",
+    "exporter_queue_dropped",
+    "spans_rejected",
+];
+
+fn nginx_with_a_tiny_file(scene: &Scene) -> Nginx {
+    let front = Nginx::files(scene);
+    std::fs::write(scene.dir().join("www/tiny.txt"), "tiny\n").expect("a tiny file");
+    front
+}
+
+fn wrk(url: &str, seconds: u32) -> Command {
+    let mut command = Command::new("wrk");
+    command.args(["-t1", "-c16", &format!("-d{seconds}s"), url]).stdout(Stdio::piped());
+    command
+}
+
+#[test]
+fn every_request_of_wrk_has_its_spans_or_is_counted_as_lost() {
+    let mut scene = Scene::receiving(Receiver::start(Protocol::Http));
+    let front = nginx_with_a_tiny_file(&scene);
+    scene.trace_with(&["--stats"]);
+    let output = wrk(&front.url("/tiny.txt"), 3).output().expect("wrk is installed");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(wait::until_true(Duration::from_secs(10), || settled(&scene)), "spans keep arriving");
+    scene.agent().stop();
+
+    let made = front.access_log().len();
+    let spans = scene.spans();
+    let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
+    let lost: u64 = LOSSES.iter().map(|name| scene.agent().counter(name)).sum();
+    eprintln!("requests {made}, server spans {servers}, all spans {}, losses counted {lost}\n{report}", spans.len());
+    assert!(made > 3000, "wrk ran at full rate: {report}");
+    assert!(servers <= made, "{servers} server spans for {made} requests");
+    if lost == 0 {
+        assert_eq!(servers, made, "requests are missing and nothing says why:\n{}", scene.agent().log());
+    } else {
+        assert!(made - servers <= usize::try_from(lost).expect("a count"), "more is missing than was counted: {lost}");
+    }
+    let wrong: Vec<Node<'_>> = trace::forest(&spans).into_iter().filter(|root| !is_a_pair(root)).collect();
+    // wrk hangs up on its last requests, so as many pairs may lack an end as it has connections.
+    let shown: Vec<String> = wrong.iter().take(5).flat_map(|root| root.flat()).map(trace::line).collect();
+    assert!(lost > 0 || wrong.len() <= 16, "{} traces are not a pair, such as\n{}", wrong.len(), shown.join("\n"));
+    assert!(wrong.iter().all(|root| root.flat().len() == 1), "mixed traces, such as\n{}", shown.join("\n"));
+}
+
+/// Whether no span arrived for the time of a hold and a batch.
+fn settled(scene: &Scene) -> bool {
+    let before = scene.receiver.requests();
+    !wait::until_true(Duration::from_millis(1500), || scene.receiver.requests() != before)
+}
+
+fn is_a_pair(root: &Node<'_>) -> bool {
+    let is = |span: &Span, service: &str, kind: Kind| span.service() == service && span.kind == kind;
+    is(root.span, "wrk", Kind::Client)
+        && root.children.len() == 1
+        && is(root.children[0].span, "nginx", Kind::Server)
+        && root.children[0].children.is_empty()
+}
+
+#[test]
+fn the_agent_ends_in_time_under_load() {
+    let mut scene = Scene::new();
+    let front = nginx_with_a_tiny_file(&scene);
+    scene.trace();
+    let mut load = wrk(&front.url("/tiny.txt"), 6).spawn().expect("wrk is installed");
+    scene.wait_for(|spans| spans.len() > 1000);
+    scene.agent().stop();
+    let still_running = load.try_wait().expect("waiting for wrk").is_none();
+    load.kill().expect("ending wrk");
+    load.wait().expect("ending wrk");
+    assert!(still_running, "the load outlived the agent");
+}

@@ -1,0 +1,18 @@
+//! The end-to-end tests: one module per subject. The agent is one for the whole machine, so a scene waits for its turn.
+
+mod bad_input;
+mod chain;
+mod connections;
+mod console;
+mod context;
+mod endings;
+mod hostile;
+mod load;
+mod names;
+mod outage;
+mod receivers;
+mod responses;
+mod selection;
+mod services;
+mod sockets;
+mod units;

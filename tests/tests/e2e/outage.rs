@@ -1,0 +1,87 @@
+//! When the collector is away, and when the agent is killed.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+
+use wirespan_tests::expect::Expected;
+use wirespan_tests::receiver::{Protocol, Receiver};
+use wirespan_tests::scene::Scene;
+use wirespan_tests::services::node::Node;
+use wirespan_tests::{curl, http, trace, wait};
+
+/// Requests made while nobody listens are delivered once somebody does.
+fn nothing_is_lost_while_the_collector_is_away(protocol: Protocol) {
+    let mut scene = Scene::receiving(Receiver::absent(protocol));
+    let faults = Node::faults(&scene);
+    scene.trace();
+    let urls: Vec<String> = (0..10).map(|n| faults.url(&format!("/away/{n}"))).collect();
+    for url in &urls {
+        curl::get(url, 200);
+    }
+    // Long enough for the agent to have tried and failed.
+    let tried = wait::until_true(Duration::from_secs(5), || scene.agent().log().to_lowercase().contains("refused"));
+    scene.receiver.up();
+    let mut traces: Vec<Expected> = urls.iter().map(|url| http::curl("faults", "GET", url, 200)).collect();
+    let spans = scene.wait_for(|spans| spans.len() >= 20);
+    trace::assert_traces(&traces, &spans);
+
+    scene.receiver.down();
+    let url = faults.url("/away-again");
+    curl::get(&url, 200);
+    wait::until_true(Duration::from_secs(3), || scene.spans().len() > 20);
+    scene.receiver.up();
+    traces.push(http::curl("faults", "GET", &url, 200));
+    scene.expect(&traces);
+    assert!(tried, "the agent says that the collector does not answer:\n{}", scene.agent().log());
+}
+
+#[test]
+fn nothing_is_lost_while_the_collector_is_away_over_grpc() {
+    nothing_is_lost_while_the_collector_is_away(Protocol::Grpc);
+}
+
+#[test]
+fn nothing_is_lost_while_the_collector_is_away_over_http() {
+    nothing_is_lost_while_the_collector_is_away(Protocol::Http);
+}
+
+/// An agent whose collector never answers ends in time all the same.
+#[test]
+fn the_agent_ends_in_time_when_nobody_listens() {
+    let mut scene = Scene::receiving(Receiver::absent(Protocol::Grpc));
+    let faults = Node::faults(&scene);
+    scene.trace();
+    curl::get(&faults.url("/unheard"), 200);
+    scene.agent().stop();
+}
+
+/// Ids of the BPF programs or maps that exist now.
+fn bpf_ids(what: &str) -> BTreeSet<u64> {
+    let output = Command::new("bpftool").args(["-j", what, "show"]).output().expect("bpftool is installed");
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).expect("bpftool writes JSON");
+    list.as_array().into_iter().flatten().filter_map(|item| item["id"].as_u64()).collect()
+}
+
+/// Every pinned object of the BPF file system.
+fn pins() -> usize {
+    std::fs::read_dir("/sys/fs/bpf").map_or(0, |entries| entries.flatten().count())
+}
+
+#[test]
+fn killed_it_leaves_no_program_no_map_and_no_pin() {
+    let mut scene = Scene::new();
+    let faults = Node::faults(&scene);
+    let (programs, maps, pinned) = (bpf_ids("prog"), bpf_ids("map"), pins());
+    scene.trace();
+    curl::get(&faults.url("/before"), 200);
+    let own_programs: BTreeSet<u64> = bpf_ids("prog").difference(&programs).copied().collect();
+    let own_maps: BTreeSet<u64> = bpf_ids("map").difference(&maps).copied().collect();
+    assert!(!own_programs.is_empty() && !own_maps.is_empty(), "the agent has programs and maps");
+    scene.agent().kill();
+    // Maps are freed after an RCU grace period.
+    let gone = || bpf_ids("prog").is_disjoint(&own_programs) && bpf_ids("map").is_disjoint(&own_maps);
+    assert!(wait::until_true(Duration::from_secs(5), gone), "programs or maps outlive the agent");
+    assert_eq!(pins(), pinned, "a pin outlives the agent");
+    curl::get(&faults.url("/after"), 200);
+}
