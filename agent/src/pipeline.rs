@@ -52,6 +52,7 @@ impl Pipeline {
             ring_bytes: config.ring_bytes as u32,
             force_fallback: false,
         })?;
+        return_free_memory();
         let stop = Arc::new(AtomicBool::new(false));
         let (signals, batches) = sync_channel(BATCHES);
         let traces = Traces::new(
@@ -80,6 +81,15 @@ impl Pipeline {
     /// Whether a stage ended by itself, which is a defect.
     pub fn is_broken(&self) -> bool {
         self.reader.is_finished() || self.linker.is_finished()
+    }
+}
+
+/// Loading reads the kernel's types, some megabytes that are never needed again: gives them back to the system.
+fn return_free_memory() {
+    // SAFETY: no preconditions.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
@@ -193,7 +203,7 @@ impl Stages {
     fn record(&mut self, record: Record<'_>) {
         match record {
             Record::Io(event, bytes) => self.operation(&event, bytes),
-            Record::State(event) => self.connections.state(&event),
+            Record::State(event) => self.connections.state(&event, &mut self.out),
             Record::Fork(event) => self.fork(&event),
             Record::Exit(event) => {
                 if event.tid == event.tgid {
@@ -220,12 +230,12 @@ impl Stages {
             self.mute.push(event.cookie);
         }
         for at in from..self.out.len() {
-            self.learn(at);
+            self.learn(at, event.time);
         }
     }
 
     /// What a signal says about its process.
-    fn learn(&mut self, at: usize) {
+    fn learn(&mut self, at: usize, now: u64) {
         match &mut self.out[at] {
             Signal::Started(started) if started.connection.role == Role::Server => {
                 let tgid = started.process.tgid;
@@ -234,8 +244,10 @@ impl Stages {
                 }
             }
             Signal::ExportsTelemetry { tgid } if self.processes.mark_exports_telemetry(*tgid) => {
+                let tgid = *tgid;
                 log::info!("process {tgid} exports its own telemetry: left alone (--allow-duplicate-spans traces it)");
-                self.ignore.push(*tgid);
+                self.ignore.push(tgid);
+                self.connections.leave_alone(tgid, now, &mut self.out);
             }
             _ => {}
         }

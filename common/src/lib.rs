@@ -124,7 +124,8 @@ pub struct IoEvent {
     pub endpoints: Endpoints,
 }
 
-/// A TCP connection was opened or ended. May run in interrupt context, where `unit` is somebody else's.
+/// A TCP connection was opened, finished by this side, or ended. May run in interrupt context, where `unit` is somebody
+/// else's.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct StateEvent {
@@ -213,24 +214,20 @@ pub struct SocketState {
     pub rx: u64,
 }
 
-/// Slots of the per-CPU `COUNTERS` array.
+/// Slots of the per-CPU `COUNTERS` array: what user space cannot count itself.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
-    /// Records put on the ring.
-    Submitted = 0,
     /// Records lost because the ring was full.
-    RingFull = 1,
-    /// Captured bytes put on the ring.
-    Bytes = 2,
+    RingFull = 0,
     /// Operations whose user buffer could not be read.
-    Faults = 3,
+    Faults = 1,
     /// Operations that passed through `io_uring`.
-    IoUring = 4,
+    IoUring = 2,
 }
 
 /// Number of slots in `COUNTERS`.
-pub const COUNTERS: u32 = 5;
+pub const COUNTERS: u32 = 3;
 
 const _: () = {
     assert!(size_of::<Endpoints>() == 48);

@@ -44,11 +44,11 @@ pub fn on_system_call_exit(regs: *const u8, result: i64) {
     if io::is_ignored((id >> 32) as u32) {
         return;
     }
-    on_native(load, id as u32, result, direction);
+    on_native(load, id, result, direction);
 }
 
 #[inline(always)]
-fn on_native(load: impl Fn(usize) -> u64 + Copy, tid: u32, result: i32, direction: u8) {
+fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction: u8) {
     if !arch::is_native(load) {
         return;
     }
@@ -68,7 +68,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, tid: u32, result: i32, directio
     let many = matches!(number, arch::RECVMMSG | arch::SENDMMSG);
     let result = if many && result > 0 { vector_length(load(arch::ARGS[1]), result) } else { result };
     let mut operation =
-        Operation { cookie, kind, direction, result, tx_position: 0, rx_position: 0, peer_cookie: 0, epoch: 0 };
+        Operation { id, cookie, kind, direction, result, tx_position: 0, rx_position: 0, peer_cookie: 0, epoch: 0 };
     match kind {
         SocketKind::Tcp => {
             (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Probed>(sk, sk);
@@ -79,8 +79,8 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, tid: u32, result: i32, directio
             operation.peer_cookie = identity(peer, inode_of(peer));
         }
     }
-    let source = if result > 0 { buffer::source(load, tid, many) } else { Source::None(0) };
-    io::submit(&operation, source, |event| sock::load_endpoints::<Probed>(sk, &mut event.endpoints));
+    let source = if result > 0 { buffer::source(load, id as u32, many) } else { Source::None(0) };
+    io::submit(&operation, source, |to| sock::load_endpoints::<Probed>(sk, to));
 }
 
 /// The socket's cookie, which this kind of program cannot ask the kernel to create; else its inode number.

@@ -8,8 +8,8 @@ use aya_ebpf::helpers::{
     },
 };
 use wirespan_common::{
-    AF_UNIX, Counter, EGRESS, Endpoints, FLAG_FAULT, FLAG_IO_URING, INGRESS, IoEvent, Kind, MAX_CAPTURE,
-    PROCESS_IGNORED, SOCKET_MUTED, SocketState,
+    Counter, EGRESS, Endpoints, FLAG_FAULT, FLAG_IO_URING, INGRESS, IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED,
+    SOCKET_MUTED, SocketState,
 };
 
 use crate::{
@@ -31,6 +31,8 @@ const HEADER: usize = size_of::<IoEvent>();
 
 /// What one operation did, whichever hook saw it.
 pub struct Operation {
+    /// Process and thread, as `bpf_get_current_pid_tgid` gives them.
+    pub id: u64,
     pub cookie: u64,
     pub kind: SocketKind,
     pub direction: u8,
@@ -78,7 +80,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
         return;
     }
     let mut operation =
-        Operation { cookie, kind, direction, result, tx_position: 0, rx_position: 0, peer_cookie: 0, epoch: 0 };
+        Operation { id, cookie, kind, direction, result, tx_position: 0, rx_position: 0, peer_cookie: 0, epoch: 0 };
     match kind {
         SocketKind::Tcp => {
             // SAFETY: the helper takes any typed socket and returns null for another kind.
@@ -110,7 +112,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     } else {
         Source::None(0)
     };
-    submit(&operation, source, |event| sock::load_endpoints::<Typed>(sk, &mut event.endpoints));
+    submit(&operation, source, |to| sock::load_endpoints::<Typed>(sk, to));
 }
 
 /// The current task and the registers of its system call, both typed.
@@ -164,7 +166,7 @@ pub fn advance_unix(operation: &mut Operation, state: Option<SocketState>) {
 
 /// Builds the record in this CPU's scratch memory and puts it on the ring.
 #[inline(always)]
-pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut IoEvent)) {
+pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut Endpoints)) {
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
     let scratch = scratch.cast::<u8>();
     // SAFETY: the scratch memory is larger than an IoEvent, aligned to 8, and this CPU's alone.
@@ -186,10 +188,10 @@ pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut IoE
     event.cookie = operation.cookie;
     event.tx_position = operation.tx_position;
     event.rx_position = operation.rx_position;
-    event.unit = sock::current_unit();
-    event.endpoints = Endpoints { family: AF_UNIX, peer_cookie: operation.peer_cookie, ..Endpoints::default() };
-    if operation.kind == SocketKind::Tcp {
-        endpoints(event);
+    event.unit = sock::unit(operation.id);
+    match operation.kind {
+        SocketKind::Tcp => endpoints(&mut event.endpoints),
+        SocketKind::UnixStream => sock::unix_endpoints(&mut event.endpoints, operation.peer_cookie),
     }
     if flags & FLAG_FAULT != 0 {
         count(Counter::Faults, 1);
@@ -202,8 +204,5 @@ pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut IoE
     let lost = unsafe { bpf_ringbuf_output((&raw const EVENTS) as *mut _, scratch.cast(), total, NO_WAKEUP) } != 0;
     if lost {
         count(Counter::RingFull, 1);
-    } else {
-        count(Counter::Submitted, 1);
-        count(Counter::Bytes, copied);
     }
 }

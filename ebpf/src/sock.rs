@@ -16,7 +16,9 @@ const SEND_SHUTDOWN: u8 = 2;
 const SOCK_DONE: u64 = 1 << 1;
 const TCP_ESTABLISHED: i32 = 1;
 const TCP_SYN_SENT: i32 = 2;
+const TCP_FIN_WAIT1: i32 = 4;
 const TCP_CLOSE: i32 = 7;
+const TCP_LAST_ACK: i32 = 9;
 const TCP_LISTEN: i32 = 10;
 /// `BPF_RB_NO_WAKEUP`: the agent drains the ring by a timer; a wake-up costs fifty times the submit.
 pub const NO_WAKEUP: u64 = 1;
@@ -52,20 +54,38 @@ pub fn tcp_positions<M: Memory>(sk: *const u8, tcp: *const u8) -> (u64, u64) {
     let tx = M::load::<u32>(tcp, kernel::tcp_write_seq()).wrapping_sub(fin_sent as u32);
     let rx: u32 = M::load(tcp, kernel::tcp_copied_seq());
     let fin_read =
-        M::load::<u64>(sk, kernel::sk_flags()) & SOCK_DONE != 0 && rx == M::load::<u32>(tcp, kernel::tcp_rcv_nxt());
+        M::load::<u64>(sk, kernel::skc_flags()) & SOCK_DONE != 0 && rx == M::load::<u32>(tcp, kernel::tcp_rcv_nxt());
     (tx as u64, rx.wrapping_sub(fin_read as u32) as u64)
 }
 
-/// Who runs now.
+/// The thread behind what `bpf_get_current_pid_tgid` gave.
 #[inline(always)]
-pub fn current_unit() -> UnitId {
-    let id = bpf_get_current_pid_tgid();
-    UnitId { tgid: (id >> 32) as u32, tid: id as u32, ..UnitId::default() }
+pub fn unit(id: u64) -> UnitId {
+    UnitId { tgid: (id >> 32) as u32, tid: id as u32, kind: 0, reserved: 0, id: 0, parent: 0 }
+}
+
+/// Writes the ends of a Unix socket.
+#[inline(always)]
+pub fn unix_endpoints(to: &mut Endpoints, peer_cookie: u64) {
+    clear(to);
+    to.family = AF_UNIX;
+    to.peer_cookie = peer_cookie;
+}
+
+/// Zeroes a record in words: LLVM turns an assignment into a call that writes byte by byte.
+#[inline(always)]
+fn clear(to: &mut Endpoints) {
+    let words = (to as *mut Endpoints).cast::<u64>();
+    for i in 0..size_of::<Endpoints>() / 8 {
+        // SAFETY: inside the record, which is aligned to 8.
+        unsafe { core::ptr::write_volatile(words.add(i), 0) };
+    }
 }
 
 /// Writes the ends of an internet socket.
 #[inline(always)]
 pub fn load_endpoints<M: Memory>(sk: *const u8, to: &mut Endpoints) {
+    clear(to);
     let family: u16 = M::load(sk, kernel::skc_family());
     to.family = family as u8;
     to.local_port = M::load(sk, kernel::skc_num());
@@ -94,13 +114,14 @@ fn store_word(to: &mut [u8; 16], at: usize, word: u32) {
     unsafe { core::ptr::write_volatile(to.as_mut_ptr().add(at).cast::<u32>(), word) }
 }
 
-/// A TCP connection is being opened by this thread, or has ended.
+/// A TCP connection is being opened by this thread, was told by it that nothing more will be sent, or has ended.
 #[inline(always)]
 pub fn on_state(sk: *const u8, old: i32, new: i32) {
     let connecting = new == TCP_SYN_SENT;
     let ended = new == TCP_CLOSE && old != TCP_LISTEN;
     let established = new == TCP_ESTABLISHED;
-    if !(connecting || ended || established) || kind::<Typed>(sk) != Some(SocketKind::Tcp) {
+    let finishing = new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK;
+    if !(connecting || ended || established || finishing) || kind::<Typed>(sk) != Some(SocketKind::Tcp) {
         return;
     }
     // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
@@ -132,11 +153,8 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
         // SAFETY: no preconditions.
         (*event).time = bpf_ktime_get_boot_ns();
         (*event).cookie = cookie;
-        let id = bpf_get_current_pid_tgid();
-        (*event).unit.tgid = (id >> 32) as u32;
-        (*event).unit.tid = id as u32;
+        (*event).unit = unit(bpf_get_current_pid_tgid());
         load_endpoints::<Typed>(sk, &mut (*event).endpoints);
     }
     entry.submit(NO_WAKEUP);
-    count(Counter::Submitted, 1);
 }

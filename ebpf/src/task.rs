@@ -54,7 +54,6 @@ fn submit(event: TaskEvent) {
     let time = unsafe { bpf_ktime_get_boot_ns() };
     entry.write(TaskEvent { time, ..event });
     entry.submit(NO_WAKEUP);
-    count(Counter::Submitted, 1);
 }
 
 /// The current process runs a new program. Its arguments and environment are copied here, because a short-lived
@@ -97,10 +96,9 @@ pub fn on_exec(_task: *const u8) {
         event.env_len = env_len as u32;
         let total = header as u64 + (args_len & (2 * MAX_ARGS - 1)) + (env_len & (2 * MAX_EXEC_PAYLOAD as u64 - 1));
         if bpf_ringbuf_output((&raw const EVENTS) as *mut _, scratch.cast(), total, NO_WAKEUP) != 0 {
-            return count(Counter::RingFull, 1);
+            count(Counter::RingFull, 1);
         }
     }
-    count(Counter::Submitted, 1);
 }
 
 /// Copies `[from, end)` of user memory, at most `max` bytes, to `to`. Returns the length, 0 if unreadable.

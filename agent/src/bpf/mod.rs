@@ -173,17 +173,21 @@ impl Capture {
 
     /// Hands at most `limit` records to `visit`, oldest first. Returns how many there were, and counts malformed ones.
     pub fn drain(&mut self, limit: usize, counters: &Counters, mut visit: impl FnMut(Record<'_>)) -> usize {
-        let mut read = 0;
+        let (mut read, mut bytes) = (0, 0);
         while read < limit
             && let Some(item) = self.ring.next()
         {
             read += 1;
             match Record::decode(&item) {
-                Some(record) => visit(record),
+                Some(record) => {
+                    bytes += record.payload();
+                    visit(record);
+                }
                 None => counters.events_malformed.inc(),
             }
         }
         counters.events.add(read as u64);
+        counters.bytes.add(bytes);
         read
     }
 
@@ -212,8 +216,6 @@ impl Capture {
         let total = |slot: Counter| -> u64 {
             self.counters.get(&(slot as u32), 0).map(|values| values.iter().sum()).unwrap_or_default()
         };
-        counters.kernel_events.set(total(Counter::Submitted));
-        counters.kernel_bytes.set(total(Counter::Bytes));
         counters.kernel_ring_full.set(total(Counter::RingFull));
         counters.kernel_faults.set(total(Counter::Faults));
         counters.kernel_io_uring.set(total(Counter::IoUring));

@@ -24,7 +24,7 @@ static FIELDS: [Field; COUNT] = [
     field("sock_common", "skc_cookie"),
     field("sock", "sk_type"),
     field("sock", "sk_protocol"),
-    field("sock", "sk_flags"),
+    field("sock_common", "skc_flags"),
     field("sock", "sk_shutdown"),
     field("tcp_sock", "write_seq"),
     field("tcp_sock", "copied_seq"),

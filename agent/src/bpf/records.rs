@@ -44,6 +44,17 @@ impl<'a> Record<'a> {
     }
 }
 
+impl Record<'_> {
+    /// Captured bytes.
+    pub fn payload(&self) -> u64 {
+        match self {
+            Self::Io(_, bytes) => bytes.len() as u64,
+            Self::Exec(_, args, env) => (args.len() + env.len()) as u64,
+            Self::State(_) | Self::Fork(_) | Self::Exit(_) => 0,
+        }
+    }
+}
+
 /// Types whose every bit pattern is valid, so that they can be read from bytes.
 trait Plain: Copy {}
 impl Plain for IoEvent {}

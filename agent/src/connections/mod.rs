@@ -28,7 +28,9 @@ use crate::discovery::Process;
 use crate::metrics::Counters;
 
 const TCP_SYN_SENT: u8 = 2;
+const TCP_FIN_WAIT1: u8 = 4;
 const TCP_CLOSE: u8 = 7;
+const TCP_LAST_ACK: u8 = 9;
 /// Connections looked at to find one to forget when there are too many.
 const EVICTION_SAMPLE: usize = 32;
 
@@ -151,9 +153,15 @@ impl Connections {
         if muted { Verdict::Mute } else { Verdict::Continue }
     }
 
-    /// A TCP connection is being opened, or was closed.
-    pub fn state(&mut self, event: &StateEvent) {
+    /// A TCP connection is being opened, finished by this side, or was closed.
+    pub fn state(&mut self, event: &StateEvent, out: &mut Vec<Signal>) {
         match event.new {
+            TCP_FIN_WAIT1 | TCP_LAST_ACK => {
+                if let Some(connection) = self.by_cookie.get_mut(&event.cookie) {
+                    let mut cx = self.shared.context(out);
+                    connection.end(EGRESS, End::Finished, event.time, unit_of(&event.unit), &mut cx);
+                }
+            }
             TCP_SYN_SENT => {
                 if self.connecting.len() < self.shared.limits.max_connections {
                     self.connecting.insert(event.cookie, event.time);
@@ -169,6 +177,14 @@ impl Connections {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Forgets every connection of a process that is left alone from now on.
+    pub fn leave_alone(&mut self, tgid: u32, now: u64, out: &mut Vec<Signal>) {
+        let cookies: Vec<u64> = self.by_cookie.values().filter(|c| c.process.tgid == tgid).map(|c| c.cookie).collect();
+        for cookie in cookies {
+            self.forget(cookie, now, out);
         }
     }
 

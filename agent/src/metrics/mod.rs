@@ -46,13 +46,12 @@ impl Counter {
 }
 
 counters! {
-    kernel_events: "Records that the kernel programs put on the ring",
-    kernel_bytes: "Payload bytes that the kernel programs put on the ring",
     kernel_ring_full: "Records lost because the ring was full",
     kernel_faults: "Operations whose user buffer could not be read",
     kernel_io_uring: "Operations that passed through io_uring, whose bytes are not seen",
     kernel_missed: "Program runs that the kernel skipped (recursion)",
     events: "Records read from the ring",
+    bytes: "Captured bytes read from the ring",
     events_malformed: "Records that were too short or of an unknown kind",
     connections: "Connections seen",
     connections_open: "Connections tracked now",

@@ -19,6 +19,13 @@ pub struct Assembled {
 
 /// Takes the results out of the finished members of `group`, which keeps its trace id for what follows later.
 pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock: &Clock) -> Option<Assembled> {
+    for key in &group.members {
+        // Found to export its own spans since: these would be duplicates.
+        if spans[*key].exchange.is_some() && !spans[*key].process.is_traced() {
+            spans[*key].exchange = None;
+            spans[*key].dropped = true;
+        }
+    }
     let mut order: Vec<SpanKey> = group.members.iter().copied().filter(|k| spans[*k].exchange.is_some()).collect();
     if order.is_empty() {
         return None;

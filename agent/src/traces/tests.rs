@@ -287,16 +287,19 @@ fn a_connection_opened_before_the_request_was_read_serves_something_earlier() {
     let (mut a, mut b) = world.connect(80);
     let (mut c, mut d) = world.connect(81);
     let (first, second) = (get("/orders/1", ""), get("/audit", ""));
-    world.connections.state(&StateEvent {
-        kind: Kind::State as u8,
-        old: 7,
-        new: 2,
-        reserved: [0; 5],
-        time: world.now,
-        cookie: c.cookie,
-        unit: FRONT,
-        endpoints: c.endpoints,
-    });
+    world.connections.state(
+        &StateEvent {
+            kind: Kind::State as u8,
+            old: 7,
+            new: 2,
+            reserved: [0; 5],
+            time: world.now,
+            cookie: c.cookie,
+            unit: FRONT,
+            endpoints: c.endpoints,
+        },
+        &mut world.signals,
+    );
     world.send(&mut a, CLIENT, &first);
     world.receive(&mut b, FRONT, &first);
     world.send(&mut c, FRONT, &second);
