@@ -61,6 +61,8 @@ impl Report {
             ("kernel", said("uname", &["-srm"])),
             ("processor", processor()),
             ("memory", field("/proc/meminfo", "MemTotal")),
+            // Figures from a machine that others use at the same time are not worth much.
+            ("load before", said("cut", &["-d", " ", "-f", "1-3", "/proc/loadavg"])),
             ("spans go to", sink.to_owned()),
             ("rounds", format!("{} pairs of {} s", size.rounds, size.seconds)),
         ];
@@ -87,7 +89,7 @@ impl Report {
             let spread = if row.values.len() < 2 {
                 "one value".to_owned()
             } else {
-                format!("{} to {}", figure(low, ""), figure(high, row.unit))
+                format!("{} to {}", figure(low, row.unit), figure(high, row.unit))
             };
             let aim = row.aim.map(Aim::text).unwrap_or_default();
             let met = row.aim.map(|aim| if aim.is_met(middle) { "met" } else { "missed" }).unwrap_or_default();
@@ -123,9 +125,10 @@ impl Report {
     }
 }
 
-/// Three significant digits, and more only for what is at least a thousand.
+/// Three significant digits, more only for what is at least a thousand; four decimals for a ratio, lest 0.9996 look like 1.
 fn figure(value: f64, unit: &str) -> String {
     let digits = match value.abs() {
+        _ if unit.is_empty() => 4,
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,
         size if size >= 1.0 => 2,
@@ -178,7 +181,7 @@ mod tests {
 
     #[test]
     fn figures_keep_three_digits() {
-        assert_eq!(figure(0.912_34, ""), "0.912");
+        assert_eq!(figure(0.999_64, ""), "0.9996");
         assert_eq!(figure(31_234.5, "1/s"), "31234 1/s");
         assert_eq!(figure(0.012_345, "s"), "0.01235 s");
     }

@@ -34,9 +34,25 @@ impl Server {
         format!("http://{}{MARK}", self.address)
     }
 
+    /// What starts a load generator, to be followed by its name.
+    ///
+    /// nginx and its load share two processors, and the scheduler's choice of who runs where would change the rate by
+    /// more than the agent does: nginx has the first processor and the load the last. The agent goes where it likes.
+    pub fn load_generator(&self) -> Command {
+        let mut command = Command::new("taskset");
+        let all = std::thread::available_parallelism().map_or(1, usize::from);
+        let first = if self.is_nginx() { all - 1 } else { 0 };
+        command.arg("--cpu-list").arg(format!("{first}-{}", all - 1));
+        command
+    }
+
+    fn is_nginx(&self) -> bool {
+        self.folder.join("nginx.conf").is_file()
+    }
+
     /// Requests that nginx has answered, from its own count; `None` for another server.
     pub fn answered(&self) -> Result<Option<u64>> {
-        if !self.folder.join("nginx.conf").is_file() {
+        if !self.is_nginx() {
             return Ok(None);
         }
         // Three lines: "Active connections: …", "server accepts handled requests", " 1 1 1 ".
@@ -83,7 +99,7 @@ pub fn nginx() -> Result<Server> {
     fs::write(root.join(MARK.trim_start_matches('/')), [b'x'; 63]).context("cannot write the file to serve")?;
     let home = folder.display();
     let config = format!(
-        "daemon off; user root; pid {home}/pid; error_log {home}/error; worker_processes 1; worker_rlimit_nofile 15000;\n\
+        "daemon off; user root; pid {home}/pid; error_log {home}/error; worker_processes 1; worker_cpu_affinity 1; worker_rlimit_nofile 15000;\n\
          events {{ worker_connections 14000; }}\n\
          http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 600;\n\
          client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;\n\

@@ -1,7 +1,5 @@
 //! Requests a second with the agent ÷ without it.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, bail};
 
 use super::Size;
@@ -21,7 +19,8 @@ pub struct Round {
 
 /// Loads `server` for `seconds`.
 pub fn wrk(server: &Server, seconds: u32) -> Result<Round> {
-    let mut command = Command::new(services::find("wrk").context("wrk is not installed")?);
+    let mut command = server.load_generator();
+    command.arg(services::find("wrk").context("wrk is not installed")?);
     command.args(["--threads", "1", "--connections", &server.connections.to_string()]);
     command.args(["--duration", &format!("{seconds}s")]).arg(server.url());
     let output = shell::read(&mut command)?;

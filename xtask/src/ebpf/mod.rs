@@ -76,7 +76,7 @@ pub fn lint() -> Result<()> {
     toolchain.ensure_clippy()?;
     let linker = linker::ensure()?;
     for arch in [Arch::X86_64, Arch::Aarch64] {
-        shell::say(format!("clippy for the BPF programs, {}", arch.name()));
+        shell::say(format!("  for {}", arch.name()));
         let mut clippy = toolchain.clippy();
         options(&mut clippy, arch, &linker)?;
         shell::run(clippy.args(["--", "-D", "warnings"]))?;

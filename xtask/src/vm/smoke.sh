@@ -55,6 +55,12 @@ await is_tracing
 curl -fs -o /dev/null "http://127.0.0.1:8080/page"
 has_spans() { [ "$(grep -c /page spans)" -ge 4 ] || ! kill -0 $pid 2>/dev/null; }
 await has_spans
+if ! kill -0 $pid 2>/dev/null; then
+    echo "== failure"
+    echo "the agent ended by itself"
+    report
+    exit 1
+fi
 
 before=$(date +%s%N)
 kill -TERM $pid
@@ -65,6 +71,7 @@ echo "$status $((($(date +%s%N) - before) / 1000000))"
 report
 echo "== doctor"
 "$agent" doctor --output json 2>doctor.log
+status=$?
 echo "== doctor-status"
-echo $?
+echo $status
 cat doctor.log
