@@ -68,6 +68,7 @@ fn hostile_bytes_harm_neither_the_agent_nor_other_connections() {
         attacker.half_close();
         attacker.drain();
         server.join().expect("the server ends");
+        drop(attacker);
         let url = faults.url(&format!("/calm-{}", char::from(b'a' + n as u8)));
         curl::get(&url, 200);
         traces.push(http::curl("faults", "GET", &url, 200));
