@@ -42,7 +42,11 @@ pub fn target_dir() -> PathBuf {
 
 /// A command that starts the agent with nothing inherited that would configure it.
 pub fn command() -> Command {
-    let mut command = Command::new(binary());
+    unconfigured(Command::new(binary()))
+}
+
+/// A command without our own environment's configuration of the agent and of OpenTelemetry.
+pub fn unconfigured(mut command: Command) -> Command {
     let ours = |name: &str| name.starts_with("OTEL_") || name.starts_with("WIRESPAN_");
     for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
         command.env_remove(name);

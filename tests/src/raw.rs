@@ -60,6 +60,14 @@ impl Client {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
+    /// Waits, without reading, until the peer has sent its last byte and closed.
+    pub fn is_closed_by_peer(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        let patience = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
+        poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready == 1)
+    }
+
     fn fill_until(&mut self, complete: impl Fn(&[u8]) -> Option<usize>) -> usize {
         loop {
             if let Some(at) = complete(&self.unread) {

@@ -1,6 +1,7 @@
 //! Waiting on conditions, never for a fixed time.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often a condition is looked at.
@@ -25,13 +26,14 @@ pub fn until_true(deadline: Duration, mut condition: impl FnMut() -> bool) -> bo
     until(deadline, || condition().then_some(())).is_some()
 }
 
-/// A port that nobody listened on a moment ago, on every address of both families.
+/// A port that nobody used a moment ago, on any address of either family. It lies below those that the kernel gives to
+/// outgoing connections, so that none of these takes it before the service does.
 pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = u16::try_from(std::process::id() % 20_000).expect("a small number");
     loop {
-        let v6 = TcpListener::bind(("::", 0)).expect("bind to any port");
-        let port = v6.local_addr().expect("a bound address").port();
-        drop(v6);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let port = 10_000 + (offset + NEXT.fetch_add(7, Ordering::Relaxed)) % 20_000;
+        if TcpListener::bind(("::", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }

@@ -68,7 +68,7 @@ fn no_privilege_is_an_error_of_the_environment() {
     std::fs::copy(agent::binary(), &copy).expect("a copy that everybody may run");
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(dir.path(), everybody).expect("a directory that everybody may enter");
-    let mut command = Command::new("setpriv");
+    let mut command = agent::unconfigured(Command::new("setpriv"));
     command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--bounding-set=-all"]).arg(&copy);
     assert_refused(&mut command, 1, &["CAP_BPF"]);
 }

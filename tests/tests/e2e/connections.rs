@@ -6,6 +6,7 @@ use wirespan_tests::raw::{Client, request};
 use wirespan_tests::scene::{Scene, test_process};
 use wirespan_tests::services::nginx::{Nginx, Settings};
 use wirespan_tests::services::node::Node;
+use wirespan_tests::services::python::Python;
 use wirespan_tests::{curl, http};
 
 /// A request that the test itself wrote.
@@ -58,6 +59,21 @@ fn a_request_in_pieces_is_one_exchange() {
     }
     assert_eq!(connection.response(), 200);
     scene.expect(&[raw("nginx", &front.url("/piecemeal"), 200)]);
+}
+
+/// Its socket is closed for the kernel before the program has read the response.
+#[test]
+fn a_client_that_stops_sending_still_gets_its_response() {
+    let mut scene = Scene::new();
+    let files = Python::http_server(&scene);
+    scene.trace();
+    let url = files.url("/hello.txt");
+    let mut connection = Client::to_port(files.port);
+    connection.send(request("GET", files.port, "/hello.txt"));
+    connection.half_close();
+    assert!(connection.is_closed_by_peer(), "the server answers and hangs up");
+    assert!(connection.drain().ends_with(b"hello\n"));
+    scene.expect(&[raw("http.server", &url, 200)]);
 }
 
 #[test]

@@ -91,7 +91,20 @@ fn what_the_sender_does_not_sample_is_not_exported() {
     let unsampled = format!("traceparent: 00-{TRACE}-{SPAN}-00");
     assert_eq!(curl::run(&[&shop.url("/hop/1/0"), "-H", &unsampled]).code, 200);
     assert_eq!(curl::run(&[&faults.url("/b3"), "-H", &format!("b3: {TRACE}-{SPAN}-0")]).code, 200);
-    assert_eq!(curl::run(&[&faults.url("/deny"), "-H", "b3: 0"]).code, 200);
+    let url = faults.url("/sampled");
+    curl::get(&url, 200);
+    scene.expect(&[http::curl("faults", "GET", &url, 200)]);
+}
+
+/// A sender may say that it does not sample, and no more.
+#[test]
+fn a_denial_without_ids_is_honoured() {
+    let mut scene = Scene::new();
+    let faults = Node::faults(&scene);
+    scene.trace();
+    for (path, header) in [("/single", "b3: 0"), ("/multi", "X-B3-Sampled: 0")] {
+        assert_eq!(curl::run(&[&faults.url(path), "-H", header]).code, 200);
+    }
     let url = faults.url("/sampled");
     curl::get(&url, 200);
     scene.expect(&[http::curl("faults", "GET", &url, 200)]);
