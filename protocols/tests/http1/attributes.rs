@@ -205,7 +205,7 @@ fn the_trace_context_is_said_at_the_start() {
 }
 
 #[test]
-fn a_client_that_exports_its_own_telemetry_is_told_once() {
+fn a_connection_that_carries_telemetry_is_told_of_once_on_either_end() {
     let told = |role, head: &str| {
         let mut wire = Wire::new(role);
         for _ in 0..2 {
@@ -218,7 +218,7 @@ fn a_client_that_exports_its_own_telemetry_is_told_once() {
     };
     assert_eq!(told(Role::Client, &export("/v1/traces", "application/x-protobuf")), 1);
     assert_eq!(told(Role::Client, &export("/otlp/v1/traces", "application/json; charset=utf-8")), 1);
-    assert_eq!(told(Role::Server, &export("/v1/traces", "application/x-protobuf")), 0);
+    assert_eq!(told(Role::Server, &export("/v1/traces", "application/x-protobuf")), 1);
     assert_eq!(told(Role::Client, &export("/v1/traces", "text/plain")), 0);
     assert_eq!(told(Role::Client, &export("/v1/metrics", "application/x-protobuf")), 0);
     assert_eq!(told(Role::Client, "GET /v1/traces HTTP/1.1\r\nContent-Type: application/json\r\n\r\n"), 0);
