@@ -55,9 +55,10 @@ fn every_request_of_wrk_has_its_spans_or_is_counted_as_lost() {
         assert!(made - servers <= usize::try_from(lost).expect("a count"), "more is missing than was counted: {lost}");
     }
     let wrong: Vec<Node<'_>> = trace::forest(&spans).into_iter().filter(|root| !is_a_pair(root)).collect();
-    // wrk hangs up on its last requests, so as many pairs may lack an end as it has connections.
+    // wrk hangs up on its last requests, so as many pairs may lack an end as it has connections; each loss costs one.
+    let excused = 16 + usize::try_from(lost).expect("a count");
     let shown: Vec<String> = wrong.iter().take(5).flat_map(|root| root.flat()).map(trace::line).collect();
-    assert!(lost > 0 || wrong.len() <= 16, "{} traces are not a pair, such as\n{}", wrong.len(), shown.join("\n"));
+    assert!(wrong.len() <= excused, "{} traces are not a pair, such as\n{}", wrong.len(), shown.join("\n"));
     assert!(wrong.iter().all(|root| root.flat().len() == 1), "mixed traces, such as\n{}", shown.join("\n"));
 }
 
