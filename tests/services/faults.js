@@ -12,6 +12,10 @@ const answers = {
     response.write('two ');
     response.end('three\n');
   },
+  pieces: (request, response, count) => {
+    for (let n = 0; n < Number(count); n += 1) response.write(`piece ${n}\n`);
+    response.end();
+  },
   reset: (request) => request.socket.resetAndDestroy(),
   close: (request) => request.socket.destroy(),
   truncated: (request, response) => {

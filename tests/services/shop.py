@@ -38,6 +38,12 @@ def next_hop(number, hop):
     return call(f"/hop/{number}/{hop + 1}")
 
 
+@app.get("/itself")
+def itself():
+    """Calls the service that it is."""
+    return call("/plain")
+
+
 @app.get("/twice/<number>")
 def twice(number):
     """Two calls, one after the other."""
@@ -65,6 +71,13 @@ def child(number):
     """Calls from a child process."""
     url = f"{DOWNSTREAM}/hop/{number}/1"
     return subprocess.run(["curl", "-q", "-sS", url], capture_output=True, check=True, timeout=15).stdout
+
+
+@app.get("/shell/<number>")
+def shell(number):
+    """Calls from a pipeline of a shell."""
+    command = f"curl -q -sS {DOWNSTREAM}/hop/{number}/1 | cat"
+    return subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=15).stdout
 
 
 @app.get("/pooled/<number>")

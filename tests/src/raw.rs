@@ -1,6 +1,6 @@
 //! Requests and responses whose every byte the test writes.
 
-use std::io::{Read, Write};
+use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -30,6 +30,28 @@ impl Client {
     /// Writes bytes by one system call.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("the server reads");
+    }
+
+    /// Writes pieces by as few `writev` as the kernel allows.
+    pub fn send_vectored<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) {
+        let pieces: Vec<IoSlice<'a>> = pieces.map(IoSlice::new).collect();
+        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let sent = self.stream.write_vectored(&pieces).expect("the server reads");
+        assert_eq!(sent, total, "a request of this size goes out at once");
+    }
+
+    /// Looks at what has arrived, without taking it.
+    pub fn peek(&mut self) {
+        let seen = self.stream.peek(&mut [0; 4096]).expect("the server answers");
+        assert!(seen > 0, "the server hung up");
+    }
+
+    /// Reads once, by `readv` into pieces of `size` bytes.
+    pub fn read_vectored(&mut self, size: usize) {
+        let mut buffer = vec![0; size * 500];
+        let mut pieces: Vec<IoSliceMut<'_>> = buffer.chunks_mut(size).map(IoSliceMut::new).collect();
+        let n = self.stream.read_vectored(&mut pieces).expect("the server answers");
+        self.unread.extend_from_slice(&buffer[..n]);
     }
 
     /// Writes bytes; a server that has already hung up is no failure.

@@ -11,11 +11,12 @@ use anyhow::{Context, Result};
 use crate::{apt, paths, shell};
 
 /// A program, and the package that brings it where it is missing. A `*` stands for a version.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("bpftool", "bpftool"),
     ("curl", "curl"),
     ("javac", "default-jdk-headless"),
     ("nginx", "nginx-light"),
+    ("nft", "nftables"),
     ("node", "nodejs"),
     ("php", "php-cli"),
     ("php-fpm*", "php-fpm"),

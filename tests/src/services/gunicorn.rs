@@ -28,9 +28,14 @@ pub struct Gunicorn {
 impl Gunicorn {
     /// On a port, calling `downstream` (a URL without a path, or nothing).
     pub fn start(scene: &Scene, worker: Worker, downstream: &str) -> Self {
+        Self::start_at(scene, worker, |_| downstream.to_owned())
+    }
+
+    /// Like [`Gunicorn::start`], for a `downstream` that depends on its own port.
+    pub fn start_at(scene: &Scene, worker: Worker, downstream: impl Fn(u16) -> String) -> Self {
         let port = scene.port();
         let bind = format!("127.0.0.1:{port}");
-        let program = spawn(scene, worker, &bind, downstream, port).listens_on(port);
+        let program = spawn(scene, worker, &bind, &downstream(port), port).listens_on(port);
         Self { program, port }
     }
 

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::curl;
 use crate::program::Program;
 use crate::scene::Scene;
 use crate::services::install;
@@ -36,6 +37,30 @@ impl Node {
         Self { program, port }
     }
 
+    /// `node faults.js` in a network namespace of its own, where `port` leads to it by translation of the address
+    /// (`nft`), as a published port leads to a container. Reach it by [`Node::curl`].
+    pub fn faults_behind_translation(scene: &Scene) -> Self {
+        install("faults.js", scene.dir());
+        let (port, inside) = (scene.port(), scene.port());
+        let script = format!(
+            "set -e; ip link set lo up; nft add table ip nat
+            nft add chain ip nat output '{{ type nat hook output priority -100; }}'
+            nft add rule ip nat output tcp dport {port} dnat to 127.0.0.2:{inside}
+            exec node faults.js {inside} 127.0.0.2"
+        );
+        let mut command = Command::new("unshare");
+        command.current_dir(scene.dir()).args(["--net", "sh", "-c", &script]);
+        let url = format!("http://127.0.0.1:{port}/");
+        let answers = |program: &Program| curl::run_in(inside_of(program), &[&url]).code == 200;
+        let program = Program::start("translated", scene.dir(), &mut command).ready("answer", answers);
+        Self { program, port }
+    }
+
+    /// A command that leads to a curl in this program's network namespace.
+    pub fn curl(&self) -> Command {
+        inside_of(&self.program)
+    }
+
     /// A script that is in the test's directory already, started with a port.
     pub fn script(scene: &Scene, name: &str) -> Self {
         let port = scene.port();
@@ -47,6 +72,12 @@ impl Node {
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
+}
+
+fn inside_of(program: &Program) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["--net", "--target", &program.pid().to_string(), "curl"]);
+    command
 }
 
 fn spawn(scene: &Scene, script: &str, arguments: &[&str], port: u16) -> Program {

@@ -38,6 +38,11 @@ impl Python {
         Self::script(scene, "splicer.py", &[])
     }
 
+    /// `python passer.py`: accepts in one process, answers in another.
+    pub fn passer(scene: &Scene) -> Self {
+        Self::script(scene, "passer.py", &[])
+    }
+
     /// `python chat.py`: a WebSocket server.
     pub fn chat(scene: &Scene) -> Self {
         Self::script(scene, "chat.py", &[])

@@ -9,6 +9,7 @@ mod endings;
 mod hostile;
 mod load;
 mod names;
+mod operations;
 mod outage;
 mod receivers;
 mod responses;

@@ -1,7 +1,6 @@
 //! When the collector is away, and when the agent is killed.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::Duration;
 
 use wirespan_tests::expect::Expected;
@@ -56,11 +55,14 @@ fn the_agent_ends_in_time_when_nobody_listens() {
     scene.agent().stop();
 }
 
-/// Ids of the BPF programs or maps that exist now.
-fn bpf_ids(what: &str) -> BTreeSet<u64> {
-    let output = Command::new("bpftool").args(["-j", what, "show"]).output().expect("bpftool is installed");
-    let list: serde_json::Value = serde_json::from_slice(&output.stdout).expect("bpftool writes JSON");
-    list.as_array().into_iter().flatten().filter_map(|item| item["id"].as_u64()).collect()
+/// Ids of the BPF programs that exist now.
+fn programs() -> BTreeSet<u32> {
+    aya::programs::loaded_programs().flatten().map(|program| program.id()).collect()
+}
+
+/// Ids of the BPF maps that exist now.
+fn maps() -> BTreeSet<u32> {
+    aya::maps::loaded_maps().flatten().map(|map| map.id()).collect()
 }
 
 /// Every pinned object of the BPF file system.
@@ -72,15 +74,15 @@ fn pins() -> usize {
 fn killed_it_leaves_no_program_no_map_and_no_pin() {
     let mut scene = Scene::new();
     let faults = Node::faults(&scene);
-    let (programs, maps, pinned) = (bpf_ids("prog"), bpf_ids("map"), pins());
+    let (other_programs, other_maps, pinned) = (programs(), maps(), pins());
     scene.trace();
     curl::get(&faults.url("/before"), 200);
-    let own_programs: BTreeSet<u64> = bpf_ids("prog").difference(&programs).copied().collect();
-    let own_maps: BTreeSet<u64> = bpf_ids("map").difference(&maps).copied().collect();
+    let own_programs: BTreeSet<u32> = programs().difference(&other_programs).copied().collect();
+    let own_maps: BTreeSet<u32> = maps().difference(&other_maps).copied().collect();
     assert!(!own_programs.is_empty() && !own_maps.is_empty(), "the agent has programs and maps");
     scene.agent().kill();
     // Maps are freed after an RCU grace period.
-    let gone = || bpf_ids("prog").is_disjoint(&own_programs) && bpf_ids("map").is_disjoint(&own_maps);
+    let gone = || programs().is_disjoint(&own_programs) && maps().is_disjoint(&own_maps);
     assert!(wait::until_true(Duration::from_secs(5), gone), "programs or maps outlive the agent");
     assert_eq!(pins(), pinned, "a pin outlives the agent");
     curl::get(&faults.url("/after"), 200);

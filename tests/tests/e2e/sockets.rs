@@ -73,3 +73,20 @@ fn nginx_before_a_unix_socket_is_one_trace() {
     let below = old(client("nginx", "GET", inner, 200)).child(old(server("shop", "GET", inner, 200)));
     scene.expect(&[client("curl", "GET", &outer, 200).child(server("nginx", "GET", &outer, 200).child(below))]);
 }
+
+/// As a published port leads to a container: the two ends name the connection differently, and agree on the positions.
+#[test]
+fn behind_a_translated_address_client_and_server_join() {
+    let mut scene = Scene::new();
+    let faults = Node::faults_behind_translation(&scene);
+    scene.trace();
+    let traces: Vec<Expected> = ["/one", "/two"]
+        .iter()
+        .map(|path| {
+            let url = faults.url(path);
+            assert_eq!(curl::run_in(faults.curl(), &[&url]).code, 200);
+            http::curl("faults", "GET", &url, 200)
+        })
+        .collect();
+    scene.expect(&traces);
+}
