@@ -167,6 +167,10 @@ impl Traces {
     /// Whether nothing contradicts that `call` was made for `server`.
     fn may_serve(&self, server: SpanKey, call: SpanKey) -> bool {
         let (Some(server_span), call) = (self.spans.get(server), &self.spans[call]) else { return false };
+        // News of an operation can be late: the call may have been made before this request was read.
+        if call.request.first.time < server_span.request.first.time {
+            return false;
+        }
         // A connection that was being opened before the request was read was opened for something else: a call that
         // an event loop started for an earlier request and sends now.
         let connection = &call.connection;
@@ -230,6 +234,12 @@ impl Traces {
         let Some(span) = self.by_exchange.remove(&key) else { return };
         self.answered(span);
         let live = &mut self.spans[span];
+        if live.is_callee()
+            && let Some(response) = &exchange.response
+            && let Some((reader, writer)) = UnitKey::of(&live.request.first.unit).zip(UnitKey::of(&response.first.unit))
+        {
+            self.units.passed(reader, writer);
+        }
         live.request.last = exchange.request.last;
         live.exchange = Some(exchange);
         let group = live.group;
@@ -328,7 +338,6 @@ impl Traces {
                 self.forget(span);
             }
             self.groups.remove(key);
-            self.units.retain(|span| self.spans.contains_key(span));
             log::debug!("more than {} spans in flight at {now}", self.limits.max_spans);
             return;
         }

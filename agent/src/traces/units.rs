@@ -3,10 +3,13 @@
 //! A thread proves a parent only while exactly one request is in flight on it. One that ever reads a second request
 //! before the first is answered multiplexes, for good: an event loop, a proxy, a poller.
 //!
+//! Where a request is answered by another thread than read it, work wanders between threads (goroutines, tasks of an
+//! async runtime, virtual threads): in that process no thread proves anything, for good.
+//!
 //! A thread that is created while its creator serves a request works for that request, if it does nothing else in its
 //! life. Whether it is such a one-shot or the first member of a pool shows only when it ends, so its calls wait for that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use wirespan_protocols::exchange::Unit;
 
@@ -73,6 +76,8 @@ pub enum Proof {
 #[derive(Debug, Default)]
 pub struct Units {
     states: HashMap<UnitKey, UnitState>,
+    /// Processes whose work wanders between threads.
+    wandering: HashSet<u32>,
 }
 
 impl Units {
@@ -83,7 +88,24 @@ impl Units {
         state.origin = None;
         // Requests pipelined on one connection are one reader's queue; they make no event loop.
         state.multiplexes |= state.in_flight.iter().any(|(_, c)| *c != connection);
-        state.in_flight.push((span, connection));
+        if state.multiplexes {
+            // Proves nothing any more, and may have thousands in flight.
+            state.in_flight = Vec::new();
+        } else {
+            state.in_flight.push((span, connection));
+        }
+    }
+
+    /// `reader` read a request that `writer` answered.
+    pub fn passed(&mut self, reader: UnitKey, writer: UnitKey) {
+        if reader != writer && reader.kind == 0 {
+            self.wandering.insert(reader.tgid);
+        }
+    }
+
+    /// Whether the thread that runs a piece of work says nothing about the work.
+    fn wanders(&self, unit: UnitKey) -> bool {
+        unit.kind == 0 && self.wandering.contains(&unit.tgid)
     }
 
     /// A request was answered, or forgotten.
@@ -99,7 +121,7 @@ impl Units {
     pub fn proof(&self, unit: UnitKey) -> Proof {
         match self.states.get(&unit) {
             None => Proof::None,
-            Some(state) if state.multiplexes => Proof::None,
+            Some(state) if state.multiplexes || self.wanders(unit) => Proof::None,
             Some(state) => match (state.in_flight.as_slice(), state.origin) {
                 ([(span, _)], _) => Proof::Request(*span),
                 ([], Some(origin)) => Proof::IfOneShot(origin.server),
@@ -117,6 +139,9 @@ impl Units {
     pub fn created(&mut self, creator: UnitKey, task: UnitKey) {
         // A thread id that comes back is another thread.
         self.states.remove(&task);
+        if u64::from(task.tgid) == task.id {
+            self.wandering.remove(&task.tgid);
+        }
         let Some(state) = self.states.get(&creator) else { return };
         let origin = match self.proof(creator) {
             Proof::Request(server) => Some(Origin { server, via: None }),
@@ -131,10 +156,16 @@ impl Units {
 
     /// A thread ended. Returns the spans that are now proven, each with the request that it hangs below.
     pub fn ended(&mut self, task: UnitKey) -> Vec<(SpanKey, SpanKey)> {
+        let wandered = self.wanders(task);
+        if u64::from(task.tgid) == task.id {
+            self.wandering.remove(&task.tgid);
+        }
         let Some(state) = self.states.remove(&task) else { return Vec::new() };
-        let Some(origin) = state.origin else { return Vec::new() };
+        let Some(origin) = state.origin.filter(|_| !wandered) else { return Vec::new() };
+        // The creator's id may be another thread's by now.
         if let Some(creator) = origin.via
             && let Some(next) = self.states.get_mut(&creator)
+            && next.origin.is_none_or(|o| o.server == origin.server)
         {
             next.waiting.extend(state.waiting);
             return Vec::new();
@@ -246,6 +277,33 @@ mod tests {
         units.read_request(A, t, 2);
         units.created(A, C);
         assert_eq!(units.proof(C), Proof::None);
+    }
+
+    #[test]
+    fn threads_prove_nothing_where_a_request_was_answered_by_another_than_read_it() {
+        let [s, call, _] = spans();
+        let elsewhere = UnitKey::thread(2, 9);
+        let mut units = Units::default();
+        units.read_request(A, s, 1);
+        units.read_request(elsewhere, s, 2);
+        units.created(A, C);
+        units.wait_for_end(C, call);
+        units.passed(A, A);
+        assert_eq!(units.proof(A), Proof::Request(s));
+        units.passed(B, C);
+        assert_eq!(units.proof(A), Proof::None);
+        assert_eq!(units.ended(C), []);
+        assert_eq!(units.proof(elsewhere), Proof::Request(s));
+    }
+
+    #[test]
+    fn an_event_loop_is_known_without_a_list_of_what_it_has_in_flight() {
+        let [s, t, u] = spans();
+        let mut units = Units::default();
+        for (connection, span) in [s, t, u].into_iter().enumerate() {
+            units.read_request(A, span, connection as u64);
+        }
+        assert!(units.states[&A].multiplexes && units.states[&A].in_flight.is_empty());
     }
 
     #[test]
