@@ -97,6 +97,7 @@ impl Traces {
             Signal::Dropped(key) => self.dropped(key, now),
             // The pipeline acted on it before.
             Signal::ExportsTelemetry { .. } => {}
+            Signal::RecordsLost(losing) => self.units.lost_records(losing),
             Signal::TaskCreated { creator, task } => {
                 self.units.created(UnitKey::thread(creator.tgid, creator.tid), UnitKey::thread(task.tgid, task.tid));
             }

@@ -51,14 +51,25 @@ pub struct Origin {
     via: Option<UnitKey>,
 }
 
+/// One unit.
 #[derive(Debug, Default)]
 struct UnitState {
     /// Requests read and not answered: the span, and its connection.
     in_flight: Vec<(SpanKey, u64)>,
+    /// As many of `in_flight`, at its front, were read before records were lost: their answers may be among these.
+    doubtful: usize,
     multiplexes: bool,
     origin: Option<Origin>,
     /// Spans that wait for this thread's end.
     waiting: Vec<SpanKey>,
+}
+
+impl UnitState {
+    fn keep(&mut self, wanted: impl Fn(SpanKey) -> bool) {
+        let doubtful = self.in_flight.iter().take(self.doubtful).filter(|(s, _)| wanted(*s)).count();
+        self.in_flight.retain(|(s, _)| wanted(*s));
+        self.doubtful = doubtful;
+    }
 }
 
 /// What a unit's call hangs below.
@@ -78,6 +89,8 @@ pub struct Units {
     states: HashMap<UnitKey, UnitState>,
     /// Processes whose work wanders between threads.
     wandering: HashSet<u32>,
+    /// Records are missing somewhere among those that come now.
+    losing: bool,
 }
 
 impl Units {
@@ -87,12 +100,14 @@ impl Units {
         // Who reads requests is a server, whatever it was created for.
         state.origin = None;
         // Requests pipelined on one connection are one reader's queue; they make no event loop.
-        state.multiplexes |= state.in_flight.iter().any(|(_, c)| *c != connection);
+        // Nor does one whose answer may only have been missed.
+        state.multiplexes |= state.in_flight.iter().skip(state.doubtful).any(|(_, c)| *c != connection);
         if state.multiplexes {
             // Proves nothing any more, and may have thousands in flight.
-            state.in_flight = Vec::new();
+            (state.in_flight, state.doubtful) = (Vec::new(), 0);
         } else {
             state.in_flight.push((span, connection));
+            state.doubtful += usize::from(self.losing);
         }
     }
 
@@ -103,6 +118,20 @@ impl Units {
         }
     }
 
+    /// Records were lost among those from now on (`true`), or until now (`false`): what units seem to do is doubtful.
+    ///
+    /// A request in flight may have been answered, and the thread may serve one whose reading was missed: it proves
+    /// nothing until it is seen to be answered. What was created for a request may have done other work.
+    pub fn lost_records(&mut self, losing: bool) {
+        self.losing = losing;
+        self.states.retain(|_, state| {
+            state.doubtful = state.in_flight.len();
+            state.origin = None;
+            state.waiting = Vec::new();
+            state.multiplexes || state.doubtful > 0
+        });
+    }
+
     /// Whether the thread that runs a piece of work says nothing about the work.
     fn wanders(&self, unit: UnitKey) -> bool {
         unit.kind == 0 && self.wandering.contains(&unit.tgid)
@@ -111,7 +140,7 @@ impl Units {
     /// A request was answered, or forgotten.
     pub fn answered(&mut self, unit: UnitKey, span: SpanKey) {
         let Some(state) = self.states.get_mut(&unit) else { return };
-        state.in_flight.retain(|(s, _)| *s != span);
+        state.keep(|s| s != span);
         if state.in_flight.is_empty() && !state.multiplexes && state.origin.is_none() && state.waiting.is_empty() {
             self.states.remove(&unit);
         }
@@ -121,7 +150,7 @@ impl Units {
     pub fn proof(&self, unit: UnitKey) -> Proof {
         match self.states.get(&unit) {
             None => Proof::None,
-            Some(state) if state.multiplexes || self.wanders(unit) => Proof::None,
+            Some(state) if state.multiplexes || state.doubtful > 0 || self.losing || self.wanders(unit) => Proof::None,
             Some(state) => match (state.in_flight.as_slice(), state.origin) {
                 ([(span, _)], _) => Proof::Request(*span),
                 ([], Some(origin)) => Proof::IfOneShot(origin.server),
@@ -176,7 +205,7 @@ impl Units {
     /// Forgets what refers to spans that are gone.
     pub fn retain(&mut self, alive: impl Fn(SpanKey) -> bool) {
         self.states.retain(|_, state| {
-            state.in_flight.retain(|(s, _)| alive(*s));
+            state.keep(&alive);
             state.waiting.retain(|s| alive(*s));
             if state.origin.is_some_and(|o| !alive(o.server)) {
                 state.origin = None;
@@ -294,6 +323,27 @@ mod tests {
         assert_eq!(units.proof(A), Proof::None);
         assert_eq!(units.ended(C), []);
         assert_eq!(units.proof(elsewhere), Proof::Request(s));
+    }
+
+    #[test]
+    fn after_a_loss_a_thread_proves_nothing_until_what_it_had_in_flight_is_over() {
+        let [s, t, u] = spans();
+        let mut units = Units::default();
+        units.read_request(A, s, 1);
+        units.created(A, B);
+        units.lost_records(true);
+        units.read_request(C, t, 2);
+        assert_eq!((units.proof(A), units.proof(B), units.proof(C)), (Proof::None, Proof::None, Proof::None));
+        units.lost_records(false);
+        assert_eq!((units.proof(A), units.proof(B), units.proof(C)), (Proof::None, Proof::None, Proof::None));
+        // The answer to the first was missed, which makes no event loop.
+        units.read_request(A, u, 3);
+        assert_eq!(units.proof(A), Proof::None);
+        units.answered(A, s);
+        assert_eq!(units.proof(A), Proof::Request(u));
+        units.read_request(A, t, 4);
+        units.answered(A, t);
+        assert_eq!(units.proof(A), Proof::None);
     }
 
     #[test]
