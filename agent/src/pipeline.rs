@@ -119,6 +119,8 @@ struct Reader {
     stages: Stages,
     signals: SyncSender<Vec<Signal>>,
     counters: Arc<Counters>,
+    /// Records that the kernel had lost when last asked.
+    lost: u64,
 }
 
 /// What the reader feeds, apart from the ring that it borrows from.
@@ -149,7 +151,7 @@ impl Reader {
             mute: Vec::new(),
             ignore: Vec::new(),
         };
-        Self { capture, stages, signals, counters }
+        Self { capture, stages, signals, counters, lost: 0 }
     }
 
     fn run(mut self, stop: &AtomicBool) {
@@ -181,6 +183,12 @@ impl Reader {
         let stages = &mut self.stages;
         let read = self.capture.drain(DRAIN, &self.counters, |record| stages.record(record));
         stages.connections.tick(traces::now(), &mut stages.out);
+        let lost = self.capture.lost_records();
+        if lost != std::mem::replace(&mut self.lost, lost) {
+            // Where among these records is not known: whatever they suggest about threads is no proof.
+            stages.out.insert(0, Signal::RecordsLost(true));
+            stages.out.push(Signal::RecordsLost(false));
+        }
         for cookie in stages.mute.drain(..) {
             self.capture.mute_socket(cookie);
         }

@@ -211,14 +211,20 @@ impl Capture {
         self.ebpf = None;
     }
 
+    /// Records that did not fit the ring so far. Read after a drain, it covers every loss before the drained records.
+    pub fn lost_records(&self) -> u64 {
+        self.count(Counter::RingFull)
+    }
+
+    fn count(&self, slot: Counter) -> u64 {
+        self.counters.get(&(slot as u32), 0).map(|values| values.iter().sum()).unwrap_or_default()
+    }
+
     /// Copies the kernel's counts into `counters`.
     pub fn read_counters(&self, counters: &Counters) {
-        let total = |slot: Counter| -> u64 {
-            self.counters.get(&(slot as u32), 0).map(|values| values.iter().sum()).unwrap_or_default()
-        };
-        counters.kernel_ring_full.set(total(Counter::RingFull));
-        counters.kernel_faults.set(total(Counter::Faults));
-        counters.kernel_io_uring.set(total(Counter::IoUring));
+        counters.kernel_ring_full.set(self.count(Counter::RingFull));
+        counters.kernel_faults.set(self.count(Counter::Faults));
+        counters.kernel_io_uring.set(self.count(Counter::IoUring));
         counters.kernel_missed.set(self.missed_runs());
     }
 

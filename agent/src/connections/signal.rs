@@ -63,6 +63,8 @@ pub enum Signal {
         /// Which.
         tgid: u32,
     },
+    /// The kernel could not hand over all records: some are missing among the signals between a `true` and a `false`.
+    RecordsLost(bool),
     /// A thread was created by another (perhaps in a new process).
     TaskCreated {
         /// Thread id of the creator.

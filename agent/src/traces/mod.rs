@@ -97,6 +97,7 @@ impl Traces {
             Signal::Dropped(key) => self.dropped(key, now),
             // The pipeline acted on it before.
             Signal::ExportsTelemetry { .. } => {}
+            Signal::RecordsLost(losing) => self.units.lost_records(losing),
             Signal::TaskCreated { creator, task } => {
                 self.units.created(UnitKey::thread(creator.tgid, creator.tid), UnitKey::thread(task.tgid, task.tid));
             }
@@ -167,6 +168,10 @@ impl Traces {
     /// Whether nothing contradicts that `call` was made for `server`.
     fn may_serve(&self, server: SpanKey, call: SpanKey) -> bool {
         let (Some(server_span), call) = (self.spans.get(server), &self.spans[call]) else { return false };
+        // News of an operation can be late: the call may have been made before this request was read.
+        if call.request.first.time < server_span.request.first.time {
+            return false;
+        }
         // A connection that was being opened before the request was read was opened for something else: a call that
         // an event loop started for an earlier request and sends now.
         let connection = &call.connection;
@@ -230,6 +235,12 @@ impl Traces {
         let Some(span) = self.by_exchange.remove(&key) else { return };
         self.answered(span);
         let live = &mut self.spans[span];
+        if live.is_callee()
+            && let Some(response) = &exchange.response
+            && let Some((reader, writer)) = UnitKey::of(&live.request.first.unit).zip(UnitKey::of(&response.first.unit))
+        {
+            self.units.passed(reader, writer);
+        }
         live.request.last = exchange.request.last;
         live.exchange = Some(exchange);
         let group = live.group;
@@ -328,7 +339,6 @@ impl Traces {
                 self.forget(span);
             }
             self.groups.remove(key);
-            self.units.retain(|span| self.spans.contains_key(span));
             log::debug!("more than {} spans in flight at {now}", self.limits.max_spans);
             return;
         }

@@ -215,6 +215,51 @@ fn a_call_by_another_thread_is_a_trace_of_its_own() {
 }
 
 #[test]
+fn where_requests_are_answered_by_another_thread_no_thread_is_taken_for_a_request() {
+    let mut world = World::new();
+    let (mut a, mut b) = world.connect(80);
+    let request = get("/", "");
+    world.send(&mut a, CLIENT, &request);
+    world.receive(&mut b, FRONT, &request);
+    world.send(&mut b, thread(FRONT.tgid, 29), OK);
+    world.receive(&mut a, CLIENT, OK);
+    let _ = world.traces();
+    // A goroutine that serves this request sleeps, while its thread runs another one's call.
+    two_hops(&mut world, FRONT);
+    assert_eq!(world.traces().iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[test]
+fn a_call_whose_record_was_held_back_does_not_hang_below_a_request_that_was_read_after_it() {
+    let mut world = World::new();
+    let (mut a, mut b) = world.connect(80);
+    let (mut c, mut d) = world.connect(81);
+    let (earlier, request, call) = (get("/earlier", ""), get("/orders/1", ""), get("/stock/2", ""));
+    for (text, back) in [(&*earlier, false), (OK, true)] {
+        let (from, to) = if back { (&mut d, &mut c) } else { (&mut c, &mut d) };
+        world.send(from, if back { BACK } else { FRONT }, text);
+        world.receive(to, if back { FRONT } else { BACK }, text);
+    }
+    // A record of what the caller read is missing, so its next call is held back.
+    c.rx += 10;
+    world.send(&mut c, FRONT, &call);
+    world.send(&mut a, CLIENT, &request);
+    world.receive(&mut b, FRONT, &request);
+    world.now += 60_000_000;
+    let at = world.now;
+    world.connections.tick(at, &mut world.signals);
+    for signal in std::mem::take(&mut world.signals) {
+        world.traces.signal(signal, at);
+    }
+    world.send(&mut b, FRONT, OK);
+    world.receive(&mut a, CLIENT, OK);
+    world.receive(&mut c, FRONT, OK);
+    let traces = world.traces();
+    let with_the_request = traces.iter().find(|t| t.iter().any(|s| s.name.contains("orders"))).unwrap();
+    assert_eq!(with_the_request.len(), 2, "{:?}", describe(with_the_request));
+}
+
+#[test]
 fn a_call_by_a_thread_created_for_the_request_hangs_below_it_once_the_thread_ended() {
     let mut world = World::new();
     let worker = thread(20, 22);

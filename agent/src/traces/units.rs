@@ -3,10 +3,13 @@
 //! A thread proves a parent only while exactly one request is in flight on it. One that ever reads a second request
 //! before the first is answered multiplexes, for good: an event loop, a proxy, a poller.
 //!
+//! Where a request is answered by another thread than read it, work wanders between threads (goroutines, tasks of an
+//! async runtime, virtual threads): in that process no thread proves anything, for good.
+//!
 //! A thread that is created while its creator serves a request works for that request, if it does nothing else in its
 //! life. Whether it is such a one-shot or the first member of a pool shows only when it ends, so its calls wait for that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use wirespan_protocols::exchange::Unit;
 
@@ -48,14 +51,25 @@ pub struct Origin {
     via: Option<UnitKey>,
 }
 
+/// One unit.
 #[derive(Debug, Default)]
 struct UnitState {
     /// Requests read and not answered: the span, and its connection.
     in_flight: Vec<(SpanKey, u64)>,
+    /// As many of `in_flight`, at its front, were read before records were lost: their answers may be among these.
+    doubtful: usize,
     multiplexes: bool,
     origin: Option<Origin>,
     /// Spans that wait for this thread's end.
     waiting: Vec<SpanKey>,
+}
+
+impl UnitState {
+    fn keep(&mut self, wanted: impl Fn(SpanKey) -> bool) {
+        let doubtful = self.in_flight.iter().take(self.doubtful).filter(|(s, _)| wanted(*s)).count();
+        self.in_flight.retain(|(s, _)| wanted(*s));
+        self.doubtful = doubtful;
+    }
 }
 
 /// What a unit's call hangs below.
@@ -73,6 +87,10 @@ pub enum Proof {
 #[derive(Debug, Default)]
 pub struct Units {
     states: HashMap<UnitKey, UnitState>,
+    /// Processes whose work wanders between threads.
+    wandering: HashSet<u32>,
+    /// Records are missing somewhere among those that come now.
+    losing: bool,
 }
 
 impl Units {
@@ -82,14 +100,47 @@ impl Units {
         // Who reads requests is a server, whatever it was created for.
         state.origin = None;
         // Requests pipelined on one connection are one reader's queue; they make no event loop.
-        state.multiplexes |= state.in_flight.iter().any(|(_, c)| *c != connection);
-        state.in_flight.push((span, connection));
+        // Nor does one whose answer may only have been missed.
+        state.multiplexes |= state.in_flight.iter().skip(state.doubtful).any(|(_, c)| *c != connection);
+        if state.multiplexes {
+            // Proves nothing any more, and may have thousands in flight.
+            (state.in_flight, state.doubtful) = (Vec::new(), 0);
+        } else {
+            state.in_flight.push((span, connection));
+            state.doubtful += usize::from(self.losing);
+        }
+    }
+
+    /// `reader` read a request that `writer` answered.
+    pub fn passed(&mut self, reader: UnitKey, writer: UnitKey) {
+        if reader != writer && reader.kind == 0 {
+            self.wandering.insert(reader.tgid);
+        }
+    }
+
+    /// Records were lost among those from now on (`true`), or until now (`false`): what units seem to do is doubtful.
+    ///
+    /// A request in flight may have been answered, and the thread may serve one whose reading was missed: it proves
+    /// nothing until it is seen to be answered. What was created for a request may have done other work.
+    pub fn lost_records(&mut self, losing: bool) {
+        self.losing = losing;
+        self.states.retain(|_, state| {
+            state.doubtful = state.in_flight.len();
+            state.origin = None;
+            state.waiting = Vec::new();
+            state.multiplexes || state.doubtful > 0
+        });
+    }
+
+    /// Whether the thread that runs a piece of work says nothing about the work.
+    fn wanders(&self, unit: UnitKey) -> bool {
+        unit.kind == 0 && self.wandering.contains(&unit.tgid)
     }
 
     /// A request was answered, or forgotten.
     pub fn answered(&mut self, unit: UnitKey, span: SpanKey) {
         let Some(state) = self.states.get_mut(&unit) else { return };
-        state.in_flight.retain(|(s, _)| *s != span);
+        state.keep(|s| s != span);
         if state.in_flight.is_empty() && !state.multiplexes && state.origin.is_none() && state.waiting.is_empty() {
             self.states.remove(&unit);
         }
@@ -99,7 +150,7 @@ impl Units {
     pub fn proof(&self, unit: UnitKey) -> Proof {
         match self.states.get(&unit) {
             None => Proof::None,
-            Some(state) if state.multiplexes => Proof::None,
+            Some(state) if state.multiplexes || state.doubtful > 0 || self.losing || self.wanders(unit) => Proof::None,
             Some(state) => match (state.in_flight.as_slice(), state.origin) {
                 ([(span, _)], _) => Proof::Request(*span),
                 ([], Some(origin)) => Proof::IfOneShot(origin.server),
@@ -117,6 +168,9 @@ impl Units {
     pub fn created(&mut self, creator: UnitKey, task: UnitKey) {
         // A thread id that comes back is another thread.
         self.states.remove(&task);
+        if u64::from(task.tgid) == task.id {
+            self.wandering.remove(&task.tgid);
+        }
         let Some(state) = self.states.get(&creator) else { return };
         let origin = match self.proof(creator) {
             Proof::Request(server) => Some(Origin { server, via: None }),
@@ -131,10 +185,16 @@ impl Units {
 
     /// A thread ended. Returns the spans that are now proven, each with the request that it hangs below.
     pub fn ended(&mut self, task: UnitKey) -> Vec<(SpanKey, SpanKey)> {
+        let wandered = self.wanders(task);
+        if u64::from(task.tgid) == task.id {
+            self.wandering.remove(&task.tgid);
+        }
         let Some(state) = self.states.remove(&task) else { return Vec::new() };
-        let Some(origin) = state.origin else { return Vec::new() };
+        let Some(origin) = state.origin.filter(|_| !wandered) else { return Vec::new() };
+        // The creator's id may be another thread's by now.
         if let Some(creator) = origin.via
             && let Some(next) = self.states.get_mut(&creator)
+            && next.origin.is_none_or(|o| o.server == origin.server)
         {
             next.waiting.extend(state.waiting);
             return Vec::new();
@@ -145,7 +205,7 @@ impl Units {
     /// Forgets what refers to spans that are gone.
     pub fn retain(&mut self, alive: impl Fn(SpanKey) -> bool) {
         self.states.retain(|_, state| {
-            state.in_flight.retain(|(s, _)| alive(*s));
+            state.keep(&alive);
             state.waiting.retain(|s| alive(*s));
             if state.origin.is_some_and(|o| !alive(o.server)) {
                 state.origin = None;
@@ -246,6 +306,54 @@ mod tests {
         units.read_request(A, t, 2);
         units.created(A, C);
         assert_eq!(units.proof(C), Proof::None);
+    }
+
+    #[test]
+    fn threads_prove_nothing_where_a_request_was_answered_by_another_than_read_it() {
+        let [s, call, _] = spans();
+        let elsewhere = UnitKey::thread(2, 9);
+        let mut units = Units::default();
+        units.read_request(A, s, 1);
+        units.read_request(elsewhere, s, 2);
+        units.created(A, C);
+        units.wait_for_end(C, call);
+        units.passed(A, A);
+        assert_eq!(units.proof(A), Proof::Request(s));
+        units.passed(B, C);
+        assert_eq!(units.proof(A), Proof::None);
+        assert_eq!(units.ended(C), []);
+        assert_eq!(units.proof(elsewhere), Proof::Request(s));
+    }
+
+    #[test]
+    fn after_a_loss_a_thread_proves_nothing_until_what_it_had_in_flight_is_over() {
+        let [s, t, u] = spans();
+        let mut units = Units::default();
+        units.read_request(A, s, 1);
+        units.created(A, B);
+        units.lost_records(true);
+        units.read_request(C, t, 2);
+        assert_eq!((units.proof(A), units.proof(B), units.proof(C)), (Proof::None, Proof::None, Proof::None));
+        units.lost_records(false);
+        assert_eq!((units.proof(A), units.proof(B), units.proof(C)), (Proof::None, Proof::None, Proof::None));
+        // The answer to the first was missed, which makes no event loop.
+        units.read_request(A, u, 3);
+        assert_eq!(units.proof(A), Proof::None);
+        units.answered(A, s);
+        assert_eq!(units.proof(A), Proof::Request(u));
+        units.read_request(A, t, 4);
+        units.answered(A, t);
+        assert_eq!(units.proof(A), Proof::None);
+    }
+
+    #[test]
+    fn an_event_loop_is_known_without_a_list_of_what_it_has_in_flight() {
+        let [s, t, u] = spans();
+        let mut units = Units::default();
+        for (connection, span) in [s, t, u].into_iter().enumerate() {
+            units.read_request(A, span, connection as u64);
+        }
+        assert!(units.states[&A].multiplexes && units.states[&A].in_flight.is_empty());
     }
 
     #[test]
