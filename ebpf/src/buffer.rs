@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How many `iovec`s of one operation are read. More exist than programs use for headers.
-const MAX_VECTORS: usize = 12;
+const MAX_VECTORS: usize = 8;
 /// `sizeof(struct mmsghdr)` on 64-bit: a 56-byte `user_msghdr`, `msg_len`, padding.
 const MMSGHDR_SIZE: u64 = 64;
 /// Offset of `msg_len` in `struct mmsghdr`.
@@ -17,15 +17,34 @@ const MSG_LEN: u64 = 56;
 /// Offset of `msg_iov` in `struct user_msghdr`; `msg_iovlen` follows it.
 const MSG_IOV: u64 = 16;
 
-/// Where the bytes are.
+/// Where the bytes are. A plain structure: an enum leaves its unused parts undefined, and LLVM then reads registers that
+/// the verifier knows were never written.
 #[derive(Clone, Copy)]
-pub enum Source {
-    /// One buffer.
-    Flat { address: u64 },
-    /// `count` `iovec`s.
-    Vectors { address: u64, count: u64 },
+pub struct Source {
+    /// Address of the buffer, or of the `iovec`s; 0 for nowhere.
+    address: u64,
+    /// Number of `iovec`s; 0 for one flat buffer.
+    vectors: u64,
+    /// Why there is nothing to copy.
+    flag: u8,
+}
+
+impl Source {
+    #[inline(always)]
+    fn flat(address: u64) -> Self {
+        Self { address, vectors: 0, flag: 0 }
+    }
+
+    #[inline(always)]
+    fn vectors(address: u64, vectors: u64) -> Self {
+        Self { address: if vectors == 0 { 0 } else { address }, vectors, flag: 0 }
+    }
+
     /// Nowhere; the flag says why.
-    None(u8),
+    #[inline(always)]
+    pub fn none(flag: u8) -> Self {
+        Self { address: 0, vectors: 0, flag }
+    }
 }
 
 /// `struct iovec`.
@@ -41,21 +60,19 @@ struct IoVec {
 #[inline(always)]
 pub fn source(load: impl Fn(usize) -> u64 + Copy, tid: u32, whole_call: bool) -> Source {
     if !arch::is_native(load) {
-        return Source::None(FLAG_NO_BUFFER);
+        return Source::none(FLAG_NO_BUFFER);
     }
     let pointer = load(arch::ARGS[1]);
     match load(arch::NUMBER) as u32 {
-        arch::READ | arch::WRITE | arch::RECVFROM | arch::SENDTO => Source::Flat { address: pointer },
-        arch::READV | arch::WRITEV | arch::PREADV2 | arch::PWRITEV2 => {
-            Source::Vectors { address: pointer, count: load(arch::ARGS[2]) }
-        }
+        arch::READ | arch::WRITE | arch::RECVFROM | arch::SENDTO => Source::flat(pointer),
+        arch::READV | arch::WRITEV | arch::PREADV2 | arch::PWRITEV2 => Source::vectors(pointer, load(arch::ARGS[2])),
         arch::RECVMSG | arch::SENDMSG => message(pointer),
         arch::RECVMMSG | arch::SENDMMSG => {
             let index = if whole_call { 0 } else { next_message(tid, pointer, load(arch::ARGS[2]) as u32) };
             message(pointer + index * MMSGHDR_SIZE)
         }
-        arch::IO_URING_ENTER => Source::None(FLAG_IO_URING),
-        _ => Source::None(FLAG_NO_BUFFER),
+        arch::IO_URING_ENTER => Source::none(FLAG_IO_URING),
+        _ => Source::none(FLAG_NO_BUFFER),
     }
 }
 
@@ -64,8 +81,8 @@ pub fn source(load: impl Fn(usize) -> u64 + Copy, tid: u32, whole_call: bool) ->
 fn message(address: u64) -> Source {
     // SAFETY: the helper checks the address.
     match unsafe { bpf_probe_read_user((address + MSG_IOV) as *const IoVec) } {
-        Ok(pair) => Source::Vectors { address: pair.base, count: pair.len },
-        Err(_) => Source::None(FLAG_FAULT),
+        Ok(pair) => Source::vectors(pair.base, pair.len),
+        Err(_) => Source::none(FLAG_FAULT),
     }
 }
 
@@ -106,14 +123,13 @@ pub fn message_length(vector: u64, index: u64) -> u32 {
 #[inline(always)]
 pub fn copy(source: Source, limit: u64, to: *mut u8) -> (u64, u8) {
     let limit = if limit > MAX_CAPTURE as u64 { MAX_CAPTURE as u64 } else { limit };
-    match source {
-        Source::None(flag) => (0, flag),
-        Source::Flat { address } => match copy_run(address, limit, to) {
-            true => (limit, 0),
-            false => (0, FLAG_FAULT),
-        },
-        Source::Vectors { address, count } => copy_vectors(address, count, limit, to),
+    if source.address == 0 || limit == 0 {
+        return (0, source.flag);
     }
+    if source.vectors > 0 {
+        return copy_vectors(source.address, source.vectors, limit, to);
+    }
+    if copy_run(source.address, limit, to) { (limit, 0) } else { (0, FLAG_FAULT) }
 }
 
 #[inline(always)]
@@ -131,7 +147,7 @@ fn copy_vectors(address: u64, count: u64, limit: u64, to: *mut u8) -> (u64, u8) 
         let len = if vector.len < rest { vector.len } else { rest };
         // The mask keeps the bound where the verifier can see it; `copied < limit <= MAX_CAPTURE` makes it a no-op.
         // SAFETY: the masked offset stays within the room that the caller promises.
-        let at = unsafe { to.add((copied & (MAX_CAPTURE as u64 - 1)) as usize) };
+        let at = unsafe { to.add((core::hint::black_box(copied) & (MAX_CAPTURE as u64 - 1)) as usize) };
         if len > 0 && !copy_run(vector.base, len, at) {
             return (copied, FLAG_FAULT);
         }
@@ -142,7 +158,9 @@ fn copy_vectors(address: u64, count: u64, limit: u64, to: *mut u8) -> (u64, u8) 
 
 #[inline(always)]
 fn copy_run(address: u64, len: u64, to: *mut u8) -> bool {
-    let len = (len & (2 * MAX_CAPTURE as u64 - 1)) as u32;
+    // LLVM knows that the mask changes nothing and would drop it; the verifier of Linux 6.1 does not know, for it forgets the
+    // range of a register that was spilled.
+    let len = (core::hint::black_box(len) & (2 * MAX_CAPTURE as u64 - 1)) as u32;
     // SAFETY: `to` has room for a masked length; the helper checks the user address.
     unsafe { read_user_raw(to.cast(), len, address as *const _) == 0 }
 }

@@ -79,7 +79,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
             operation.peer_cookie = identity(peer, inode_of(peer));
         }
     }
-    let source = if result > 0 { buffer::source(load, id as u32, many) } else { Source::None(0) };
+    let source = if result > 0 { buffer::source(load, id as u32, many) } else { Source::none(0) };
     io::submit(&operation, source, |to| sock::load_endpoints::<Probed>(sk, to));
 }
 

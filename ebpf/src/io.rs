@@ -104,13 +104,13 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     }
     let (task, regs) = current_call();
     let source = if Typed::load::<u32>(task, kernel::task_flags()) & KERNEL_THREAD != 0 {
-        Source::None(FLAG_IO_URING)
+        Source::none(FLAG_IO_URING)
     } else if flags & MSG_TRUNC != 0 && direction == INGRESS {
-        Source::None(0)
+        Source::none(0)
     } else if result > 0 {
         buffer::source(|offset| Typed::load(regs, offset), id as u32, false)
     } else {
-        Source::None(0)
+        Source::none(0)
     };
     submit(&operation, source, |to| sock::load_endpoints::<Typed>(sk, to));
 }

@@ -1,7 +1,7 @@
 //! Reads the kernel's own type description, `/sys/kernel/btf/vmlinux`, as far as finding a field's offset needs it.
 //!
 //! Rust programs for BPF get no CO-RE relocations, so the offsets are looked up here and handed over as constants
-//! (decision 004). Format: Documentation/bpf/btf.rst of the kernel.
+//! (docs/decisions/004-kernel-types.md). Format: Documentation/bpf/btf.rst of the kernel.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ pub enum BtfError {
     Malformed(usize),
 }
 
-const MAGIC: u16 = 0xeB9F;
+const MAGIC: u16 = 0xeb9f;
 const HEADER: usize = 24;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;

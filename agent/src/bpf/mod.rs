@@ -47,7 +47,7 @@ pub enum CaptureError {
     Field(String),
     /// EPERM.
     #[error(
-        "no permission to load BPF programs: run wirespan as root, or give it CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_SYS_RESOURCE ({0})"
+        "no permission to load BPF programs: run wirespan as root, or give it CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE ({0})"
     )]
     Permission(String),
     /// Everything else that loading can say.
@@ -141,15 +141,20 @@ impl Capture {
 
     fn attach(&mut self, btf: &aya::Btf) -> Result<(), CaptureError> {
         let socket: &[_] = if self.mode == Mode::SocketTracepoints { &SOCKET_PROGRAMS } else { &[] };
-        for (program, tracepoint) in COMMON_PROGRAMS.iter().chain(socket) {
-            let loaded: &mut BtfTracePoint = self.program(program)?;
-            loaded.load(tracepoint, btf).map_err(|e| load_error(program, &e))?;
-            loaded.attach().map_err(|e| load_error(program, &e))?;
+        // Loading takes the verifier a while; attaching does not. All are loaded before the first is attached, so that
+        // sends and receives are seen from the same moment on.
+        for (name, tracepoint) in COMMON_PROGRAMS.iter().chain(socket) {
+            let program: &mut BtfTracePoint = self.program(name)?;
+            program.load(tracepoint, btf).map_err(|e| load_error(name, &e))?;
         }
         if self.mode == Mode::SystemCallExit {
-            let loaded: &mut RawTracePoint = self.program("wirespan_exit")?;
-            loaded.load().map_err(|e| load_error("wirespan_exit", &e))?;
-            loaded.attach("sys_exit").map_err(|e| load_error("wirespan_exit", &e))?;
+            let program: &mut RawTracePoint = self.program("wirespan_exit")?;
+            program.load().map_err(|e| load_error("wirespan_exit", &e))?;
+            program.attach("sys_exit").map_err(|e| load_error("wirespan_exit", &e))?;
+        }
+        for (name, _) in COMMON_PROGRAMS.iter().chain(socket) {
+            let program: &mut BtfTracePoint = self.program(name)?;
+            program.attach().map_err(|e| load_error(name, &e))?;
         }
         Ok(())
     }
@@ -270,7 +275,19 @@ fn load_error(what: &'static str, error: &dyn std::error::Error) -> CaptureError
         }
         cause = c.source();
     }
+    let text = shortened(&text);
     if denied && !is_privileged() { CaptureError::Permission(text) } else { CaptureError::Load(what, text) }
+}
+
+/// One line of an error that may carry the verifier's log, whose last lines say what is wrong.
+fn shortened(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    if lines.len() <= 4 {
+        return lines.join("; ");
+    }
+    log::debug!("{text}");
+    let last = lines.iter().rev().find(|l| !l.starts_with("processed")).unwrap_or(&lines[0]);
+    format!("{} … {last}", lines[0])
 }
 
 /// Whether this process has the capabilities that loading needs (CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN).

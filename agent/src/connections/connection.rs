@@ -193,6 +193,7 @@ impl Connection {
 
     fn deliver_held(&mut self, direction: u8, segment: Segment, cx: &mut Context<'_>) {
         let own = usize::from(direction);
+        self.give_up_other(direction, &segment, cx);
         if let Some(next) = self.streams[own].next()
             && segment.start > next
         {
@@ -201,6 +202,19 @@ impl Connection {
         }
         if let Place::Now { skip } = self.streams[own].place(segment.start, segment.len) {
             self.deliver(direction, &segment.bytes, segment.len, skip, segment.mark, cx);
+        }
+    }
+
+    /// What the other direction had moved before `segment` and is not here will not come any more.
+    fn give_up_other(&mut self, direction: u8, segment: &Segment, cx: &mut Context<'_>) {
+        let other = 1 - direction;
+        let stream = &self.streams[usize::from(other)];
+        let Some(next) = stream.next() else { return };
+        let held = stream.first_held().map_or(u64::MAX, |s| s.start);
+        let until = segment.mark.opposite.min(held);
+        if until > next {
+            let mark = Mark { position: next, opposite: segment.start, ..segment.mark };
+            self.gap(other, until - next, mark, cx);
         }
     }
 

@@ -51,7 +51,8 @@ pub struct Limits {
 
 /// All connections.
 pub struct Connections {
-    by_cookie: HashMap<u64, Connection>,
+    /// Boxed: the table is sparse, and it doubles.
+    by_cookie: HashMap<u64, Box<Connection>>,
     /// Cookies that need attention soon: held operations, closed sockets.
     restless: Vec<u64>,
     /// Sockets that began to connect and have not moved a byte: when.
@@ -162,10 +163,8 @@ impl Connections {
                     connection.end(EGRESS, End::Finished, event.time, unit_of(&event.unit), &mut cx);
                 }
             }
-            TCP_SYN_SENT => {
-                if self.connecting.len() < self.shared.limits.max_connections {
-                    self.connecting.insert(event.cookie, event.time);
-                }
+            TCP_SYN_SENT if self.connecting.len() < self.shared.limits.max_connections => {
+                self.connecting.insert(event.cookie, event.time);
             }
             TCP_CLOSE => {
                 self.connecting.remove(&event.cookie);
@@ -261,7 +260,7 @@ impl Connections {
         connection.connect_time = self.connecting.remove(&event.cookie);
         self.next_id += 1;
         self.shared.counters.connections.inc();
-        self.by_cookie.insert(event.cookie, connection);
+        self.by_cookie.insert(event.cookie, Box::new(connection));
         true
     }
 

@@ -65,7 +65,6 @@ counters! {
     spans_finished: "Spans handed to the exporters",
     spans_unsampled: "Spans dropped because the incoming context says not sampled",
     spans_evicted: "Spans dropped because too many were in flight",
-    batches_dropped: "Spans dropped because the stage after the parsers was behind",
     exporter_queue_dropped: "Spans dropped because an exporter's queue was full",
     spans_exported: "Spans accepted by the OTLP endpoint",
     spans_rejected: "Spans that the OTLP endpoint refused (partial success or a permanent error)",

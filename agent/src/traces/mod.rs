@@ -50,7 +50,7 @@ const SWEEP_EVERY: u32 = 512;
 pub struct Limits {
     /// How long a finished trace waits for late facts, nanoseconds.
     pub hold: u64,
-    /// Spans being built at a time; beyond, the oldest traces are handed on as they are.
+    /// Spans being built at a time; beyond, the oldest traces are dropped and counted.
     pub max_spans: usize,
 }
 
@@ -315,7 +315,7 @@ impl Traces {
             }
         }
         self.ticks = self.ticks.wrapping_add(1);
-        if self.ticks % SWEEP_EVERY == 0 {
+        if self.ticks.is_multiple_of(SWEEP_EVERY) {
             let spans = &self.spans;
             self.units.retain(|span| spans.contains_key(span));
         }

@@ -485,6 +485,24 @@ fn a_call_that_names_another_trace_than_its_thread_serves_follows_the_wire() {
 }
 
 #[test]
+fn a_connection_of_which_one_direction_was_not_seen_for_a_while_is_paired_again() {
+    let mut world = World::new();
+    let (mut a, _) = world.connect(80);
+    for _ in 0..4 {
+        world.send(&mut a, CLIENT, &get("/unseen", ""));
+        a.rx += OK.len() as u64;
+    }
+    world.now += 1_000_000_000;
+    for _ in 0..3 {
+        world.send(&mut a, CLIENT, &get("/seen", ""));
+        world.receive(&mut a, CLIENT, OK);
+    }
+    let names: Vec<_> = world.traces().concat().iter().map(|s| s.name.to_string()).collect();
+    assert!(names.iter().filter(|n| *n == "GET /seen").count() >= 2, "{names:?}");
+    assert!(!names.contains(&"GET /unseen".to_string()), "{names:?}");
+}
+
+#[test]
 fn operations_that_arrive_in_the_wrong_order_are_put_right() {
     let mut world = World::new();
     let (mut a, mut b) = world.connect(80);

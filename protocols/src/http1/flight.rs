@@ -93,6 +93,9 @@ impl Flight {
             return false;
         }
         self.bytes += request.weight;
+        if self.queue.is_empty() {
+            self.queue.reserve_exact(1);
+        }
         self.queue.push_back(request);
         true
     }
@@ -119,6 +122,10 @@ impl Flight {
 
     fn pop(&mut self) -> Option<Request> {
         let request = self.queue.pop_front()?;
+        if self.queue.is_empty() {
+            // Most connections are idle most of the time, and there are many.
+            self.queue = VecDeque::new();
+        }
         self.bytes -= request.weight;
         Some(request)
     }

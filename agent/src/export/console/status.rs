@@ -83,8 +83,7 @@ fn describe(counters: &Counters, last: Totals, now: Totals) -> String {
     let seconds = now.at.duration_since(last.at).as_secs_f64().max(0.001);
     let rate = |from: u64, to: u64| (to.saturating_sub(from) as f64 / seconds).round();
     let lost_events = counters.kernel_ring_full.get() + counters.events_malformed.get();
-    let lost_spans =
-        counters.batches_dropped.get() + counters.spans_evicted.get() + counters.exporter_queue_dropped.get();
+    let lost_spans = counters.spans_evicted.get() + counters.exporter_queue_dropped.get();
     format!(
         "wirespan: {} events/s  {} spans/s  {} spans in all  dropped: {lost_events} events, {lost_spans} spans",
         rate(last.events, now.events),
