@@ -135,12 +135,21 @@ impl Receiver {
 
     /// Every span that arrived so far.
     pub fn spans(&self) -> Vec<Span> {
+        self.decoded().spans.clone()
+    }
+
+    /// How many spans arrived so far that `counts`.
+    pub fn count(&self, counts: impl Fn(&Span) -> bool) -> usize {
+        self.decoded().spans.iter().filter(|span| counts(span)).count()
+    }
+
+    fn decoded(&self) -> MutexGuard<'_, Inbox> {
         let mut inbox = self.store.lock();
         for body in std::mem::take(&mut inbox.undecoded) {
             let request = ExportTraceServiceRequest::decode(body).expect("the agent sends valid protobuf");
             inbox.spans.extend(flatten(request));
         }
-        inbox.spans.clone()
+        inbox
     }
 
     /// Number of export requests, and how many of them were compressed.
