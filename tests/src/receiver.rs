@@ -157,12 +157,6 @@ impl Receiver {
         let inbox = self.store.lock();
         (inbox.requests, inbox.gzipped)
     }
-
-    /// Waits until the spans that arrived satisfy `enough`, or the deadline passes; returns them either way.
-    pub fn wait_for(&self, deadline: Duration, enough: impl Fn(&[Span]) -> bool) -> Vec<Span> {
-        wait::until_true(deadline, || enough(&self.spans()));
-        self.spans()
-    }
 }
 
 /// gRPC service.
