@@ -1,10 +1,13 @@
 //! The real agent's process.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tempfile::TempDir;
 
 use crate::program::Program;
 use crate::receiver::Receiver;
@@ -52,6 +55,15 @@ pub fn unconfigured(mut command: Command) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// The binary where every user may run it, with the directory that keeps it.
+pub fn copy_for_everybody() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("a directory that everybody may enter");
+    let copy = dir.path().join("wirespan");
+    std::fs::copy(binary(), &copy).expect("a copy of the agent");
+    (dir, copy)
 }
 
 /// A command that exports to `receiver` at once.

@@ -135,24 +135,27 @@ impl Receiver {
 
     /// Every span that arrived so far.
     pub fn spans(&self) -> Vec<Span> {
+        self.decoded().spans.clone()
+    }
+
+    /// How many spans arrived so far that `counts`.
+    pub fn count(&self, counts: impl Fn(&Span) -> bool) -> usize {
+        self.decoded().spans.iter().filter(|span| counts(span)).count()
+    }
+
+    fn decoded(&self) -> MutexGuard<'_, Inbox> {
         let mut inbox = self.store.lock();
         for body in std::mem::take(&mut inbox.undecoded) {
             let request = ExportTraceServiceRequest::decode(body).expect("the agent sends valid protobuf");
             inbox.spans.extend(flatten(request));
         }
-        inbox.spans.clone()
+        inbox
     }
 
     /// Number of export requests, and how many of them were compressed.
     pub fn requests(&self) -> (usize, usize) {
         let inbox = self.store.lock();
         (inbox.requests, inbox.gzipped)
-    }
-
-    /// Waits until the spans that arrived satisfy `enough`, or the deadline passes; returns them either way.
-    pub fn wait_for(&self, deadline: Duration, enough: impl Fn(&[Span]) -> bool) -> Vec<Span> {
-        wait::until_true(deadline, || enough(&self.spans()));
-        self.spans()
     }
 }
 

@@ -104,6 +104,26 @@ impl Scene {
         self.spans()
     }
 
+    /// Waits until at least `count` of this test's spans have arrived, or the deadline passes.
+    pub fn wait_for_count(&self, count: usize) {
+        let ports = self.ports.borrow();
+        wait::until_true(ARRIVAL, || self.receiver.count(|span| span.concerns_port(&ports)) >= count);
+    }
+
+    /// Waits until none of this test's spans has arrived for `quiet`; false when they keep coming.
+    pub fn settles(&self, quiet: Duration) -> bool {
+        let ports = self.ports.borrow();
+        let count = || self.receiver.count(|span| span.concerns_port(&ports));
+        wait::until_true(2 * ARRIVAL, || {
+            let (mut requests, before) = (self.receiver.requests(), count());
+            !wait::until_true(quiet, || {
+                let news = self.receiver.requests() != requests;
+                requests = self.receiver.requests();
+                news && count() != before
+            })
+        })
+    }
+
     /// Waits for `count` spans, stops the agent, which flushes all that it holds, and returns every span.
     pub fn finish(&mut self, count: usize) -> Vec<Span> {
         self.wait_for(|spans| spans.len() >= count);

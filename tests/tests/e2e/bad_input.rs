@@ -63,12 +63,8 @@ fn a_configuration_that_is_not_there_is_an_error_of_the_environment() {
 
 #[test]
 fn no_privilege_is_an_error_of_the_environment() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let copy = dir.path().join("wirespan");
-    std::fs::copy(agent::binary(), &copy).expect("a copy that everybody may run");
-    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(dir.path(), everybody).expect("a directory that everybody may enter");
+    let (_dir, copy) = agent::copy_for_everybody();
     let mut command = agent::unconfigured(Command::new("setpriv"));
-    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--bounding-set=-all"]).arg(&copy);
+    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--bounding-set=-all"]).arg(copy);
     assert_refused(&mut command, 1, &["CAP_BPF"]);
 }

@@ -9,7 +9,6 @@ use wirespan_tests::scene::Scene;
 use wirespan_tests::services::nginx::{Nginx, Settings};
 use wirespan_tests::span::{Kind, Span};
 use wirespan_tests::trace::{self, Node};
-use wirespan_tests::wait;
 
 /// Counters that each stand for spans which were not delivered.
 const LOSSES: [&str; 6] = [
@@ -20,6 +19,9 @@ const LOSSES: [&str; 6] = [
     "exporter_queue_dropped",
     "spans_rejected",
 ];
+
+/// More than a hold and a batch: nothing comes after it.
+const QUIET: Duration = Duration::from_millis(1500);
 
 fn nginx_with_a_tiny_file(scene: &Scene) -> Nginx {
     let front = Nginx::files(scene);
@@ -40,7 +42,7 @@ fn every_request_of_wrk_has_its_spans_or_is_counted_as_lost() {
     scene.trace_with(&["--stats"]);
     let output = wrk(&front.url("/tiny.txt"), 3).output().expect("wrk is installed");
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(wait::until_true(Duration::from_secs(20), || settled(&scene)), "spans keep arriving");
+    assert!(scene.settles(QUIET), "spans keep arriving");
     scene.agent().stop();
 
     eprintln!("{report}");
@@ -69,12 +71,6 @@ fn assert_complete(scene: &mut Scene, front: &Nginx) {
     assert!(wrong.iter().all(|root| root.flat().len() == 1), "mixed traces, such as\n{}", shown.join("\n"));
 }
 
-/// Whether none of this test's spans arrived for the time of a hold and a batch.
-fn settled(scene: &Scene) -> bool {
-    let before = scene.spans().len();
-    !wait::until_true(Duration::from_millis(1500), || scene.spans().len() != before)
-}
-
 fn is_a_pair(root: &Node<'_>) -> bool {
     let is = |span: &Span, service: &str, kind: Kind| span.service() == service && span.kind == kind;
     is(root.span, "wrk", Kind::Client)
@@ -96,7 +92,7 @@ fn requests_of_wrk_through_a_proxy_never_share_a_trace() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/services/unique.lua");
     let output = wrk(&front.url("/"), 2).args(["-s", script]).output().expect("wrk is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(wait::until_true(Duration::from_secs(20), || settled(&scene)), "spans keep arriving");
+    assert!(scene.settles(QUIET), "spans keep arriving");
     scene.agent().stop();
 
     let spans = scene.spans();
@@ -122,7 +118,7 @@ fn every_connection_of_its_own_has_its_spans_or_is_counted_as_lost() {
     scene.trace_with(&["--stats"]);
     let output = wrk(&front.url("/tiny.txt"), 2).args(["-H", "Connection: close"]).output().expect("wrk is installed");
     assert!(output.status.success());
-    assert!(wait::until_true(Duration::from_secs(20), || settled(&scene)), "spans keep arriving");
+    assert!(scene.settles(QUIET), "spans keep arriving");
     scene.agent().stop();
     assert_complete(&mut scene, &front);
 }
@@ -133,7 +129,7 @@ fn the_agent_ends_in_time_under_load() {
     let front = nginx_with_a_tiny_file(&scene);
     scene.trace();
     let mut load = wrk(&front.url("/tiny.txt"), 6).spawn().expect("wrk is installed");
-    scene.wait_for(|spans| spans.len() > 1000);
+    scene.wait_for_count(1000);
     scene.agent().stop();
     let still_running = load.try_wait().expect("waiting for wrk").is_none();
     load.kill().expect("ending wrk");

@@ -5,6 +5,7 @@ mod chain;
 mod connections;
 mod console;
 mod context;
+mod doctor;
 mod endings;
 mod hostile;
 mod load;

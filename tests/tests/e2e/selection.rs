@@ -2,15 +2,14 @@
 
 use std::process::Command;
 
-use wirespan_tests::curl;
-use wirespan_tests::http::{self, client};
+use wirespan_tests::http::{self, client, server};
 use wirespan_tests::receiver::{Protocol, Receiver};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::gunicorn::{Gunicorn, Worker};
 use wirespan_tests::services::node::Node;
 use wirespan_tests::services::python::Python;
 use wirespan_tests::span::Span;
-use wirespan_tests::wait;
+use wirespan_tests::{agent, curl, wait};
 
 /// curl → Flask → Node with the agent given `arguments`; the spans that arrive.
 fn chain_with(arguments: impl Fn(&Gunicorn, &Node) -> Vec<String>, expect: &[&str]) {
@@ -67,6 +66,26 @@ fn exclude_by_executable_leaves_it_out() {
 fn exclude_by_pid_leaves_it_out() {
     let expect = ["curl CLIENT", "shop CLIENT", "shop SERVER"];
     chain_with(|_, orders| rule("--exclude", format!("pid:{}", orders.program.pid())), &expect);
+}
+
+/// A file says the same as a flag, under the same name.
+#[test]
+fn a_configuration_file_selects_as_flags_do() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("wirespan.yaml");
+    std::fs::write(&file, "exclude:\n  - exe:*/curl\n  - exe:node\n").expect("a configuration");
+    chain_with(|_, _| rule("--config", file.display()), &["shop CLIENT", "shop SERVER"]);
+}
+
+#[test]
+fn a_variable_selects_as_flags_do() {
+    let mut scene = Scene::new();
+    let faults = Node::faults(&scene);
+    let mut command = agent::exporting_to(&scene.receiver);
+    scene.trace_by(command.env("WIRESPAN_INCLUDE", "exe:node"));
+    let url = faults.url("/by-variable");
+    curl::get(&url, 200);
+    scene.expect(&[server("faults", "GET", &url, 200)]);
 }
 
 #[test]
