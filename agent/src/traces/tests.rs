@@ -10,7 +10,7 @@ use crate::config::{Config, Settings, Surroundings};
 use crate::connections::{Connections, Limits as ConnectionLimits, Signal, Verdict};
 use crate::discovery::{HostInfo, Process, Processes};
 use crate::metrics::Counters;
-use crate::span::{Span, SpanKind, Status};
+use crate::span::{Span, SpanKind, Status, Value};
 
 const HOLD: u64 = 1_000;
 
@@ -410,6 +410,47 @@ fn pipelined_requests_meet_their_own_other_ends() {
             ["Client GET /two parent=None", "Server GET /two parent=Some(0)"],
         ]
     );
+}
+
+#[test]
+fn a_response_that_ends_with_its_unix_socket_ends_its_servers_span_too() {
+    let mut world = World::new();
+    let (mut a, mut b) = world.connect_unix();
+    let (request, response) = (get("/", ""), "HTTP/1.0 200 OK\r\n\r\nhello");
+    world.send(&mut a, CLIENT, &request);
+    world.receive(&mut b, FRONT, &request);
+    world.send(&mut b, FRONT, response);
+    world.receive(&mut a, CLIENT, response);
+    world.operation(&a, CLIENT, INGRESS, 0, b"");
+    let traces = world.traces();
+    assert_eq!(describe(&traces[0]), ["Client GET / parent=None", "Server GET / parent=Some(0)"]);
+    assert!(traces[0].iter().all(|s| s.status == Status::Unset));
+}
+
+#[test]
+fn what_waited_in_vain_in_both_directions_is_read_in_the_order_in_which_it_happened() {
+    let mut world = World::new();
+    let (mut a, mut b) = world.connect(80);
+    let first = get("/first", "");
+    world.send(&mut a, CLIENT, &first);
+    world.receive(&mut b, FRONT, &first);
+    world.send(&mut b, FRONT, OK);
+    world.receive(&mut a, CLIENT, OK);
+    // Ten bytes that the server sent are missing.
+    b.tx += 10;
+    let answers = [("/a", "201"), ("/b", "202"), ("/c", "203")];
+    for (path, status) in answers {
+        world.receive(&mut b, FRONT, &get(path, ""));
+        world.send(&mut b, FRONT, &OK.replace("200", status));
+    }
+    world.now += 60_000_000;
+    let spans: Vec<_> = world.traces().into_iter().flatten().filter(|s| s.name != "GET /first").collect();
+    assert!(!spans.is_empty());
+    for span in spans {
+        let code = span.attributes.iter().find(|a| a.key == "http.response.status_code").map(|a| &a.value);
+        let expected = answers.iter().find(|(path, _)| span.name == format!("GET {path}")).unwrap().1;
+        assert_eq!(code, Some(&Value::Int(expected.parse().unwrap())), "{}", span.name);
+    }
 }
 
 const CONTEXT: &str = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ntracestate: k=v\r\n";
