@@ -217,7 +217,10 @@ impl Stages {
                 if event.tid == event.tgid {
                     self.processes.on_exit(event.tgid);
                 }
-                self.out.push(Signal::TaskEnded { task: unit(event.tgid, event.tid) });
+                self.out.push(Signal::TaskEnded {
+                    task: unit(event.tgid, event.tid),
+                    with_process: event.with_process != 0,
+                });
             }
             Record::Exec(event, args, env) => self.exec(&event, args, env),
         }

@@ -103,8 +103,8 @@ impl Traces {
             Signal::TaskCreated { creator, task } => {
                 self.units.created(UnitKey::thread(creator.tgid, creator.tid), UnitKey::thread(task.tgid, task.tid));
             }
-            Signal::TaskEnded { task } => {
-                for (span, server) in self.units.ended(UnitKey::thread(task.tgid, task.tid)) {
+            Signal::TaskEnded { task, with_process } => {
+                for (span, server) in self.units.ended(UnitKey::thread(task.tgid, task.tid), with_process) {
                     self.settle_pending(span, Some(server), now);
                 }
             }

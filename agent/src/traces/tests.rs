@@ -135,7 +135,7 @@ impl World {
     }
 
     fn ended(&mut self, task: UnitId) {
-        self.traces.signal(Signal::TaskEnded { task }, self.now);
+        self.traces.signal(Signal::TaskEnded { task, with_process: false }, self.now);
     }
 
     /// Everything that is finished after the hold, each trace's spans parents first.
