@@ -23,8 +23,8 @@ use crate::traces::{self, Traces};
 
 /// Records read before time is looked at.
 const DRAIN: usize = 4096;
-/// Batches between the threads.
-const BATCHES: usize = 64;
+/// Batches between the threads. Each may hold some megabytes, and all are worked off at the end.
+const BATCHES: usize = 16;
 /// Pause of the reader while events come: long enough for a worthwhile batch, short against the ring.
 const BUSY_PAUSE: Duration = Duration::from_millis(4);
 /// Longest pause of the reader while nothing comes.
@@ -217,7 +217,10 @@ impl Stages {
                 if event.tid == event.tgid {
                     self.processes.on_exit(event.tgid);
                 }
-                self.out.push(Signal::TaskEnded { task: unit(event.tgid, event.tid) });
+                self.out.push(Signal::TaskEnded {
+                    task: unit(event.tgid, event.tid),
+                    with_process: event.with_process != 0,
+                });
             }
             Record::Exec(event, args, env) => self.exec(&event, args, env),
         }

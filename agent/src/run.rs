@@ -1,6 +1,6 @@
 //! `wirespan` without a command: traces until it is told to stop.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("wirespan-io").enable_all().build()?;
     let exporters = Exporters::start(settings(config), Arc::clone(&counters), runtime.handle())?;
     let pipeline = Pipeline::start(config, &counters, exporters)?;
-    eprintln!("wirespan: tracing");
+    say("wirespan: tracing\n");
     let broken = runtime.block_on(until_stopped(config, &counters, &pipeline))?;
     let deadline = Instant::now() + FLUSH;
     if let Some(exporters) = pipeline.stop() {
@@ -135,10 +135,16 @@ fn report(config: &Config, counters: &Counters) {
 }
 
 fn print_counters(counters: &Counters) {
-    eprintln!("wirespan: counters");
+    let mut text = String::from("wirespan: counters\n");
     for (name, help, value) in counters.snapshot() {
-        eprintln!("  {name:<24} {value:>12}  {help}");
+        text.push_str(&format!("  {name:<24} {value:>12}  {help}\n"));
     }
+    say(&text);
+}
+
+/// Writes to standard error; a reader that went away is no reason to stop.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// A connection that hangs must not hold the exit up.

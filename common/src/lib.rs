@@ -153,8 +153,10 @@ pub struct StateEvent {
 pub struct TaskEvent {
     /// [`Kind::Fork`] or [`Kind::Exit`].
     pub kind: u8,
+    /// Exit: 1 if the whole process ends, and this thread with it. Fork: zero.
+    pub with_process: u8,
     /// Always zero.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 6],
     /// `CLOCK_BOOTTIME`, nanoseconds.
     pub time: u64,
     /// Process of the thread.

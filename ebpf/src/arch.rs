@@ -33,10 +33,11 @@ mod imp {
 }
 
 /// aarch64: arch/arm64/include/asm/ptrace.h, include/uapi/asm-generic/unistd.h. `regs[0]` holds the result after the
-/// call, so the first argument comes from `orig_x0`.
+/// call, so the first argument comes from `orig_x0`. The number stays in x8; `syscallno` is half as wide as the loads
+/// here, which the verifier refuses on a typed pointer.
 #[cfg(bpf_target_arch = "aarch64")]
 mod imp {
-    pub const NUMBER: usize = 280; // syscallno
+    pub const NUMBER: usize = 64; // regs[8]
     pub const ARGS: [usize; 4] = [272, 8, 16, 24]; // orig_x0, regs[1..4]
     const PSTATE: usize = 264;
     const PSR_MODE32_BIT: u64 = 0x10;

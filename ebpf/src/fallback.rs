@@ -59,6 +59,9 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     let fd = load(arch::ARGS[if number == arch::SPLICE { 2 } else { 0 }]);
     let Some((sk, inode)) = socket_of(fd) else { return };
     let Some(kind) = sock::kind::<Probed>(sk) else { return };
+    if io::is_empty_read::<Probed>(sk, result) {
+        return;
+    }
     let cookie = identity(sk, inode);
     // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
     let state = unsafe { SOCKETS.get(&cookie).copied() };
@@ -74,12 +77,15 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
             (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Probed>(sk, sk);
         }
         SocketKind::UnixStream => {
-            io::advance_unix(&mut operation, state);
+            if !io::advance_unix(&mut operation, state.is_some()) {
+                return;
+            }
             let peer: *const u8 = Probed::load(sk, kernel::unix_peer());
             operation.peer_cookie = identity(peer, inode_of(peer));
         }
     }
-    let source = if result > 0 { buffer::source(load, id as u32, many) } else { Source::none(0) };
+    let thrown_away = direction == INGRESS && flags(load, number) & io::MSG_TRUNC != 0;
+    let source = if result > 0 && !thrown_away { buffer::source(load, id as u32, many) } else { Source::none(0) };
     io::submit(&operation, source, |to| sock::load_endpoints::<Probed>(sk, to));
 }
 

@@ -21,7 +21,12 @@ use crate::{
 
 /// `MSG_OOB | MSG_PEEK | MSG_ERRQUEUE`: reads that do not take the stream's next bytes.
 const UNUSUAL_READ: i32 = 0x1 | 0x2 | 0x2000;
-const MSG_TRUNC: i32 = 0x20;
+/// The bytes are taken and thrown away, not written to the buffer (tcp(7)).
+pub const MSG_TRUNC: i32 = 0x20;
+/// `enum` of include/uapi/linux/bpf.h: only insert what is not there.
+const BPF_NOEXIST: u64 = 1;
+/// include/net/sock.h.
+const RCV_SHUTDOWN: u8 = 1;
 const EPIPE: i32 = 32;
 const ECONNRESET: i32 = 104;
 const ETIMEDOUT: i32 = 110;
@@ -54,6 +59,12 @@ pub fn is_wanted(result: i32, direction: u8) -> bool {
         || result == -ETIMEDOUT
 }
 
+/// Whether a result of zero is no end of stream: nothing was asked for.
+#[inline(always)]
+pub fn is_empty_read<M: Memory>(sk: *const u8, result: i32) -> bool {
+    result == 0 && M::load::<u8>(sk, kernel::sk_shutdown()) & RCV_SHUTDOWN == 0
+}
+
 /// Entry for the typed tracepoints, after the operation.
 #[inline(always)]
 pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
@@ -72,6 +83,9 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
         return;
     }
     let Some(kind) = sock::kind::<Typed>(sk) else { return };
+    if is_empty_read::<Typed>(sk, result) {
+        return;
+    }
     // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
     let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
     // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
@@ -91,7 +105,9 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
             (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Typed>(sk, tcp);
         }
         SocketKind::UnixStream => {
-            advance_unix(&mut operation, state);
+            if !advance_unix(&mut operation, state.is_some()) {
+                return;
+            }
             // SAFETY: as above.
             let unix = unsafe { bpf_skc_to_unix_sock(sk as *mut _) } as *const u8;
             if unix.is_null() {
@@ -145,23 +161,34 @@ pub fn is_ignored(tgid: u32) -> bool {
 }
 
 /// Unix sockets have no sequence numbers: counts bytes per socket, in an epoch that starts when the count does.
+///
+/// False if there is no position: the socket was muted just now, or the map is too busy, which is counted.
+///
+/// Counts in place: the other direction may be counted on another CPU meanwhile, and the agent may mute the socket.
 #[inline(always)]
-pub fn advance_unix(operation: &mut Operation, state: Option<SocketState>) {
-    let mut state = match state {
-        Some(state) if state.epoch != 0 => state,
+pub fn advance_unix(operation: &mut Operation, known: bool) -> bool {
+    if !known {
         // SAFETY: no preconditions. The stamp must only differ between starts, and not be zero.
-        _ => SocketState { flags: 0, epoch: (unsafe { bpf_ktime_get_boot_ns() } >> 10) as u32 | 1, tx: 0, rx: 0 },
-    };
-    if operation.result > 0 {
-        match operation.direction {
-            EGRESS => state.tx += operation.result as u64,
-            _ => state.rx += operation.result as u64,
-        }
+        let epoch = (unsafe { bpf_ktime_get_boot_ns() } >> 10) as u32 | 1;
+        let _ = SOCKETS.insert(&operation.cookie, &SocketState { flags: 0, epoch, tx: 0, rx: 0 }, BPF_NOEXIST);
     }
-    let _ = SOCKETS.insert(&operation.cookie, &state, 0);
-    operation.tx_position = state.tx;
-    operation.rx_position = state.rx;
-    operation.epoch = state.epoch;
+    let Some(state) = SOCKETS.get_ptr_mut(&operation.cookie) else {
+        count(Counter::RingFull, 1);
+        return false;
+    };
+    // SAFETY: a map value, valid while the program runs; each field is one aligned word.
+    unsafe {
+        if operation.result > 0 {
+            match operation.direction {
+                EGRESS => (*state).tx += operation.result as u64,
+                _ => (*state).rx += operation.result as u64,
+            }
+        }
+        operation.tx_position = (*state).tx;
+        operation.rx_position = (*state).rx;
+        operation.epoch = (*state).epoch;
+    }
+    operation.epoch != 0
 }
 
 /// Builds the record in this CPU's scratch memory and puts it on the ring.

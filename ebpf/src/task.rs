@@ -14,6 +14,8 @@ use crate::{
 
 /// At most this many bytes of arguments, so that the environment has room.
 const MAX_ARGS: u64 = 1024;
+/// include/linux/sched/signal.h: `exit_group` was called, or a deadly signal came.
+const SIGNAL_GROUP_EXIT: u32 = 4;
 
 /// A thread or process was created.
 #[inline(always)]
@@ -25,7 +27,8 @@ pub fn on_fork(parent: *const u8, child: *const u8) {
     }
     submit(TaskEvent {
         kind: Kind::Fork as u8,
-        reserved: [0; 7],
+        with_process: 0,
+        reserved: [0; 6],
         time: 0,
         tgid,
         tid,
@@ -42,7 +45,20 @@ pub fn on_exit() {
     if tgid == tid {
         let _ = PROCESSES.remove(&tgid);
     }
-    submit(TaskEvent { kind: Kind::Exit as u8, reserved: [0; 7], time: 0, tgid, tid, parent_tgid: 0, parent_tid: 0 });
+    // SAFETY: the helper has no preconditions; everything behind the address is read by checked reads.
+    let task = unsafe { bpf_get_current_task() } as *const u8;
+    let signal: *const u8 = Probed::load(task, kernel::task_signal());
+    let exiting = Probed::load::<u32>(signal, kernel::signal_flags()) & SIGNAL_GROUP_EXIT != 0;
+    submit(TaskEvent {
+        kind: Kind::Exit as u8,
+        with_process: exiting as u8,
+        reserved: [0; 6],
+        time: 0,
+        tgid,
+        tid,
+        parent_tgid: 0,
+        parent_tid: 0,
+    });
 }
 
 #[inline(always)]

@@ -36,6 +36,8 @@ static FIELDS: [Field; COUNT] = [
     field("task_struct", "real_parent"),
     field("task_struct", "mm"),
     field("task_struct", "files"),
+    field("task_struct", "signal"),
+    field("signal_struct", "flags"),
     field("mm_struct", "arg_start"),
     field("mm_struct", "arg_end"),
     field("mm_struct", "env_start"),
@@ -53,7 +55,7 @@ static FIELDS: [Field; COUNT] = [
 ];
 
 /// Number of offsets handed to the kernel programs.
-pub const COUNT: usize = 36;
+pub const COUNT: usize = 38;
 
 /// Whether a structure is needed at all: limits the index.
 pub fn is_wanted(structure: &str) -> bool {

@@ -173,7 +173,9 @@ impl Connection {
                 let [own, other] = [usize::from(direction), usize::from(1 - direction)];
                 let Some(next) = self.streams[own].next() else { continue };
                 let reached = self.streams[other].next().unwrap_or(u64::MAX);
-                let waited = |s: &Segment| now.saturating_sub(s.mark.time) >= HOLD;
+                // Of what waits in both directions, the earlier goes first: a response must not precede its request.
+                let earlier = self.streams[other].first_held().map_or(u64::MAX, |s| s.mark.time);
+                let waited = |s: &Segment| now.saturating_sub(s.mark.time) >= HOLD && s.mark.time <= earlier;
                 let ready = |s: &Segment| waited(s) || (s.start <= next && s.mark.opposite <= reached);
                 let Some(segment) = self.streams[own].take_first(ready) else { continue };
                 progressed = true;
@@ -403,8 +405,8 @@ impl Connection {
         if std::mem::replace(&mut self.streams[own].ended, true) {
             return;
         }
-        while self.streams[own].first_held().is_some() {
-            self.give_up_waiting(own, cx);
+        if self.streams[own].first_held().is_some() {
+            self.release(u64::MAX, cx);
         }
         let position = self.streams[own].next().unwrap_or_default();
         let opposite = self.streams[1 - own].next().unwrap_or_default();

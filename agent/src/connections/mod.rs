@@ -151,7 +151,18 @@ impl Connections {
             }
             self.forget(event.cookie, event.time, out);
         }
+        if event.result == 0 && event.endpoints.peer_cookie != 0 {
+            self.peer_finished(event, out);
+        }
         if muted { Verdict::Mute } else { Verdict::Continue }
+    }
+
+    /// A Unix socket's other end was closed, of which the kernel says nothing on that end: it will send no more.
+    fn peer_finished(&mut self, event: &IoEvent, out: &mut Vec<Signal>) {
+        if let Some(peer) = self.by_cookie.get_mut(&event.endpoints.peer_cookie) {
+            let mut cx = self.shared.context(out);
+            peer.end(EGRESS, End::Finished, event.time, Unit::default(), &mut cx);
+        }
     }
 
     /// A TCP connection is being opened, finished by this side, or was closed.

@@ -76,5 +76,7 @@ pub enum Signal {
     TaskEnded {
         /// Which.
         task: UnitId,
+        /// Its whole process ends.
+        with_process: bool,
     },
 }

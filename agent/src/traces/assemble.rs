@@ -30,7 +30,7 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
     if order.is_empty() {
         return None;
     }
-    order.sort_by_key(|k| (depth(spans, *k), spans[*k].request.first.time));
+    order.sort_by_cached_key(|k| (depth(spans, *k), spans[*k].request.first.time));
     agree_on_times(spans, &order);
     let root = root_of(spans, order[0]);
     let Root { trace_id, context, sampled } = group.root.get_or_insert_with(|| {
@@ -45,6 +45,7 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
         let (parent_span_id, remote) = parent_of(spans, *key);
         let span = &mut spans[*key];
         let Some(exchange) = span.exchange.take() else { continue };
+        span.sent = true;
         let stated = span.context.as_ref().filter(|c| c.trace_id == trace_id).or(context).cloned();
         out.push(Span {
             trace_id,
@@ -65,15 +66,31 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
             attributes: with_connection(*exchange, span),
         });
     }
-    for key in &order {
-        let id = spans[*key].span_id;
-        for member in &group.members {
-            if spans[*member].parent == Parent::Live(*key) {
-                spans[*member].parent = Parent::Sent(id);
+    Some(Assembled { spans: out, sampled })
+}
+
+/// Hangs spans that stay below what remains of their parents when those that are finished, or dropped, are gone.
+pub fn hang_anew(spans: &mut SlotMap<SpanKey, LiveSpan>, members: &[SpanKey]) {
+    for member in members {
+        spans[*member].parent = parent_that_stays(spans, *member);
+    }
+}
+
+fn parent_that_stays(spans: &SlotMap<SpanKey, LiveSpan>, key: SpanKey) -> Parent {
+    let mut parent = spans[key].parent;
+    while let Parent::Live(at) = parent
+        && let Some(above) = spans.get(at)
+    {
+        match (above.dropped, above.sent) {
+            (true, _) => {
+                let stated = above.context.as_ref().filter(|_| above.parent == Parent::None);
+                parent = stated.map_or(above.parent, |context| Parent::Sent(context.span_id));
             }
+            (false, true) => return Parent::Sent(above.span_id),
+            (false, false) => return parent,
         }
     }
-    Some(Assembled { spans: out, sampled })
+    parent
 }
 
 /// The parent's id, and whether it is known only from the request itself. A parent that was dropped is passed over.
@@ -126,9 +143,9 @@ fn agree_on_times(spans: &mut SlotMap<SpanKey, LiveSpan>, parents_first: &[SpanK
         if !spans[*key].joined {
             continue;
         }
-        let Some(limit) = spans.get(parent).and_then(|p| p.exchange.as_ref()).filter(|e| e.response.is_some()) else {
-            continue;
-        };
+        // A caller that gave up before the end of the response says nothing about when its callee ended.
+        let complete = |e: &&Box<Exchange>| e.response.as_ref().is_some_and(|r| r.last.time == e.end);
+        let Some(limit) = spans.get(parent).and_then(|p| p.exchange.as_ref()).filter(complete) else { continue };
         let limit = limit.end;
         if let Some(exchange) = &mut spans[*key].exchange {
             exchange.end = exchange.end.min(limit);

@@ -79,6 +79,11 @@ impl Joins {
         None
     }
 
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty() && self.servers.is_empty()
+    }
+
     /// An end waits no longer.
     pub fn forget(&mut self, keys: [Option<JoinKey>; 2], role: Role, span: SpanKey) {
         let own = match role {

@@ -61,6 +61,8 @@ pub struct LiveSpan {
     pub pending: Option<SpanKey>,
     /// Its end will never be known: it is passed over.
     pub dropped: bool,
+    /// It was handed on.
+    pub sent: bool,
     /// The result, once known.
     pub exchange: Option<Box<Exchange>>,
 }

@@ -42,6 +42,8 @@ use units::{Proof, UnitKey, Units};
 const PENDING_CAP: u64 = 1_000_000_000;
 /// After this time without news, the finished part of a trace that is still open is handed on, nanoseconds.
 const PIECE_AFTER: u64 = 30_000_000_000;
+/// Entries of groups that are gone which the list of open groups may hold in any case.
+const OPEN_SLACK: usize = 4096;
 /// How often units are swept, in calls of [`Traces::tick`].
 const SWEEP_EVERY: u32 = 512;
 
@@ -101,8 +103,8 @@ impl Traces {
             Signal::TaskCreated { creator, task } => {
                 self.units.created(UnitKey::thread(creator.tgid, creator.tid), UnitKey::thread(task.tgid, task.tid));
             }
-            Signal::TaskEnded { task } => {
-                for (span, server) in self.units.ended(UnitKey::thread(task.tgid, task.tid)) {
+            Signal::TaskEnded { task, with_process } => {
+                for (span, server) in self.units.ended(UnitKey::thread(task.tgid, task.tid), with_process) {
                     self.settle_pending(span, Some(server), now);
                 }
             }
@@ -129,10 +131,11 @@ impl Traces {
             unit: None,
             pending: None,
             dropped: false,
+            sent: false,
             exchange: None,
         });
         self.groups[group].members.push(span);
-        self.open.push_back((now, group));
+        self.watch(now, group);
         self.by_exchange.insert(key, span);
         if let Some(unit) = unit {
             match started.kind {
@@ -147,6 +150,15 @@ impl Traces {
         if self.spans.len() > self.limits.max_spans {
             self.evict(now);
         }
+    }
+
+    /// Notes that a group is open. Most are handed on long before their turn comes: what is left of those is removed
+    /// when it outweighs the rest.
+    fn watch(&mut self, now: u64, group: GroupKey) {
+        if self.open.len() > 2 * self.groups.len() + OPEN_SLACK {
+            self.open.retain(|(_, group)| self.groups.contains_key(*group));
+        }
+        self.open.push_back((now, group));
     }
 
     /// A call hangs below the request that its unit serves.
@@ -357,6 +369,7 @@ impl Traces {
     fn hand_on(&mut self, key: GroupKey, out: &mut Vec<Trace>) {
         let Some(mut group) = self.groups.remove(key) else { return };
         let trace = assemble::assemble(&mut self.spans, &mut group, &self.clock);
+        assemble::hang_anew(&mut self.spans, &group.members);
         let mut open = Vec::new();
         for member in std::mem::take(&mut group.members) {
             let Some(span) = self.spans.get(member) else { continue };
@@ -372,7 +385,7 @@ impl Traces {
             for member in &self.groups[again].members {
                 self.spans[*member].group = again;
             }
-            self.open.push_back((self.groups[again].last, again));
+            self.watch(self.groups[again].last, again);
         }
         match trace {
             Some(trace) if trace.sampled => {

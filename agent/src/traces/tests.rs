@@ -10,7 +10,7 @@ use crate::config::{Config, Settings, Surroundings};
 use crate::connections::{Connections, Limits as ConnectionLimits, Signal, Verdict};
 use crate::discovery::{HostInfo, Process, Processes};
 use crate::metrics::Counters;
-use crate::span::{Span, SpanKind, Status};
+use crate::span::{Span, SpanKind, Status, Value};
 
 const HOLD: u64 = 1_000;
 
@@ -135,7 +135,7 @@ impl World {
     }
 
     fn ended(&mut self, task: UnitId) {
-        self.traces.signal(Signal::TaskEnded { task }, self.now);
+        self.traces.signal(Signal::TaskEnded { task, with_process: false }, self.now);
     }
 
     /// Everything that is finished after the hold, each trace's spans parents first.
@@ -357,6 +357,67 @@ fn a_connection_opened_before_the_request_was_read_serves_something_earlier() {
 }
 
 #[test]
+fn a_callee_that_goes_on_after_its_caller_gave_up_keeps_its_duration() {
+    let mut world = World::new();
+    let (mut a, mut b) = world.connect(80);
+    let (request, head, rest) = (get("/", ""), "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab", "cd");
+    world.send(&mut a, CLIENT, &request);
+    world.receive(&mut b, FRONT, &request);
+    world.send(&mut b, FRONT, head);
+    world.receive(&mut a, CLIENT, head);
+    world.operation(&a, CLIENT, INGRESS, -104, b"");
+    world.send(&mut b, FRONT, rest);
+    let traces = world.traces();
+    let [client, server] = traces[0].as_slice() else { panic!("{:?}", describe(&traces[0])) };
+    assert!(matches!(client.status, Status::Error(_)));
+    assert!(server.end_unix_nano > client.end_unix_nano);
+}
+
+#[test]
+fn a_call_below_a_request_without_a_known_end_keeps_what_is_above_in_a_later_piece() {
+    let mut world = World::new();
+    let (mut a, mut b) = world.connect(80);
+    let (mut c, mut d) = world.connect(81);
+    let (first, second) = (get("/orders/1", ""), get("/stock/2", ""));
+    world.send(&mut a, CLIENT, &first);
+    world.receive(&mut b, FRONT, &first);
+    world.send(&mut c, FRONT, &second);
+    world.receive(&mut d, BACK, &second);
+    world.send(&mut b, FRONT, OK);
+    world.receive(&mut a, CLIENT, OK);
+    // The request between is forgotten; above it all is finished, below it a call goes on.
+    let middle = world.traces.spans.values().find(|s| s.connection.cookie == c.cookie).unwrap().key;
+    world.traces.signal(Signal::Dropped(middle), world.now);
+    world.now += 2 * super::PIECE_AFTER;
+    let piece = world.traces().remove(0);
+    world.send(&mut d, BACK, OK);
+    let rest = world.traces().remove(0);
+    assert_eq!((piece.len(), rest.len()), (2, 1));
+    assert_eq!((rest[0].trace_id, rest[0].parent_span_id), (piece[1].trace_id, piece[1].span_id));
+}
+
+#[test]
+fn requests_that_are_over_leave_nothing_in_memory() {
+    let mut world = World::new();
+    let (mut a, mut b) = world.connect(80);
+    let request = get("/", "");
+    for _ in 0..super::OPEN_SLACK {
+        world.send(&mut a, CLIENT, &request);
+        world.receive(&mut b, FRONT, &request);
+        world.send(&mut b, FRONT, OK);
+        world.receive(&mut a, CLIENT, OK);
+        world.now += 2 * HOLD;
+        let now = world.now;
+        world.traces.tick(now, &mut Vec::new());
+    }
+    let _ = world.traces();
+    let traces = &world.traces;
+    assert_eq!((traces.spans.len(), traces.groups.len(), traces.by_exchange.len(), traces.due.len()), (0, 0, 0, 0));
+    assert!(traces.joins.is_empty());
+    assert!(traces.open.len() <= super::OPEN_SLACK + 2);
+}
+
+#[test]
 fn the_callees_record_may_come_first_and_the_caller_still_contains_it() {
     let mut world = World::new();
     let (mut a, mut b) = world.connect(80);
@@ -410,6 +471,47 @@ fn pipelined_requests_meet_their_own_other_ends() {
             ["Client GET /two parent=None", "Server GET /two parent=Some(0)"],
         ]
     );
+}
+
+#[test]
+fn a_response_that_ends_with_its_unix_socket_ends_its_servers_span_too() {
+    let mut world = World::new();
+    let (mut a, mut b) = world.connect_unix();
+    let (request, response) = (get("/", ""), "HTTP/1.0 200 OK\r\n\r\nhello");
+    world.send(&mut a, CLIENT, &request);
+    world.receive(&mut b, FRONT, &request);
+    world.send(&mut b, FRONT, response);
+    world.receive(&mut a, CLIENT, response);
+    world.operation(&a, CLIENT, INGRESS, 0, b"");
+    let traces = world.traces();
+    assert_eq!(describe(&traces[0]), ["Client GET / parent=None", "Server GET / parent=Some(0)"]);
+    assert!(traces[0].iter().all(|s| s.status == Status::Unset));
+}
+
+#[test]
+fn what_waited_in_vain_in_both_directions_is_read_in_the_order_in_which_it_happened() {
+    let mut world = World::new();
+    let (mut a, mut b) = world.connect(80);
+    let first = get("/first", "");
+    world.send(&mut a, CLIENT, &first);
+    world.receive(&mut b, FRONT, &first);
+    world.send(&mut b, FRONT, OK);
+    world.receive(&mut a, CLIENT, OK);
+    // Ten bytes that the server sent are missing.
+    b.tx += 10;
+    let answers = [("/a", "201"), ("/b", "202"), ("/c", "203")];
+    for (path, status) in answers {
+        world.receive(&mut b, FRONT, &get(path, ""));
+        world.send(&mut b, FRONT, &OK.replace("200", status));
+    }
+    world.now += 60_000_000;
+    let spans: Vec<_> = world.traces().into_iter().flatten().filter(|s| s.name != "GET /first").collect();
+    assert!(!spans.is_empty());
+    for span in spans {
+        let code = span.attributes.iter().find(|a| a.key == "http.response.status_code").map(|a| &a.value);
+        let expected = answers.iter().find(|(path, _)| span.name == format!("GET {path}")).unwrap().1;
+        assert_eq!(code, Some(&Value::Int(expected.parse().unwrap())), "{}", span.name);
+    }
 }
 
 const CONTEXT: &str = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ntracestate: k=v\r\n";

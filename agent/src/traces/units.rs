@@ -49,6 +49,8 @@ pub struct Origin {
     pub server: SpanKey,
     /// The creator, if it was itself created for that request: it must end too.
     via: Option<UnitKey>,
+    /// Its whole process was created for that request.
+    process: bool,
 }
 
 /// One unit.
@@ -172,9 +174,13 @@ impl Units {
             self.wandering.remove(&task.tgid);
         }
         let Some(state) = self.states.get(&creator) else { return };
+        let new_process = u64::from(task.tgid) == task.id;
         let origin = match self.proof(creator) {
-            Proof::Request(server) => Some(Origin { server, via: None }),
-            Proof::IfOneShot(server) => Some(Origin { server, via: Some(creator) }),
+            Proof::Request(server) => Some(Origin { server, via: None, process: new_process }),
+            Proof::IfOneShot(server) => {
+                let process = new_process || state.origin.is_some_and(|o| o.process);
+                Some(Origin { server, via: Some(creator), process })
+            }
             Proof::None => None,
         };
         debug_assert!(origin.is_none() || !state.multiplexes);
@@ -183,14 +189,17 @@ impl Units {
         }
     }
 
-    /// A thread ended. Returns the spans that are now proven, each with the request that it hangs below.
-    pub fn ended(&mut self, task: UnitKey) -> Vec<(SpanKey, SpanKey)> {
+    /// A thread ended, perhaps because its process did: that ends pooled threads too, so it proves nothing of threads in
+    /// a process that existed before the request. Returns the spans that are now proven, each with the request that it hangs below.
+    pub fn ended(&mut self, task: UnitKey, with_process: bool) -> Vec<(SpanKey, SpanKey)> {
         let wandered = self.wanders(task);
         if u64::from(task.tgid) == task.id {
             self.wandering.remove(&task.tgid);
         }
         let Some(state) = self.states.remove(&task) else { return Vec::new() };
-        let Some(origin) = state.origin.filter(|_| !wandered) else { return Vec::new() };
+        let Some(origin) = state.origin.filter(|o| !wandered && (o.process || !with_process)) else {
+            return Vec::new();
+        };
         // The creator's id may be another thread's by now.
         if let Some(creator) = origin.via
             && let Some(next) = self.states.get_mut(&creator)
@@ -281,7 +290,21 @@ mod tests {
         units.created(A, B);
         assert_eq!(units.proof(B), Proof::IfOneShot(s));
         units.wait_for_end(B, call);
-        assert_eq!(units.ended(B), [(call, s)]);
+        assert_eq!(units.ended(B, false), [(call, s)]);
+    }
+
+    #[test]
+    fn the_end_of_a_process_does_not_make_its_pooled_threads_one_shots() {
+        let [s, call, other] = spans();
+        let child = UnitKey::thread(7, 7);
+        let mut units = Units::default();
+        units.read_request(A, s, 1);
+        units.created(A, B);
+        units.created(A, child);
+        units.wait_for_end(B, call);
+        units.wait_for_end(child, other);
+        assert_eq!(units.ended(B, true), []);
+        assert_eq!(units.ended(child, true), [(other, s)]);
     }
 
     #[test]
@@ -292,8 +315,8 @@ mod tests {
         units.created(A, B);
         units.created(B, C);
         units.wait_for_end(C, call);
-        assert_eq!(units.ended(C), []);
-        assert_eq!(units.ended(B), [(call, s)]);
+        assert_eq!(units.ended(C, false), []);
+        assert_eq!(units.ended(B, false), [(call, s)]);
     }
 
     #[test]
@@ -321,7 +344,7 @@ mod tests {
         assert_eq!(units.proof(A), Proof::Request(s));
         units.passed(B, C);
         assert_eq!(units.proof(A), Proof::None);
-        assert_eq!(units.ended(C), []);
+        assert_eq!(units.ended(C, false), []);
         assert_eq!(units.proof(elsewhere), Proof::Request(s));
     }
 
