@@ -144,8 +144,8 @@ fn agree_on_times(spans: &mut SlotMap<SpanKey, LiveSpan>, parents_first: &[SpanK
             continue;
         }
         // A caller that gave up before the end of the response says nothing about when its callee ended.
-        let complete = |e: &&Box<Exchange>| e.response.as_ref().is_some_and(|r| r.last.time == e.end);
-        let Some(limit) = spans.get(parent).and_then(|p| p.exchange.as_ref()).filter(complete) else { continue };
+        let complete = |e: &&Exchange| e.response.as_ref().is_some_and(|r| r.last.time == e.end);
+        let Some(limit) = spans.get(parent).and_then(|p| p.exchange.as_deref()).filter(complete) else { continue };
         let limit = limit.end;
         if let Some(exchange) = &mut spans[*key].exchange {
             exchange.end = exchange.end.min(limit);
@@ -154,7 +154,7 @@ fn agree_on_times(spans: &mut SlotMap<SpanKey, LiveSpan>, parents_first: &[SpanK
 }
 
 /// A client's request that names no host has no `url.full` yet; the socket knows what it was sent to.
-fn complete_url(attributes: &mut Vec<KeyValue>, address: &str, port: u16) {
+fn complete_url(attributes: &mut [KeyValue], address: &str, port: u16) {
     if attributes.iter().any(|a| a.key == "url.full") {
         return;
     }
