@@ -91,14 +91,14 @@ fn message(address: u64) -> Source {
 #[inline(always)]
 fn next_message(tid: u32, vector: u64, messages: u32) -> u64 {
     // SAFETY: only this thread writes its entry.
-    let current = match unsafe { MESSAGES.get(&tid) } {
+    let current = match unsafe { MESSAGES.get(tid) } {
         Some(cursor) if cursor.vector == vector => cursor.next,
         _ => 0,
     };
     if current + 1 >= messages {
-        let _ = MESSAGES.remove(&tid);
+        let _ = MESSAGES.remove(tid);
     } else {
-        let _ = MESSAGES.insert(&tid, &MessageCursor { vector, next: current + 1, reserved: 0 }, 0);
+        let _ = MESSAGES.insert(tid, MessageCursor { vector, next: current + 1, reserved: 0 }, 0);
     }
     current as u64
 }
@@ -107,7 +107,7 @@ fn next_message(tid: u32, vector: u64, messages: u32) -> u64 {
 #[inline(always)]
 pub fn forget_messages(load: impl Fn(usize) -> u64, tid: u32) {
     if matches!(load(arch::NUMBER) as u32, arch::RECVMMSG | arch::SENDMMSG) {
-        let _ = MESSAGES.remove(&tid);
+        let _ = MESSAGES.remove(tid);
     }
 }
 

@@ -64,7 +64,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     }
     let cookie = identity(sk, inode);
     // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
-    let state = unsafe { SOCKETS.get(&cookie).copied() };
+    let state = unsafe { SOCKETS.get(cookie).copied() };
     if io::is_muted(state) {
         return;
     }

@@ -89,7 +89,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
     let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
     // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
-    let state = unsafe { SOCKETS.get(&cookie).copied() };
+    let state = unsafe { SOCKETS.get(cookie).copied() };
     if is_muted(state) {
         return;
     }
@@ -157,7 +157,7 @@ pub fn is_muted(state: Option<SocketState>) -> bool {
 #[inline(always)]
 pub fn is_ignored(tgid: u32) -> bool {
     // SAFETY: one byte, copied at once.
-    unsafe { PROCESSES.get(&tgid) }.is_some_and(|v| *v == PROCESS_IGNORED)
+    unsafe { PROCESSES.get(tgid) }.is_some_and(|v| *v == PROCESS_IGNORED)
 }
 
 /// Unix sockets have no sequence numbers: counts bytes per socket, in an epoch that starts when the count does.
@@ -170,9 +170,9 @@ pub fn advance_unix(operation: &mut Operation, known: bool) -> bool {
     if !known {
         // SAFETY: no preconditions. The stamp must only differ between starts, and not be zero.
         let epoch = (unsafe { bpf_ktime_get_boot_ns() } >> 10) as u32 | 1;
-        let _ = SOCKETS.insert(&operation.cookie, &SocketState { flags: 0, epoch, tx: 0, rx: 0 }, BPF_NOEXIST);
+        let _ = SOCKETS.insert(operation.cookie, SocketState { flags: 0, epoch, tx: 0, rx: 0 }, BPF_NOEXIST);
     }
-    let Some(state) = SOCKETS.get_ptr_mut(&operation.cookie) else {
+    let Some(state) = SOCKETS.get_ptr_mut(operation.cookie) else {
         count(Counter::RingFull, 1);
         return false;
     };

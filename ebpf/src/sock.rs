@@ -131,10 +131,10 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
         return;
     }
     // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
-    let state = unsafe { SOCKETS.get(&cookie).copied() };
+    let state = unsafe { SOCKETS.get(cookie).copied() };
     if let Some(state) = state {
         if ended {
-            let _ = SOCKETS.remove(&cookie);
+            let _ = SOCKETS.remove(cookie);
         }
         if crate::io::is_muted(Some(state)) {
             return;

@@ -23,7 +23,7 @@ pub fn on_fork(parent: *const u8, child: *const u8) {
     let (tgid, tid): (u32, u32) = (Typed::load(child, kernel::task_tgid()), Typed::load(child, kernel::task_pid()));
     if tgid == tid {
         // What the agent decided about an earlier process of this id, perhaps after its end.
-        let _ = PROCESSES.remove(&tgid);
+        let _ = PROCESSES.remove(tgid);
     }
     submit(TaskEvent {
         kind: Kind::Fork as u8,
@@ -43,7 +43,7 @@ pub fn on_exit() {
     let id = bpf_get_current_pid_tgid();
     let (tgid, tid) = ((id >> 32) as u32, id as u32);
     if tgid == tid {
-        let _ = PROCESSES.remove(&tgid);
+        let _ = PROCESSES.remove(tgid);
     }
     // SAFETY: the helper has no preconditions; everything behind the address is read by checked reads.
     let task = unsafe { bpf_get_current_task() } as *const u8;
@@ -96,7 +96,7 @@ pub fn on_exec(_task: *const u8) {
     };
     let id = bpf_get_current_pid_tgid();
     // Another program is another decision.
-    let _ = PROCESSES.remove(&((id >> 32) as u32));
+    let _ = PROCESSES.remove((id >> 32) as u32);
     // SAFETY: the scratch memory is larger than an ExecEvent and aligned to 8; the helpers have no preconditions.
     unsafe {
         let event = &mut *scratch.cast::<ExecEvent>();

@@ -9,10 +9,10 @@
 //! | [`build`] | the agent's binary |
 //! | [`lint`] | format, clippy, documentation, licences |
 //! | [`services`] | programs that the tests talk to |
-//! | [`test`] | every test there is |
+//! | [`mod@test`] | every test there is |
 //! | [`vm`] | the kernel matrix |
 //! | [`fuzz`] | hostile input for the parsers |
-//! | [`bench`] | what the agent costs, and what it misses |
+//! | [`mod@bench`] | what the agent costs, and what it misses |
 //!
 //! Every command installs what it needs and lacks, says what and why, and does nothing the second time.
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`option`] | the registry of options, from which everything else derives |
 //! | [`source`] | which value is in force, and whence |
-//! | [`file`] | the YAML file |
+//! | [`mod@file`] | the YAML file |
 //! | [`parse`], [`rule`] | texts into values |
 //! | [`otlp`] | where spans go by OTLP |
 //! | [`show`] | `wirespan config` and `docs/configuration.md` |

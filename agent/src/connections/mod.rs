@@ -1,4 +1,4 @@
-//! From records to exchanges: one [`Connection`] per socket, found by its cookie.
+//! From records to exchanges: one connection per socket, found by its cookie.
 //!
 //! | file | what it is |
 //! |---|---|

@@ -242,7 +242,7 @@ impl Processes {
     }
 
     /// Retires processes that ended, and forgets those whose id went to another, without an event that said so: for
-    /// every minute or so. Looks at no more than [`SWEPT`] processes a call, going round, since each costs a small read.
+    /// every minute or so. Looks at no more than `SWEPT` processes a call, going round, since each costs a small read.
     pub fn sweep(&mut self) {
         if self.unswept.is_empty() {
             self.unswept = self.table.iter().filter(|(_, entry)| !entry.exited).map(|(tgid, _)| *tgid).collect();

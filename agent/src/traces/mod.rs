@@ -12,7 +12,7 @@
 //! (*unit*), the context that its request carries (*wire*). Where the wire names another trace than the unit does, the
 //! wire is right: it is what the callee will say. No fact, no parent: two requests are never merged on a guess.
 //!
-//! Spans that hang together are a [`Group`]. It is handed on when all its spans are finished and nothing happened for
+//! Spans that hang together are a group. It is handed on when all its spans are finished and nothing happened for
 //! the hold, so that late facts still find it.
 
 mod assemble;

@@ -1,6 +1,6 @@
 //! What a program is called, from its command line: `python app.py` is `app`, `java -jar shop.jar` is `shop`.
 //!
-//! One file per runtime; [`RUNTIMES`] says which file reads which executable. What no runtime claims is called as its
+//! One file per runtime; `RUNTIMES` says which file reads which executable. What no runtime claims is called as its
 //! executable. A runtime whose command line shows no program (`python -c …`, an interactive shell) gives its own name.
 
 mod java;
