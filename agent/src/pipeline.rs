@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use wirespan_common::{ExecEvent, IoEvent, MAX_EXEC_PAYLOAD, TaskEvent, UnitId};
 use wirespan_protocols::Role;
 
-use crate::bpf::{Capture, CaptureError, CaptureSettings, Record};
+use crate::bpf::{Capture, CaptureError, CaptureSettings, Mode, Record};
 use crate::config::Config;
 use crate::connections::{self, Connections, Signal, Verdict};
 use crate::discovery::{ExecInfo, HostInfo, Processes, Selection};
@@ -52,6 +52,11 @@ impl Pipeline {
             ring_bytes: config.ring_bytes as u32,
             force_fallback: false,
         })?;
+        if capture.mode() == Mode::SystemCallExit {
+            log::warn!(
+                "this kernel has no socket tracepoints (Linux 6.3): every system call is watched instead, which costs more"
+            );
+        }
         return_free_memory();
         let stop = Arc::new(AtomicBool::new(false));
         let (signals, batches) = sync_channel(BATCHES);
@@ -121,6 +126,8 @@ struct Reader {
     counters: Arc<Counters>,
     /// Records that the kernel had lost when last asked.
     lost: u64,
+    said_io_uring: bool,
+    said_ring_full: bool,
 }
 
 /// What the reader feeds, apart from the ring that it borrows from.
@@ -151,7 +158,7 @@ impl Reader {
             mute: Vec::new(),
             ignore: Vec::new(),
         };
-        Self { capture, stages, signals, counters, lost: 0 }
+        Self { capture, stages, signals, counters, lost: 0, said_io_uring: false, said_ring_full: false }
     }
 
     fn run(mut self, stop: &AtomicBool) {
@@ -161,6 +168,7 @@ impl Reader {
             if counted.elapsed() > COUNTERS_EVERY {
                 counted = Instant::now();
                 self.capture.read_counters(&self.counters);
+                self.say_what_is_unseen();
             }
             if swept.elapsed() > SWEEP_EVERY {
                 swept = Instant::now();
@@ -176,6 +184,17 @@ impl Reader {
         while self.turn() > 0 {}
         self.stages.connections.finish(traces::now(), &mut self.stages.out);
         self.flush();
+    }
+
+    /// Says once of each kind of loss that it began; the counters say how much.
+    fn say_what_is_unseen(&mut self) {
+        let counters = &self.counters;
+        if counters.kernel_io_uring.get() > 0 && !std::mem::replace(&mut self.said_io_uring, true) {
+            log::warn!("a program uses io_uring: its requests there are not seen (counter kernel_io_uring)");
+        }
+        if counters.kernel_ring_full.get() > 0 && !std::mem::replace(&mut self.said_ring_full, true) {
+            log::warn!("records are lost because the ring is full (counter kernel_ring_full): raise --ring-bytes");
+        }
     }
 
     /// Reads what is there. Returns the number of records.

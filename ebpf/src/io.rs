@@ -8,8 +8,8 @@ use aya_ebpf::helpers::{
     },
 };
 use wirespan_common::{
-    Counter, EGRESS, Endpoints, FLAG_FAULT, FLAG_IO_URING, INGRESS, IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED,
-    SOCKET_MUTED, SocketState,
+    Counter, EGRESS, Endpoints, FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, INGRESS, IoEvent, Kind, MAX_CAPTURE,
+    PROCESS_IGNORED, SOCKET_MUTED, SocketState,
 };
 
 use crate::{
@@ -30,8 +30,9 @@ const RCV_SHUTDOWN: u8 = 1;
 const EPIPE: i32 = 32;
 const ECONNRESET: i32 = 104;
 const ETIMEDOUT: i32 = 110;
-/// `PF_IO_WORKER | PF_KTHREAD` of include/linux/sched.h: no system call stands behind the operation.
-const KERNEL_THREAD: u32 = 0x10 | 0x0020_0000;
+/// `PF_IO_WORKER` and `PF_KTHREAD` of include/linux/sched.h: no system call stands behind the operation.
+const IO_WORKER: u32 = 0x10;
+const KERNEL_THREAD: u32 = 0x0020_0000;
 const HEADER: usize = size_of::<IoEvent>();
 
 /// What one operation did, whichever hook saw it.
@@ -119,8 +120,11 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
         }
     }
     let (task, regs) = current_call();
-    let source = if Typed::load::<u32>(task, kernel::task_flags()) & KERNEL_THREAD != 0 {
+    let task_flags: u32 = Typed::load(task, kernel::task_flags());
+    let source = if task_flags & IO_WORKER != 0 {
         Source::none(FLAG_IO_URING)
+    } else if task_flags & KERNEL_THREAD != 0 {
+        Source::none(FLAG_NO_BUFFER)
     } else if flags & MSG_TRUNC != 0 && direction == INGRESS {
         Source::none(0)
     } else if result > 0 {
@@ -215,7 +219,7 @@ pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut End
     event.cookie = operation.cookie;
     event.tx_position = operation.tx_position;
     event.rx_position = operation.rx_position;
-    event.unit = sock::unit(operation.id);
+    sock::store_unit(&mut event.unit, operation.id);
     match operation.kind {
         SocketKind::Tcp => endpoints(&mut event.endpoints),
         SocketKind::UnixStream => sock::unix_endpoints(&mut event.endpoints, operation.peer_cookie),

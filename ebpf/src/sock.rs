@@ -58,10 +58,18 @@ pub fn tcp_positions<M: Memory>(sk: *const u8, tcp: *const u8) -> (u64, u64) {
     (tx as u64, rx.wrapping_sub(fin_read as u32) as u64)
 }
 
-/// The thread behind what `bpf_get_current_pid_tgid` gave.
+/// Writes the thread behind what `bpf_get_current_pid_tgid` gave, in words: LLVM turns an assignment of zeroes into a
+/// call that writes byte by byte.
 #[inline(always)]
-pub fn unit(id: u64) -> UnitId {
-    UnitId { tgid: (id >> 32) as u32, tid: id as u32, kind: 0, reserved: 0, id: 0, parent: 0 }
+pub fn store_unit(to: &mut UnitId, id: u64) {
+    let words = (to as *mut UnitId).cast::<u64>();
+    // SAFETY: four words inside the record, which is aligned to 8. The first holds `tgid`, then `tid`.
+    unsafe {
+        core::ptr::write_volatile(words, id.rotate_left(32));
+        core::ptr::write_volatile(words.add(1), 0);
+        core::ptr::write_volatile(words.add(2), 0);
+        core::ptr::write_volatile(words.add(3), 0);
+    }
 }
 
 /// Writes the ends of a Unix socket.
@@ -72,7 +80,7 @@ pub fn unix_endpoints(to: &mut Endpoints, peer_cookie: u64) {
     to.peer_cookie = peer_cookie;
 }
 
-/// Zeroes a record in words: LLVM turns an assignment into a call that writes byte by byte.
+/// Zeroes a record in words.
 #[inline(always)]
 fn clear(to: &mut Endpoints) {
     let words = (to as *mut Endpoints).cast::<u64>();
@@ -153,7 +161,7 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
         // SAFETY: no preconditions.
         (*event).time = bpf_ktime_get_boot_ns();
         (*event).cookie = cookie;
-        (*event).unit = unit(bpf_get_current_pid_tgid());
+        store_unit(&mut (*event).unit, bpf_get_current_pid_tgid());
         load_endpoints::<Typed>(sk, &mut (*event).endpoints);
     }
     entry.submit(NO_WAKEUP);

@@ -14,9 +14,9 @@ mod connection;
 mod signal;
 mod stream;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap as HashMap;
 use wirespan_common::{AF_UNIX, EGRESS, INGRESS, IoEvent, StateEvent, UnitId};
 use wirespan_protocols::End;
 use wirespan_protocols::exchange::{Output, Unit};
@@ -95,9 +95,9 @@ impl Connections {
     /// No connections yet.
     pub fn new(limits: Limits, counters: Arc<Counters>) -> Self {
         Self {
-            by_cookie: HashMap::new(),
+            by_cookie: HashMap::default(),
             restless: Vec::new(),
-            connecting: HashMap::new(),
+            connecting: HashMap::default(),
             shared: Shared { limits, counters, outputs: Vec::new() },
             next_id: 1,
             buffered: 0,

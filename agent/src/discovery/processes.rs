@@ -4,10 +4,12 @@
 //! compares start times for the case that such an event was lost); a process is read from `/proc` at most once in its life, and only when somebody
 //! asks for it; the table is bounded by the live processes, [`RECENT`] dead ones, and [`MAX`] in any case.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustc_hash::FxHashMap as HashMap;
 
 use super::cgroup::{self, Cgroup};
 use super::container::Containers;
@@ -97,10 +99,10 @@ impl Processes {
         let resources = Resources::new(config, host, &roots);
         let nobody = Arc::new(resources.build(0, &Facts::default()));
         Self {
-            table: HashMap::new(),
+            table: HashMap::default(),
             exited: VecDeque::new(),
             unswept: Vec::new(),
-            cgroups: HashMap::new(),
+            cgroups: HashMap::default(),
             containers: Containers::new(roots),
             selection: Arc::new(Selection::new(config, std::process::id())),
             allow_duplicate_spans: config.allow_duplicate_spans,

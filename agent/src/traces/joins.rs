@@ -1,7 +1,7 @@
 //! Both ends of one exchange on this host, found by facts that they share: addresses and stream position, the peers'
 //! identities for Unix sockets, the positions of both directions behind an address translation.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 use wirespan_common::{AF_INET6, AF_UNIX, Endpoints};
 use wirespan_protocols::Role;

@@ -23,9 +23,10 @@ mod live;
 mod tests;
 mod units;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap as HashMap;
 use slotmap::SlotMap;
 use wirespan_protocols::exchange::{Exchange, SpanKind};
 
@@ -79,7 +80,7 @@ impl Traces {
         Self {
             spans: SlotMap::with_key(),
             groups: SlotMap::with_key(),
-            by_exchange: HashMap::new(),
+            by_exchange: HashMap::default(),
             joins: Joins::default(),
             units: Units::default(),
             due: VecDeque::new(),

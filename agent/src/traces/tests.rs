@@ -130,6 +130,12 @@ impl World {
         self.operation(&*socket, unit, INGRESS, text.len() as i32, text.as_bytes());
     }
 
+    /// One end sends, the other receives.
+    fn pass(&mut self, from: &mut Socket, sender: UnitId, to: &mut Socket, receiver: UnitId, text: &str) {
+        self.send(from, sender, text);
+        self.receive(to, receiver, text);
+    }
+
     fn created(&mut self, creator: UnitId, task: UnitId) {
         self.traces.signal(Signal::TaskCreated { creator, task }, self.now);
     }
@@ -167,14 +173,10 @@ fn two_hops(world: &mut World, caller: UnitId) {
     let (mut a, mut b) = world.connect(80);
     let (mut c, mut d) = world.connect(81);
     let (first, second) = (get("/orders/1", ""), get("/stock/2", ""));
-    world.send(&mut a, CLIENT, &first);
-    world.receive(&mut b, FRONT, &first);
-    world.send(&mut c, caller, &second);
-    world.receive(&mut d, BACK, &second);
-    world.send(&mut d, BACK, OK);
-    world.receive(&mut c, caller, OK);
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &first);
+    world.pass(&mut c, caller, &mut d, BACK, &second);
+    world.pass(&mut d, BACK, &mut c, caller, OK);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
 }
 
 fn describe(spans: &[Span]) -> Vec<String> {
@@ -219,8 +221,7 @@ fn where_requests_are_answered_by_another_thread_no_thread_is_taken_for_a_reques
     let mut world = World::new();
     let (mut a, mut b) = world.connect(80);
     let request = get("/", "");
-    world.send(&mut a, CLIENT, &request);
-    world.receive(&mut b, FRONT, &request);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &request);
     world.send(&mut b, thread(FRONT.tgid, 29), OK);
     world.receive(&mut a, CLIENT, OK);
     let _ = world.traces();
@@ -243,16 +244,14 @@ fn a_call_whose_record_was_held_back_does_not_hang_below_a_request_that_was_read
     // A record of what the caller read is missing, so its next call is held back.
     c.rx += 10;
     world.send(&mut c, FRONT, &call);
-    world.send(&mut a, CLIENT, &request);
-    world.receive(&mut b, FRONT, &request);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &request);
     world.now += 60_000_000;
     let at = world.now;
     world.connections.tick(at, &mut world.signals);
     for signal in std::mem::take(&mut world.signals) {
         world.traces.signal(signal, at);
     }
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     world.receive(&mut c, FRONT, OK);
     let traces = world.traces();
     let with_the_request = traces.iter().find(|t| t.iter().any(|s| s.name.contains("orders"))).unwrap();
@@ -266,16 +265,12 @@ fn a_call_by_a_thread_created_for_the_request_hangs_below_it_once_the_thread_end
     let (mut a, mut b) = world.connect(80);
     let (mut c, mut d) = world.connect(81);
     let (first, second) = (get("/orders/1", ""), get("/stock/2", ""));
-    world.send(&mut a, CLIENT, &first);
-    world.receive(&mut b, FRONT, &first);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &first);
     world.created(FRONT, worker);
-    world.send(&mut c, worker, &second);
-    world.receive(&mut d, BACK, &second);
-    world.send(&mut d, BACK, OK);
-    world.receive(&mut c, worker, OK);
+    world.pass(&mut c, worker, &mut d, BACK, &second);
+    world.pass(&mut d, BACK, &mut c, worker, OK);
     world.ended(worker);
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     let traces = world.traces();
     assert_eq!(traces.len(), 1);
     assert_eq!(describe(&traces[0])[2], "Client GET /stock/{id} parent=Some(1)");
@@ -288,15 +283,11 @@ fn a_pooled_thread_created_during_a_request_does_not_take_its_calls_along() {
     let (mut a, mut b) = world.connect(80);
     let (mut c, mut d) = world.connect(81);
     let (first, second) = (get("/orders/1", ""), get("/stock/2", ""));
-    world.send(&mut a, CLIENT, &first);
-    world.receive(&mut b, FRONT, &first);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &first);
     world.created(FRONT, worker);
-    world.send(&mut c, worker, &second);
-    world.receive(&mut d, BACK, &second);
-    world.send(&mut d, BACK, OK);
-    world.receive(&mut c, worker, OK);
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut c, worker, &mut d, BACK, &second);
+    world.pass(&mut d, BACK, &mut c, worker, OK);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     world.now += 3 * super::PENDING_CAP;
     let mut sizes: Vec<_> = world.traces().iter().map(Vec::len).collect();
     sizes.sort_unstable();
@@ -310,18 +301,12 @@ fn a_reader_of_two_requests_at_once_proves_no_parent() {
     let (mut e, mut f) = world.connect(82);
     let (mut c, mut d) = world.connect(81);
     let (one, two, call) = (get("/one", ""), get("/two", ""), get("/call", ""));
-    world.send(&mut a, CLIENT, &one);
-    world.receive(&mut b, FRONT, &one);
-    world.send(&mut e, CLIENT, &two);
-    world.receive(&mut f, FRONT, &two);
-    world.send(&mut c, FRONT, &call);
-    world.receive(&mut d, BACK, &call);
-    world.send(&mut d, BACK, OK);
-    world.receive(&mut c, FRONT, OK);
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
-    world.send(&mut f, FRONT, OK);
-    world.receive(&mut e, CLIENT, OK);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &one);
+    world.pass(&mut e, CLIENT, &mut f, FRONT, &two);
+    world.pass(&mut c, FRONT, &mut d, BACK, &call);
+    world.pass(&mut d, BACK, &mut c, FRONT, OK);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
+    world.pass(&mut f, FRONT, &mut e, CLIENT, OK);
     let traces = world.traces();
     assert_eq!(traces.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2]);
 }
@@ -345,14 +330,10 @@ fn a_connection_opened_before_the_request_was_read_serves_something_earlier() {
         },
         &mut world.signals,
     );
-    world.send(&mut a, CLIENT, &first);
-    world.receive(&mut b, FRONT, &first);
-    world.send(&mut c, FRONT, &second);
-    world.receive(&mut d, BACK, &second);
-    world.send(&mut d, BACK, OK);
-    world.receive(&mut c, FRONT, OK);
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &first);
+    world.pass(&mut c, FRONT, &mut d, BACK, &second);
+    world.pass(&mut d, BACK, &mut c, FRONT, OK);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     assert_eq!(world.traces().iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
 }
 
@@ -361,10 +342,8 @@ fn a_callee_that_goes_on_after_its_caller_gave_up_keeps_its_duration() {
     let mut world = World::new();
     let (mut a, mut b) = world.connect(80);
     let (request, head, rest) = (get("/", ""), "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab", "cd");
-    world.send(&mut a, CLIENT, &request);
-    world.receive(&mut b, FRONT, &request);
-    world.send(&mut b, FRONT, head);
-    world.receive(&mut a, CLIENT, head);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &request);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, head);
     world.operation(&a, CLIENT, INGRESS, -104, b"");
     world.send(&mut b, FRONT, rest);
     let traces = world.traces();
@@ -379,12 +358,9 @@ fn a_call_below_a_request_without_a_known_end_keeps_what_is_above_in_a_later_pie
     let (mut a, mut b) = world.connect(80);
     let (mut c, mut d) = world.connect(81);
     let (first, second) = (get("/orders/1", ""), get("/stock/2", ""));
-    world.send(&mut a, CLIENT, &first);
-    world.receive(&mut b, FRONT, &first);
-    world.send(&mut c, FRONT, &second);
-    world.receive(&mut d, BACK, &second);
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &first);
+    world.pass(&mut c, FRONT, &mut d, BACK, &second);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     // The request between is forgotten; above it all is finished, below it a call goes on.
     let middle = world.traces.spans.values().find(|s| s.connection.cookie == c.cookie).unwrap().key;
     world.traces.signal(Signal::Dropped(middle), world.now);
@@ -402,10 +378,8 @@ fn requests_that_are_over_leave_nothing_in_memory() {
     let (mut a, mut b) = world.connect(80);
     let request = get("/", "");
     for _ in 0..super::OPEN_SLACK {
-        world.send(&mut a, CLIENT, &request);
-        world.receive(&mut b, FRONT, &request);
-        world.send(&mut b, FRONT, OK);
-        world.receive(&mut a, CLIENT, OK);
+        world.pass(&mut a, CLIENT, &mut b, FRONT, &request);
+        world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
         world.now += 2 * HOLD;
         let now = world.now;
         world.traces.tick(now, &mut Vec::new());
@@ -443,10 +417,8 @@ fn both_ends_meet_over_a_unix_socket_and_behind_an_address_translation() {
             b.endpoints.local_port = 8080;
         }
         let request = get("/", "");
-        world.send(&mut a, CLIENT, &request);
-        world.receive(&mut b, FRONT, &request);
-        world.send(&mut b, FRONT, OK);
-        world.receive(&mut a, CLIENT, OK);
+        world.pass(&mut a, CLIENT, &mut b, FRONT, &request);
+        world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
         let traces = world.traces();
         assert_eq!(traces.iter().map(Vec::len).collect::<Vec<_>>(), [2], "translated: {translated}");
     }
@@ -457,11 +429,9 @@ fn pipelined_requests_meet_their_own_other_ends() {
     let mut world = World::new();
     let (mut a, mut b) = world.connect(80);
     let both = get("/one", "") + &get("/two", "");
-    world.send(&mut a, CLIENT, &both);
-    world.receive(&mut b, FRONT, &both);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &both);
     let answers = OK.repeat(2);
-    world.send(&mut b, FRONT, &answers);
-    world.receive(&mut a, CLIENT, &answers);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, &answers);
     let mut names: Vec<_> = world.traces().iter().map(|t| describe(t)).collect();
     names.sort();
     assert_eq!(
@@ -478,10 +448,8 @@ fn a_response_that_ends_with_its_unix_socket_ends_its_servers_span_too() {
     let mut world = World::new();
     let (mut a, mut b) = world.connect_unix();
     let (request, response) = (get("/", ""), "HTTP/1.0 200 OK\r\n\r\nhello");
-    world.send(&mut a, CLIENT, &request);
-    world.receive(&mut b, FRONT, &request);
-    world.send(&mut b, FRONT, response);
-    world.receive(&mut a, CLIENT, response);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &request);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, response);
     world.operation(&a, CLIENT, INGRESS, 0, b"");
     let traces = world.traces();
     assert_eq!(describe(&traces[0]), ["Client GET / parent=None", "Server GET / parent=Some(0)"]);
@@ -493,10 +461,8 @@ fn what_waited_in_vain_in_both_directions_is_read_in_the_order_in_which_it_happe
     let mut world = World::new();
     let (mut a, mut b) = world.connect(80);
     let first = get("/first", "");
-    world.send(&mut a, CLIENT, &first);
-    world.receive(&mut b, FRONT, &first);
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &first);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     // Ten bytes that the server sent are missing.
     b.tx += 10;
     let answers = [("/a", "201"), ("/b", "202"), ("/c", "203")];
@@ -521,10 +487,8 @@ fn a_request_that_states_its_context_continues_that_trace_on_both_ends() {
     let mut world = World::new();
     let (mut a, mut b) = world.connect(80);
     let request = get("/", CONTEXT);
-    world.send(&mut a, CLIENT, &request);
-    world.receive(&mut b, FRONT, &request);
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &request);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     let traces = world.traces();
     let [client, server] = traces[0].as_slice() else { panic!("{:?}", describe(&traces[0])) };
     assert_eq!(client.trace_id[..2], [0x0a, 0xf7]);
@@ -540,14 +504,10 @@ fn a_context_that_is_not_sampled_leaves_no_span_below_it_either() {
     let (mut a, mut b) = world.connect(80);
     let (mut c, mut d) = world.connect(81);
     let (first, second) = (get("/", &CONTEXT.replace("31-01", "31-00")), get("/x", ""));
-    world.send(&mut a, CLIENT, &first);
-    world.receive(&mut b, FRONT, &first);
-    world.send(&mut c, FRONT, &second);
-    world.receive(&mut d, BACK, &second);
-    world.send(&mut d, BACK, OK);
-    world.receive(&mut c, FRONT, OK);
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &first);
+    world.pass(&mut c, FRONT, &mut d, BACK, &second);
+    world.pass(&mut d, BACK, &mut c, FRONT, OK);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     assert!(world.traces().is_empty());
     assert_eq!(world.counters.spans_unsampled.get(), 4);
 }
@@ -558,10 +518,8 @@ fn a_sender_that_denies_recording_without_naming_a_trace_is_obeyed() {
         let mut world = World::new();
         let (mut a, mut b) = world.connect(80);
         let request = get("/", header);
-        world.send(&mut a, CLIENT, &request);
-        world.receive(&mut b, FRONT, &request);
-        world.send(&mut b, FRONT, OK);
-        world.receive(&mut a, CLIENT, OK);
+        world.pass(&mut a, CLIENT, &mut b, FRONT, &request);
+        world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
         assert!(world.traces().is_empty(), "{header}");
         assert_eq!(world.counters.spans_unsampled.get(), 2);
     }
@@ -573,14 +531,10 @@ fn a_call_that_names_another_trace_than_its_thread_serves_follows_the_wire() {
     let (mut a, mut b) = world.connect(80);
     let (mut c, mut d) = world.connect(81);
     let (first, second) = (get("/", ""), get("/x", CONTEXT));
-    world.send(&mut a, CLIENT, &first);
-    world.receive(&mut b, FRONT, &first);
-    world.send(&mut c, FRONT, &second);
-    world.receive(&mut d, BACK, &second);
-    world.send(&mut d, BACK, OK);
-    world.receive(&mut c, FRONT, OK);
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &first);
+    world.pass(&mut c, FRONT, &mut d, BACK, &second);
+    world.pass(&mut d, BACK, &mut c, FRONT, OK);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     let traces = world.traces();
     assert_eq!(traces.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
     assert!(traces.iter().any(|t| t[0].trace_id[..2] == [0x0a, 0xf7]));
@@ -610,10 +564,8 @@ fn operations_that_arrive_in_the_wrong_order_are_put_right() {
     let mut world = World::new();
     let (mut a, mut b) = world.connect(80);
     let early = get("/early", "");
-    world.send(&mut a, CLIENT, &early);
-    world.receive(&mut b, FRONT, &early);
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut a, CLIENT, &mut b, FRONT, &early);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     let request = get("/late", "");
     let (head, tail) = request.split_at(12);
     world.send(&mut a, CLIENT, &request);
@@ -624,8 +576,7 @@ fn operations_that_arrive_in_the_wrong_order_are_put_right() {
     let mut first = start;
     first.rx += head.len() as u64;
     world.operation(&first, FRONT, INGRESS, head.len() as i32, head.as_bytes());
-    world.send(&mut b, FRONT, OK);
-    world.receive(&mut a, CLIENT, OK);
+    world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     let traces = world.traces();
     assert_eq!(describe(&traces[1]), ["Client GET /late parent=None", "Server GET /late parent=Some(0)"]);
 }

@@ -9,7 +9,7 @@
 //! A thread that is created while its creator serves a request works for that request, if it does nothing else in its
 //! life. Whether it is such a one-shot or the first member of a pool shows only when it ends, so its calls wait for that.
 
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use wirespan_protocols::exchange::Unit;
 
