@@ -8,8 +8,9 @@ use crate::{
     maps::{MESSAGES, MessageCursor},
 };
 
-/// How many `iovec`s of one operation are read. More exist than programs use for headers.
-const MAX_VECTORS: usize = 8;
+/// How many `iovec`s of one operation are read. Node sends a head and a few chunks in twelve; the verifier takes time for
+/// each (32 make it 4 s).
+const MAX_VECTORS: usize = 12;
 /// `sizeof(struct mmsghdr)` on 64-bit: a 56-byte `user_msghdr`, `msg_len`, padding.
 const MMSGHDR_SIZE: u64 = 64;
 /// Offset of `msg_len` in `struct mmsghdr`.

@@ -11,14 +11,8 @@ use wirespan_tests::span::{Kind, Span};
 use wirespan_tests::trace::{self, Node};
 
 /// Counters that each stand for spans which were not delivered.
-const LOSSES: [&str; 6] = [
-    "kernel_ring_full",
-    "exchanges_dropped",
-    "spans_evicted",
-    "batches_dropped",
-    "exporter_queue_dropped",
-    "spans_rejected",
-];
+const LOSSES: [&str; 5] =
+    ["kernel_ring_full", "exchanges_dropped", "spans_evicted", "exporter_queue_dropped", "spans_rejected"];
 
 /// More than a hold and a batch: nothing comes after it.
 const QUIET: Duration = Duration::from_millis(1500);
