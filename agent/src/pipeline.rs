@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
 use wirespan_common::{ExecEvent, IoEvent, MAX_EXEC_PAYLOAD, TaskEvent, UnitId};
 use wirespan_protocols::Role;
 
@@ -29,6 +30,8 @@ const BATCHES: usize = 16;
 const BUSY_PAUSE: Duration = Duration::from_millis(4);
 /// Longest pause of the reader while nothing comes.
 const IDLE_PAUSE: Duration = Duration::from_millis(10);
+/// Operations of a process that is not traced after which the kernel stops reporting it.
+const IGNORE_AFTER: u32 = 32;
 /// How often the kernel's counters are read.
 const COUNTERS_EVERY: Duration = Duration::from_millis(500);
 /// How often processes that ended unseen are looked for.
@@ -138,6 +141,8 @@ struct Stages {
     out: Vec<Signal>,
     mute: Vec<u64>,
     ignore: Vec<u32>,
+    /// Operations of processes that are not traced, by process.
+    left_out: FxHashMap<u32, u32>,
 }
 
 impl Reader {
@@ -157,6 +162,7 @@ impl Reader {
             out: Vec::new(),
             mute: Vec::new(),
             ignore: Vec::new(),
+            left_out: FxHashMap::default(),
         };
         Self { capture, stages, signals, counters, lost: 0, said_io_uring: false, said_ring_full: false }
     }
@@ -235,6 +241,7 @@ impl Stages {
             Record::Exit(event) => {
                 if event.tid == event.tgid {
                     self.processes.on_exit(event.tgid);
+                    self.left_out.remove(&event.tgid);
                 }
                 self.out.push(Signal::TaskEnded {
                     task: unit(event.tgid, event.tid),
@@ -249,7 +256,7 @@ impl Stages {
         let process = self.processes.get(event.unit.tgid);
         let ends = &event.endpoints;
         if !process.is_traced() {
-            return self.ignore.push(event.unit.tgid);
+            return self.leave_out(event.unit.tgid);
         }
         if !self.selection.connection_selected(process, ends.local_port, ends.peer_port) {
             return self.mute.push(event.cookie);
@@ -261,6 +268,16 @@ impl Stages {
         }
         for at in from..self.out.len() {
             self.learn(at, event.time);
+        }
+    }
+
+    /// An operation of a process that is not traced. The kernel is told only after some of them: a wrapper such as `sudo`
+    /// may by now have become the program that is.
+    fn leave_out(&mut self, tgid: u32) {
+        let operations = self.left_out.entry(tgid).or_default();
+        *operations += 1;
+        if *operations == IGNORE_AFTER {
+            self.ignore.push(tgid);
         }
     }
 
@@ -292,6 +309,7 @@ impl Stages {
     }
 
     fn exec(&mut self, event: &ExecEvent, args: &[u8], env: &[u8]) {
+        self.left_out.remove(&event.tgid);
         self.processes.on_exec(&ExecInfo {
             tgid: event.tgid,
             parent_tgid: event.parent_tgid,
