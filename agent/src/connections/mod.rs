@@ -277,20 +277,15 @@ impl Connections {
 
     fn sweep(&mut self, now: u64, out: &mut Vec<Signal>) {
         let idle = self.shared.limits.idle_timeout;
+        // A request may be answered late: ten times the patience.
+        let patience = |c: &Connection| if c.in_flight == 0 { idle } else { idle.saturating_mul(10) };
         let silent: Vec<u64> = self
             .by_cookie
             .values()
-            .filter(|c| now.saturating_sub(c.last_seen) > idle && c.in_flight == 0)
+            .filter(|c| now.saturating_sub(c.last_seen) > patience(c))
             .map(|c| c.cookie)
             .collect();
-        // A request may be answered late: ten times the patience.
-        let stuck: Vec<u64> = self
-            .by_cookie
-            .values()
-            .filter(|c| now.saturating_sub(c.last_seen) > idle.saturating_mul(10))
-            .map(|c| c.cookie)
-            .collect();
-        for cookie in silent.into_iter().chain(stuck) {
+        for cookie in silent {
             self.shared.counters.connections_evicted.inc();
             self.forget(cookie, now, out);
         }

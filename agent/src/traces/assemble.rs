@@ -44,7 +44,7 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
     for key in &order {
         let (parent_span_id, remote) = parent_of(spans, *key);
         let span = &mut spans[*key];
-        let Some(exchange) = span.exchange.take() else { continue };
+        let Some(exchange) = span.exchange.take().map(|e| *e) else { continue };
         span.sent = true;
         let stated = span.context.as_ref().filter(|c| c.trace_id == trace_id).or(context).cloned();
         out.push(Span {
@@ -61,9 +61,9 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
             protocol: span.protocol,
             events: Vec::new(),
             links: Vec::new(),
-            name: exchange.name.clone(),
-            status: exchange.status.clone(),
-            attributes: with_connection(*exchange, span),
+            name: exchange.name,
+            status: exchange.status,
+            attributes: with_connection(exchange.attributes, span),
         });
     }
     Some(Assembled { spans: out, sampled })
@@ -167,8 +167,7 @@ fn complete_url(attributes: &mut [KeyValue], address: &str, port: u16) {
 }
 
 /// The protocol's attributes and what the socket knows (semantic conventions, *network* and *server*/*client*).
-fn with_connection(exchange: Exchange, span: &LiveSpan) -> Vec<KeyValue> {
-    let mut attributes = exchange.attributes;
+fn with_connection(mut attributes: Vec<KeyValue>, span: &LiveSpan) -> Vec<KeyValue> {
     let ends = &span.connection.endpoints;
     if ends.family == AF_UNIX {
         attributes.push(KeyValue::str("network.transport", "unix"));
