@@ -17,6 +17,8 @@ use crate::{
 
 const S_IFMT: u16 = 0o170_000;
 const S_IFSOCK: u16 = 0o140_000;
+/// The same on both architectures that are read.
+const O_NONBLOCK: u32 = 0o4000;
 /// Set in identities that are inode numbers, where the socket has no cookie yet.
 const INODE_IDENTITY: u64 = 1 << 63;
 
@@ -57,7 +59,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
         return;
     }
     let fd = load(arch::ARGS[if number == arch::SPLICE { 2 } else { 0 }]);
-    let Some((sk, inode)) = socket_of(fd) else { return };
+    let Some((sk, inode, file_flags)) = socket_of(fd) else { return };
     let Some(kind) = sock::kind::<Probed>(sk) else { return };
     if io::is_empty_read::<Probed>(sk, result) {
         return;
@@ -70,8 +72,8 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     }
     let many = matches!(number, arch::RECVMMSG | arch::SENDMMSG);
     let result = if many && result > 0 { vector_length(load(arch::ARGS[1]), result) } else { result };
-    let mut operation =
-        Operation { id, cookie, kind, direction, result, tx_position: 0, rx_position: 0, peer_cookie: 0, epoch: 0 };
+    let dont_wait = flags(load, number) & io::MSG_DONTWAIT != 0 || file_flags & O_NONBLOCK != 0;
+    let mut operation = Operation::new(id, cookie, kind, direction, result, direction == INGRESS && dont_wait);
     match kind {
         SocketKind::Tcp => {
             (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Probed>(sk, sk);
@@ -118,9 +120,9 @@ fn flags(load: impl Fn(usize) -> u64, number: u32) -> i32 {
     }
 }
 
-/// The `struct sock` behind a file descriptor of the current process, and its inode number.
+/// The `struct sock` behind a file descriptor of the current process, its inode number, and the file's flags.
 #[inline(always)]
-fn socket_of(fd: u64) -> Option<(*const u8, u64)> {
+fn socket_of(fd: u64) -> Option<(*const u8, u64, u32)> {
     // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
     let task = unsafe { bpf_get_current_task() } as *const u8;
     let files: *const u8 = Probed::load(task, kernel::task_files());
@@ -136,7 +138,7 @@ fn socket_of(fd: u64) -> Option<(*const u8, u64)> {
     }
     let socket: *const u8 = Probed::load(file, kernel::file_private_data());
     let sk: *const u8 = Probed::load(socket, kernel::socket_sk());
-    (!sk.is_null()).then(|| (sk, Probed::load(inode, kernel::inode_number())))
+    (!sk.is_null()).then(|| (sk, Probed::load(inode, kernel::inode_number()), Probed::load(file, kernel::file_flags())))
 }
 
 /// Bytes moved by the first messages of a `…mmsg` call that moved `messages`.

@@ -8,8 +8,8 @@ use aya_ebpf::helpers::{
     },
 };
 use wirespan_common::{
-    Counter, EGRESS, Endpoints, FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, INGRESS, IoEvent, Kind, MAX_CAPTURE,
-    PROCESS_IGNORED, SOCKET_MUTED, SocketState,
+    Counter, EGRESS, Endpoints, FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, FLAG_NONBLOCKING, INGRESS, IoEvent, Kind,
+    MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED, SocketState,
 };
 
 use crate::{
@@ -23,6 +23,8 @@ use crate::{
 const UNUSUAL_READ: i32 = 0x1 | 0x2 | 0x2000;
 /// The bytes are taken and thrown away, not written to the buffer (tcp(7)).
 pub const MSG_TRUNC: i32 = 0x20;
+/// The kernel sets it on every read from a socket in non-blocking mode too (net/socket.c).
+pub const MSG_DONTWAIT: i32 = 0x40;
 /// `enum` of include/uapi/linux/bpf.h: only insert what is not there.
 const BPF_NOEXIST: u64 = 1;
 /// include/net/sock.h.
@@ -42,12 +44,23 @@ pub struct Operation {
     pub cookie: u64,
     pub kind: SocketKind,
     pub direction: u8,
+    /// A read that would not have waited.
+    pub nonblocking: bool,
     pub result: i32,
     pub tx_position: u64,
     pub rx_position: u64,
     /// Unix sockets: the other end's cookie, 0 if unknown.
     pub peer_cookie: u64,
     pub epoch: u32,
+}
+
+impl Operation {
+    /// An operation whose positions are not known yet.
+    #[inline(always)]
+    pub fn new(id: u64, cookie: u64, kind: SocketKind, direction: u8, result: i32, nonblocking: bool) -> Self {
+        let (tx_position, rx_position, peer_cookie, epoch) = (0, 0, 0, 0);
+        Self { id, cookie, kind, direction, nonblocking, result, tx_position, rx_position, peer_cookie, epoch }
+    }
 }
 
 /// Whether the result is worth a record: bytes, end of stream, or the end of the connection.
@@ -94,8 +107,8 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     if is_muted(state) {
         return;
     }
-    let mut operation =
-        Operation { id, cookie, kind, direction, result, tx_position: 0, rx_position: 0, peer_cookie: 0, epoch: 0 };
+    let nonblocking = direction == INGRESS && flags & MSG_DONTWAIT != 0;
+    let mut operation = Operation::new(id, cookie, kind, direction, result, nonblocking);
     match kind {
         SocketKind::Tcp => {
             // SAFETY: the helper takes any typed socket and returns null for another kind.
@@ -209,7 +222,7 @@ pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut End
     let (copied, flags) = buffer::copy(source, limit, unsafe { scratch.add(HEADER) });
     event.kind = Kind::Io as u8;
     event.direction = operation.direction;
-    event.flags = flags;
+    event.flags = flags | if operation.nonblocking { FLAG_NONBLOCKING } else { 0 };
     event.reserved = 0;
     event.captured = copied as u32;
     event.result = operation.result;

@@ -32,7 +32,7 @@ offsets! {
     task_flags, task_tgid, task_pid, task_real_parent, task_mm, task_files, task_signal, signal_flags,
     mm_arg_start, mm_arg_end, mm_env_start, mm_env_end,
     files_fdt, fdt_fd, fdt_max_fds,
-    file_private_data, file_inode, inode_mode, inode_number, socket_sk, socket_file, sk_socket,
+    file_private_data, file_inode, file_flags, inode_mode, inode_number, socket_sk, socket_file, sk_socket,
 }
 
 /// At most this many bytes are captured of one operation; at most [`wirespan_common::MAX_CAPTURE`].

@@ -17,6 +17,8 @@ pub struct Unit {
     pub id: u64,
     /// The runtime's own id of the creator, 0 when unknown.
     pub parent: u64,
+    /// For a read: it would not have waited for bytes, so what waits is elsewhere (an event loop, a poller).
+    pub nonblocking: bool,
 }
 
 /// A place in one direction of a connection, and when and by whom it was passed.

@@ -94,6 +94,8 @@ pub trait Deviation {
     fn bodies(self, request: Option<i64>, response: Option<i64>) -> Self;
     /// The requester calls itself this, here and in the children given so far.
     fn user_agent(self, name: impl Into<Want>) -> Self;
+    /// The caller reads requests without waiting for them (an event loop), and had no other (docs/links.md).
+    fn lone(self) -> Self;
     /// The requester does not say what it is, here and in the children given so far.
     fn no_user_agent(self) -> Self;
 }
@@ -123,6 +125,10 @@ impl Deviation for Expected {
         let name = name.into();
         self.children = self.children.into_iter().map(|child| child.user_agent(name.clone())).collect();
         self.with("user_agent.original", name)
+    }
+
+    fn lone(self) -> Self {
+        self.with("wirespan.link.evidence", "lone_request")
     }
 
     fn no_user_agent(mut self) -> Self {

@@ -47,6 +47,7 @@ static FIELDS: [Field; COUNT] = [
     field("fdtable", "max_fds"),
     field("file", "private_data"),
     field("file", "f_inode"),
+    field("file", "f_flags"),
     field("inode", "i_mode"),
     field("inode", "i_ino"),
     field("socket", "sk"),
@@ -55,7 +56,7 @@ static FIELDS: [Field; COUNT] = [
 ];
 
 /// Number of offsets handed to the kernel programs.
-pub const COUNT: usize = 38;
+pub const COUNT: usize = 39;
 
 /// Whether a structure is needed at all: limits the index.
 pub fn is_wanted(structure: &str) -> bool {

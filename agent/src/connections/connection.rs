@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wirespan_common::{EGRESS, Endpoints, INGRESS};
+use wirespan_common::{AF_UNIX, EGRESS, Endpoints, INGRESS};
 use wirespan_protocols::exchange::{Mark, Output, Unit};
 use wirespan_protocols::registry::{self, PROTOCOLS, Protocol};
 use wirespan_protocols::{Detection, Direction, End, Parser, Progress, Role, Settings};
@@ -20,6 +20,8 @@ const MUTE_OPERATIONS: u32 = 4096;
 const HOLD: u64 = 50_000_000;
 /// How long a socket that the kernel closed may still be read from, nanoseconds.
 const LINGER: u64 = 250_000_000;
+/// Ports that Linux gives to those who do not choose (`ip_local_port_range`, by default).
+const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 /// Most bytes kept of a first message whose protocol is not yet certain.
 const MAX_UNDECIDED: usize = 8 * 1024;
 
@@ -74,6 +76,7 @@ pub struct Connection {
     pub restless: bool,
     /// Bytes held, as last counted in the total.
     pub counted: usize,
+    reads_unknown: bool,
     streams: [Stream; 2],
     state: State,
     parsers: u32,
@@ -95,6 +98,7 @@ impl Connection {
             in_flight: 0,
             restless: false,
             counted: 0,
+            reads_unknown: false,
             streams: Default::default(),
             state: State::detecting(),
             parsers: 0,
@@ -261,6 +265,13 @@ impl Connection {
         }
     }
 
+    /// Whether the other end opened this TCP connection, as far as can be told of one that is older than the agent.
+    fn looks_accepted(&self) -> bool {
+        let Endpoints { family, local_port, peer_port, .. } = self.endpoints;
+        let dialled = EPHEMERAL.contains(&local_port) && !EPHEMERAL.contains(&peer_port);
+        family != AF_UNIX && self.connect_time.is_none() && !dialled
+    }
+
     /// Asks every protocol about the bytes; keeps them while one is undecided.
     fn detect(&mut self, direction: u8, bytes: &[u8], mark: Mark, cx: &mut Context<'_>) {
         let State::Detecting { turns, operations, last, undecided } = &mut self.state else { return };
@@ -295,6 +306,10 @@ impl Connection {
             before.push((direction, segment));
         } else {
             before.retain(|(d, _)| *d != direction);
+            let first_unknown = direction == INGRESS && !std::mem::replace(&mut self.reads_unknown, true);
+            if first_unknown && mark.unit.nonblocking && self.looks_accepted() {
+                cx.out.push(Signal::ReadsUnknown { tgid: mark.unit.tgid });
+            }
             if exhausted {
                 self.state = State::Muted;
                 cx.counters.connections_muted.inc();

@@ -17,7 +17,7 @@ mod stream;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap as HashMap;
-use wirespan_common::{AF_UNIX, EGRESS, INGRESS, IoEvent, StateEvent, UnitId};
+use wirespan_common::{AF_UNIX, EGRESS, FLAG_NONBLOCKING, INGRESS, IoEvent, StateEvent, UnitId};
 use wirespan_protocols::End;
 use wirespan_protocols::exchange::{Output, Unit};
 
@@ -123,7 +123,7 @@ impl Connections {
         if !Arc::ptr_eq(&connection.process, process) {
             connection.process = process.clone();
         }
-        let unit = unit_of(&event.unit);
+        let unit = Unit { nonblocking: event.flags & FLAG_NONBLOCKING != 0, ..unit_of(&event.unit) };
         if event.result > 0 {
             let (end, opposite) = match event.direction {
                 EGRESS => (event.tx_position, event.rx_position),
@@ -294,7 +294,7 @@ impl Connections {
 }
 
 fn unit_of(unit: &UnitId) -> Unit {
-    Unit { tgid: unit.tgid, tid: unit.tid, kind: unit.kind, id: unit.id, parent: unit.parent }
+    Unit { tgid: unit.tgid, tid: unit.tid, kind: unit.kind, id: unit.id, parent: unit.parent, nonblocking: false }
 }
 
 const _: () = assert!(INGRESS == 0 && EGRESS == 1, "directions index the streams");

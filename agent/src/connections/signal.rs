@@ -63,6 +63,11 @@ pub enum Signal {
         /// Which.
         tgid: u32,
     },
+    /// The process takes in bytes, without waiting for them, on a connection of which no protocol is known.
+    ReadsUnknown {
+        /// Which.
+        tgid: u32,
+    },
     /// The kernel could not hand over all records: some are missing among the signals between a `true` and a `false`.
     RecordsLost(bool),
     /// A thread was created by another (perhaps in a new process).

@@ -63,7 +63,7 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
             links: Vec::new(),
             name: exchange.name,
             status: exchange.status,
-            attributes: with_connection(exchange.attributes, span),
+            attributes: with_link(with_connection(exchange.attributes, span), span),
         });
     }
     Some(Assembled { spans: out, sampled })
@@ -188,6 +188,14 @@ fn with_connection(mut attributes: Vec<KeyValue>, span: &LiveSpan) -> Vec<KeyVal
     }
     attributes.push(KeyValue::str("network.peer.address", peer));
     attributes.push(KeyValue::int("network.peer.port", i64::from(ends.peer_port)));
+    attributes
+}
+
+/// A link that is not exact says what it rests on (docs/links.md).
+fn with_link(mut attributes: Vec<KeyValue>, span: &LiveSpan) -> Vec<KeyValue> {
+    if let Some(evidence) = span.evidence {
+        attributes.push(KeyValue::str("wirespan.link.evidence", evidence.name()));
+    }
     attributes
 }
 

@@ -6,7 +6,7 @@ use slotmap::new_key_type;
 use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::{Exchange, Marks, SpanKind};
 
-use super::units::UnitKey;
+use super::units::{Evidence, Moment, UnitKey};
 use crate::connections::{ConnectionInfo, ExchangeKey};
 use crate::discovery::Process;
 
@@ -26,6 +26,15 @@ pub enum Parent {
     Live(SpanKey),
     /// Below a span that was handed on.
     Sent([u8; 8]),
+}
+
+/// A parent that is not certain yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The parent.
+    pub server: SpanKey,
+    /// It is decided when the trace has been quiet for a while; `None`: when the thread that made the call ends.
+    pub moment: Option<Moment>,
 }
 
 /// A span that has not been handed on.
@@ -57,8 +66,10 @@ pub struct LiveSpan {
     pub group: GroupKey,
     /// The execution unit that counts it as in flight.
     pub unit: Option<UnitKey>,
-    /// It becomes a child of this span if the thread that made it turns out to be a one-shot.
-    pub pending: Option<SpanKey>,
+    /// What may still become its parent.
+    pub pending: Option<Pending>,
+    /// What its link to the request that it was made for rests on, if that is not exact.
+    pub evidence: Option<Evidence>,
     /// Its end will never be known: it is passed over.
     pub dropped: bool,
     /// It was handed on.

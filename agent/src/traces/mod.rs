@@ -36,9 +36,11 @@ use crate::connections::{ExchangeKey, Signal, StartedSignal};
 use crate::metrics::Counters;
 use crate::span::Trace;
 use joins::Joins;
-use live::{Group, GroupKey, LiveSpan, Parent, SpanKey};
-use units::{Proof, UnitKey, Units};
+use live::{Group, GroupKey, LiveSpan, Parent, Pending, SpanKey};
+use units::{Evidence, Proof, Proven, Request, UnitKey, Units};
 
+/// For how long nothing may contradict a link that is not exact, after its trace fell silent, nanoseconds.
+const CONFIRM: u64 = 500_000_000;
 /// How long a link that depends on a thread's end is waited for, nanoseconds.
 const PENDING_CAP: u64 = 1_000_000_000;
 /// After this time without news, the finished part of a trace that is still open is handed on, nanoseconds.
@@ -105,16 +107,20 @@ impl Traces {
                 self.units.created(UnitKey::thread(creator.tgid, creator.tid), UnitKey::thread(task.tgid, task.tid));
             }
             Signal::TaskEnded { task, with_process } => {
-                for (span, server) in self.units.ended(UnitKey::thread(task.tgid, task.tid), with_process) {
-                    self.settle_pending(span, Some(server), now);
+                for Proven { call, server, evidence } in
+                    self.units.ended(UnitKey::thread(task.tgid, task.tid), with_process)
+                {
+                    self.settle_pending(call, Some((server, evidence)), now);
                 }
             }
+            Signal::ReadsUnknown { tgid } => self.units.reads_unknown(tgid),
         }
     }
 
     fn started(&mut self, signal: StartedSignal, now: u64) {
         let StartedSignal { key, protocol, started, process, connection } = signal;
         let unit = UnitKey::of(&started.request.first.unit);
+        let nonblocking = started.request.first.unit.nonblocking;
         let group = self.groups.insert(Group { open: 1, last: now, ..Group::default() });
         let span = self.spans.insert(LiveSpan {
             key,
@@ -131,6 +137,7 @@ impl Traces {
             group,
             unit: None,
             pending: None,
+            evidence: None,
             dropped: false,
             sent: false,
             exchange: None,
@@ -142,9 +149,12 @@ impl Traces {
             match started.kind {
                 SpanKind::Server | SpanKind::Consumer => {
                     self.spans[span].unit = Some(unit);
-                    self.units.read_request(unit, span, key.connection);
+                    self.units.read_request(unit, Request { span, connection: key.connection, nonblocking });
                 }
-                _ => self.link_by_unit(span, unit, now),
+                _ => {
+                    self.units.calls(unit);
+                    self.link_by_unit(span, unit, now);
+                }
             }
         }
         self.link_by_join(span, now);
@@ -166,15 +176,22 @@ impl Traces {
     fn link_by_unit(&mut self, call: SpanKey, unit: UnitKey, now: u64) {
         match self.units.proof(unit) {
             Proof::Request(server) if self.may_serve(server, call) => self.adopt(call, server, false, now),
+            Proof::Perhaps(server, moment) if self.may_serve(server, call) => {
+                self.wait(call, Pending { server, moment: Some(moment) });
+            }
             Proof::IfOneShot(server) if self.may_serve(server, call) => {
-                self.spans[call].pending = Some(server);
                 self.units.wait_for_end(unit, call);
-                for span in [call, server] {
-                    let group = self.spans[span].group;
-                    self.groups[group].pending += 1;
-                }
+                self.wait(call, Pending { server, moment: None });
             }
             _ => {}
+        }
+    }
+
+    fn wait(&mut self, call: SpanKey, pending: Pending) {
+        self.spans[call].pending = Some(pending);
+        for span in [call, pending.server] {
+            let group = self.spans[span].group;
+            self.groups[group].pending += 1;
         }
     }
 
@@ -237,7 +254,7 @@ impl Traces {
         target.members.extend(group.members);
         target.open += group.open;
         target.pending += group.pending;
-        target.last = now;
+        target.last = target.last.max(group.last);
         let child = &mut self.spans[child];
         child.parent = Parent::Live(parent);
         child.joined = joined;
@@ -246,13 +263,16 @@ impl Traces {
 
     fn finished(&mut self, key: ExchangeKey, exchange: Box<Exchange>, now: u64) {
         let Some(span) = self.by_exchange.remove(&key) else { return };
-        self.answered(span);
+        self.over(span, exchange.response.is_some());
         let live = &mut self.spans[span];
-        if live.is_callee()
-            && let Some(response) = &exchange.response
-            && let Some((reader, writer)) = UnitKey::of(&live.request.first.unit).zip(UnitKey::of(&response.first.unit))
+        if let Some(response) = &exchange.response
+            && let Some((first, last)) = UnitKey::of(&live.request.first.unit).zip(UnitKey::of(&response.first.unit))
         {
-            self.units.passed(reader, writer);
+            if live.is_callee() {
+                self.units.passed(first, last);
+            } else if first == last && !response.first.unit.nonblocking {
+                self.units.waited(first);
+            }
         }
         live.request.last = exchange.request.last;
         live.exchange = Some(exchange);
@@ -265,7 +285,7 @@ impl Traces {
     /// A request whose end cannot be known: its span vanishes, its children hang below its parent.
     fn dropped(&mut self, key: ExchangeKey, now: u64) {
         let Some(span) = self.by_exchange.remove(&key) else { return };
-        self.answered(span);
+        self.over(span, false);
         self.spans[span].dropped = true;
         let group = self.spans[span].group;
         self.groups[group].open -= 1;
@@ -273,23 +293,33 @@ impl Traces {
         self.schedule(group, now);
     }
 
-    fn answered(&mut self, span: SpanKey) {
+    fn over(&mut self, span: SpanKey, answered: bool) {
         if let Some(unit) = self.spans[span].unit.take() {
-            self.units.answered(unit, span);
+            self.units.over(unit, span, answered);
         }
     }
 
-    /// What a span waited for is decided: it hangs below `server`, or below nothing.
-    fn settle_pending(&mut self, span: SpanKey, server: Option<SpanKey>, now: u64) {
+    /// Decides on the parents of a quiet group that only had to remain uncontradicted.
+    fn confirm(&mut self, group: GroupKey, now: u64) {
+        for span in self.groups[group].members.clone() {
+            let Some(Pending { server, moment: Some(moment) }) = self.spans[span].pending else { continue };
+            let evidence = self.units.evidence(moment);
+            self.settle_pending(span, evidence.map(|e| (server, Some(e))), now);
+        }
+    }
+
+    /// What a span waited for is decided: it hangs below a request, or below nothing.
+    fn settle_pending(&mut self, span: SpanKey, server: Option<(SpanKey, Option<Evidence>)>, now: u64) {
         let Some(awaited) = self.spans.get_mut(span).and_then(|s| s.pending.take()) else { return };
-        for waiting in [span, awaited] {
+        for waiting in [span, awaited.server] {
             if let Some(group) = self.spans.get(waiting).map(|s| s.group)
                 && let Some(group) = self.groups.get_mut(group)
             {
                 group.pending = group.pending.saturating_sub(1);
             }
         }
-        if let Some(server) = server.filter(|s| self.spans.contains_key(*s)) {
+        if let Some((server, evidence)) = server.filter(|(s, _)| self.spans.contains_key(*s)) {
+            self.spans[span].evidence = evidence;
             self.adopt(span, server, false, now);
         }
         let group = self.spans[span].group;
@@ -313,7 +343,13 @@ impl Traces {
                 continue;
             }
             if group.pending > 0 && quiet < PENDING_CAP {
-                self.due.push_back((now + self.limits.hold, key));
+                if quiet >= CONFIRM {
+                    self.confirm(key, now);
+                }
+                // Perhaps it became part of another group, which has its own turn.
+                if self.groups.contains_key(key) {
+                    self.due.push_back((now + self.limits.hold, key));
+                }
                 continue;
             }
             self.hand_on(key, out);
@@ -362,7 +398,7 @@ impl Traces {
         self.joins.forget(joins::keys(&span.connection, &span.request.first), span.connection.role, key);
         self.by_exchange.remove(&span.key);
         if let Some(unit) = span.unit {
-            self.units.answered(unit, key);
+            self.units.over(unit, key, false);
         }
     }
 

@@ -51,13 +51,13 @@ fn a_request_through_six_services_is_one_trace(protocol: Protocol) {
     let nginx = described(server("nginx", "GET", &url, 200).user_agent(curl_agent()));
     // nginx speaks HTTP/1.0 to its upstream and hands curl's User-Agent on.
     let url = shop.url("/hop/7/0");
-    let to_shop = client("nginx", "GET", &url, 200).version("1.0").user_agent(curl_agent());
+    let to_shop = client("nginx", "GET", &url, 200).lone().version("1.0").user_agent(curl_agent());
     let in_shop = described(server("shop", "GET", &url, 200).version("1.0").user_agent(curl_agent()));
     let url = orders.url("/hop/7/1");
     let to_orders = client("shop", "GET", &url, 200).user_agent(REQUESTS);
     let in_orders = of(&orders.program, "node", server("orders", "GET", &url, 200).user_agent(REQUESTS));
     let url = payments.url("/hop/7/2");
-    let to_payments = client("orders", "GET", &url, 200).no_user_agent();
+    let to_payments = client("orders", "GET", &url, 200).lone().no_user_agent();
     let in_payments = of(&payments.program, "java", server("payments", "GET", &url, 200).no_user_agent());
     let url = legacy.url("/hop/7/3");
     let java_agent = || Want::Prefix("Java/".into());

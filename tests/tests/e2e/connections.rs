@@ -97,7 +97,7 @@ fn a_connection_older_than_the_agent_is_traced_from_its_next_request() {
     assert_eq!(connection.response(), 200);
     let url = front.url("/size/20");
     let at_upstream = |span: Expected| span.with("network.peer.port", faults.port);
-    let below = at_upstream(client("nginx", "GET", &url, 200)).child(server("faults", "GET", &url, 200));
+    let below = at_upstream(client("nginx", "GET", &url, 200)).lone().child(server("faults", "GET", &url, 200));
     let callee = server("nginx", "GET", &url, 200).child(below);
     let trace = client(&test_process(), "GET", &url, 200).child(callee);
     scene.expect(&[trace.user_agent("raw").bodies(None, Some(20))]);

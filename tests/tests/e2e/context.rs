@@ -120,7 +120,7 @@ fn a_proxy_that_hands_the_context_on_stays_in_the_chain() {
     scene.trace();
     let (outer, inner) = (front.url("/through"), faults.url("/through"));
     assert_eq!(curl::run(&[&outer, "-H", &format!("traceparent: 00-{TRACE}-{SPAN}-01")]).code, 200);
-    let below = call("nginx", "faults", &inner).version("1.0");
+    let below = call("nginx", "faults", &inner).lone().version("1.0");
     let callee = http::server("nginx", "GET", &outer, 200).child(below);
     scene.expect(&[http::client("curl", "GET", &outer, 200).child(callee).below(TRACE, SPAN)]);
 }

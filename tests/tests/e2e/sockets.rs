@@ -2,7 +2,7 @@
 
 use wirespan_tests::curl;
 use wirespan_tests::expect::Expected;
-use wirespan_tests::http::{self, client, server};
+use wirespan_tests::http::{self, Deviation, client, server};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::gunicorn::{Gunicorn, Worker};
 use wirespan_tests::services::nginx::Nginx;
@@ -70,7 +70,7 @@ fn nginx_before_a_unix_socket_is_one_trace() {
     let (outer, inner) = (front.url("/plain"), "http://localhost/plain");
     curl::get(&outer, 200);
     let old = |span: Expected| over_unix(span).with("network.protocol.version", "1.0");
-    let below = old(client("nginx", "GET", inner, 200)).child(old(server("shop", "GET", inner, 200)));
+    let below = old(client("nginx", "GET", inner, 200)).lone().child(old(server("shop", "GET", inner, 200)));
     scene.expect(&[client("curl", "GET", &outer, 200).child(server("nginx", "GET", &outer, 200).child(below))]);
 }
 

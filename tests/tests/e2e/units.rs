@@ -104,7 +104,7 @@ fn php_calls_from_the_thread_that_serves() {
             let url = legacy.url(&format!("/hop/{n}/0"));
             curl::get(&url, 200);
             let inner = orders.url(&format!("/hop/{n}/1"));
-            let below = call("legacy", "orders", &inner).no_user_agent();
+            let below = call("legacy", "orders", &inner).lone().no_user_agent();
             client("curl", "GET", &url, 200).child(server("legacy", "GET", &url, 200).child(below))
         })
         .collect();

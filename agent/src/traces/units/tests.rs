@@ -1,0 +1,297 @@
+use super::*;
+use slotmap::SlotMap;
+
+fn spans() -> [SpanKey; 3] {
+    let mut map: SlotMap<SpanKey, ()> = SlotMap::with_key();
+    [(); 3].map(|()| map.insert(()))
+}
+
+/// A request read by a thread that waits for it.
+fn waiting(span: SpanKey, connection: u64) -> Request {
+    Request { span, connection, nonblocking: false }
+}
+
+/// A request read by a thread that was told that there is one.
+fn polled(span: SpanKey, connection: u64) -> Request {
+    Request { span, connection, nonblocking: true }
+}
+
+const A: UnitKey = UnitKey { tgid: 1, kind: 0, id: 1 };
+const B: UnitKey = UnitKey { tgid: 1, kind: 0, id: 2 };
+const C: UnitKey = UnitKey { tgid: 1, kind: 0, id: 3 };
+
+fn proven(call: SpanKey, server: SpanKey) -> Proven {
+    Proven { call, server, evidence: None }
+}
+
+#[test]
+fn a_call_hangs_below_the_one_request_in_flight_and_below_none_after_its_answer() {
+    let [s, ..] = spans();
+    let mut units = Units::default();
+    assert_eq!(units.proof(A), Proof::None);
+    units.read_request(A, waiting(s, 1));
+    assert_eq!(units.proof(A), Proof::Request(s));
+    assert_eq!(units.proof(B), Proof::None);
+    units.over(A, s, true);
+    assert_eq!(units.proof(A), Proof::None);
+    assert_eq!(units.len(), 0);
+}
+
+#[test]
+fn a_thread_that_read_a_second_request_before_answering_proves_nothing_any_more() {
+    let [s, t, u] = spans();
+    let mut units = Units::default();
+    units.read_request(A, waiting(s, 1));
+    units.read_request(A, waiting(t, 2));
+    assert_eq!(units.proof(A), Proof::None);
+    units.over(A, s, true);
+    units.over(A, t, true);
+    units.read_request(A, waiting(u, 3));
+    assert_eq!(units.proof(A), Proof::None);
+}
+
+#[test]
+fn pipelined_requests_of_one_connection_prove_nothing_while_they_overlap_but_make_no_event_loop() {
+    let [s, t, u] = spans();
+    let mut units = Units::default();
+    units.read_request(A, waiting(s, 1));
+    units.read_request(A, waiting(t, 1));
+    assert_eq!(units.proof(A), Proof::None);
+    units.over(A, s, true);
+    units.over(A, t, true);
+    units.read_request(A, waiting(u, 1));
+    assert_eq!(units.proof(A), Proof::Request(u));
+}
+
+#[test]
+fn calls_of_a_thread_created_for_a_request_are_proven_when_it_ends() {
+    let [s, call, _] = spans();
+    let mut units = Units::default();
+    units.read_request(A, waiting(s, 1));
+    units.created(A, B);
+    assert_eq!(units.proof(B), Proof::IfOneShot(s));
+    units.wait_for_end(B, call);
+    assert_eq!(units.ended(B, false), [proven(call, s)]);
+}
+
+#[test]
+fn the_end_of_a_process_does_not_make_its_pooled_threads_one_shots() {
+    let [s, call, other] = spans();
+    let child = UnitKey::thread(7, 7);
+    let mut units = Units::default();
+    units.read_request(A, waiting(s, 1));
+    units.created(A, B);
+    units.created(A, child);
+    units.wait_for_end(B, call);
+    units.wait_for_end(child, other);
+    assert_eq!(units.ended(B, true), []);
+    assert_eq!(units.ended(child, true), [proven(other, s)]);
+}
+
+#[test]
+fn a_thread_created_by_such_a_thread_waits_for_its_creator_too() {
+    let [s, call, _] = spans();
+    let mut units = Units::default();
+    units.read_request(A, waiting(s, 1));
+    units.created(A, B);
+    units.created(B, C);
+    units.wait_for_end(C, call);
+    assert_eq!(units.ended(C, false), []);
+    assert_eq!(units.ended(B, false), [proven(call, s)]);
+}
+
+#[test]
+fn a_thread_created_by_an_idle_or_multiplexing_creator_belongs_to_nothing() {
+    let [s, t, _] = spans();
+    let mut units = Units::default();
+    units.created(A, B);
+    assert_eq!(units.proof(B), Proof::None);
+    units.read_request(A, waiting(s, 1));
+    units.read_request(A, waiting(t, 2));
+    units.created(A, C);
+    assert_eq!(units.proof(C), Proof::None);
+}
+
+#[test]
+fn threads_prove_nothing_where_a_request_was_answered_by_another_than_read_it() {
+    let [s, call, _] = spans();
+    let elsewhere = UnitKey::thread(2, 9);
+    let mut units = Units::default();
+    units.read_request(A, waiting(s, 1));
+    units.read_request(elsewhere, waiting(s, 2));
+    units.created(A, C);
+    units.wait_for_end(C, call);
+    units.passed(A, A);
+    assert_eq!(units.proof(A), Proof::Request(s));
+    units.passed(B, C);
+    assert_eq!(units.proof(A), Proof::None);
+    assert_eq!(units.ended(C, false), []);
+    assert_eq!(units.proof(elsewhere), Proof::Request(s));
+}
+
+#[test]
+fn after_a_loss_a_thread_proves_nothing_until_what_it_had_in_flight_is_over() {
+    let [s, t, u] = spans();
+    let mut units = Units::default();
+    units.read_request(A, waiting(s, 1));
+    units.created(A, B);
+    units.lost_records(true);
+    units.read_request(C, waiting(t, 2));
+    assert_eq!((units.proof(A), units.proof(B), units.proof(C)), (Proof::None, Proof::None, Proof::None));
+    units.lost_records(false);
+    assert_eq!((units.proof(A), units.proof(B), units.proof(C)), (Proof::None, Proof::None, Proof::None));
+    // The answer to the first was missed, which makes no event loop.
+    units.read_request(A, waiting(u, 3));
+    assert_eq!(units.proof(A), Proof::None);
+    units.over(A, s, true);
+    assert_eq!(units.proof(A), Proof::Request(u));
+    units.read_request(A, waiting(t, 4));
+    units.over(A, t, true);
+    assert_eq!(units.proof(A), Proof::None);
+}
+
+#[test]
+fn an_event_loop_is_known_without_a_list_of_what_it_has_in_flight() {
+    let [s, t, u] = spans();
+    let mut units = Units::default();
+    for (connection, span) in [s, t, u].into_iter().enumerate() {
+        units.read_request(A, polled(span, connection as u64));
+    }
+    assert!(units.states[&A].multiplexes && units.states[&A].in_flight.is_empty());
+}
+
+#[test]
+fn a_thread_id_that_comes_back_is_another_thread() {
+    let [s, t, u] = spans();
+    let mut units = Units::default();
+    units.read_request(B, waiting(s, 1));
+    units.read_request(B, waiting(t, 2));
+    units.created(A, B);
+    units.read_request(B, waiting(u, 3));
+    assert_eq!(units.proof(B), Proof::Request(u));
+}
+
+/// What speaks for a call by `unit` now, and would later if nothing happened.
+fn evidence(units: &Units, unit: UnitKey) -> Option<(SpanKey, Option<Evidence>)> {
+    match units.proof(unit) {
+        Proof::Perhaps(server, moment) => Some((server, units.evidence(moment))),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_lone_request_of_an_event_loop_has_evidence_but_no_proof() {
+    let [s, ..] = spans();
+    let mut units = Units::default();
+    units.read_request(A, polled(s, 1));
+    assert_eq!(evidence(&units, A), Some((s, Some(Evidence::LoneRequest))));
+}
+
+#[test]
+fn an_event_loop_that_reads_a_second_request_soon_after_loses_the_evidence_for_the_first() {
+    let [s, t, _] = spans();
+    let mut units = Units::default();
+    units.read_request(A, polled(s, 1));
+    let Proof::Perhaps(_, moment) = units.proof(A) else { panic!("{:?}", units.proof(A)) };
+    units.read_request(A, polled(t, 2));
+    assert_eq!(units.evidence(moment), None);
+}
+
+#[test]
+fn an_event_loop_that_ever_calls_without_a_request_has_no_evidence_any_more() {
+    let [s, t, _] = spans();
+    let mut units = Units::default();
+    units.read_request(A, polled(s, 1));
+    let Proof::Perhaps(_, moment) = units.proof(A) else { panic!("{:?}", units.proof(A)) };
+    units.over(A, s, true);
+    units.calls(A);
+    assert_eq!(units.evidence(moment), None);
+    units.read_request(A, polled(t, 1));
+    assert_eq!(units.proof(A), Proof::None);
+}
+
+#[test]
+fn what_a_program_calls_before_its_first_request_is_held_against_nobody() {
+    let [s, ..] = spans();
+    let mut units = Units::default();
+    units.calls(A);
+    units.read_request(A, polled(s, 1));
+    assert_eq!(evidence(&units, A), Some((s, Some(Evidence::LoneRequest))));
+}
+
+#[test]
+fn a_request_on_another_loop_of_the_process_takes_the_evidence_away() {
+    let [s, t, _] = spans();
+    let mut units = Units::default();
+    units.read_request(B, polled(s, 1));
+    units.read_request(C, polled(t, 2));
+    assert_eq!(evidence(&units, B), Some((s, None)));
+    units.over(B, s, true);
+    assert_eq!(evidence(&units, C), Some((t, None)));
+}
+
+#[test]
+fn a_pool_of_workers_that_block_for_responses_is_told_from_event_loops() {
+    let [s, t, u] = spans();
+    let mut units = Units::default();
+    units.read_request(B, polled(s, 1));
+    units.read_request(C, polled(t, 2));
+    units.waited(B);
+    assert_eq!(evidence(&units, B), Some((s, Some(Evidence::WaitingThread))));
+    assert_eq!(evidence(&units, C), Some((t, None)));
+    units.read_request(B, polled(u, 3));
+    assert_eq!(evidence(&units, B), None);
+}
+
+#[test]
+fn a_process_that_takes_in_what_cannot_be_read_has_no_lone_requests() {
+    let [s, t, _] = spans();
+    let mut units = Units::default();
+    units.reads_unknown(A.tgid);
+    units.read_request(A, polled(s, 1));
+    assert_eq!(evidence(&units, A), Some((s, None)));
+    // Threads that wait for their requests are not concerned.
+    units.read_request(B, waiting(t, 2));
+    assert_eq!(units.proof(B), Proof::Request(t));
+}
+
+#[test]
+fn after_a_loss_evidence_from_before_counts_for_nothing() {
+    let [s, ..] = spans();
+    let mut units = Units::default();
+    units.read_request(A, polled(s, 1));
+    let Proof::Perhaps(_, moment) = units.proof(A) else { panic!("{:?}", units.proof(A)) };
+    units.lost_records(true);
+    units.lost_records(false);
+    assert_eq!(units.evidence(moment), None);
+}
+
+#[test]
+fn a_client_that_leaves_makes_no_event_loop_of_the_thread_that_waited_for_it() {
+    let [s, t, u] = spans();
+    let mut units = Units::default();
+    units.read_request(A, waiting(s, 1));
+    units.read_request(A, waiting(t, 2));
+    assert_eq!(units.proof(A), Proof::None);
+    units.over(A, s, false);
+    assert_eq!(units.proof(A), Proof::Request(t));
+    units.read_request(A, waiting(u, 3));
+    units.over(A, t, true);
+    units.read_request(A, waiting(s, 4));
+    assert_eq!(units.proof(A), Proof::None);
+}
+
+#[test]
+fn a_program_started_by_an_event_loop_shares_the_evidence_of_its_request() {
+    let [s, call, t] = spans();
+    let child = UnitKey::thread(7, 7);
+    let mut units = Units::default();
+    units.read_request(A, polled(s, 1));
+    units.created(A, child);
+    units.wait_for_end(child, call);
+    assert_eq!(units.ended(child, true), [Proven { call, server: s, evidence: Some(Evidence::LoneRequest) }]);
+    units.created(A, child);
+    units.wait_for_end(child, call);
+    units.read_request(A, polled(t, 2));
+    assert_eq!(units.ended(child, true), []);
+}
