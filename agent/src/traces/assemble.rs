@@ -3,11 +3,12 @@
 use slotmap::SlotMap;
 use wirespan_common::{AF_INET, AF_UNIX, Endpoints};
 use wirespan_protocols::Role;
+use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::{Exchange, KeyValue, Value};
 
 use super::clock::Clock;
 use super::live::{Group, LiveSpan, Parent, Root, SpanKey};
-use crate::span::Span;
+use crate::span::{Link, Span};
 
 /// Spans of one trace, parents first.
 pub struct Assembled {
@@ -32,13 +33,7 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
     }
     order.sort_by_cached_key(|k| (depth(spans, *k), spans[*k].request.first.time));
     agree_on_times(spans, &order);
-    let root = root_of(spans, order[0]);
-    let Root { trace_id, context, sampled } = group.root.get_or_insert_with(|| {
-        let context = spans[root].context.clone();
-        let trace_id = context.as_ref().map_or_else(|| fastrand::u128(1..).to_be_bytes(), |c| c.trace_id);
-        let sampled = context.as_ref().map_or(!spans[root].denied, |c| c.sampled());
-        Root { trace_id, context, sampled }
-    });
+    let Root { trace_id, context, sampled } = fix_root(spans, group, order[0]);
     let (trace_id, context, sampled) = (*trace_id, context.as_ref(), *sampled);
     let mut out = Vec::with_capacity(order.len());
     for key in &order {
@@ -60,13 +55,28 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
             resource: span.process.resource.clone(),
             protocol: span.protocol,
             events: Vec::new(),
-            links: Vec::new(),
+            links: std::mem::take(&mut span.links).into_iter().map(link).collect(),
             name: exchange.name,
             status: exchange.status,
             attributes: with_link(with_connection(exchange.attributes, span), span),
         });
     }
     Some(Assembled { spans: out, sampled })
+}
+
+/// Decides on the trace id of the group that `member` belongs to, if it is not decided.
+pub fn fix_root<'a>(spans: &SlotMap<SpanKey, LiveSpan>, group: &'a mut Group, member: SpanKey) -> &'a mut Root {
+    let root = &spans[root_of(spans, member)];
+    group.root.get_or_insert_with(|| {
+        let context = root.context.clone();
+        let trace_id = context.as_ref().map_or_else(|| fastrand::u128(1..).to_be_bytes(), |c| c.trace_id);
+        let sampled = context.as_ref().map_or(!root.denied, |c| c.sampled());
+        Root { trace_id, context, sampled }
+    })
+}
+
+fn link(to: TraceContext) -> Link {
+    Link { trace_id: to.trace_id, span_id: to.span_id, attributes: Vec::new() }
 }
 
 /// Hangs spans that stay below what remains of their parents when those that are finished, or dropped, are gone.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use slotmap::new_key_type;
 use wirespan_protocols::context::TraceContext;
-use wirespan_protocols::exchange::{Exchange, Marks, SpanKind};
+use wirespan_protocols::exchange::{Exchange, Marks, MessageKey, SpanKind};
 
 use super::units::{Evidence, Moment, UnitKey};
 use crate::connections::{ConnectionInfo, ExchangeKey};
@@ -54,6 +54,10 @@ pub struct LiveSpan {
     pub request: Marks,
     /// The context that its request carries.
     pub context: Option<TraceContext>,
+    /// Spans that it is to have a link to.
+    pub links: Vec<TraceContext>,
+    /// The message that it sends or receives.
+    pub message: Option<MessageKey>,
     /// Its request says that the trace is not recorded, without naming it.
     pub denied: bool,
     /// Its id.
@@ -94,6 +98,8 @@ pub struct Group {
     pub open: u32,
     /// How many links to or from it may still be proven.
     pub pending: u32,
+    /// Whether a member receives a message.
+    pub receives: bool,
     /// When something last happened, `CLOCK_BOOTTIME` nanoseconds.
     pub last: u64,
     /// Set when the first piece was handed on.

@@ -5,6 +5,8 @@
 //! | `live.rs` | spans and groups while they are built |
 //! | `units.rs` | which request an execution unit serves |
 //! | `joins.rs` | the two ends of one exchange |
+//! | `messages.rs` | who sent a message |
+//! | `leave.rs` | when a trace leaves |
 //! | `assemble.rs` | a finished group into spans |
 //! | `clock.rs` | kernel time into Unix time |
 //!
@@ -18,7 +20,9 @@
 mod assemble;
 mod clock;
 mod joins;
+mod leave;
 mod live;
+mod messages;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -34,21 +38,15 @@ pub use clock::{Clock, now};
 
 use crate::connections::{ExchangeKey, Signal, StartedSignal};
 use crate::metrics::Counters;
-use crate::span::Trace;
 use joins::Joins;
 use live::{Group, GroupKey, LiveSpan, Parent, Pending, SpanKey};
+use messages::Messages;
 use units::{Evidence, Proof, Proven, Request, UnitKey, Units};
 
-/// For how long nothing may contradict a link that is not exact, after its trace fell silent, nanoseconds.
-const CONFIRM: u64 = 500_000_000;
-/// How long a link that depends on a thread's end is waited for, nanoseconds.
-const PENDING_CAP: u64 = 1_000_000_000;
 /// After this time without news, the finished part of a trace that is still open is handed on, nanoseconds.
 const PIECE_AFTER: u64 = 30_000_000_000;
 /// Entries of groups that are gone which the list of open groups may hold in any case.
 const OPEN_SLACK: usize = 4096;
-/// How often units are swept, in calls of [`Traces::tick`].
-const SWEEP_EVERY: u32 = 512;
 
 /// Bounds of the stage.
 #[derive(Clone, Debug)]
@@ -66,6 +64,7 @@ pub struct Traces {
     by_exchange: HashMap<ExchangeKey, SpanKey>,
     joins: Joins,
     units: Units,
+    messages: Messages,
     /// When to look at which group, in order of time.
     due: VecDeque<(u64, GroupKey)>,
     /// Open groups that are looked at rarely.
@@ -85,6 +84,7 @@ impl Traces {
             by_exchange: HashMap::default(),
             joins: Joins::default(),
             units: Units::default(),
+            messages: Messages::default(),
             due: VecDeque::new(),
             open: VecDeque::new(),
             limits,
@@ -130,6 +130,8 @@ impl Traces {
             connection,
             request: started.request,
             context: started.context,
+            links: started.links,
+            message: started.message,
             denied: started.denied,
             span_id: fastrand::u64(1..).to_be_bytes(),
             parent: Parent::None,
@@ -157,6 +159,7 @@ impl Traces {
                 }
             }
         }
+        self.note_message(span);
         self.link_by_join(span, now);
         if self.spans.len() > self.limits.max_spans {
             self.evict(now);
@@ -227,9 +230,22 @@ impl Traces {
         }
     }
 
+    fn note_message(&mut self, span: SpanKey) {
+        let live = &self.spans[span];
+        match (&live.message, live.kind) {
+            (Some(key), SpanKind::Producer) => self.messages.sends(key.clone(), span),
+            (Some(_), _) => self.groups[live.group].receives = true,
+            (None, _) => {}
+        }
+    }
+
     /// Both ends of one exchange on this host: the callee hangs below the caller.
     fn link_by_join(&mut self, span: SpanKey, now: u64) {
         let live = &self.spans[span];
+        if matches!(live.kind, SpanKind::Producer | SpanKind::Consumer) {
+            // The broker's end of it is no span.
+            return;
+        }
         let (role, keys) = (live.connection.role, joins::keys(&live.connection, &live.request.first));
         let Some(other) = self.joins.meet(keys, role, span) else { return };
         let Some(found) = self.spans.get(other) else { return };
@@ -254,6 +270,7 @@ impl Traces {
         target.members.extend(group.members);
         target.open += group.open;
         target.pending += group.pending;
+        target.receives |= group.receives;
         target.last = target.last.max(group.last);
         let child = &mut self.spans[child];
         child.parent = Parent::Live(parent);
@@ -299,15 +316,6 @@ impl Traces {
         }
     }
 
-    /// Decides on the parents of a quiet group that only had to remain uncontradicted.
-    fn confirm(&mut self, group: GroupKey, now: u64) {
-        for span in self.groups[group].members.clone() {
-            let Some(Pending { server, moment: Some(moment) }) = self.spans[span].pending else { continue };
-            let evidence = self.units.evidence(moment);
-            self.settle_pending(span, evidence.map(|e| (server, Some(e))), now);
-        }
-    }
-
     /// What a span waited for is decided: it hangs below a request, or below nothing.
     fn settle_pending(&mut self, span: SpanKey, server: Option<(SpanKey, Option<Evidence>)>, now: u64) {
         let Some(awaited) = self.spans.get_mut(span).and_then(|s| s.pending.take()) else { return };
@@ -329,108 +337,6 @@ impl Traces {
     fn schedule(&mut self, group: GroupKey, now: u64) {
         if self.groups[group].open == 0 {
             self.due.push_back((now + self.limits.hold, group));
-        }
-    }
-
-    /// Hands on what is ready at `now`.
-    pub fn tick(&mut self, now: u64, out: &mut Vec<Trace>) {
-        self.clock.refresh(now);
-        while let Some((_, key)) = self.due.pop_front_if(|(at, _)| *at <= now) {
-            let Some(group) = self.groups.get(key) else { continue };
-            let quiet = now.saturating_sub(group.last);
-            if group.open > 0 || quiet < self.limits.hold {
-                // Scheduled again when its last span finished, or by what happened since.
-                continue;
-            }
-            if group.pending > 0 && quiet < PENDING_CAP {
-                if quiet >= CONFIRM {
-                    self.confirm(key, now);
-                }
-                // Perhaps it became part of another group, which has its own turn.
-                if self.groups.contains_key(key) {
-                    self.due.push_back((now + self.limits.hold, key));
-                }
-                continue;
-            }
-            self.hand_on(key, out);
-        }
-        while let Some((_, key)) = self.open.pop_front_if(|(at, _)| *at + PIECE_AFTER <= now) {
-            let Some(group) = self.groups.get(key) else { continue };
-            if group.members.len() as u32 > group.open && now.saturating_sub(group.last) >= self.limits.hold {
-                self.hand_on(key, out);
-            }
-            if self.groups.contains_key(key) {
-                self.open.push_back((now, key));
-            }
-        }
-        self.ticks = self.ticks.wrapping_add(1);
-        if self.ticks.is_multiple_of(SWEEP_EVERY) {
-            let spans = &self.spans;
-            self.units.retain(|span| spans.contains_key(span));
-        }
-    }
-
-    /// Hands on everything that is finished: the agent stops. Requests in flight are dropped and counted.
-    pub fn finish(&mut self, out: &mut Vec<Trace>) {
-        let groups: Vec<GroupKey> = self.groups.keys().collect();
-        for group in groups {
-            self.hand_on(group, out);
-        }
-        self.counters.exchanges_dropped.add(self.spans.len() as u64);
-    }
-
-    /// Too many spans are being built: the oldest group gives up what it has, or vanishes.
-    fn evict(&mut self, now: u64) {
-        while let Some((_, key)) = self.open.pop_front() {
-            let Some(group) = self.groups.get(key) else { continue };
-            for span in group.members.clone() {
-                self.counters.spans_evicted.inc();
-                self.forget(span);
-            }
-            self.groups.remove(key);
-            log::debug!("more than {} spans in flight at {now}", self.limits.max_spans);
-            return;
-        }
-    }
-
-    fn forget(&mut self, key: SpanKey) {
-        let Some(span) = self.spans.remove(key) else { return };
-        self.joins.forget(joins::keys(&span.connection, &span.request.first), span.connection.role, key);
-        self.by_exchange.remove(&span.key);
-        if let Some(unit) = span.unit {
-            self.units.over(unit, key, false);
-        }
-    }
-
-    /// Turns the finished spans of a group into a trace.
-    fn hand_on(&mut self, key: GroupKey, out: &mut Vec<Trace>) {
-        let Some(mut group) = self.groups.remove(key) else { return };
-        let trace = assemble::assemble(&mut self.spans, &mut group, &self.clock);
-        assemble::hang_anew(&mut self.spans, &group.members);
-        let mut open = Vec::new();
-        for member in std::mem::take(&mut group.members) {
-            let Some(span) = self.spans.get(member) else { continue };
-            if span.exchange.is_none() && !span.dropped && self.by_exchange.contains_key(&span.key) {
-                open.push(member);
-            } else {
-                self.forget(member);
-            }
-        }
-        if !open.is_empty() {
-            group.members = open;
-            let again = self.groups.insert(group);
-            for member in &self.groups[again].members {
-                self.spans[*member].group = again;
-            }
-            self.watch(self.groups[again].last, again);
-        }
-        match trace {
-            Some(trace) if trace.sampled => {
-                self.counters.spans_finished.add(trace.spans.len() as u64);
-                out.push(Trace { spans: trace.spans });
-            }
-            Some(trace) => self.counters.spans_unsampled.add(trace.spans.len() as u64),
-            None => {}
         }
     }
 }

@@ -1,0 +1,172 @@
+//! When a trace leaves: a group is handed on when all its spans are finished, nothing happened for the hold, and nothing
+//! that may still be proven is waited for.
+
+use wirespan_protocols::context::TraceContext;
+use wirespan_protocols::exchange::SpanKind;
+
+use super::live::{GroupKey, Pending, SpanKey};
+use super::messages::Sender;
+use super::{PIECE_AFTER, Traces, assemble, joins};
+use crate::span::Trace;
+
+/// For how long nothing may contradict a link that is not exact, after its trace fell silent, nanoseconds.
+const CONFIRM: u64 = 500_000_000;
+/// How long a link that depends on a thread's end, or on a sender's trace id, is waited for, nanoseconds.
+pub const PENDING_CAP: u64 = 1_000_000_000;
+/// How often units are swept, in calls of [`Traces::tick`].
+const SWEEP_EVERY: u32 = 512;
+
+impl Traces {
+    /// Hands on what is ready at `now`.
+    pub fn tick(&mut self, now: u64, out: &mut Vec<Trace>) {
+        self.clock.refresh(now);
+        while let Some((_, key)) = self.due.pop_front_if(|(at, _)| *at <= now) {
+            let Some(group) = self.groups.get(key) else { continue };
+            let quiet = now.saturating_sub(group.last);
+            if group.open > 0 || quiet < self.limits.hold {
+                // Scheduled again when its last span finished, or by what happened since.
+                continue;
+            }
+            if group.pending > 0 && quiet < PENDING_CAP {
+                if quiet >= CONFIRM {
+                    self.confirm(key, now);
+                }
+                // Perhaps it became part of another group, which has its own turn.
+                if self.groups.contains_key(key) {
+                    self.due.push_back((now + self.limits.hold, key));
+                }
+                continue;
+            }
+            if group.receives && quiet < PENDING_CAP && self.awaits_sender(key) {
+                self.due.push_back((now + self.limits.hold, key));
+                continue;
+            }
+            self.hand_on(key, out);
+        }
+        while let Some((_, key)) = self.open.pop_front_if(|(at, _)| *at + PIECE_AFTER <= now) {
+            let Some(group) = self.groups.get(key) else { continue };
+            if group.members.len() as u32 > group.open && now.saturating_sub(group.last) >= self.limits.hold {
+                self.hand_on(key, out);
+            }
+            if self.groups.contains_key(key) {
+                self.open.push_back((now, key));
+            }
+        }
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks.is_multiple_of(SWEEP_EVERY) {
+            let spans = &self.spans;
+            self.units.retain(|span| spans.contains_key(span));
+        }
+    }
+
+    /// Hands on everything that is finished: the agent stops. Requests in flight are dropped and counted.
+    pub fn finish(&mut self, out: &mut Vec<Trace>) {
+        let groups: Vec<GroupKey> = self.groups.keys().collect();
+        for group in groups {
+            self.hand_on(group, out);
+        }
+        self.counters.exchanges_dropped.add(self.spans.len() as u64);
+    }
+
+    /// Too many spans are being built: the oldest group gives up what it has, or vanishes.
+    pub(super) fn evict(&mut self, now: u64) {
+        while let Some((_, key)) = self.open.pop_front() {
+            let Some(group) = self.groups.get(key) else { continue };
+            for span in group.members.clone() {
+                self.counters.spans_evicted.inc();
+                self.forget(span);
+            }
+            self.groups.remove(key);
+            log::debug!("more than {} spans in flight at {now}", self.limits.max_spans);
+            return;
+        }
+    }
+
+    fn forget(&mut self, key: SpanKey) {
+        let Some(span) = self.spans.remove(key) else { return };
+        self.joins.forget(joins::keys(&span.connection, &span.request.first), span.connection.role, key);
+        self.by_exchange.remove(&span.key);
+        if let Some(unit) = span.unit {
+            self.units.over(unit, key, false);
+        }
+    }
+
+    /// Whether a member receives a message whose sender's trace id is not decided.
+    fn awaits_sender(&self, group: GroupKey) -> bool {
+        self.groups[group].members.iter().filter_map(|m| self.sender_of(*m)).any(|sender| match sender {
+            Sender::Live(span) => self.spans.get(span).is_some_and(|s| s.group != group),
+            _ => false,
+        })
+    }
+
+    /// The sender of the message that a finished span received.
+    fn sender_of(&self, span: SpanKey) -> Option<Sender> {
+        let live = self.spans.get(span).filter(|s| s.kind != SpanKind::Producer && s.exchange.is_some())?;
+        self.messages.sender(live.message.as_ref()?)
+    }
+
+    /// Gives receivers of messages their links. A sender's trace that is still being built gets its id now.
+    fn link_receivers(&mut self, group: GroupKey) {
+        for member in self.groups[group].members.clone() {
+            let (trace_id, span_id) = match self.sender_of(member) {
+                Some(Sender::Sent(trace_id, span_id)) => (trace_id, span_id),
+                Some(Sender::Live(sender)) if self.spans.contains_key(sender) => {
+                    let group = &mut self.groups[self.spans[sender].group];
+                    let trace_id = assemble::fix_root(&self.spans, group, sender).trace_id;
+                    (trace_id, self.spans[sender].span_id)
+                }
+                _ => continue,
+            };
+            let link = TraceContext { trace_id, span_id, flags: 0, trace_state: "".into() };
+            self.spans[member].links.push(link);
+        }
+    }
+
+    /// Turns the finished spans of a group into a trace.
+    fn hand_on(&mut self, key: GroupKey, out: &mut Vec<Trace>) {
+        if self.groups.get(key).is_some_and(|g| g.receives) {
+            self.link_receivers(key);
+        }
+        let Some(mut group) = self.groups.remove(key) else { return };
+        let trace = assemble::assemble(&mut self.spans, &mut group, &self.clock);
+        assemble::hang_anew(&mut self.spans, &group.members);
+        let mut open = Vec::new();
+        for member in std::mem::take(&mut group.members) {
+            let Some(span) = self.spans.get(member) else { continue };
+            if let Some(message) = span.message.as_ref().filter(|_| span.sent || span.dropped) {
+                let root = group.root.as_ref().filter(|r| span.sent && r.sampled);
+                self.messages.leaves(message, member, root.map(|r| (r.trace_id, span.span_id)));
+            }
+            if span.exchange.is_none() && !span.dropped && self.by_exchange.contains_key(&span.key) {
+                open.push(member);
+            } else {
+                self.forget(member);
+            }
+        }
+        if !open.is_empty() {
+            group.members = open;
+            let again = self.groups.insert(group);
+            for member in &self.groups[again].members {
+                self.spans[*member].group = again;
+            }
+            self.watch(self.groups[again].last, again);
+        }
+        match trace {
+            Some(trace) if trace.sampled => {
+                self.counters.spans_finished.add(trace.spans.len() as u64);
+                out.push(Trace { spans: trace.spans });
+            }
+            Some(trace) => self.counters.spans_unsampled.add(trace.spans.len() as u64),
+            None => {}
+        }
+    }
+
+    /// Decides on the parents of a quiet group that only had to remain uncontradicted.
+    fn confirm(&mut self, group: GroupKey, now: u64) {
+        for span in self.groups[group].members.clone() {
+            let Some(Pending { server, moment: Some(moment) }) = self.spans[span].pending else { continue };
+            let evidence = self.units.evidence(moment);
+            self.settle_pending(span, evidence.map(|e| (server, Some(e))), now);
+        }
+    }
+}
