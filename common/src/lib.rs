@@ -45,6 +45,8 @@ pub const FLAG_NO_BUFFER: u8 = 2;
 pub const FLAG_FAULT: u8 = 4;
 /// [`IoEvent::flags`]: a read that would not have waited for bytes (`O_NONBLOCK`, `MSG_DONTWAIT`); never set on a write.
 pub const FLAG_NONBLOCKING: u8 = 8;
+/// [`IoEvent::flags`]: one whole datagram (UDP). It has no position, and its socket's peer is known only if it is connected.
+pub const FLAG_DATAGRAM: u8 = 16;
 
 /// `AF_UNIX`.
 pub const AF_UNIX: u8 = 1;

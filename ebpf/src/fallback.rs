@@ -61,7 +61,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     let fd = load(arch::ARGS[if number == arch::SPLICE { 2 } else { 0 }]);
     let Some((sk, inode, file_flags)) = socket_of(fd) else { return };
     let Some(kind) = sock::kind::<Probed>(sk) else { return };
-    if io::is_empty_read::<Probed>(sk, result) {
+    if io::is_empty_read::<Probed>(sk, result) || io::is_datagram_without_bytes(kind, result) {
         return;
     }
     let cookie = identity(sk, inode);
@@ -78,6 +78,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
         SocketKind::Tcp => {
             (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Probed>(sk, sk);
         }
+        SocketKind::Udp => {}
         SocketKind::UnixStream => {
             if !io::advance_unix(&mut operation, state.is_some()) {
                 return;

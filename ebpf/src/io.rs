@@ -8,8 +8,8 @@ use aya_ebpf::helpers::{
     },
 };
 use wirespan_common::{
-    Counter, EGRESS, Endpoints, FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, FLAG_NONBLOCKING, INGRESS, IoEvent, Kind,
-    MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED, SocketState,
+    Counter, EGRESS, Endpoints, FLAG_DATAGRAM, FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, FLAG_NONBLOCKING, INGRESS,
+    IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED, SocketState,
 };
 
 use crate::{
@@ -79,6 +79,12 @@ pub fn is_empty_read<M: Memory>(sk: *const u8, result: i32) -> bool {
     result == 0 && M::load::<u8>(sk, kernel::sk_shutdown()) & RCV_SHUTDOWN == 0
 }
 
+/// Errors and empty datagrams end nothing.
+#[inline(always)]
+pub fn is_datagram_without_bytes(kind: SocketKind, result: i32) -> bool {
+    kind == SocketKind::Udp && result <= 0
+}
+
 /// Entry for the typed tracepoints, after the operation.
 #[inline(always)]
 pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
@@ -97,7 +103,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
         return;
     }
     let Some(kind) = sock::kind::<Typed>(sk) else { return };
-    if is_empty_read::<Typed>(sk, result) {
+    if is_empty_read::<Typed>(sk, result) || is_datagram_without_bytes(kind, result) {
         return;
     }
     // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
@@ -118,6 +124,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
             }
             (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Typed>(sk, tcp);
         }
+        SocketKind::Udp => {}
         SocketKind::UnixStream => {
             if !advance_unix(&mut operation, state.is_some()) {
                 return;
@@ -222,7 +229,9 @@ pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut End
     let (copied, flags) = buffer::copy(source, limit, unsafe { scratch.add(HEADER) });
     event.kind = Kind::Io as u8;
     event.direction = operation.direction;
-    event.flags = flags | if operation.nonblocking { FLAG_NONBLOCKING } else { 0 };
+    event.flags = flags
+        | if operation.nonblocking { FLAG_NONBLOCKING } else { 0 }
+        | if operation.kind == SocketKind::Udp { FLAG_DATAGRAM } else { 0 };
     event.reserved = 0;
     event.captured = copied as u32;
     event.result = operation.result;
@@ -234,7 +243,7 @@ pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut End
     event.rx_position = operation.rx_position;
     sock::store_unit(&mut event.unit, operation.id);
     match operation.kind {
-        SocketKind::Tcp => endpoints(&mut event.endpoints),
+        SocketKind::Tcp | SocketKind::Udp => endpoints(&mut event.endpoints),
         SocketKind::UnixStream => sock::unix_endpoints(&mut event.endpoints, operation.peer_cookie),
     }
     if flags & FLAG_FAULT != 0 {

@@ -9,7 +9,9 @@ use crate::{
 };
 
 const SOCK_STREAM: u16 = 1;
+const SOCK_DGRAM: u16 = 2;
 const IPPROTO_TCP: u16 = 6;
+const IPPROTO_UDP: u16 = 17;
 /// include/net/sock.h.
 const SEND_SHUTDOWN: u8 = 2;
 /// `1 << SOCK_DONE` of `enum sock_flags`: a FIN was received.
@@ -28,20 +30,25 @@ pub const NO_WAKEUP: u64 = 1;
 pub enum SocketKind {
     Tcp,
     UnixStream,
+    Udp,
 }
 
 /// The kind of a socket, or `None` for one that is not captured.
 #[inline(always)]
 pub fn kind<M: Memory>(sk: *const u8) -> Option<SocketKind> {
     let family: u16 = M::load(sk, kernel::skc_family());
-    if M::load::<u16>(sk, kernel::sk_type()) != SOCK_STREAM {
+    let sort: u16 = M::load(sk, kernel::sk_type());
+    if family == AF_UNIX as u16 {
+        return (sort == SOCK_STREAM).then_some(SocketKind::UnixStream);
+    }
+    if family != AF_INET as u16 && family != AF_INET6 as u16 {
         return None;
     }
-    if family == AF_UNIX as u16 {
-        return Some(SocketKind::UnixStream);
+    match (sort, M::load::<u16>(sk, kernel::sk_protocol())) {
+        (SOCK_STREAM, IPPROTO_TCP) => Some(SocketKind::Tcp),
+        (SOCK_DGRAM, IPPROTO_UDP) => Some(SocketKind::Udp),
+        _ => None,
     }
-    let inet = family == AF_INET as u16 || family == AF_INET6 as u16;
-    (inet && M::load::<u16>(sk, kernel::sk_protocol()) == IPPROTO_TCP).then_some(SocketKind::Tcp)
 }
 
 /// Stream positions of a TCP socket: the next byte to send, the next byte to receive.

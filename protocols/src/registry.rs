@@ -12,8 +12,12 @@ pub struct Protocol {
     pub parser: fn(Settings) -> Box<dyn Parser>,
 }
 
-/// All protocols, in the order in which they are asked.
+/// All protocols over streams, in the order in which they are asked.
 pub static PROTOCOLS: &[Protocol] = &[Protocol { name: "http", detect: http1::detect, parser: http1::parser }];
+
+/// All protocols over datagrams: each call of their parsers' [`Parser::data`] is one datagram, and nothing is known of
+/// order or loss.
+pub static DATAGRAM_PROTOCOLS: &[Protocol] = &[];
 
 /// Whether bytes from a client, of a connection whose protocol is not known, open an export of telemetry.
 pub fn exports_telemetry(bytes: &[u8]) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wirespan_common::{AF_UNIX, EGRESS, Endpoints, INGRESS};
 use wirespan_protocols::exchange::{Mark, Output, Unit};
-use wirespan_protocols::registry::{self, PROTOCOLS, Protocol};
+use wirespan_protocols::registry::{self, DATAGRAM_PROTOCOLS, PROTOCOLS, Protocol};
 use wirespan_protocols::{Detection, Direction, End, Parser, Progress, Role, Settings};
 
 use super::signal::{ConnectionInfo, ExchangeKey, Signal, StartedSignal};
@@ -16,6 +16,8 @@ use crate::metrics::Counters;
 const MUTE_TURNS: u32 = 8;
 /// Operations without a change of direction and without a known protocol after which a connection is muted.
 const MUTE_OPERATIONS: u32 = 4096;
+/// The same for datagrams: who sends that many that are not understood will go on.
+const MUTE_DATAGRAMS: u32 = 64;
 /// How long an operation waits for those before it, nanoseconds. They are late by microseconds, or lost.
 const HOLD: u64 = 50_000_000;
 /// How long a socket that the kernel closed may still be read from, nanoseconds.
@@ -77,6 +79,8 @@ pub struct Connection {
     /// Bytes held, as last counted in the total.
     pub counted: usize,
     reads_unknown: bool,
+    /// Datagrams so far, if it is a socket for such.
+    datagrams: Option<u64>,
     streams: [Stream; 2],
     state: State,
     parsers: u32,
@@ -99,6 +103,7 @@ impl Connection {
             restless: false,
             counted: 0,
             reads_unknown: false,
+            datagrams: None,
             streams: Default::default(),
             state: State::detecting(),
             parsers: 0,
@@ -153,6 +158,15 @@ impl Connection {
                 }
                 self.release(raw.time, cx);
             }
+        }
+    }
+
+    /// A datagram was sent or received, of which `bytes` were captured.
+    pub fn datagram(&mut self, direction: u8, bytes: &[u8], time: u64, unit: Unit, cx: &mut Context<'_>) {
+        let position = self.datagrams.unwrap_or_default();
+        self.datagrams = Some(position + 1);
+        if !bytes.is_empty() {
+            self.data(direction, bytes, Mark { time, position, opposite: position, unit }, cx);
         }
     }
 
@@ -279,7 +293,8 @@ impl Connection {
         *last = Some(direction);
         *operations = if turned { 0 } else { *operations + 1 };
         *turns += u32::from(turned);
-        let (exhausted, before) = (*turns > MUTE_TURNS || *operations > MUTE_OPERATIONS, undecided);
+        let patience = if self.datagrams.is_some() { MUTE_DATAGRAMS } else { MUTE_OPERATIONS };
+        let (exhausted, before) = (*turns > MUTE_TURNS || *operations > patience, undecided);
         let mut first: Vec<u8> = Vec::new();
         before.iter().filter(|(d, _)| *d == direction).for_each(|(_, s)| first.extend_from_slice(&s.bytes));
         let whole = if first.is_empty() {
@@ -289,7 +304,8 @@ impl Connection {
             &first
         };
         let mut undecided_yet = false;
-        for protocol in PROTOCOLS {
+        let protocols = if self.datagrams.is_some() { DATAGRAM_PROTOCOLS } else { PROTOCOLS };
+        for protocol in protocols {
             match (protocol.detect)(whole) {
                 Detection::Match(found) => return self.start(protocol, direction, found, bytes, mark, cx),
                 Detection::NeedMore => undecided_yet = true,
@@ -383,6 +399,7 @@ impl Connection {
                         endpoints: self.endpoints,
                         role,
                         connect_time: self.connect_time,
+                        datagrams: self.datagrams.is_some(),
                         first: self.exchanges == 0,
                     };
                     self.exchanges += 1;

@@ -14,10 +14,11 @@ mod connection;
 mod signal;
 mod stream;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap as HashMap;
-use wirespan_common::{AF_UNIX, EGRESS, FLAG_NONBLOCKING, INGRESS, IoEvent, StateEvent, UnitId};
+use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS, IoEvent, StateEvent, UnitId};
 use wirespan_protocols::End;
 use wirespan_protocols::exchange::{Output, Unit};
 
@@ -31,6 +32,9 @@ const TCP_SYN_SENT: u8 = 2;
 const TCP_FIN_WAIT1: u8 = 4;
 const TCP_CLOSE: u8 = 7;
 const TCP_LAST_ACK: u8 = 9;
+/// A socket for datagrams that was silent for this long, nanoseconds, is taken for closed: a resolver asks again after five
+/// seconds.
+const DATAGRAM_SILENCE: u64 = 15_000_000_000;
 /// Connections looked at to find one to forget when there are too many.
 const EVICTION_SAMPLE: usize = 32;
 
@@ -55,6 +59,8 @@ pub struct Connections {
     by_cookie: HashMap<u64, Box<Connection>>,
     /// Cookies that need attention soon: held operations, closed sockets.
     restless: Vec<u64>,
+    /// Sockets for datagrams, of whose end the kernel says nothing, and when to see whether they are silent.
+    datagrams: VecDeque<(u64, u64)>,
     /// Sockets that began to connect and have not moved a byte: when.
     connecting: HashMap<u64, u64>,
     shared: Shared,
@@ -97,6 +103,7 @@ impl Connections {
         Self {
             by_cookie: HashMap::default(),
             restless: Vec::new(),
+            datagrams: VecDeque::new(),
             connecting: HashMap::default(),
             shared: Shared { limits, counters, outputs: Vec::new() },
             next_id: 1,
@@ -124,7 +131,9 @@ impl Connections {
             connection.process = process.clone();
         }
         let unit = Unit { nonblocking: event.flags & FLAG_NONBLOCKING != 0, ..unit_of(&event.unit) };
-        if event.result > 0 {
+        if event.flags & FLAG_DATAGRAM != 0 {
+            connection.datagram(event.direction, bytes, event.time, unit, &mut cx);
+        } else if event.result > 0 {
             let (end, opposite) = match event.direction {
                 EGRESS => (event.tx_position, event.rx_position),
                 _ => (event.rx_position, event.tx_position),
@@ -204,6 +213,7 @@ impl Connections {
         for cookie in restless {
             self.settle(cookie, now, out);
         }
+        self.close_silent_datagrams(now, out);
         if now.saturating_sub(self.last_sweep) > self.shared.limits.idle_timeout / 8 {
             self.last_sweep = now;
             self.sweep(now, out);
@@ -272,7 +282,20 @@ impl Connections {
         self.next_id += 1;
         self.shared.counters.connections.inc();
         self.by_cookie.insert(event.cookie, Box::new(connection));
+        if event.flags & FLAG_DATAGRAM != 0 {
+            self.datagrams.push_back((event.time + DATAGRAM_SILENCE, event.cookie));
+        }
         true
+    }
+
+    fn close_silent_datagrams(&mut self, now: u64, out: &mut Vec<Signal>) {
+        while let Some((_, cookie)) = self.datagrams.pop_front_if(|(at, _)| *at <= now) {
+            match self.by_cookie.get(&cookie).map(|c| c.last_seen + DATAGRAM_SILENCE) {
+                Some(again) if again > now => self.datagrams.push_back((again, cookie)),
+                Some(_) => self.remove(cookie, End::Closed, now, out),
+                None => {}
+            }
+        }
     }
 
     fn sweep(&mut self, now: u64, out: &mut Vec<Signal>) {

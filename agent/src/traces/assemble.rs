@@ -183,6 +183,13 @@ fn with_connection(mut attributes: Vec<KeyValue>, span: &LiveSpan) -> Vec<KeyVal
         attributes.push(KeyValue::str("network.transport", "unix"));
         return attributes;
     }
+    if span.connection.datagrams {
+        attributes.push(KeyValue::str("network.transport", "udp"));
+        if ends.peer_port == 0 {
+            // A socket for all comers: who was at the other end is not known.
+            return attributes;
+        }
+    }
     let peer = text(ends, ends.peer);
     match span.connection.role {
         Role::Client => {

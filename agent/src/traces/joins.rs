@@ -24,6 +24,9 @@ pub enum JoinKey {
 
 /// The keys of one end: the exact one first.
 pub fn keys(connection: &ConnectionInfo, first: &Mark) -> [Option<JoinKey>; 2] {
+    if connection.datagrams {
+        return [None, None];
+    }
     let ends = &connection.endpoints;
     let local_is_client = connection.role == Role::Client;
     if ends.family == AF_UNIX {

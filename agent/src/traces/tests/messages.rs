@@ -37,6 +37,7 @@ impl World {
                 endpoints: Endpoints::default(),
                 role: Role::Client,
                 connect_time: None,
+                datagrams: false,
                 first: false,
             },
         };
@@ -60,8 +61,11 @@ impl World {
     }
 }
 
+/// Trace and span.
+type Ids = ([u8; 16], [u8; 8]);
+
 /// The span of a connection, with the ids that it links to.
-fn linked(traces: &[Vec<Span>], connection: &str) -> (Span, Vec<([u8; 16], [u8; 8])>) {
+fn linked(traces: &[Vec<Span>], connection: &str) -> (Span, Vec<Ids>) {
     let span = traces.iter().flatten().find(|s| s.name == connection).expect("the span").clone();
     let links = span.links.iter().map(|l| (l.trace_id, l.span_id)).collect();
     (span, links)

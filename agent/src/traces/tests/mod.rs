@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wirespan_common::{AF_INET, AF_UNIX, EGRESS, Endpoints, INGRESS, IoEvent, Kind, StateEvent, UnitId};
+use wirespan_common::{AF_INET, AF_UNIX, EGRESS, Endpoints, FLAG_DATAGRAM, INGRESS, IoEvent, Kind, StateEvent, UnitId};
 
 use super::{Limits, Traces};
 use crate::config::{Config, Settings, Surroundings};
@@ -98,14 +98,30 @@ impl World {
         (socket(self.cookies, self.cookies + 1), socket(self.cookies + 1, self.cookies))
     }
 
+    fn datagram(&mut self, socket: &Socket, unit: UnitId, bytes: &[u8]) -> Verdict {
+        self.flagged_operation(socket, unit, EGRESS, bytes.len() as i32, bytes, FLAG_DATAGRAM)
+    }
+
     fn operation(&mut self, socket: &Socket, unit: UnitId, direction: u8, result: i32, bytes: &[u8]) -> Verdict {
+        self.flagged_operation(socket, unit, direction, result, bytes, 0)
+    }
+
+    fn flagged_operation(
+        &mut self,
+        socket: &Socket,
+        unit: UnitId,
+        direction: u8,
+        result: i32,
+        bytes: &[u8],
+        flags: u8,
+    ) -> Verdict {
         self.now += 100;
         let tcp = socket.epoch == 0;
         let raw = |position: u64| if tcp { u64::from(position as u32) } else { position };
         let event = IoEvent {
             kind: Kind::Io as u8,
             direction,
-            flags: 0,
+            flags,
             reserved: 0,
             captured: bytes.len() as u32,
             result,

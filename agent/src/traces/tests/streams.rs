@@ -178,3 +178,20 @@ fn a_connection_that_never_speaks_a_known_protocol_is_muted() {
     world.receive(&mut b, FRONT, "\x00");
     assert!(world.traces().is_empty());
 }
+
+#[test]
+fn datagrams_that_are_not_understood_mute_their_socket_and_silence_ends_it() {
+    let mut world = World::new();
+    let (socket, _) = world.connect(53);
+    let mut muted = None;
+    for n in 0..100 {
+        if world.datagram(&socket, CLIENT, b"\x00\x01\x02") == Verdict::Mute {
+            muted = muted.or(Some(n));
+        }
+    }
+    assert_eq!(muted, Some(65));
+    assert_eq!(world.counters.connections_muted.get(), 1);
+    world.now += 60_000_000_000;
+    assert!(world.traces().is_empty());
+    assert_eq!(world.counters.connections_open.get(), 0);
+}
