@@ -26,7 +26,7 @@ struct Runs {
 /// Counting costs about as much as a short program, so these rounds serve no other figure.
 pub fn measure(agent: &Agent, limit: &Limit, size: &Size, report: &mut Report) -> Result<()> {
     let _switch = Switch::on()?;
-    let running = agent.start(limit.subject.mark)?;
+    let running = agent.start(limit.subject.mark())?;
     let names = names()?;
     let mut per_operation = Vec::new();
     let mut programs: HashMap<String, Vec<f64>> = HashMap::new();

@@ -13,10 +13,11 @@ use super::Size;
 use super::agent::Agent;
 use super::client::Client;
 use super::client::pace::{Options, Paced, Protocol};
+use super::mark::mark;
 use super::report::{Measure, Report};
 use super::server::Server;
-use super::sink::{MARK, SETTLE};
-use super::stats::{log_slope, median};
+use super::sink::SETTLE;
+use super::stats::{interval, log_slope, median};
 use super::subjects::nginx;
 
 /// Differences below these are noise: MiB of memory, processors.
@@ -57,38 +58,53 @@ impl Axis {
     }
 }
 
-/// How something grows.
+/// How something grows, from one judgement for each round.
 #[derive(Debug, PartialEq)]
 pub struct Law {
     /// Slope of the logarithms of the figures themselves.
-    pub exponent: f64,
-    /// The same without what is there at any size: for `base + a·sizeᵇ` it is exactly `b`. `None` where no step exceeds the
+    pub exponents: Vec<f64>,
+    /// The same without what is there at any size: for `base + a·sizeᵇ` it is exactly `b`; 0 where no step exceeds the
     /// noise.
-    pub steps: Option<f64>,
+    pub steps: Vec<f64>,
     pub verdict: &'static str,
 }
 
 impl Law {
-    /// Judges three figures whose sizes are in one ratio to each other.
-    fn of(points: &[(f64, f64); 3], resolution: f64) -> Self {
-        let [(x1, y1), (_, y2), (x3, y3)] = *points;
-        let exponent = log_slope(points);
-        // y = base + a·x^b at x, kx, k²x: the second step is k^b times the first.
-        let ratio = (x3 / x1).sqrt();
-        let (first, second) = ((y2 - y1).max(resolution), (y3 - y2).max(resolution));
-        let is_flat = y3 - y1 <= resolution && y2 - y1 <= resolution;
-        let steps = (!is_flat).then(|| (second / first).ln() / ratio.ln());
-        let verdict = match steps {
-            None => "bounded",
-            Some(_) if exponent <= BOUNDED => "bounded",
-            Some(steps) if steps <= LINEAR => "linear or better",
-            Some(_) => "worse than linear",
-        };
-        Self { exponent, steps, verdict }
+    /// Judges rounds of three figures whose sizes are in one ratio to each other.
+    fn of(rounds: &[[(f64, f64); 3]], resolution: f64) -> Self {
+        let exponents: Vec<f64> = rounds.iter().map(|points| log_slope(points)).collect();
+        let steps: Vec<f64> = rounds.iter().map(|points| step_exponent(points, resolution)).collect();
+        let verdict = verdict(&exponents, &steps);
+        Self { exponents, steps, verdict }
     }
 
     fn json(&self) -> Value {
-        json!({ "exponent": self.exponent, "steps_exponent": self.steps, "verdict": self.verdict })
+        let of = |values: &[f64]| json!({ "median": median(values), "values": values });
+        json!({ "exponent": of(&self.exponents), "steps_exponent": of(&self.steps), "verdict": self.verdict })
+    }
+}
+
+/// y = base + a·x^b at x, kx, k²x: the second step is k^b times the first.
+fn step_exponent(points: &[(f64, f64); 3], resolution: f64) -> f64 {
+    let [(x1, y1), (_, y2), (x3, y3)] = *points;
+    let (first, second) = (y2 - y1, y3 - y2);
+    if first.max(second).max(y3 - y1) <= resolution {
+        return 0.0;
+    }
+    (second.max(resolution) / first.max(resolution)).ln() / (x3 / x1).sqrt().ln()
+}
+
+/// What all rounds agree on: the whole interval must be on one side.
+fn verdict(exponents: &[f64], steps: &[f64]) -> &'static str {
+    let ends = |values: &[f64]| interval(values).unwrap_or((median(values), median(values)));
+    if ends(exponents).1 <= BOUNDED || ends(steps).1 <= 0.0 {
+        "bounded"
+    } else if ends(steps).1 <= LINEAR {
+        "linear or better"
+    } else if steps.len() > 1 && ends(steps).0 > LINEAR {
+        "worse than linear"
+    } else {
+        "not decided: the rounds differ"
     }
 }
 
@@ -164,7 +180,7 @@ pub fn measure(agent: &Agent, size: &Size, report: &mut Report) -> Result<()> {
 /// One step, once.
 fn one(agent: &Agent, plan: &Plan, step: f64, server: &Server, size: &Size, point: &mut Point) -> Result<()> {
     let Step { load, servers } = (plan.set_up)(step, server.address, size.growth_seconds)?;
-    let running = agent.start(MARK)?;
+    let running = agent.start(mark())?;
     let mut client = Paced::open(&load, &[])?;
     // What the opening cost is not what being open costs.
     running.counts().wait_until_quiet(SETTLE);
@@ -182,7 +198,9 @@ fn one(agent: &Agent, plan: &Plan, step: f64, server: &Server, size: &Size, poin
 
 fn add(plan: &Plan, points: [Point; 3], report: &mut Report) {
     let law = |values: fn(&Point) -> &[f64], resolution| {
-        Law::of(&[0, 1, 2].map(|n| (points[n].size, median(values(&points[n])))), resolution)
+        let rounds = values(&points[0]).len();
+        let round = |n: usize| [0, 1, 2].map(|step: usize| (points[step].size, values(&points[step])[n]));
+        Law::of(&(0..rounds).map(round).collect::<Vec<_>>(), resolution)
     };
     let (cpu, memory) = (law(|it| &it.cpu, CPU_RESOLUTION), law(|it| &it.memory, MEMORY_RESOLUTION));
     let axis = Axis { key: plan.key, title: plan.title, points: points.to_vec(), cpu, memory };
@@ -197,8 +215,11 @@ fn add(plan: &Plan, points: [Point; 3], report: &mut Report) {
 mod tests {
     use super::*;
 
+    const SIZES: [f64; 3] = [1.0, 10.0, 100.0];
+
+    /// Three rounds that agree.
     fn law(base: f64, factor: f64, exponent: f64) -> Law {
-        Law::of(&[1.0, 10.0, 100.0].map(|x: f64| (x, base + factor * x.powf(exponent))), 0.01)
+        Law::of(&[SIZES.map(|x| (x, base + factor * x.powf(exponent))); 3], 0.01)
     }
 
     #[test]
@@ -210,8 +231,8 @@ mod tests {
     #[test]
     fn a_large_base_does_not_hide_a_square() {
         let law = law(1000.0, 0.1, 2.0);
-        assert!(law.exponent < 0.5, "{law:?}");
-        assert!(law.steps.is_some_and(|steps| (steps - 2.0).abs() < 1e-6), "{law:?}");
+        assert!(law.exponents[0] < 0.5, "{law:?}");
+        assert!((law.steps[0] - 2.0).abs() < 1e-6, "{law:?}");
         assert_eq!(law.verdict, "worse than linear");
     }
 
@@ -223,7 +244,15 @@ mod tests {
 
     #[test]
     fn noise_is_no_growth() {
-        let law = Law::of(&[(1.0, 24.0), (10.0, 23.5), (100.0, 24.4)], 1.0);
-        assert_eq!((law.steps, law.verdict), (None, "bounded"));
+        let law = Law::of(&[[(1.0, 24.0), (10.0, 23.5), (100.0, 24.4)]], 1.0);
+        assert_eq!((law.steps.as_slice(), law.verdict), ([0.0].as_slice(), "bounded"));
+    }
+
+    #[test]
+    fn rounds_that_disagree_decide_nothing() {
+        let square = SIZES.map(|x| (x, 1.0 + x * x));
+        let line = SIZES.map(|x| (x, 1.0 + x));
+        assert_eq!(Law::of(&[square, line, line], 0.01).verdict, "not decided: the rounds differ");
+        assert_eq!(Law::of(&[square], 0.01).verdict, "not decided: the rounds differ", "one round is no proof");
     }
 }

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::mark::mark;
 use super::server::Server;
-use super::sink::MARK;
 use super::subjects::{Load, Subject, nginx};
 use crate::{services, shell};
 
@@ -63,7 +63,7 @@ impl<'a> Limit<'a> {
         let before = if is_nginx { Some(nginx::answered(self.server)?) } else { None };
         let mut command = self.generator("wrk")?;
         command.args(["--threads", "1", "--connections", &self.subject.connections.to_string()]);
-        command.args(["--duration", &format!("{seconds}s")]).arg(format!("http://{}{MARK}", self.server.address));
+        command.args(["--duration", &format!("{seconds}s")]).arg(format!("http://{}{}", self.server.address, mark()));
         let output = shell::read(&mut command)?;
         let round = parse_wrk(&output).with_context(|| format!("wrk says:\n{output}"))?;
         if output.contains("Non-2xx") || output.contains("Socket errors") {
@@ -80,7 +80,7 @@ impl<'a> Limit<'a> {
         let requests = (self.rate * f64::from(seconds)).round().max(1.0);
         let mut command = self.generator("redis-benchmark")?;
         command.args(["-p", &self.server.address.port().to_string(), "-c", &self.subject.connections.to_string()]);
-        command.args(["-n", &requests.to_string(), "-P", &pipeline.to_string(), "--csv", "GET", MARK]);
+        command.args(["-n", &requests.to_string(), "-P", &pipeline.to_string(), "--csv", "GET", mark()]);
         let output = shell::read(&mut command)?;
         let rate = parse_redis(&output).with_context(|| format!("redis-benchmark says:\n{output}"))?;
         Ok(Round { requests, rate })

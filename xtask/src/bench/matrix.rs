@@ -92,7 +92,7 @@ fn at_fixed_rate(limit: &Limit, rate: f64, size: &Size) -> Result<pace::Round> {
 }
 
 fn round_with(agent: &Agent, limit: &Limit, size: &Size) -> Result<With> {
-    let running = agent.start(limit.subject.mark)?;
+    let running = agent.start(limit.subject.mark())?;
     let before = running.cpu()?;
     let mut after = before;
     let round = round(limit, size, || {

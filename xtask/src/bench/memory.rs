@@ -7,14 +7,14 @@ use anyhow::{Result, bail};
 
 use super::agent::{Agent, Running};
 use super::client::Client;
+use super::mark::mark;
 use super::report::{Measure, Report};
 use super::server::Server;
-use super::sink::MARK;
 use super::{Sink, Size};
 
 /// One agent goes through all of it, as it would in an hour.
 pub fn measure(agent: &Agent, server: &Server, size: &Size, report: &mut Report) -> Result<()> {
-    let running = agent.start(MARK)?;
+    let running = agent.start(mark())?;
     report.add("agent", &Measure::MEMORY_IDLE, &[settled(&running)?]);
 
     let held = Client::hold(server.address, size.connections)?;

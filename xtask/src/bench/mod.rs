@@ -17,6 +17,7 @@
 //! | [`load`] | a subject at its limit |
 //! | [`client`] | requests at a fixed rate, connections held and churned, servers by the hundred |
 //! | [`cpu`] | processor time of others |
+//! | [`mark`] | what tells our requests from others |
 //! | [`sink`] | takes the spans and counts them |
 //! | [`stats`] | medians, bootstrap intervals, exponents |
 //! | [`report`] | the tables, the JSON file, and what changed between two |
@@ -40,6 +41,7 @@ mod cpu;
 mod first;
 mod growth;
 mod load;
+mod mark;
 mod matrix;
 mod memory;
 mod report;

@@ -11,9 +11,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// The path of every request that is measured.
-pub const MARK: &str = "/wirespan-bench";
-
 /// Longer than the agent holds a span when nothing follows: what has not come by then does not come.
 pub const SETTLE: Duration = Duration::from_millis(500);
 
@@ -262,7 +259,7 @@ mod tests {
     fn only_marked_lines_count() {
         let lines =
             "{\"kind\":\"server\",\"name\":\"GET /wirespan-bench\"}\n{\"kind\":\"server\",\"name\":\"GET /\"}\n";
-        let counts = Counts::of(MARK);
+        let counts = Counts::of("/wirespan-bench");
         count_lines(lines.as_bytes(), &counts);
         assert_eq!((counts.server(), counts.client()), (1, 0));
     }

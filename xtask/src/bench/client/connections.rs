@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::bench::mark::mark;
 use crate::bench::server;
-use crate::bench::sink::MARK;
 use crate::bench::subjects::nginx::ADDRESSES;
 
 /// nginx's `n`th address.
@@ -23,7 +23,7 @@ pub fn hold(first: SocketAddr, count: u32) -> Result<Vec<TcpStream>> {
     for n in 0..count {
         let mut stream = TcpStream::connect(address(first, n)).with_context(|| format!("connection {n}"))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(stream, "GET {MARK} HTTP/1.1\r\nHost: bench\r\n\r\n")?;
+        write!(stream, "GET {} HTTP/1.1\r\nHost: bench\r\n\r\n", mark())?;
         let mut response = [0; 1024];
         let length = stream.read(&mut response).with_context(|| format!("response {n}"))?;
         if !response[..length].starts_with(b"HTTP/1.1 200") {
@@ -39,7 +39,7 @@ pub fn churn(first: SocketAddr, count: u32) -> Result<()> {
     const THREADS: u32 = 2;
     let work = |thread: u32| {
         let mut mine = (0..count).filter(|n| n % THREADS == thread);
-        mine.try_for_each(|n| server::get(address(first, n / THREADS), MARK).map(drop))
+        mine.try_for_each(|n| server::get(address(first, n / THREADS), mark()).map(drop))
     };
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();

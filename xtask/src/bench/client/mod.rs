@@ -16,6 +16,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use super::mark::{inherit, mark};
 use crate::shell;
 
 mod connections;
@@ -25,6 +26,9 @@ mod serve;
 /// Arguments of the hidden `bench-client` command.
 #[derive(Args)]
 pub struct Options {
+    /// Path of the requests.
+    #[arg(long)]
+    mark: String,
     #[command(subcommand)]
     task: Task,
 }
@@ -43,6 +47,7 @@ enum Task {
 
 /// The hidden `bench-client` command.
 pub fn command(options: &Options) -> Result<()> {
+    inherit(&options.mark);
     match &options.task {
         Task::Hold { address, count } => {
             let held = connections::hold(*address, *count)?;
@@ -106,7 +111,8 @@ impl Client {
         let mut command = Command::new(words.next().unwrap_or("prlimit"));
         command.args(words);
         // The soft limit alone: only CAP_SYS_RESOURCE may touch the hard one.
-        command.arg(format!("--nofile={}:", files.min(10_000) + 1000)).arg(me).arg("bench-client").args(arguments);
+        command.arg(format!("--nofile={}:", files.min(10_000) + 1000)).arg(me).args(["bench-client", "--mark", mark()]);
+        command.args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let shown = shell::show(&command);
         let mut child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;

@@ -15,15 +15,15 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::Client;
-use crate::bench::sink::MARK;
+use crate::bench::mark::mark;
 use crate::bench::stats::percentile;
 
 /// How to ask, and how to tell that the answer is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
-    /// A GET of [`MARK`]; the response must have a `Content-Length`.
+    /// A GET of [`mark`]; the response must have a `Content-Length`.
     Http,
-    /// A GET of the key [`MARK`].
+    /// A GET of the key [`mark`].
     Redis,
 }
 
@@ -188,8 +188,8 @@ impl Connection {
     /// A request, and its complete response.
     fn exchange(&mut self) -> Result<()> {
         let request = match self.protocol {
-            Protocol::Http => format!("GET {MARK} HTTP/1.1\r\nHost: bench\r\n\r\n"),
-            Protocol::Redis => format!("*2\r\n$3\r\nGET\r\n${}\r\n{MARK}\r\n", MARK.len()),
+            Protocol::Http => format!("GET {} HTTP/1.1\r\nHost: bench\r\n\r\n", mark()),
+            Protocol::Redis => format!("*2\r\n$3\r\nGET\r\n${}\r\n{}\r\n", mark().len(), mark()),
         };
         self.stream.write_all(request.as_bytes()).context("cannot send")?;
         self.response.clear();

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Measure, Report, Row, Table};
 use crate::bench::growth::Axis;
-use crate::bench::stats::interval;
+use crate::bench::stats::{interval, median};
 use crate::bench::subjects::SUBJECTS;
 
 /// The whole report.
@@ -86,17 +86,24 @@ fn growth(text: &mut String, report: &Report) {
     for axis in &report.growth {
         for (measure, law) in [(&Measure::GROWTH_CPU, &axis.cpu), (&Measure::GROWTH_MEMORY, &axis.memory)] {
             let cells: Vec<String> = (0..axis.points.len()).map(|n| cell(report, axis, n, measure)).collect();
-            let steps = law.steps.map_or_else(|| "–".to_owned(), |steps| format!("{steps:.2}"));
             let _ = writeln!(
                 text,
-                "| {}: {} | {} | {:.2} | {steps} | {} |",
+                "| {}: {} | {} | {} | {} | {} |",
                 axis.title,
                 measure.title,
                 cells.join(" | "),
-                law.exponent,
+                exponent(&law.exponents),
+                exponent(&law.steps),
                 law.verdict
             );
         }
+    }
+}
+
+fn exponent(values: &[f64]) -> String {
+    match interval(values) {
+        Some((low, high)) => format!("{:.2} ({low:.2} to {high:.2})", median(values)),
+        None => format!("{:.2}", median(values)),
     }
 }
 

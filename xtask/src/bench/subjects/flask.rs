@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::{Load, Subject};
+use crate::bench::mark::mark;
 use crate::bench::server::{Place, Server, get};
-use crate::bench::sink::MARK;
 use crate::services;
 
 pub const SUBJECT: Subject = Subject {
@@ -17,7 +17,7 @@ pub const SUBJECT: Subject = Subject {
     connections: 8,
     rate: Some(400.0),
     pinned: false,
-    mark: MARK,
+    mark: None,
     spans: true,
     aim: Some(0.98),
     short: false,
@@ -29,5 +29,5 @@ fn start() -> Result<Server> {
     let mut command = Command::new(services::python()?);
     command.args(["-m", "gunicorn", "--workers", "2", "--threads", "4", "--keep-alive", "60", "--log-level", "error"]);
     command.arg("--bind").arg(place.address.to_string()).arg("app:app").current_dir(&place.folder);
-    Server::start(command, place, |address| get(address, MARK).map(drop))
+    Server::start(command, place, |address| get(address, mark()).map(drop))
 }

@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::{Load, Subject};
+use crate::bench::mark::mark;
 use crate::bench::server::{Place, Server, get};
-use crate::bench::sink::MARK;
 use crate::{services, shell};
 
 pub const SUBJECT: Subject = Subject {
@@ -17,7 +17,7 @@ pub const SUBJECT: Subject = Subject {
     connections: 16,
     rate: Some(4_000.0),
     pinned: false,
-    mark: MARK,
+    mark: None,
     spans: true,
     aim: None,
     short: false,
@@ -34,5 +34,5 @@ fn start() -> Result<Server> {
     shell::run_aside(&mut build)?;
     let mut command = Command::new(&program);
     command.arg(place.address.to_string());
-    Server::start(command, place, |address| get(address, MARK).map(drop))
+    Server::start(command, place, |address| get(address, mark()).map(drop))
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::client::pace::Protocol;
+use super::mark::mark;
 use super::server::Server;
 
 mod flask;
@@ -29,8 +30,8 @@ pub struct Subject {
     /// The server has the first processor and its load the last: for servers of one thread, where the scheduler's choice of
     /// who runs where would change the rate by more than the agent does. The agent goes where it likes.
     pub pinned: bool,
-    /// What all its spans contain, in OTLP and in JSON.
-    pub mark: &'static str,
+    /// What all its spans contain, in OTLP and in JSON; `None` for the path.
+    pub mark: Option<&'static str>,
     /// Every request is to become a span: the agent knows its protocol.
     pub spans: bool,
     /// The least requests/s with ÷ without that we aim for.
@@ -59,6 +60,11 @@ impl Load {
 }
 
 impl Subject {
+    /// What tells its spans from others.
+    pub fn mark(&self) -> &'static str {
+        self.mark.unwrap_or_else(mark)
+    }
+
     /// Where the load runs, to be followed by its program.
     pub fn load_prefix(&self) -> Vec<String> {
         let all = std::thread::available_parallelism().map_or(1, usize::from);

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 
 use super::{Load, Subject};
+use crate::bench::mark::mark;
 use crate::bench::server::{Place, Server, get};
-use crate::bench::sink::MARK;
 use crate::services;
 
 /// Loopback addresses that it listens on: more than one, or a churn of connections would use up the client's ports.
@@ -18,7 +18,7 @@ pub const SUBJECT: Subject = Subject {
     connections: 16,
     rate: Some(5_000.0),
     pinned: true,
-    mark: MARK,
+    mark: None,
     spans: true,
     aim: Some(0.90),
     short: true,
@@ -29,7 +29,7 @@ pub fn start() -> Result<Server> {
     let place = Place::new("nginx")?;
     let port = place.address.port();
     let listen: String = (1..=ADDRESSES).map(|n| format!("listen 127.0.0.{n}:{port} backlog=4096; ")).collect();
-    place.write(&format!("site{MARK}"), [b'x'; 63])?;
+    place.write(&format!("site{}", mark()), [b'x'; 63])?;
     let home = place.folder.display();
     let config = format!(
         "daemon off; user root; pid {home}/pid; error_log {home}/error; worker_processes 1; worker_cpu_affinity 1; worker_rlimit_nofile 15000;\n\
@@ -42,7 +42,7 @@ pub fn start() -> Result<Server> {
     let file = place.write("nginx.conf", config)?;
     let mut command = super::pinned(services::find("nginx").context("nginx is not installed")?);
     command.arg("-p").arg(&place.folder).arg("-c").arg(&file).arg("-e").arg(place.folder.join("error"));
-    Server::start(command, place, |address| get(address, MARK).map(drop))
+    Server::start(command, place, |address| get(address, mark()).map(drop))
 }
 
 /// Requests that it has answered, from its own count, our question included.

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 
 use super::{Load, Subject};
+use crate::bench::mark::mark;
 use crate::bench::server::{Place, Server, get};
-use crate::bench::sink::MARK;
 use crate::services;
 
 pub const SUBJECT: Subject = Subject {
@@ -15,7 +15,7 @@ pub const SUBJECT: Subject = Subject {
     connections: 16,
     rate: Some(2_000.0),
     pinned: true,
-    mark: MARK,
+    mark: None,
     spans: true,
     aim: None,
     short: false,
@@ -26,5 +26,5 @@ fn start() -> Result<Server> {
     let file = place.write("server.js", include_str!("programs/server.js"))?;
     let mut command = super::pinned(services::find("node").context("node is not installed")?);
     command.arg(file).arg(place.address.port().to_string());
-    Server::start(command, place, |address| get(address, MARK).map(drop))
+    Server::start(command, place, |address| get(address, mark()).map(drop))
 }

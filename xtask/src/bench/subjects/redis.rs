@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::{Load, Subject};
+use crate::bench::mark::mark;
 use crate::bench::server::{Place, Server};
-use crate::bench::sink::MARK;
 use crate::services;
 
 pub const SUBJECT: Subject = Subject {
@@ -20,7 +20,7 @@ pub const SUBJECT: Subject = Subject {
     rate: Some(5_000.0),
     pinned: true,
     // `db.system.name`: a key may well be left out of a span.
-    mark: "redis",
+    mark: Some("redis"),
     spans: false,
     aim: None,
     short: true,
@@ -49,7 +49,8 @@ fn start() -> Result<Server> {
 fn fill(address: SocketAddr) -> Result<()> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "*3\r\n$3\r\nSET\r\n${}\r\n{MARK}\r\n$63\r\n{}\r\n", MARK.len(), "x".repeat(63))?;
+    let key = mark();
+    write!(stream, "*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n$63\r\n{}\r\n", key.len(), "x".repeat(63))?;
     let mut response = [0; 5];
     stream.read_exact(&mut response)?;
     ensure!(&response == b"+OK\r\n", "Redis answers {}", String::from_utf8_lossy(&response));
