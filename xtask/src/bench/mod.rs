@@ -31,7 +31,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use self::report::{Conditions, Report};
-use self::subjects::{SUBJECTS, nginx};
+use self::subjects::{SUBJECTS, go, nginx};
 use crate::{build, paths, services, shell};
 
 mod agent;
@@ -92,6 +92,13 @@ pub struct Options {
     out: Option<PathBuf>,
     #[command(subcommand)]
     action: Option<Action>,
+}
+
+impl Options {
+    /// Whether a subject or a part is to be measured, which `usually` says if nothing else does.
+    fn wants(&self, name: &str, usually: bool) -> bool {
+        if self.only.is_empty() { usually } else { self.only.iter().any(|wanted| wanted == name) }
+    }
 }
 
 #[derive(Subcommand)]
@@ -159,6 +166,10 @@ pub fn command(options: &Options) -> Result<()> {
         None => build::build()?,
     };
     services::setup()?;
+    if options.wants(go::SUBJECT.key, !options.short) {
+        // As us: what root installs, we could not replace.
+        services::go()?;
+    }
     if !shell::is_root() {
         return again_as_root(options, &binary);
     }
@@ -172,27 +183,23 @@ pub fn command(options: &Options) -> Result<()> {
 
 fn measure(options: &Options, binary: &Path) -> Result<Report> {
     let size = if options.short { &SHORT } else { &FULL };
-    let wants = |name: &str, usually: bool| match options.only.as_slice() {
-        [] => usually,
-        only => only.iter().any(|wanted| wanted == name),
-    };
-    let mut report = Report::new(Conditions::read(options.sink, size));
     let arguments = options.agent_arg.clone();
     let agent = agent::Agent { binary: binary.to_owned(), sink: options.sink, arguments };
-    if wants("first", options.sink != Sink::None) {
+    let mut report = Report::new(Conditions::read(&agent, size));
+    if options.wants("first", options.sink != Sink::None) {
         shell::say("time from start to first span");
         first::measure(&agent, &nginx::start()?, size, &mut report).context("time to first span")?;
     }
     for subject in &SUBJECTS {
-        if wants(subject.key, size.all || subject.short) {
+        if options.wants(subject.key, size.all || subject.short) {
             matrix::measure(subject, &agent, size, &mut report).context(subject.title)?;
         }
     }
-    if wants("memory", size.all) {
+    if options.wants("memory", size.all) {
         shell::say("resident memory");
         memory::measure(&agent, &nginx::start()?, size, &mut report).context("memory")?;
     }
-    if wants("growth", true) {
+    if options.wants("growth", true) {
         shell::say("growth");
         growth::measure(&agent, size, &mut report)?;
     }

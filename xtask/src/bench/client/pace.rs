@@ -109,6 +109,23 @@ impl Paced {
 
 /// The `bench-client pace` command: `ready`, a line of input, the result in a line of JSON.
 pub fn command(options: &Options) -> Result<()> {
+    let mut hands = open(options)?;
+    println!("ready");
+    let mut word = String::new();
+    std::io::stdin().read_line(&mut word).context("standard input is broken")?;
+
+    let start = Instant::now();
+    let times = run(&mut hands, options, start)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let at = |share: f64| percentile(&times, share) as f64 / 1e9;
+    let made = times.len() as f64;
+    let requests = made + f64::from(options.connections);
+    println!("{}", json!({ "requests": requests, "rate": made / seconds, "p50": at(0.5), "p99": at(0.99) }));
+    super::until_input_ends()
+}
+
+/// Opens the connections, makes a request on each, and deals them out to the threads.
+fn open(options: &Options) -> Result<Vec<Hand>> {
     let threads = options.threads.min(options.connections).max(1);
     let mut hands: Vec<Hand> = (0..threads).map(|_| Hand { connections: Vec::new() }).collect();
     for n in 0..options.connections {
@@ -117,25 +134,21 @@ pub fn command(options: &Options) -> Result<()> {
         connection.exchange().with_context(|| format!("the first request on connection {n}"))?;
         hands[(n % threads) as usize].connections.push(connection);
     }
-    println!("ready");
-    let mut word = String::new();
-    std::io::stdin().read_line(&mut word).context("standard input is broken")?;
+    Ok(hands)
+}
 
-    let used = if options.used == 0 { options.connections } else { options.used };
-    let start = Instant::now();
+/// Makes all requests; returns how long each took, in nanoseconds, sorted.
+fn run(hands: &mut [Hand], options: &Options, start: Instant) -> Result<Vec<u64>> {
+    let threads = hands.len();
+    let used = if options.used == 0 { options.connections } else { options.used } as usize;
     let work = |(n, hand): (usize, &mut Hand)| hand.run(n, used.div_ceil(threads), threads, options, start);
     let times: Result<Vec<Vec<u64>>> = thread::scope(|scope| {
         let running: Vec<_> = hands.iter_mut().enumerate().map(|it| scope.spawn(move || work(it))).collect();
         running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked"))).collect()
     });
-    let seconds = start.elapsed().as_secs_f64();
     let mut times: Vec<u64> = times?.concat();
     times.sort_unstable();
-    let at = |share: f64| percentile(&times, share) as f64 / 1e9;
-    let made = times.len() as f64;
-    let requests = made + f64::from(options.connections);
-    println!("{}", json!({ "requests": requests, "rate": made / seconds, "p50": at(0.5), "p99": at(0.99) }));
-    super::until_input_ends()
+    Ok(times)
 }
 
 /// One thread's connections.
@@ -145,11 +158,11 @@ struct Hand {
 
 impl Hand {
     /// Makes every request whose number is `n` modulo `threads`; returns how long each took, in nanoseconds.
-    fn run(&mut self, n: usize, used: u32, threads: u32, options: &Options, start: Instant) -> Result<Vec<u64>> {
+    fn run(&mut self, n: usize, used: usize, threads: usize, options: &Options, start: Instant) -> Result<Vec<u64>> {
         let mut times = Vec::new();
-        let used = (used as usize).min(self.connections.len()).max(1);
+        let used = used.min(self.connections.len()).max(1);
         for turn in 0.. {
-            let number = (turn * threads as usize + n) as f64;
+            let number = (turn * threads + n) as f64;
             let after = number / options.rate;
             if after >= options.seconds {
                 break;
@@ -234,7 +247,54 @@ fn redis_length(bytes: &[u8]) -> Result<Option<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
+
+    /// A server that answers, but not before the first response has waited for `stall`.
+    fn server(stall: Duration) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    let mut buffer = [0; 4096];
+                    for n in 0.. {
+                        if stream.read(&mut buffer).is_ok_and(|length| length == 0) {
+                            break;
+                        }
+                        // The one after the opening.
+                        if n == 1 {
+                            thread::sleep(stall);
+                        }
+                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn paced(connections: u32, stall: Duration) -> Vec<u64> {
+        let addresses = vec![server(stall)];
+        let protocol = Protocol::Http;
+        let options = Options { protocol, rate: 200.0, seconds: 0.5, connections, used: 0, threads: 3, addresses };
+        let mut hands = open(&options).expect("a server");
+        run(&mut hands, &options, Instant::now()).expect("all answered")
+    }
+
+    #[test]
+    fn exactly_the_requests_that_are_due_are_made() {
+        assert_eq!(paced(7, Duration::ZERO).len(), 100);
+    }
+
+    #[test]
+    fn requests_that_a_stalled_server_keeps_waiting_count_from_when_they_were_due() {
+        let times = paced(1, Duration::from_millis(200));
+        // 200 a second for 200 ms were due meanwhile, and half of them waited for 100 ms and more.
+        let late = times.iter().filter(|&&time| time >= 100_000_000).count();
+        assert!(late >= 20, "{late} of {} requests were late", times.len());
+    }
 
     #[test]
     fn a_response_of_http_ends_with_its_content() {

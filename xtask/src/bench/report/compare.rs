@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::FORMAT;
-use super::markdown::figure;
+use super::markdown::{between, figure};
 
 /// Prints a line for each figure that both files have.
 pub fn command(old: &Path, new: &Path) -> Result<()> {
@@ -48,8 +48,8 @@ impl<'a> Figure<'a> {
         let unit = self.entry["unit"].as_str().unwrap_or_default();
         let middle = figure(self.median, unit);
         match self.interval {
-            Some((low, high)) if low != high => format!("{middle} ({} to {})", figure(low, ""), figure(high, "")),
-            _ => middle,
+            Some(ends) => format!("{middle}{}", between(ends, unit)),
+            None => middle,
         }
     }
 }
@@ -84,7 +84,7 @@ fn verdict(old: &Figure, new: &Figure) -> &'static str {
 
 fn table(old: &Value, new: &Value) -> String {
     let mut text = String::new();
-    for name in ["date", "commit", "processor", "kernel", "load before", "spans go to", "rounds"] {
+    for name in ["date", "commit", "agent", "processor", "kernel", "load before", "spans go to", "rounds"] {
         let of = |report: &Value| report["conditions"][name].as_str().unwrap_or("unknown").to_owned();
         let (before, after) = (of(old), of(new));
         let line = if before == after { before } else { format!("{before} → {after}") };

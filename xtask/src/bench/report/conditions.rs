@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::bench::agent::Agent;
 use crate::bench::{Sink, Size};
 use crate::{paths, shell};
 
@@ -13,8 +14,8 @@ pub struct Conditions(Vec<(&'static str, String)>);
 
 impl Conditions {
     /// Those of now.
-    pub fn read(sink: Sink, size: &Size) -> Self {
-        let spans = match sink {
+    pub fn read(agent: &Agent, size: &Size) -> Self {
+        let spans = match agent.sink {
             Sink::Otlp => "OTLP over HTTP to a receiver on the same machine",
             Sink::Json => "`--output json` into a pipe",
             Sink::None => "nowhere: the agent's own cost, without a receiver's",
@@ -23,6 +24,14 @@ impl Conditions {
         Self::of(&[
             ("date", said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
             ("commit", said("git", &["-C", &here.to_string_lossy(), "rev-parse", "--short=12", "HEAD"])),
+            // Not necessarily of that commit: `--agent` names any.
+            (
+                "agent",
+                std::iter::once(agent.binary.display().to_string())
+                    .chain(agent.arguments.clone())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            ),
             ("kernel", said("uname", &["-srm"])),
             ("processor", processor()),
             ("memory", field("/proc/meminfo", "MemTotal")),

@@ -117,15 +117,17 @@ fn cell(report: &Report, axis: &Axis, n: usize, measure: &Measure) -> String {
 /// `0.64 (0.60 to 0.68)`
 pub fn with_interval(row: &Row) -> String {
     let middle = figure(row.median(), row.measure.unit);
-    let Some((low, high)) = interval(&row.values) else { return middle };
+    let Some(ends) = interval(&row.values) else { return middle };
+    middle + &between(ends, row.measure.unit)
+}
+
+/// ` (0.60 to 0.68)`; nothing if both ends are the same.
+pub fn between((low, high): (f64, f64), unit: &str) -> String {
     if low == high {
-        return middle;
+        return String::new();
     }
-    let number = |value: f64| {
-        let text = figure(value, row.measure.unit);
-        text.split(' ').next().unwrap_or_default().to_owned()
-    };
-    format!("{middle} ({} to {})", number(low), number(high))
+    let number = |value: f64| figure(value, unit).split(' ').next().unwrap_or_default().to_owned();
+    format!(" ({} to {})", number(low), number(high))
 }
 
 /// Three significant digits, more only for what is at least a thousand; four decimals for a ratio, lest 0.9996 look like 1.

@@ -9,7 +9,7 @@ use super::mark::mark;
 use super::server::Server;
 
 mod flask;
-mod go;
+pub mod go;
 mod java;
 pub mod nginx;
 mod node;
