@@ -25,13 +25,7 @@ impl Conditions {
             ("date", said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
             ("commit", said("git", &["-C", &here.to_string_lossy(), "rev-parse", "--short=12", "HEAD"])),
             // Not necessarily of that commit: `--agent` names any.
-            (
-                "agent",
-                std::iter::once(agent.binary.display().to_string())
-                    .chain(agent.arguments.clone())
-                    .collect::<Vec<_>>()
-                    .join(" "),
-            ),
+            ("agent", command_line(agent)),
             ("kernel", said("uname", &["-srm"])),
             ("processor", processor()),
             ("memory", field("/proc/meminfo", "MemTotal")),
@@ -62,6 +56,12 @@ impl Conditions {
     pub fn json(&self) -> Value {
         self.0.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
     }
+}
+
+fn command_line(agent: &Agent) -> String {
+    let mut words = vec![agent.binary.display().to_string()];
+    words.extend_from_slice(&agent.arguments);
+    words.join(" ")
 }
 
 /// What a command prints, or "unknown": a report without it is still one.
