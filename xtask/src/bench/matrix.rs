@@ -160,6 +160,9 @@ fn behind(limit: &Limit, without: &[Round], with: &[With], report: &mut Report) 
     let on = |of: fn(&Round) -> Option<f64>| with.iter().filter_map(|with| of(&with.round)).collect::<Vec<f64>>();
     report.add(key, &Measure::RATE_WITHOUT, &off(|round| Some(round.rate)));
     report.add(key, &Measure::RATE_WITH, &on(|round| Some(round.rate)));
+    // What the ratio of two rounds is when nothing differs but the time.
+    let noise: Vec<f64> = without.windows(2).map(|pair| pair[1].rate / pair[0].rate).collect();
+    report.add(key, &Measure::NOISE, &noise);
     report.add(key, &Measure::APP_CPU_WITHOUT, &off(|round| Some(round.app_cpu * 1e6)));
     if let Some(rate) = limit.fixed_rate() {
         report.add(key, &Measure::FIXED_RATE, &[rate]);

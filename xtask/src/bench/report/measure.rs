@@ -108,6 +108,8 @@ impl Measure {
 
     pub const RATE_WITHOUT: Self = measure("rate_without", "limit without", "1/s", Neither, Table::Behind);
     pub const RATE_WITH: Self = measure("rate_with", "limit with", "1/s", Neither, Table::Behind);
+    pub const NOISE: Self =
+        measure("noise_ratio", "limit without, a pair ÷ the one before", "", Neither, Table::Behind);
     pub const APP_CPU_WITHOUT: Self =
         measure("app_cpu_per_1000_without", "its CPU per 1 000 requests without", "ms", Neither, Table::Behind);
     pub const FIXED_RATE: Self = measure("fixed_rate", "fixed rate", "1/s", Neither, Table::Behind);
