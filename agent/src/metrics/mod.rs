@@ -52,6 +52,7 @@ counters! {
     kernel_missed: "Program runs that the kernel skipped (recursion)",
     events: "Records read from the ring",
     bytes: "Captured bytes read from the ring",
+    ring_bytes: "Bytes that the records took of the ring, headers included",
     events_malformed: "Records that were too short or of an unknown kind",
     connections: "Connections seen",
     connections_open: "Connections tracked now",

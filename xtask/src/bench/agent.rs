@@ -1,5 +1,6 @@
 //! The agent under measurement: its process, its spans, its cost.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -11,19 +12,30 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::Sink;
+use super::cpu;
 use super::sink::{Counts, Receiver, count_lines};
 
 /// What the agent prints once every hook is attached.
 const READY: &str = "tracing";
 const START: Duration = Duration::from_secs(20);
 const STOP: Duration = Duration::from_secs(15);
-/// User and system time in `/proc` are in units of this many seconds: `USER_HZ` is 100 on every architecture we run on.
-const TICK: f64 = 0.01;
+/// What precedes its counters when it ends.
+const COUNTERS: &str = "counters at exit: ";
 
 /// How to start an agent.
 pub struct Agent {
     pub binary: PathBuf,
     pub sink: Sink,
+    /// Arguments besides those that say where the spans go.
+    pub arguments: Vec<String>,
+}
+
+/// What an agent leaves behind.
+pub struct Stopped {
+    /// From SIGTERM to its end.
+    pub took: Duration,
+    /// Its own counters, by name; those that stayed zero are missing.
+    pub counters: HashMap<String, f64>,
 }
 
 /// A started agent; dropping it kills it.
@@ -38,16 +50,18 @@ pub struct Running {
 
 impl Agent {
     /// Starts the agent, which is not ready yet.
-    pub fn spawn(&self) -> Result<Running> {
-        let counts = Counts::default();
+    ///
+    /// Spans that contain `mark` will be counted.
+    pub fn spawn(&self, mark: &'static str) -> Result<Running> {
+        let counts = Counts::of(mark);
         let mut command = Command::new(&self.binary);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if text.starts_with("OTEL_") || text.starts_with("WIRESPAN_") {
+            if text.starts_with("OTEL_") || text.starts_with("WIRESPAN_") || text == "RUST_LOG" {
                 command.env_remove(&name);
             }
         }
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        command.args(&self.arguments).stdin(Stdio::null()).stderr(Stdio::piped());
         let receiver = match self.sink {
             Sink::Json => {
                 command.args(["--output", "json"]).stdout(Stdio::piped());
@@ -60,6 +74,10 @@ impl Agent {
                 command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
                 Some(receiver)
             }
+            Sink::None => {
+                command.args(["--output", "none"]).stdout(Stdio::null());
+                None
+            }
         };
         let mut child = command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
         if let Some(stdout) = child.stdout.take() {
@@ -71,8 +89,8 @@ impl Agent {
     }
 
     /// Starts the agent and waits until it traces.
-    pub fn start(&self) -> Result<Running> {
-        let mut running = self.spawn()?;
+    pub fn start(&self, mark: &'static str) -> Result<Running> {
+        let mut running = self.spawn(mark)?;
         running.wait_until_tracing()?;
         Ok(running)
     }
@@ -115,13 +133,7 @@ impl Running {
 
     /// Seconds of processor time used so far, user and system.
     pub fn cpu(&self) -> Result<f64> {
-        let path = format!("/proc/{}/stat", self.pid());
-        let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        // The second field is the name in parentheses, which may hold anything; utime and stime are fields 14 and 15.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
-        let (Some(user), Some(system)) = (ticks(11), ticks(12)) else { bail!("{path} is unlike what it was") };
-        Ok((user + system) * TICK)
+        cpu::of_threads(self.pid())
     }
 
     /// A field of `/proc/PID/status` in KiB, as MiB.
@@ -133,8 +145,8 @@ impl Running {
         Ok(kib.with_context(|| format!("{path} has no {field}"))? / 1024.0)
     }
 
-    /// Tells the agent to stop, waits, and returns how long it took; its last spans have been counted by then.
-    pub fn stop(mut self) -> Result<Duration> {
+    /// Tells the agent to stop and waits; its last spans have been counted by then.
+    pub fn stop(mut self) -> Result<Stopped> {
         let start = Instant::now();
         crate::shell::run(Command::new("kill").args(["-TERM", &self.pid().to_string()]))?;
         while self.child.try_wait().context("the agent is lost")?.is_none() {
@@ -144,14 +156,37 @@ impl Running {
             thread::sleep(Duration::from_millis(5));
         }
         let took = start.elapsed();
-        self.counts.wait_until_quiet();
-        Ok(took)
+        self.counts.wait_until_quiet(Duration::from_millis(50));
+        // The log ends with the agent.
+        let last: Vec<String> = self.log.iter().collect();
+        let counters = last.iter().find_map(|line| Some(parse_counters(line.split_once(COUNTERS)?.1)));
+        Ok(Stopped { took, counters: counters.with_context(|| format!("the agent never said its `{COUNTERS}`"))? })
     }
+}
+
+/// `events=98 bytes=19120`
+fn parse_counters(text: &str) -> HashMap<String, f64> {
+    let pair = |word: &str| {
+        let (name, value) = word.split_once('=')?;
+        Some((name.to_owned(), value.parse().ok()?))
+    };
+    text.split_whitespace().filter_map(pair).collect()
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counters_of_the_last_line_are_read() {
+        let counters = parse_counters("events=98 bytes=19120");
+        assert_eq!((counters["events"], counters["bytes"], counters.len()), (98.0, 19120.0, 2));
     }
 }

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::Size;
 use super::agent::Agent;
-use super::report::{Aim, Report};
-use super::server::Server;
-use super::throughput::wrk;
+use super::load::Limit;
+use super::report::{Measure, Report};
+use super::subjects;
 use crate::{services, shell};
 
 const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
@@ -24,15 +24,15 @@ struct Runs {
 }
 
 /// Counting costs about as much as a short program, so these rounds serve no other figure.
-pub fn measure(agent: &Agent, server: &Server, size: &Size, report: &mut Report) -> Result<()> {
+pub fn measure(agent: &Agent, limit: &Limit, size: &Size, report: &mut Report) -> Result<()> {
     let _switch = Switch::on()?;
-    let running = agent.start()?;
+    let running = agent.start(limit.subject.mark())?;
     let names = names()?;
     let mut per_operation = Vec::new();
     let mut programs: HashMap<String, Vec<f64>> = HashMap::new();
-    for _ in 0..3 {
+    for _ in 0..size.bpf_rounds {
         let before = runs(running.pid())?;
-        wrk(server, size.seconds.min(3))?;
+        limit.load(1)?;
         let after = runs(running.pid())?;
         let (mut nanoseconds, mut operations) = (0.0, 0.0);
         for (id, after) in after {
@@ -52,13 +52,21 @@ pub fn measure(agent: &Agent, server: &Server, size: &Size, report: &mut Report)
         per_operation.push(nanoseconds / operations);
     }
     running.stop()?;
-    report.add("BPF time per socket operation, all programs", "ns", &per_operation, Some(Aim::AtMost(300.0)));
+    report.add(limit.subject.key, &Measure::BPF_OPERATION, &per_operation);
+    if !is_reference(limit) {
+        return Ok(());
+    }
     let mut programs: Vec<_> = programs.into_iter().collect();
     programs.sort_by(|a, b| a.0.cmp(&b.0));
     for (name, values) in programs {
-        report.add(&format!("BPF time per run of `{name}`"), "ns", &values, None);
+        report.add(&format!("bpf.{name}"), &Measure::BPF_RUN, &values);
     }
     Ok(())
+}
+
+/// Each program is told apart for one subject only: what a run costs hardly depends on the server.
+fn is_reference(limit: &Limit) -> bool {
+    limit.subject.key == subjects::nginx::SUBJECT.key
 }
 
 /// The programs that run once a socket operation; the kernel keeps 15 characters of a name.

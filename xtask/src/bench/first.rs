@@ -8,9 +8,9 @@ use anyhow::{Result, bail};
 
 use super::Size;
 use super::agent::Agent;
-use super::report::{Aim, Report};
+use super::mark::mark;
+use super::report::{Measure, Report};
 use super::server::{self, Server};
-use super::sink::MARK;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -21,21 +21,21 @@ pub fn measure(agent: &Agent, server: &Server, size: &Size, report: &mut Report)
         scope.spawn(|| {
             // A request every 5 ms; one that fails is seen by the others' absence.
             while !enough.load(Ordering::Relaxed) {
-                let _ = server::get(server.address, MARK);
+                let _ = server::get(server.address, mark());
                 thread::sleep(Duration::from_millis(5));
             }
         });
-        let times: Result<Vec<f64>> = (0..size.rounds.min(5)).map(|_| once(agent)).collect();
+        let times: Result<Vec<f64>> = (0..size.pairs.min(5)).map(|_| once(agent)).collect();
         enough.store(true, Ordering::Relaxed);
         times
     })?;
-    report.add("time from agent start to first span", "s", &times, Some(Aim::AtMost(1.0)));
+    report.add("agent", &Measure::FIRST_SPAN, &times);
     Ok(())
 }
 
 fn once(agent: &Agent) -> Result<f64> {
     let start = Instant::now();
-    let running = agent.spawn()?;
+    let running = agent.spawn(mark())?;
     while running.counts().first().is_none() {
         if start.elapsed() > PATIENCE {
             bail!("no span within {} s", PATIENCE.as_secs());

@@ -5,41 +5,37 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::Size;
 use super::agent::{Agent, Running};
-use super::client::{self, Task};
-use super::report::{Aim, Report};
+use super::client::Client;
+use super::mark::mark;
+use super::report::{Measure, Report};
 use super::server::Server;
-
-const AIM: Aim = Aim::AtMost(50.0);
+use super::{Sink, Size};
 
 /// One agent goes through all of it, as it would in an hour.
 pub fn measure(agent: &Agent, server: &Server, size: &Size, report: &mut Report) -> Result<()> {
-    let running = agent.start()?;
-    let idle = settled(&running)?;
-    report.add("resident memory, idle", "MiB", &[idle], Some(AIM));
+    let running = agent.start(mark())?;
+    report.add("agent", &Measure::MEMORY_IDLE, &[settled(&running)?]);
 
-    let held = client::spawn(Task::Hold, server.address, size.connections)?;
-    let many = settled(&running)?;
-    let name = format!("resident memory, {} open connections", size.connections);
-    report.add(&name, "MiB", &[many], Some(AIM));
+    let held = Client::hold(server.address, size.connections)?;
+    report.add("agent", &Measure::MEMORY_CONNECTIONS, &[settled(&running)?]);
     held.finish()?;
 
-    client::spawn(Task::Churn, server.address, size.churn)?.finish()?;
-    let after = settled(&running)?;
-    report.add(&format!("resident memory, after {} short connections", size.churn), "MiB", &[after], Some(AIM));
-    report.add("resident memory, peak", "MiB", &[running.memory("VmHWM")?], None);
+    Client::churn(server.address, size.churn)?.finish()?;
+    report.add("agent", &Measure::MEMORY_CHURN, &[settled(&running)?]);
+    report.add("agent", &Measure::MEMORY_PEAK, &[running.memory("VmHWM")?]);
     let seen = running.counts().clone();
-    let took = running.stop()?;
+    let stopped = running.stop()?;
     let made = f64::from(size.connections + size.churn);
-    let name = "short connections: SERVER spans delivered ÷ requests made";
-    report.add(name, "", &[seen.server() as f64 / made], Some(Aim::AtLeast(1.0)));
-    report.add("time from SIGTERM to exit", "s", &[took.as_secs_f64()], Some(Aim::AtMost(2.0)));
+    if agent.sink != Sink::None {
+        report.add("agent", &Measure::CHURN_SPANS, &[seen.server() as f64 / made]);
+    }
+    report.add("agent", &Measure::EXIT, &[stopped.took.as_secs_f64()]);
     Ok(())
 }
 
 /// Waits until the agent has digested what it saw: its memory is then the same for a second.
-fn settled(running: &Running) -> Result<f64> {
+pub fn settled(running: &Running) -> Result<f64> {
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut last = f64::NAN;
     let mut since = Instant::now();

@@ -1,4 +1,4 @@
-//! The programs under load, started as a person would start them.
+//! A program under load: its process, its folder, and its first answer.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,118 +10,78 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::sink::MARK;
-use crate::{paths, services};
+use super::cpu;
+use crate::{paths, shell};
 
-const APP: &str = include_str!("app.py");
-const START: Duration = Duration::from_secs(20);
-/// Loopback addresses that nginx listens on: more than one, or a churn of connections would use up the client's ports.
-pub const ADDRESSES: u8 = 4;
+const START: Duration = Duration::from_secs(30);
 
-/// A running server; dropping it kills it.
+/// A running server; dropping it ends it.
 pub struct Server {
     child: Child,
     folder: PathBuf,
     /// Its first address.
     pub address: SocketAddr,
-    /// Connections that wrk opens to it.
-    pub connections: u32,
 }
 
 impl Server {
-    /// The URL that is measured.
-    pub fn url(&self) -> String {
-        format!("http://{}{MARK}", self.address)
-    }
-
-    /// What starts a load generator, to be followed by its name.
-    ///
-    /// nginx and its load share two processors, and the scheduler's choice of who runs where would change the rate by
-    /// more than the agent does: nginx has the first processor and the load the last. The agent goes where it likes.
-    pub fn load_generator(&self) -> Command {
-        let mut command = Command::new("taskset");
-        let all = std::thread::available_parallelism().map_or(1, usize::from);
-        let first = if self.is_nginx() { all - 1 } else { 0 };
-        command.arg("--cpu-list").arg(format!("{first}-{}", all - 1));
-        command
-    }
-
-    fn is_nginx(&self) -> bool {
-        self.folder.join("nginx.conf").is_file()
-    }
-
-    /// Requests that nginx has answered, from its own count; `None` for another server.
-    pub fn answered(&self) -> Result<Option<u64>> {
-        if !self.is_nginx() {
-            return Ok(None);
-        }
-        // Three lines: "Active connections: …", "server accepts handled requests", " 1 1 1 ".
-        let page = get(self.address, "/status")?;
-        let line = page.lines().skip_while(|line| !line.contains("handled requests")).nth(1);
-        let requests = line.and_then(|line| line.split_whitespace().nth(2)?.parse().ok());
-        Ok(Some(requests.with_context(|| format!("nginx's status page is unlike what it was: {page}"))?))
-    }
-
-    fn start(mut command: Command, folder: PathBuf, port: u16, connections: u32) -> Result<Self> {
-        let log = folder.join("log");
+    /// Starts `command`, and waits until `answers` is content.
+    pub fn start(mut command: Command, place: Place, answers: impl Fn(SocketAddr) -> Result<()>) -> Result<Self> {
+        let log = place.folder.join("log");
         let out = fs::File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(out.try_clone().context("no second handle of the log")?).stderr(out);
-        let child = command.spawn().with_context(|| format!("cannot start `{}`", crate::shell::show(&command)))?;
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut server = Self { child, folder, address, connections };
+        let child = command.spawn().with_context(|| format!("cannot start `{}`", shell::show(&command)))?;
+        let mut server = Self { child, folder: place.folder, address: place.address };
         let deadline = Instant::now() + START;
-        while get(address, MARK).is_err() {
+        while let Err(error) = answers(server.address) {
             if Instant::now() > deadline || server.child.try_wait().context("the server is lost")?.is_some() {
-                bail!("`{}` does not answer: {}", crate::shell::show(&command), fs::read_to_string(&log)?);
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                bail!("`{}` does not answer ({error:#}): {said}", shell::show(&command));
             }
             thread::sleep(Duration::from_millis(20));
         }
         Ok(server)
     }
+
+    /// Seconds of processor time that its processes used so far.
+    pub fn cpu(&self) -> Result<f64> {
+        cpu::of_tree(self.child.id())
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Not SIGKILL: both servers have children of their own to stop.
+        // Not SIGKILL: some have children of their own to stop.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// nginx with one worker and a file of one byte short of 64: the worst case for an agent, for there is nothing else to do.
-pub fn nginx() -> Result<Server> {
-    let folder = fresh_folder("nginx")?;
-    let port = free_port()?;
-    let listen: String = (1..=ADDRESSES).map(|n| format!("listen 127.0.0.{n}:{port} backlog=4096; ")).collect();
-    let root = folder.join("site");
-    fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
-    fs::write(root.join(MARK.trim_start_matches('/')), [b'x'; 63]).context("cannot write the file to serve")?;
-    let home = folder.display();
-    let config = format!(
-        "daemon off; user root; pid {home}/pid; error_log {home}/error; worker_processes 1; worker_cpu_affinity 1; worker_rlimit_nofile 15000;\n\
-         events {{ worker_connections 14000; }}\n\
-         http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 600;\n\
-         client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;\n\
-         uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;\n\
-         server {{ {listen} location / {{ root {home}/site; }} location = /status {{ stub_status; }} }} }}\n"
-    );
-    let file = folder.join("nginx.conf");
-    fs::write(&file, config).with_context(|| format!("cannot write {}", file.display()))?;
-    let mut command = Command::new(services::find("nginx").context("nginx is not installed")?);
-    command.arg("-p").arg(&folder).arg("-c").arg(&file).arg("-e").arg(folder.join("error"));
-    Server::start(command, folder, port, 16)
+/// Where a server is going to live: a folder of its own, and a free port.
+pub struct Place {
+    pub folder: PathBuf,
+    pub address: SocketAddr,
 }
 
-/// Flask under gunicorn: two processes of four threads.
-pub fn flask() -> Result<Server> {
-    let folder = fresh_folder("flask")?;
-    let port = free_port()?;
-    fs::write(folder.join("app.py"), APP).context("cannot write the Flask application")?;
-    let mut command = Command::new(services::python()?);
-    command.args(["-m", "gunicorn", "--workers", "2", "--threads", "4", "--keep-alive", "60", "--log-level", "error"]);
-    command.arg("--bind").arg(format!("127.0.0.1:{port}")).arg("app:app").current_dir(&folder);
-    Server::start(command, folder, port, 8)
+impl Place {
+    /// Makes an empty folder and finds a port.
+    pub fn new(name: &str) -> Result<Self> {
+        let folder: PathBuf = paths::target()?.join("bench").join(format!("{name}-{}", std::process::id()));
+        // It is there only if a run was killed.
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let listener = TcpListener::bind("127.0.0.1:0").context("no free port")?;
+        Ok(Self { folder, address: listener.local_addr().context("a listener without an address")? })
+    }
+
+    /// Writes a file into the folder.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
+        let file = self.folder.join(name);
+        let parent = file.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
+    }
 }
 
 /// One request on a connection of its own; returns the response with its head.
@@ -135,21 +95,4 @@ pub fn get(address: SocketAddr, path: &str) -> Result<String> {
         bail!("{address}{path} answers {}", response.lines().next().unwrap_or_default());
     }
     Ok(response)
-}
-
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("no free port")?;
-    Ok(listener.local_addr().context("a listener without an address")?.port())
-}
-
-fn fresh_folder(name: &str) -> Result<PathBuf> {
-    let folder: PathBuf = paths::target()?.join("bench").join(format!("{name}-{}", std::process::id()));
-    remove(&folder);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    Ok(folder)
-}
-
-fn remove(folder: &Path) {
-    // It is there only if a run was killed.
-    let _ = fs::remove_dir_all(folder);
 }

@@ -1,6 +1,6 @@
 //! Takes the agent's spans and counts them: as lines of JSON, or as an OTLP receiver over HTTP.
 //!
-//! Only spans that bear [`MARK`] count, so that other traffic on the machine does not.
+//! Only spans that bear a mark count, so that other traffic on the machine does not.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,21 +11,31 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// The path of every request that is measured.
-pub const MARK: &str = "/wirespan-bench";
+/// Longer than the agent holds a span when nothing follows: what has not come by then does not come.
+pub const SETTLE: Duration = Duration::from_millis(500);
 
 /// Spans received, shared between threads.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Counts(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
+    mark: &'static str,
     server: AtomicU64,
     client: AtomicU64,
     first: OnceLock<Instant>,
 }
 
 impl Counts {
+    /// Counts spans that contain `mark`.
+    pub fn of(mark: &'static str) -> Self {
+        Self(Arc::new(Inner { mark, server: AtomicU64::new(0), client: AtomicU64::new(0), first: OnceLock::new() }))
+    }
+
+    fn are_marked_by(&self, span: &[u8]) -> bool {
+        let mark = self.0.mark.as_bytes();
+        span.windows(mark.len()).any(|window| window == mark)
+    }
+
     /// SERVER spans.
     pub fn server(&self) -> u64 {
         self.0.server.load(Ordering::Relaxed)
@@ -50,8 +60,8 @@ impl Counts {
         self.0.first.get_or_init(Instant::now);
     }
 
-    /// Waits until nothing has come for 50 ms: what the agent wrote before it ended may still be in a pipe or a socket.
-    pub fn wait_until_quiet(&self) {
+    /// Waits until nothing has come for `quiet`: what the agent wrote may still be in a pipe or a socket.
+    pub fn wait_until_quiet(&self, quiet: Duration) {
         let mut last = None;
         loop {
             let now = (self.server(), self.client());
@@ -59,7 +69,7 @@ impl Counts {
                 return;
             }
             last = Some(now);
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(quiet);
         }
     }
 }
@@ -68,7 +78,7 @@ impl Counts {
 pub fn count_lines(mut input: impl BufRead, counts: &Counts) {
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-        if contains(&line, MARK.as_bytes()) {
+        if counts.are_marked_by(&line) {
             if contains(&line, br#""kind":"server""#) {
                 counts.add(otlp::SERVER);
             } else if contains(&line, br#""kind":"client""#) {
@@ -114,7 +124,7 @@ fn serve(stream: &TcpStream, counts: &Counts) -> Result<()> {
         body.resize(length, 0);
         input.read_exact(&mut body)?;
         otlp::for_each_span(&body, |kind, span| {
-            if contains(span, MARK.as_bytes()) {
+            if counts.are_marked_by(span) {
                 counts.add(kind);
             }
         });
@@ -249,7 +259,7 @@ mod tests {
     fn only_marked_lines_count() {
         let lines =
             "{\"kind\":\"server\",\"name\":\"GET /wirespan-bench\"}\n{\"kind\":\"server\",\"name\":\"GET /\"}\n";
-        let counts = Counts::default();
+        let counts = Counts::of("/wirespan-bench");
         count_lines(lines.as_bytes(), &counts);
         assert_eq!((counts.server(), counts.client()), (1, 0));
     }

@@ -5,6 +5,6 @@ from flask import Flask, jsonify
 app = Flask(__name__)
 
 
-@app.get("/wirespan-bench")
-def measured():
+@app.get("/<path:name>")
+def measured(name):
     return jsonify(status="ok", items=[{"id": n, "name": f"item {n}"} for n in range(10)])

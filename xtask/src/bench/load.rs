@@ -1,0 +1,120 @@
+//! A subject at its limit: wrk or redis-benchmark asks as fast as it is answered.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::mark::mark;
+use super::server::Server;
+use super::subjects::{Load, Subject, nginx};
+use crate::{services, shell};
+
+/// What one round at the limit gave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Round {
+    /// Requests that the server answered.
+    pub requests: f64,
+    /// A second, as the load generator says.
+    pub rate: f64,
+}
+
+/// A running subject and what its limit was without the agent.
+pub struct Limit<'a> {
+    pub subject: &'a Subject,
+    pub server: &'a Server,
+    /// Requests a second while it was warmed up.
+    pub rate: f64,
+}
+
+impl<'a> Limit<'a> {
+    /// Warms the server up, which is when its limit becomes known.
+    pub fn find(subject: &'a Subject, server: &'a Server) -> Result<Self> {
+        // A first guess for the generator that counts requests and not seconds.
+        let mut limit = Self { subject, server, rate: 20_000.0 };
+        for _ in 0..2 {
+            limit.rate = limit.load(1).context("warming up")?.rate;
+        }
+        Ok(limit)
+    }
+
+    /// The rate at which latency is measured, requests a second: the subject's, but no more than a third of its limit.
+    pub fn fixed_rate(&self) -> Option<f64> {
+        self.subject.rate.map(|rate| rate.min((self.rate / 3.0).max(1.0).floor()))
+    }
+
+    /// Loads the server for about `seconds`.
+    pub fn load(&self, seconds: u32) -> Result<Round> {
+        match self.subject.load {
+            Load::Http => self.wrk(seconds),
+            Load::Redis { pipeline } => self.redis_benchmark(pipeline, seconds),
+        }
+    }
+
+    fn generator(&self, program: &str) -> Result<Command> {
+        let prefix = self.subject.load_prefix();
+        let (first, rest) = prefix.split_first().context("a load without a place")?;
+        let mut command = Command::new(first);
+        command.args(rest).arg(services::find(program).with_context(|| format!("{program} is not installed"))?);
+        Ok(command)
+    }
+
+    fn wrk(&self, seconds: u32) -> Result<Round> {
+        let is_nginx = self.subject.key == nginx::SUBJECT.key;
+        let before = if is_nginx { Some(nginx::answered(self.server)?) } else { None };
+        let mut command = self.generator("wrk")?;
+        command.args(["--threads", "1", "--connections", &self.subject.connections.to_string()]);
+        command.args(["--duration", &format!("{seconds}s")]).arg(format!("http://{}{}", self.server.address, mark()));
+        let output = shell::read(&mut command)?;
+        let round = parse_wrk(&output).with_context(|| format!("wrk says:\n{output}"))?;
+        if output.contains("Non-2xx") || output.contains("Socket errors") {
+            bail!("requests failed:\n{output}");
+        }
+        match before {
+            // wrk leaves requests behind when its time is over, and nginx has counted our own question.
+            Some(before) => Ok(Round { requests: (nginx::answered(self.server)? - before - 1) as f64, ..round }),
+            None => Ok(round),
+        }
+    }
+
+    fn redis_benchmark(&self, pipeline: u32, seconds: u32) -> Result<Round> {
+        let requests = (self.rate * f64::from(seconds)).round().max(1.0);
+        let mut command = self.generator("redis-benchmark")?;
+        command.args(["-p", &self.server.address.port().to_string(), "-c", &self.subject.connections.to_string()]);
+        command.args(["-n", &requests.to_string(), "-P", &pipeline.to_string(), "--csv", "GET", mark()]);
+        let output = shell::read(&mut command)?;
+        let rate = parse_redis(&output).with_context(|| format!("redis-benchmark says:\n{output}"))?;
+        Ok(Round { requests, rate })
+    }
+}
+
+/// `  151331 requests in 5.10s, 46.61MB read` and `Requests/sec:  29672.60`.
+fn parse_wrk(output: &str) -> Option<Round> {
+    let requests = output.lines().find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok())?;
+    let rate = output.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok())?;
+    Some(Round { requests, rate })
+}
+
+/// `"GET key","52631.58","0.180",…` below a line of titles.
+fn parse_redis(output: &str) -> Option<f64> {
+    let line = output.lines().find(|line| line.starts_with("\"GET"))?;
+    line.split("\",\"").nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_output_of_wrk_is_understood() {
+        let output = "Running 5s test @ http://127.0.0.1\n  151331 requests in 5.10s, 46.61MB read\n\
+                      Requests/sec:  29672.60\nTransfer/sec:      9.14MB\n";
+        assert_eq!(parse_wrk(output), Some(Round { requests: 151_331.0, rate: 29_672.6 }));
+    }
+
+    #[test]
+    fn the_output_of_redis_benchmark_is_understood() {
+        let output =
+            "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\"\n\"GET /key\",\"52631.58\",\"0.180\",\"0.05\"\n";
+        assert_eq!(parse_redis(output), Some(52_631.58));
+    }
+}
