@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use env_logger::{Target, WriteStyle};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bpf::CaptureError;
 use crate::config::{Color, Config, Output};
@@ -49,10 +49,12 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     }
     let counters = Arc::new(Counters::default());
     let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("wirespan-io").enable_all().build()?;
+    // Before anything is attached or said: whoever is told that we trace may tell us to stop.
+    let signals = Signals::install(&runtime)?;
     let exporters = Exporters::start(settings(config), Arc::clone(&counters), runtime.handle())?;
     let pipeline = Pipeline::start(config, &counters, exporters)?;
     say("wirespan: tracing\n");
-    let broken = runtime.block_on(until_stopped(config, &counters, &pipeline))?;
+    let broken = runtime.block_on(until_stopped(config, &counters, &pipeline, signals));
     let deadline = Instant::now() + FLUSH;
     if let Some(exporters) = pipeline.stop() {
         finish(exporters, deadline);
@@ -94,17 +96,30 @@ fn settings(config: &Config) -> ExportSettings {
     }
 }
 
+/// What ends the agent.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From here on the signals wait to be asked for.
+    fn install(runtime: &Runtime) -> std::io::Result<Self> {
+        let _context = runtime.enter();
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+}
+
 /// Waits for a signal; true if a stage broke first.
-async fn until_stopped(config: &Config, counters: &Counters, pipeline: &Pipeline) -> Result<bool, std::io::Error> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+async fn until_stopped(config: &Config, counters: &Counters, pipeline: &Pipeline, mut signals: Signals) -> bool {
     let mut watch = tokio::time::interval(WATCH);
     let mut stats = tokio::time::interval(config.stats_interval);
     stats.tick().await;
     loop {
         tokio::select! {
-            _ = interrupt.recv() => return Ok(false),
-            _ = terminate.recv() => return Ok(false),
-            _ = watch.tick() => if pipeline.is_broken() { return Ok(true) },
+            _ = signals.interrupt.recv() => return false,
+            _ = signals.terminate.recv() => return false,
+            _ = watch.tick() => if pipeline.is_broken() { return true },
             _ = stats.tick() => if config.stats { print_counters(counters) },
         }
     }
