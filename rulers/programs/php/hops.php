@@ -36,9 +36,9 @@ function call_all(array $targets): void
             curl_multi_select($multi);
         }
     } while ($running && $status === CURLM_OK);
-    foreach ($handles as $handle) {
-        if (curl_errno($handle) !== 0) {
-            throw new RuntimeException(curl_error($handle));
+    while ($done = curl_multi_info_read($multi)) {
+        if ($done['result'] !== CURLE_OK) {
+            throw new RuntimeException(curl_strerror($done['result']));
         }
     }
 }

@@ -9,7 +9,14 @@ use std::process::Command;
 
 use anyhow::Result;
 
+mod cpp;
+mod go;
+mod java;
+mod node;
+mod php;
 mod place;
+mod pypi;
+mod rust;
 
 pub use place::{Place, output, run};
 
@@ -86,22 +93,14 @@ pub struct Stack {
 
 /// Every stack, in the order of the report.
 pub fn all() -> Vec<&'static Stack> {
-    let families: [&'static [Stack]; 0] = [];
+    let families = [node::STACKS, go::STACKS, java::STACKS, rust::STACKS, php::STACKS, cpp::STACKS];
     families.into_iter().flatten().collect()
 }
 
 impl Shape {
     /// Every shape, in the order of the report.
-    pub const ALL: [Self; 8] = [
-        Self::Chain,
-        Self::Sequence,
-        Self::Parallel,
-        Self::Retry,
-        Self::Forget,
-        Self::Pool,
-        Self::Queue,
-        Self::Timer,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Chain, Self::Sequence, Self::Parallel, Self::Retry, Self::Forget, Self::Pool, Self::Queue, Self::Timer];
 
     /// As `?shape=` spells it.
     pub fn name(self) -> &'static str {

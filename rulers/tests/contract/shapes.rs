@@ -1,0 +1,116 @@
+//! What each shape must look like from its leaf.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use wirespan_rulers::stacks::{Shape, Stack};
+
+use crate::leaf::{Call, Gate, Query, State, parameters};
+
+/// Milliseconds that a request tells the leaf to wait.
+const DELAY: u64 = 5;
+
+/// One request, from the side of who asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub request: u64,
+    pub shape: Shape,
+    /// Its place in the tree.
+    pub hop: &'static str,
+    /// Of a chain.
+    pub depth: Option<u32>,
+    pub sent: Instant,
+}
+
+impl Asked {
+    /// The `n`-th request of a load: chains differ in place and depth.
+    pub fn new(request: u64, shape: Shape) -> Self {
+        let hop = if request.is_multiple_of(2) { "0" } else { "0.1" };
+        let depth = [None, Some(0), Some(1), Some(3)][(request % 4) as usize].filter(|_| shape == Shape::Chain);
+        Self { request, shape, hop, depth, sent: Instant::now() }
+    }
+
+    pub fn target(&self) -> String {
+        format!("/hop/{}/{}?{}", self.request, self.hop, self.query())
+    }
+
+    fn query(&self) -> String {
+        let depth = self.depth.map(|depth| format!("&depth={depth}")).unwrap_or_default();
+        format!("shape={}{depth}&delay={DELAY}", self.shape)
+    }
+
+    /// The calls that it has to make, by place.
+    fn expected(&self, stack: &Stack) -> Vec<(String, Query)> {
+        if stack.passes_through {
+            return vec![(self.hop.to_owned(), parameters(&self.query()))];
+        }
+        let call = |n: u32| {
+            let more = match (self.shape, n) {
+                (Shape::Retry, 1) => "fail=1&".to_owned(),
+                (Shape::Chain, _) => {
+                    let below = self.depth.and_then(|depth| depth.checked_sub(1));
+                    below.map(|depth| format!("shape=chain&depth={depth}&")).unwrap_or_default()
+                }
+                _ => String::new(),
+            };
+            (format!("{}.{n}", self.hop), parameters(&format!("{more}delay={DELAY}")))
+        };
+        (1..=self.shape.calls()).map(call).collect()
+    }
+}
+
+/// What the leaf waits for, so that what a shape promises does not hang on how fast this machine is.
+pub fn gate(shape: Shape) -> Gate {
+    match shape {
+        Shape::Parallel => Gate::Calls(3),
+        Shape::Forget => Gate::Answer,
+        _ => Gate::Open,
+    }
+}
+
+/// Whether the leaf has as many calls of these requests as there must be, all answered.
+pub fn complete(state: &State, asked: &[Asked]) -> bool {
+    let finished = |one: &Asked| state.of(one.request).filter(|call| call.answered.is_some()).count();
+    asked.iter().all(|one| finished(one) >= one.shape.calls() as usize)
+}
+
+/// Exactly the calls of the contract, in its order, when it wants them.
+pub fn check(stack: &Stack, asked: &Asked, state: &State) -> Result<()> {
+    let mut calls: Vec<&Call> = state.of(asked.request).collect();
+    calls.sort_by(|a, b| a.hop.cmp(&b.hop));
+    let found: Vec<(String, Query)> = calls.iter().map(|call| (call.hop.clone(), call.query.clone())).collect();
+    let expected = asked.expected(stack);
+    ensure!(found == expected, "{}: calls {found:?}, not {expected:?}", asked.target());
+    if matches!(asked.shape, Shape::Sequence | Shape::Retry) {
+        for pair in calls.windows(2) {
+            let end = pair[0].answered.context("a call was not answered")?;
+            ensure!(
+                end <= pair[1].arrived,
+                "{}: {} came before {} was answered",
+                asked.target(),
+                pair[1].hop,
+                pair[0].hop
+            );
+        }
+    }
+    if matches!(asked.shape, Shape::Forget | Shape::Timer) && !stack.passes_through {
+        let waited = calls[0].arrived - asked.sent;
+        ensure!(waited >= Duration::from_millis(DELAY), "{}: called after {waited:?}", asked.target());
+    }
+    Ok(())
+}
+
+/// No more at a time than two workers, or two connections, can have under way.
+pub fn check_load(shape: Shape, asked: &[Asked], state: &State) -> Result<()> {
+    if matches!(shape, Shape::Pool | Shape::Queue) {
+        ensure!(state.peak == 2, "{} calls under way at one time, not 2", state.peak);
+    }
+    if shape == Shape::Pool {
+        let mut connections: Vec<usize> =
+            asked.iter().flat_map(|one| state.of(one.request)).map(|call| call.connection).collect();
+        connections.sort_unstable();
+        connections.dedup();
+        ensure!(connections.len() == 2, "calls over {} connections, not 2", connections.len());
+    }
+    Ok(())
+}
