@@ -26,9 +26,10 @@ pub struct Call {
 }
 
 /// What has to happen before a call is answered.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 pub enum Gate {
     /// Nothing.
+    #[default]
     Open,
     /// The request has made this many calls.
     Calls(usize),
@@ -37,12 +38,15 @@ pub enum Gate {
 }
 
 /// What the leaf knows.
+#[derive(Default)]
 pub struct State {
     pub calls: Vec<Call>,
     /// What it did not understand, and calls that waited at the gate in vain.
     pub complaints: Vec<String>,
     /// The most calls that were under way at one time since [`Leaf::expect`].
     pub peak: usize,
+    /// How often it was asked for `/ready`.
+    pub readies: usize,
     under_way: usize,
     gate: Gate,
     answered: HashSet<u64>,
@@ -58,14 +62,7 @@ pub struct Leaf {
 impl Leaf {
     pub fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let state = State {
-            calls: vec![],
-            complaints: vec![],
-            peak: 0,
-            under_way: 0,
-            gate: Gate::Open,
-            answered: HashSet::new(),
-        };
+        let state = State::default();
         let leaf = Self { port: listener.local_addr()?.port(), shared: Arc::new((Mutex::new(state), Condvar::new())) };
         let accepting = leaf.clone();
         thread::spawn(move || {
@@ -103,6 +100,10 @@ impl Leaf {
             while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
             let status = match parse(&first, connection) {
                 Some(call) => self.answer(call),
+                None if first.starts_with("GET /ready ") => {
+                    self.state().readies += 1;
+                    "200 OK"
+                }
                 None => {
                     self.state().complaints.push(format!("not a call: {first}"));
                     "404 Not Found"

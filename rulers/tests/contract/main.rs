@@ -92,17 +92,16 @@ fn try_stack(stack: &'static Stack) -> Result<()> {
 impl Instance {
     fn examine(&mut self) -> Result<()> {
         let log = self.program.log();
-        // A proxy passes this question on like all others.
-        let (ready, strays) = (u16::from(!self.stack.passes_through) * 200, self.leaf.state().calls.len());
-        ensure!(self.stack.passes_through || Client::connect(self.port)?.get("/ready")? == ready, "/ready");
-        ensure!(strays == 0 && self.leaf.state().calls.is_empty(), "/ready makes calls");
+        self.keeps_connections().context("keep-alive of its client")?;
         for &shape in self.stack.shapes {
             self.load(shape).with_context(|| shape.to_string())?;
+            if matches!(shape, Shape::Forget | Shape::Timer) {
+                self.waits(shape).with_context(|| shape.to_string())?;
+            }
         }
         for (shape, _) in self.stack.left_out {
             self.refuses(*shape).with_context(|| shape.to_string())?;
         }
-        self.keeps_connections().context("keep-alive of its client")?;
         let said = self.program.log();
         ensure!(said == log, "it logs requests: {}", said.get(log.len()..).unwrap_or(&said));
         self.ends()?;
@@ -124,7 +123,9 @@ impl Instance {
         let (port, leaf) = (self.port, &self.leaf);
         let ask = |client: u64| -> Result<Vec<Asked>> {
             let mut connection = Client::connect(port)?;
-            (0..REPEATS).map(|n| ask(&mut connection, leaf, Asked::new(first + client * REPEATS + n, shape))).collect()
+            (0..REPEATS)
+                .map(|n| ask(&mut connection, leaf, Asked::new(first + client * REPEATS + n, shape, shapes::SHORT)))
+                .collect()
         };
         let asked: Vec<Asked> = thread::scope(|scope| {
             let clients: Vec<_> = (0..CONCURRENCY).map(|client| scope.spawn(move || ask(client))).collect();
@@ -139,8 +140,19 @@ impl Instance {
         shapes::check_load(shape, &asked, &state)
     }
 
+    /// The call of one request alone comes no sooner than the delay.
+    fn waits(&mut self, shape: Shape) -> Result<()> {
+        let asked = ask(&mut Client::connect(self.port)?, &self.leaf, Asked::new(self.next, shape, shapes::LONG))?;
+        self.next += 1;
+        let all = [asked];
+        wait::until_true(PATIENCE, || shapes::complete(&self.leaf.state(), &all));
+        let state = self.leaf.state();
+        shapes::check(self.stack, &all[0], &state)?;
+        shapes::check_wait(&all[0], &state)
+    }
+
     fn refuses(&mut self, shape: Shape) -> Result<()> {
-        let asked = Asked::new(self.next, shape);
+        let asked = Asked::new(self.next, shape, shapes::SHORT);
         self.next += 1;
         let code = Client::connect(self.port)?.get(&asked.target())?;
         ensure!(code == 501, "answered {code}, not 501");
@@ -158,7 +170,7 @@ impl Instance {
         let mut used = BTreeSet::new();
         const REQUESTS: u64 = 5;
         for _ in 0..REQUESTS {
-            let asked = ask(&mut client, &self.leaf, Asked::new(self.next, Shape::Sequence))?;
+            let asked = ask(&mut client, &self.leaf, Asked::new(self.next, Shape::Sequence, shapes::SHORT))?;
             self.next += 1;
             used.extend(self.leaf.state().of(asked.request).map(|call| call.connection));
         }

@@ -7,8 +7,10 @@ use wirespan_rulers::stacks::{Shape, Stack};
 
 use crate::leaf::{Call, Gate, Query, State, parameters};
 
-/// Milliseconds that a request tells the leaf to wait.
-const DELAY: u64 = 5;
+/// Milliseconds that a request of a load tells the leaf to wait.
+pub const SHORT: u64 = 5;
+/// Long enough to be told from no delay at all.
+pub const LONG: u64 = 60;
 
 /// One request, from the side of who asked.
 #[derive(Clone, Debug)]
@@ -19,15 +21,17 @@ pub struct Asked {
     pub hop: &'static str,
     /// Of a chain.
     pub depth: Option<u32>,
+    /// Milliseconds.
+    pub delay: u64,
     pub sent: Instant,
 }
 
 impl Asked {
-    /// The `n`-th request of a load: chains differ in place and depth.
-    pub fn new(request: u64, shape: Shape) -> Self {
+    /// Request number `request`, from which its place and the depth of its chain follow.
+    pub fn new(request: u64, shape: Shape, delay: u64) -> Self {
         let hop = if request.is_multiple_of(2) { "0" } else { "0.1" };
         let depth = [None, Some(0), Some(1), Some(3)][(request % 4) as usize].filter(|_| shape == Shape::Chain);
-        Self { request, shape, hop, depth, sent: Instant::now() }
+        Self { request, shape, hop, depth, delay, sent: Instant::now() }
     }
 
     pub fn target(&self) -> String {
@@ -36,7 +40,7 @@ impl Asked {
 
     fn query(&self) -> String {
         let depth = self.depth.map(|depth| format!("&depth={depth}")).unwrap_or_default();
-        format!("shape={}{depth}&delay={DELAY}", self.shape)
+        format!("shape={}{depth}&delay={}", self.shape, self.delay)
     }
 
     /// The calls that it has to make, by place.
@@ -53,7 +57,7 @@ impl Asked {
                 }
                 _ => String::new(),
             };
-            (format!("{}.{n}", self.hop), parameters(&format!("{more}delay={DELAY}")))
+            (format!("{}.{n}", self.hop), parameters(&format!("{more}delay={}", self.delay)))
         };
         (1..=self.shape.calls()).map(call).collect()
     }
@@ -93,10 +97,14 @@ pub fn check(stack: &Stack, asked: &Asked, state: &State) -> Result<()> {
             );
         }
     }
-    if matches!(asked.shape, Shape::Forget | Shape::Timer) && !stack.passes_through {
-        let waited = calls[0].arrived - asked.sent;
-        ensure!(waited >= Duration::from_millis(DELAY), "{}: called after {waited:?}", asked.target());
-    }
+    Ok(())
+}
+
+/// A call that has to wait came no sooner than that. Some stacks count whole milliseconds, from a moment ago.
+pub fn check_wait(asked: &Asked, state: &State) -> Result<()> {
+    let call = state.of(asked.request).next().context("no call")?;
+    let (waited, wanted) = (call.arrived - asked.sent, Duration::from_millis(asked.delay - 5));
+    ensure!(waited >= wanted, "{}: called after {waited:?}", asked.target());
     Ok(())
 }
 
