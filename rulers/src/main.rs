@@ -4,6 +4,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`accuracy`] | link accuracy against ground truth |
+//! | [`stacks`] | the programs that accuracy runs |
 //! | [`harmless`] | applications' own tests with and without the agent |
 
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand};
 
 mod accuracy;
 mod harmless;
+mod stacks;
 
 /// Measures the agent that WIRESPAN_BIN names, or the release build of this workspace.
 #[derive(Parser)]

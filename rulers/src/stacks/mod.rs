@@ -9,7 +9,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
+mod nginx;
 mod place;
+mod python;
 
 pub use place::{Place, output, run};
 
@@ -86,22 +88,14 @@ pub struct Stack {
 
 /// Every stack, in the order of the report.
 pub fn all() -> Vec<&'static Stack> {
-    let families: [&'static [Stack]; 0] = [];
+    let families = [python::STACKS, nginx::STACKS];
     families.into_iter().flatten().collect()
 }
 
 impl Shape {
     /// Every shape, in the order of the report.
-    pub const ALL: [Self; 8] = [
-        Self::Chain,
-        Self::Sequence,
-        Self::Parallel,
-        Self::Retry,
-        Self::Forget,
-        Self::Pool,
-        Self::Queue,
-        Self::Timer,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Chain, Self::Sequence, Self::Parallel, Self::Retry, Self::Forget, Self::Pool, Self::Queue, Self::Timer];
 
     /// As `?shape=` spells it.
     pub fn name(self) -> &'static str {
