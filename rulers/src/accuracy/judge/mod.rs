@@ -13,6 +13,8 @@ use wirespan_tests::span::{Kind, Span};
 use super::truth::{Key, Truth, key_of, parse_path};
 
 mod tally;
+#[cfg(test)]
+mod tests;
 
 pub use tally::Tally;
 
