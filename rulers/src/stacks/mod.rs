@@ -12,10 +12,12 @@ use anyhow::Result;
 mod cpp;
 mod go;
 mod java;
+mod nginx;
 mod node;
 mod php;
 mod place;
 mod pypi;
+mod python;
 mod rust;
 
 pub use place::{Place, output, run};
@@ -93,7 +95,8 @@ pub struct Stack {
 
 /// Every stack, in the order of the report.
 pub fn all() -> Vec<&'static Stack> {
-    let families = [node::STACKS, go::STACKS, java::STACKS, rust::STACKS, php::STACKS, cpp::STACKS];
+    let families =
+        [python::STACKS, node::STACKS, go::STACKS, java::STACKS, rust::STACKS, php::STACKS, cpp::STACKS, nginx::STACKS];
     families.into_iter().flatten().collect()
 }
 

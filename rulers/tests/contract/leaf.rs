@@ -152,6 +152,8 @@ impl State {
 
     fn may_answer(&self, request: u64) -> bool {
         match self.gate {
+            // Who waited once in vain would only wait again.
+            _ if !self.complaints.is_empty() => true,
             Gate::Open => true,
             Gate::Calls(count) => self.of(request).count() >= count,
             Gate::Answer => self.answered.contains(&request),

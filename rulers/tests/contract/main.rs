@@ -20,6 +20,12 @@ mod client;
 mod leaf;
 mod shapes;
 
+/// gunicorn's sync worker closes each connection after its answer (its documentation: "does not support persistent
+/// connections").
+const CLOSES: [&str; 1] = ["flask-gunicorn-sync"];
+/// Stacks of more than one process, each with its own pool and its own workers behind a queue.
+const PROCESSES: [(&str, usize); 1] = [("flask-gunicorn-sync", 4)];
+
 /// Requests at one time.
 const CONCURRENCY: u64 = 64;
 /// Requests over each connection.
@@ -67,6 +73,8 @@ struct Instance {
     leaf: Leaf,
     /// The number of the next request.
     next: u64,
+    /// Calls that all requests so far have to make.
+    owed: usize,
 }
 
 fn try_stack(stack: &'static Stack) -> Result<()> {
@@ -81,7 +89,7 @@ fn try_stack(stack: &'static Stack) -> Result<()> {
     let is_ready =
         |_: &Program| Client::connect(port).is_ok_and(|mut it| it.get("/ready").is_ok_and(|code| code == 200));
     let program = Program::start(stack.name, dir.path(), &mut command).ready("answer /ready", is_ready);
-    let mut instance = Instance { stack, program, port, leaf, next: 1 };
+    let mut instance = Instance { stack, program, port, leaf, next: 1, owed: 0 };
     let result = instance.examine();
     if result.is_err() {
         eprintln!("--- {} said:\n{}", stack.name, instance.program.log());
@@ -99,19 +107,16 @@ impl Instance {
                 self.waits(shape).with_context(|| shape.to_string())?;
             }
         }
-        for (shape, _) in self.stack.left_out {
+        // A proxy knows no shapes.
+        for (shape, _) in self.stack.left_out.iter().filter(|_| !self.stack.passes_through) {
             self.refuses(*shape).with_context(|| shape.to_string())?;
         }
         let said = self.program.log();
         ensure!(said == log, "it logs requests: {}", said.get(log.len()..).unwrap_or(&said));
         self.ends()?;
         let state = self.leaf.state();
-        ensure!(
-            state.complaints.is_empty(),
-            "{} complaints of the leaf: {:?}",
-            state.complaints.len(),
-            state.complaints[0]
-        );
+        ensure!(self.stack.passes_through || state.readies == 0, "/ready makes calls");
+        ensure!(state.calls.len() == self.owed, "{} calls in all, not {}", state.calls.len(), self.owed);
         Ok(())
     }
 
@@ -120,13 +125,16 @@ impl Instance {
         self.leaf.expect(shapes::gate(shape));
         let first = self.next;
         self.next += CONCURRENCY * REPEATS;
-        let (port, leaf) = (self.port, &self.leaf);
+        let (stack, port, leaf) = (self.stack, self.port, &self.leaf);
         let ask = |client: u64| -> Result<Vec<Asked>> {
             let mut connection = Client::connect(port)?;
-            (0..REPEATS)
-                .map(|n| ask(&mut connection, leaf, Asked::new(first + client * REPEATS + n, shape, shapes::SHORT)))
-                .collect()
+            let numbers = first + client * REPEATS..first + (client + 1) * REPEATS;
+            let load = numbers.map(|number| Asked::new(number, shape, shapes::SHORT));
+            let asked = load.map(|one| ask(&mut connection, leaf, one)).collect::<Result<Vec<_>>>()?;
+            ensure!(CLOSES.contains(&stack.name) || connection.reconnected() == 0, "it ends connections");
+            Ok(asked)
         };
+        self.owed += (CONCURRENCY * REPEATS) as usize * shape.calls() as usize;
         let asked: Vec<Asked> = thread::scope(|scope| {
             let clients: Vec<_> = (0..CONCURRENCY).map(|client| scope.spawn(move || ask(client))).collect();
             clients.into_iter().map(|it| it.join().expect("a client does not panic")).collect::<Result<Vec<_>>>()
@@ -134,16 +142,19 @@ impl Instance {
         .concat();
         wait::until_true(PATIENCE, || shapes::complete(&self.leaf.state(), &asked));
         let state = self.leaf.state();
+        ensure!(state.complaints.is_empty(), "the leaf complains: {}", state.complaints[0]);
         for one in &asked {
             shapes::check(self.stack, one, &state)?;
         }
-        shapes::check_load(shape, &asked, &state)
+        let processes = PROCESSES.iter().find(|(name, _)| *name == stack.name).map_or(1, |(_, count)| *count);
+        shapes::check_load(processes, shape, &asked, &state)
     }
 
     /// The call of one request alone comes no sooner than the delay.
     fn waits(&mut self, shape: Shape) -> Result<()> {
         let asked = ask(&mut Client::connect(self.port)?, &self.leaf, Asked::new(self.next, shape, shapes::LONG))?;
         self.next += 1;
+        self.owed += asked.calls();
         let all = [asked];
         wait::until_true(PATIENCE, || shapes::complete(&self.leaf.state(), &all));
         let state = self.leaf.state();
@@ -172,6 +183,7 @@ impl Instance {
         for _ in 0..REQUESTS {
             let asked = ask(&mut client, &self.leaf, Asked::new(self.next, Shape::Sequence, shapes::SHORT))?;
             self.next += 1;
+            self.owed += asked.calls();
             used.extend(self.leaf.state().of(asked.request).map(|call| call.connection));
         }
         ensure!(used.len() as u64 <= REQUESTS, "{} connections for {} calls", used.len(), REQUESTS * 3);
