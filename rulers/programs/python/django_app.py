@@ -11,7 +11,13 @@ from django.urls import path
 
 from blocking import Hops
 
-settings.configure(ALLOWED_HOSTS=["127.0.0.1"], ROOT_URLCONF=__name__, SECRET_KEY="of nothing", LOGGING_CONFIG=None)
+settings.configure(
+    ALLOWED_HOSTS=["127.0.0.1"],
+    ROOT_URLCONF=__name__,
+    SECRET_KEY="of nothing",
+    LOGGING_CONFIG=None,
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],  # sets Content-Length
+)
 
 clients = {"usual": httpx.Client(timeout=60), "pool": httpx.Client(timeout=60, limits=httpx.Limits(max_connections=2))}
 executor = ThreadPoolExecutor(max_workers=16)

@@ -88,7 +88,8 @@ fn try_stack(stack: &'static Stack) -> Result<()> {
     command.env("NEXT", format!("http://127.0.0.1:{}", leaf.port));
     let is_ready =
         |_: &Program| Client::connect(port).is_ok_and(|mut it| it.get("/ready").is_ok_and(|code| code == 200));
-    let program = Program::start(stack.name, dir.path(), &mut command).ready("answer /ready", is_ready);
+    let mut program = Program::try_start(stack.name, dir.path(), &mut command)?;
+    program.try_ready("answer /ready", is_ready)?;
     let mut instance = Instance { stack, program, port, leaf, next: 1, owed: 0 };
     let result = instance.examine();
     if result.is_err() {
