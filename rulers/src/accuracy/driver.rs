@@ -52,6 +52,8 @@ pub struct Arrival {
 pub struct Outcome {
     /// Its number.
     pub request: u64,
+    /// Microseconds after the beginning when its time had come.
+    pub at: u64,
     /// Microseconds from its time to its end.
     pub took: u64,
     /// The status, if there was a whole response.
@@ -103,7 +105,7 @@ impl Driver {
             Err(_) => (None, Some("timeout".to_owned())),
         };
         let took = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Outcome { request: arrival.request, took, status, error }
+        Outcome { request: arrival.request, at: arrival.at, took, status, error }
     }
 
     async fn exchange(&self, arrival: &Arrival) -> Result<u16> {

@@ -31,8 +31,8 @@ mod report;
 mod run;
 mod truth;
 
-/// Requests in flight.
-const LEVELS: [u32; 4] = [1, 8, 64, 256];
+/// Requests in flight; 0 for mostly none and seldom two.
+const LEVELS: [u32; 5] = [0, 1, 8, 64, 256];
 
 /// What `accuracy` takes.
 #[derive(Args)]
@@ -46,7 +46,7 @@ pub struct Options {
     /// Only this shape; may be given again.
     #[arg(long)]
     shape: Vec<String>,
-    /// Only this many requests in flight; may be given again.
+    /// Only this many requests in flight (0, 1, 8, 64, 256; 0 is mostly none and seldom two); may be given again.
     #[arg(long)]
     level: Vec<u32>,
     /// Few minutes: cheap stacks, levels up to 64, all shapes at one time.
@@ -112,18 +112,11 @@ fn measure_stack(
 ) -> Result<()> {
     let levels: Vec<u32> = LEVELS.into_iter().filter(|level| options.wants_level(*level)).collect();
     let shapes: Vec<Shape> = stack.shapes.iter().copied().filter(|shape| options.wants_shape(*shape)).collect();
-    let cell = |level, shape| Cell { stack, shape, level };
-    let cells: Vec<Cell> = match form {
-        Form::Full => shapes.iter().flat_map(|shape| levels.iter().map(|level| cell(*level, *shape))).collect(),
-        Form::Short => levels.iter().flat_map(|level| shapes.iter().map(|shape| cell(*level, *shape))).collect(),
-    };
+    let cell = |level: &u32, shape: &Shape| Cell { stack, shape: *shape, level: *level };
+    let cells: Vec<Cell> = shapes.iter().flat_map(|shape| levels.iter().map(move |level| cell(level, shape))).collect();
     ensure!(!cells.is_empty(), "nothing to measure of {}", stack.name);
-    let groups: Vec<Vec<usize>> = match form {
-        Form::Full => (0..cells.len()).map(|index| vec![index]).collect(),
-        Form::Short => (0..cells.len()).collect::<Vec<_>>().chunks(shapes.len()).map(<[usize]>::to_vec).collect(),
-    };
     let prepared = (stack.prepare)(place)?;
-    let run = run::run(&prepared, &cells, &groups, form)?;
+    let run = run::run(&prepared, &cells, &plan::rounds(&cells, form))?;
     let tallies = judge::judge(&run.truth, cells.len(), &run.spans);
     report.add(&prepared, &cells, &run, tallies);
     Ok(())
@@ -140,7 +133,7 @@ impl Options {
     }
 
     fn wants_level(&self, level: u32) -> bool {
-        let short = !self.short || level <= 64;
+        let short = !self.short || (1..=64).contains(&level);
         if self.level.is_empty() { short } else { self.level.contains(&level) }
     }
 }

@@ -7,8 +7,9 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::driver::Outcome;
 use super::judge::Tally;
-use super::plan::{Cell, Load};
+use super::plan::Cell;
 use super::run::{Run, is_answered};
 use crate::stacks::{Prepared, output};
 
@@ -113,8 +114,8 @@ impl Report {
                 stack: cell.stack.name.to_owned(),
                 shape: cell.shape.name().to_owned(),
                 level: cell.level,
-                in_flight: in_flight(load, outcomes.iter().map(|it| it.took).collect()),
-                delay_ms: load.delay.round(),
+                in_flight: in_flight(outcomes),
+                delay_ms: (1e3 * load.delay).round(),
                 requests: outcomes.len() as u64,
                 answered: outcomes.iter().filter(|it| is_answered(it)).count() as u64,
                 failures,
@@ -217,8 +218,11 @@ const HEADER: &str = "| stack | shape | level | in flight | requests | spans | c
 inferred right/wrong | joins right | wrong | mixed | twice | dangling |\n\
 |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
 
-/// Requests in flight on average: the time that all took, of the time in which they were made.
-fn in_flight(load: &Load, took: Vec<u64>) -> f64 {
-    let made_in = f64::from(load.requests) / load.rate;
-    took.iter().map(|micros| *micros as f64 / 1e6).sum::<f64>() / made_in
+/// Requests in flight on average from the first arrival to the last.
+fn in_flight(outcomes: &[Outcome]) -> f64 {
+    let first = outcomes.iter().map(|it| it.at).min().unwrap_or_default();
+    let last = outcomes.iter().map(|it| it.at).max().unwrap_or_default();
+    let within: u64 = outcomes.iter().map(|it| it.took.min(last - it.at)).sum();
+    let mean = within as f64 / last.saturating_sub(first).max(1) as f64;
+    (10.0 * mean).round() / 10.0
 }

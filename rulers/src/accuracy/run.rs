@@ -1,6 +1,6 @@
 //! Runs one stack: the agent, the leaf, and round after round an instance of the stack with the driver in front of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ use wirespan_tests::wait;
 
 use super::driver::{self, Arrival, Outcome};
 use super::leaf;
-use super::plan::{Cell, Form, Load};
+use super::plan::{Cell, Load, Phase, arrivals};
 use super::truth::{Exchange, Key, Truth, parent_hop, parse_path};
 use crate::stacks::{Prepared, Stack, Start};
 
@@ -75,18 +75,23 @@ struct Stage<'a> {
     leaf_port: u16,
     receiver: Receiver,
     prepared: &'a Prepared,
+    cells: &'a [Cell],
     stack: &'static Stack,
     dir: TempDir,
 }
 
-/// Runs `cells`, which are of one stack, in groups.
-pub fn run(prepared: &Prepared, cells: &[Cell], groups: &[Vec<usize>], form: Form) -> Result<Run> {
+/// Runs `cells`, which are of one stack, in rounds.
+///
+/// # Errors
+///
+/// When a program does not start, or ends before its time.
+pub fn run(prepared: &Prepared, cells: &[Cell], plan: &[Vec<Phase>]) -> Result<Run> {
     let stack = cells[0].stack;
     let dir = tempfile::Builder::new().prefix("wirespan-accuracy-").tempdir()?;
     fs::set_permissions(dir.path(), Permissions::from_mode(0o777))?;
     let receiver = Receiver::start(Protocol::Http);
     let leaf_port = wait::free_port();
-    let ports: Vec<[u16; 2]> = groups.iter().map(|_| [wait::free_port(), wait::free_port()]).collect();
+    let ports: Vec<[u16; 2]> = plan.iter().map(|_| [wait::free_port(), wait::free_port()]).collect();
     let mut command = agent::exporting_to(&receiver);
     for port in ports.iter().flatten().chain([&leaf_port]) {
         command.arg("--include").arg(format!("port:{port}"));
@@ -95,45 +100,36 @@ pub fn run(prepared: &Prepared, cells: &[Cell], groups: &[Vec<usize>], form: For
     let mut leaf = ourselves("leaf", leaf_port)?;
     let mut leaf = Program::try_start("leaf", dir.path(), &mut leaf)?;
     leaf.try_ready("answer", |_| is_ready(leaf_port))?;
-    let mut stage = Stage { agent, leaf, leaf_port, receiver, prepared, stack, dir };
+    let stage = Stage { agent, leaf, leaf_port, receiver, prepared, cells, stack, dir };
     let mut rounds = Vec::new();
-    for (number, (group, ports)) in groups.iter().zip(ports).enumerate() {
-        let loads: Vec<(usize, Cell, Load)> =
-            group.iter().map(|&i| (i, cells[i], cells[i].load(form, group.len() as u32))).collect();
-        let round = stage.round(number, &loads, ports).with_context(|| {
-            let shapes: Vec<&str> = loads.iter().map(|it| it.1.shape.name()).collect();
-            format!("{} {} at level {}", stack.name, shapes.join("+"), loads[0].1.level)
-        })?;
-        rounds.push(round);
+    for (number, (phases, ports)) in plan.iter().zip(ports).enumerate() {
+        let first = &cells[phases[0][0].0];
+        let place = || format!("{} {} at level {}", stack.name, first.shape, first.level);
+        rounds.push(stage.round(number, phases, ports).with_context(place)?);
     }
     stage.finish(rounds)
 }
 
 impl Stage<'_> {
-    fn round(&self, number: usize, loads: &[(usize, Cell, Load)], ports: [u16; 2]) -> Result<Round> {
-        let deep = loads.iter().any(|(_, _, load)| load.deep);
+    fn round(&self, number: usize, phases: &[Phase], ports: [u16; 2]) -> Result<Round> {
+        let loads = || phases.iter().flatten();
+        let deep = loads().any(|(_, load)| load.deep);
         let mut next = self.leaf_port;
         let mut instances = Vec::new();
         for (index, port) in ports.iter().enumerate().rev().filter(|(index, _)| *index == 0 || deep) {
             instances.push(self.instance(&format!("{number}-{index}"), *port, next)?);
             next = *port;
         }
-        let mut arrivals: Vec<Arrival> =
-            loads.iter().flat_map(|(index, cell, load)| cell.arrivals(load, first_number(*index))).collect();
-        arrivals.sort_by_key(|arrival| arrival.at);
+        let arrivals = arrivals(self.cells, phases, first_number);
         let outcomes = self.drive(number, ports[0], &arrivals)?;
-        let mut round = Round { cells: Vec::new(), ports, calls_missing: 0 };
-        for (index, cell, load) in loads {
-            let of_cell = outcomes.iter().filter(|it| cell_of(it.request) == *index).cloned().collect();
-            round.cells.push((*index, *load, of_cell));
-            let answered = outcomes.iter().filter(|it| cell_of(it.request) == *index && is_answered(it)).count() as u64;
-            round.calls_missing += answered * u64::from(cell.shape.calls());
-        }
-        let asked: u64 = round.calls_missing;
-        let made = || self.calls(&outcomes);
-        poll(BACKGROUND, || made() >= asked);
-        round.calls_missing = asked.saturating_sub(made());
-        self.settle(&round)?;
+        let answered = outcomes.iter().filter(|it| is_answered(it));
+        let asked: u64 = answered.map(|it| u64::from(self.cells[cell_of(it.request)].shape.calls())).sum();
+        poll(BACKGROUND, || self.calls(&outcomes) >= asked);
+        let calls_missing = asked.saturating_sub(self.calls(&outcomes));
+        let of_cell = |index: usize| outcomes.iter().filter(|it| cell_of(it.request) == index).cloned().collect();
+        let cells = loads().map(|(index, load)| (*index, *load, of_cell(*index))).collect();
+        let round = Round { cells, ports, calls_missing };
+        self.settle(&round);
         Ok(round)
     }
 
@@ -165,14 +161,13 @@ impl Stage<'_> {
 
     /// Answers that the leaf gave for those of `outcomes` that were answered.
     fn calls(&self, outcomes: &[Outcome]) -> u64 {
-        let wanted: std::collections::HashSet<u64> =
-            outcomes.iter().filter(|it| is_answered(it)).map(|it| it.request).collect();
+        let wanted: HashSet<u64> = outcomes.iter().filter(|it| is_answered(it)).map(|it| it.request).collect();
         let log = self.leaf.log();
         leaf::answered(&log).filter(|(request, _)| wanted.contains(request)).count() as u64
     }
 
     /// Waits until all spans of a round are there, or no more come.
-    fn settle(&self, round: &Round) -> Result<()> {
+    fn settle(&self, round: &Round) {
         let truth = truth(std::slice::from_ref(round), &self.leaf.log(), self.leaf_port, self.stack);
         let expected = truth.values().map(|it| 2 * it.must as usize).sum::<usize>();
         let count = || self.receiver.count(|span| parse_path(span.path()).is_some_and(|it| truth_has(round, it.0)));
@@ -184,7 +179,6 @@ impl Stage<'_> {
             }
             now >= expected || last.1.elapsed() > QUIET
         });
-        Ok(())
     }
 
     fn finish(mut self, rounds: Vec<Round>) -> Result<Run> {

@@ -27,7 +27,7 @@ pub const STACKS: &[Stack] = &[Stack {
     serves: None,
     passes_through: true,
     cheap: true,
-    limits: "One thread serves all requests.",
+    limits: "one thread serves all requests: unless requests come one at a time, nothing tells whose call it is",
     prepare,
     start,
 }];

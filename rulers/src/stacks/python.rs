@@ -1,6 +1,5 @@
 //! Flask and Django under gunicorn, FastAPI under uvicorn, aiohttp.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -13,6 +12,11 @@ const SYNC_WORKERS: u32 = 4;
 /// Threads of gunicorn's threaded worker.
 const THREADS: u32 = 16;
 
+const HANDED_OVER: &str = "`queue`, and `forget` on a pool: the work is handed to a thread that lives on, and nothing on the \
+wire says whose it is";
+const ONE_THREAD: &str =
+    "one thread runs all requests: unless requests come one at a time, nothing tells whose call it is";
+
 /// One line a stack.
 pub const STACKS: &[Stack] = &[
     Stack {
@@ -20,21 +24,22 @@ pub const STACKS: &[Stack] = &[
         title: "Flask and requests under gunicorn, 4 sync workers",
         mode: "sync",
         serves: Some(SYNC_WORKERS),
-        ..stack("Calls of the two queue workers: threads that were handed the work.")
+        ..stack(HANDED_OVER)
     },
     Stack {
         name: "flask-gunicorn-threads",
         title: "Flask and requests under gunicorn, one worker of 16 threads",
         mode: "threads",
         serves: Some(THREADS),
-        ..stack("gunicorn's main thread polls and hands connections to its pool.")
+        ..stack(HANDED_OVER)
     },
     Stack {
         name: "flask-gunicorn-gevent",
         title: "Flask and requests under gunicorn, one gevent worker",
         mode: "gevent",
         cheap: false,
-        ..stack("One thread runs all greenlets.")
+        prepare: |place| prepare(place, &["gunicorn", "gevent", "Flask", "requests"]),
+        ..stack(ONE_THREAD)
     },
     Stack {
         name: "django-gunicorn-threads",
@@ -42,20 +47,17 @@ pub const STACKS: &[Stack] = &[
         mode: "django",
         serves: Some(THREADS),
         cheap: false,
-        ..stack("gunicorn's main thread polls and hands connections to its pool.")
+        prepare: |place| prepare(place, &["gunicorn", "Django", "httpx"]),
+        ..stack(HANDED_OVER)
     },
     Stack {
         name: "fastapi-uvicorn-httpx",
         title: "FastAPI and httpx (asyncio) under uvicorn, one process",
         mode: "fastapi",
-        ..stack("One thread runs all tasks.")
+        prepare: |place| prepare(place, &["fastapi", "uvicorn", "httpx"]),
+        ..stack(ONE_THREAD)
     },
-    Stack {
-        name: "aiohttp",
-        title: "aiohttp, server and client",
-        mode: "aiohttp",
-        ..stack("One thread runs all tasks.")
-    },
+    Stack { name: "aiohttp", title: "aiohttp, server and client", mode: "aiohttp", ..stack(ONE_THREAD) },
 ];
 
 /// What all of them share.
@@ -70,26 +72,24 @@ const fn stack(limits: &'static str) -> Stack {
         passes_through: false,
         cheap: true,
         limits,
-        prepare,
+        prepare: |place| prepare(place, &["gunicorn", "Flask", "requests"]),
         start,
     }
 }
 
-fn prepare(place: &Place) -> Result<Prepared> {
+/// The environment, and the versions of `packages` in it.
+fn prepare(place: &Place, packages: &[&str]) -> Result<Prepared> {
     let sources = place.sources("python");
     let venv = place.made("python-venv");
-    python::ensure_venv(&venv, &sources.join("requirements.txt"))?;
+    python::ensure_venv_of(&sources.join("requirements.txt"), &venv)?;
     let program = venv.join("bin/python");
-    Ok(Prepared { versions: versions(&program)?, program, home: sources })
-}
-
-fn versions(program: &Path) -> Result<Vec<(String, String)>> {
     let script = "import sys, importlib.metadata as m\n\
                   print('Python', sys.version.split()[0])\n\
                   for name in sys.argv[1:]: print(name, m.version(name))";
-    let packages = ["gunicorn", "Flask", "requests", "gevent", "Django", "fastapi", "uvicorn", "httpx", "aiohttp"];
-    let said = output(Command::new(program).args(["-c", script]).args(packages))?;
-    Ok(said.lines().filter_map(|line| line.split_once(' ')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect())
+    let said = output(Command::new(&program).args(["-c", script]).args(packages))?;
+    let pairs = said.lines().filter_map(|line| line.split_once(' '));
+    let versions = pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect();
+    Ok(Prepared { program, home: sources, versions })
 }
 
 fn start(prepared: &Prepared, start: &Start<'_>) -> Result<Command> {
