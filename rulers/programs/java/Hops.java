@@ -27,6 +27,8 @@ public final class Hops {
     public static void main(String[] args) throws IOException {
         // Head and body are two writes, and Nagle would hold the second back until the first is acknowledged.
         System.setProperty("sun.net.httpserver.nodelay", "true");
+        // By default it closes what is idle beyond 200 connections, under the hands of who is about to ask.
+        System.setProperty("sun.net.httpserver.maxIdleConnections", "1024");
         String mode = System.getenv("STACK_MODE");
         ExecutorService executor = executor(mode);
         var calls = new Calls(System.getenv("NEXT"));

@@ -16,7 +16,7 @@ use super::Place;
 /// When Python has no pip, or PyPI cannot be reached.
 pub fn installed(place: &Place, family: &str, name: &str) -> Result<PathBuf> {
     let venv = place.made(name);
-    python::ensure_venv(&venv, &place.sources(family).join("requirements.txt"))?;
+    python::ensure_venv_of(&place.sources(family).join("requirements.txt"), &venv)?;
     // `lib/python3.11/site-packages`, after the version of the Python that is there.
     let versions = fs::read_dir(venv.join("lib")).with_context(|| venv.display().to_string())?.flatten();
     let packages = versions.map(|entry| entry.path().join("site-packages")).find(|folder| folder.is_dir());
