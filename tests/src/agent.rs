@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -35,11 +36,12 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// Cargo's target directory, in which this very test binary lies.
+/// Cargo's target directory, in which this very binary lies: a test in `<target>/<profile>/deps`, a program in
+/// `<target>/<profile>`.
 pub fn target_dir() -> PathBuf {
-    let exe = std::env::current_exe().expect("the test binary's path");
+    let exe = std::env::current_exe().expect("this binary's path");
     let deps = exe.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == "deps"));
-    let profile = deps.and_then(Path::parent).expect("cargo runs tests from <target>/<profile>/deps");
+    let profile = deps.unwrap_or(&exe).parent().expect("cargo puts binaries into <target>/<profile>");
     profile.parent().expect("a target directory").to_owned()
 }
 
@@ -109,15 +111,22 @@ impl Agent {
 
     /// Asks it to end, and checks that it does in time and with status 0. Everything it knew has been exported then.
     pub fn stop(&mut self) {
-        if !self.program.is_running() {
-            panic!("the agent ended before it was asked to; it said:\n{}", self.log());
-        }
+        let took = self.try_stop().unwrap_or_else(|e| panic!("{e:#}"));
+        assert!(took <= SHUTDOWN, "the agent took {took:?} to end; it said:\n{}", self.log());
+    }
+
+    /// Like [`Agent::stop`], but says how long it took.
+    ///
+    /// # Errors
+    ///
+    /// When it ended before, does not end within ten seconds, or ends with another status than 0.
+    pub fn try_stop(&mut self) -> anyhow::Result<Duration> {
+        ensure!(self.program.is_running(), "the agent ended before it was asked to; it said:\n{}", self.log());
         let begun = Instant::now();
         self.program.signal(Signal::TERM);
         let status = self.program.wait(SHUTDOWN + Duration::from_secs(8));
-        let took = begun.elapsed();
-        assert!(took <= SHUTDOWN, "the agent took {took:?} to end; it said:\n{}", self.log());
-        assert!(status.is_some_and(|s| s.success()), "the agent ended with {status:?}; it said:\n{}", self.log());
+        ensure!(status.is_some_and(|s| s.success()), "the agent ended with {status:?}; it said:\n{}", self.log());
+        Ok(begun.elapsed())
     }
 
     /// Kills it as the kernel's memory killer would.
@@ -132,8 +141,12 @@ impl Agent {
     ///
     /// When the log does not state it.
     pub fn counter(&self, name: &str) -> u64 {
+        self.try_counter(name).unwrap_or_else(|| panic!("the agent's log does not state {name}:\n{}", self.log()))
+    }
+
+    /// A counter that the agent logs at its end, if it does.
+    pub fn try_counter(&self, name: &str) -> Option<u64> {
         find_counter(&self.log(), name)
-            .unwrap_or_else(|| panic!("the agent's log does not state {name}:\n{}", self.log()))
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::wait;
@@ -28,16 +29,25 @@ pub struct Program {
 impl Program {
     /// Starts `command`, with its output in `<dir>/<name>.log`.
     pub fn start(name: &str, dir: &Path, command: &mut Command) -> Self {
+        Self::try_start(name, dir, command).unwrap_or_else(|e| panic!("{e:#}"))
+    }
+
+    /// Like [`Program::start`].
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be created or the program cannot be started.
+    pub fn try_start(name: &str, dir: &Path, command: &mut Command) -> anyhow::Result<Self> {
         let log = dir.join(format!("{name}.log"));
-        let file = File::create(&log).expect("a log file in the test's directory");
-        let child = command
+        let file = File::create(&log).with_context(|| log.display().to_string())?;
+        let spawned = command
             .process_group(0)
             .stdin(Stdio::null())
-            .stdout(file.try_clone().expect("a second handle on the log"))
+            .stdout(file.try_clone().context("a second handle on the log")?)
             .stderr(file)
-            .spawn()
-            .unwrap_or_else(|e| panic!("{name} does not start ({command:?}): {e}"));
-        Self { name: name.to_owned(), child, status: None, log }
+            .spawn();
+        let child = spawned.with_context(|| format!("{name} does not start ({command:?})"))?;
+        Ok(Self { name: name.to_owned(), child, status: None, log })
     }
 
     /// Its process id, which is its process group too.
@@ -67,9 +77,19 @@ impl Program {
 
     /// Waits until `condition` holds.
     pub fn ready(mut self, what: &str, condition: impl Fn(&Self) -> bool) -> Self {
-        let up = wait::until_true(START, || !self.is_running() || condition(&self));
-        assert!(up && self.is_running(), "{} does not {what}; it said:\n{}", self.name, self.log());
+        self.try_ready(what, condition).unwrap_or_else(|e| panic!("{e:#}"));
         self
+    }
+
+    /// Waits until `condition` holds.
+    ///
+    /// # Errors
+    ///
+    /// When the program ends or the deadline passes before it does.
+    pub fn try_ready(&mut self, what: &str, condition: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
+        let up = wait::until_true(START, || !self.is_running() || condition(self));
+        ensure!(up && self.is_running(), "{} does not {what}; it said:\n{}", self.name, self.log());
+        Ok(())
     }
 
     /// Whether it has not ended.

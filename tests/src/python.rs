@@ -23,25 +23,35 @@ pub fn bin(name: &str) -> PathBuf {
     venv.join("bin").join(name)
 }
 
-/// Makes the virtual environment in `dir`, unless it is there and fits `requirements.txt`.
+/// Makes the tests' virtual environment in `dir`, unless it is there and fits their `requirements.txt`.
 ///
 /// # Errors
 ///
 /// When Python, its `venv` module or PyPI is missing.
 pub fn ensure_venv(dir: &Path) -> anyhow::Result<()> {
+    ensure_venv_of(Path::new(REQUIREMENTS), dir)
+}
+
+/// Makes a virtual environment in `dir`, unless it is there and fits `requirements`, a file with a pinned version of
+/// everything.
+///
+/// # Errors
+///
+/// When Python, its `venv` module or PyPI is missing.
+pub fn ensure_venv_of(requirements: &Path, dir: &Path) -> anyhow::Result<()> {
     let parent = dir.parent().context("a directory of its own")?;
     fs::create_dir_all(parent)?;
-    let lock = File::create(parent.join("venv.lock"))?;
+    let lock = File::create(dir.with_extension("lock"))?;
     lock.lock()?;
-    let wanted = fs::read_to_string(REQUIREMENTS).context(REQUIREMENTS)?;
+    let wanted = fs::read_to_string(requirements).with_context(|| requirements.display().to_string())?;
     let stamp = dir.join("requirements.installed");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    eprintln!("making the Python environment for the test services in {} (once)", dir.display());
+    eprintln!("making the Python environment in {} (once)", dir.display());
     run(Command::new(system()).args(["-m", "venv", "--clear"]).arg(dir))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS];
-    run(Command::new(dir.join("bin/python")).args(pip))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run(Command::new(dir.join("bin/python")).args(pip).arg(requirements))?;
     fs::write(stamp, wanted)?;
     Ok(())
 }

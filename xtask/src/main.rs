@@ -12,6 +12,7 @@
 //! | [`mod@test`] | every test there is |
 //! | [`vm`] | the kernel matrix |
 //! | [`fuzz`] | hostile input for the parsers |
+//! | [`rulers`] | are the links right, is nothing harmed |
 //! | [`mod@bench`] | what the agent costs, and what it misses |
 //!
 //! Every command installs what it needs and lacks, says what and why, and does nothing the second time.
@@ -27,6 +28,7 @@ mod ebpf;
 mod fuzz;
 mod lint;
 mod paths;
+mod rulers;
 mod services;
 mod shell;
 mod test;
@@ -58,6 +60,10 @@ enum Command {
     Vm(vm::Options),
     /// What the agent costs, and what it misses.
     Bench(bench::Options),
+    /// Whether every link is right, against ground truth, for many programs under load.
+    Accuracy(rulers::Options),
+    /// Whether applications' own tests give the same results with the agent attached.
+    Harmless(rulers::Options),
     /// Feed hostile bytes to the protocol parsers.
     Fuzz(fuzz::Options),
     /// Connections for `bench`, in a process of their own.
@@ -82,6 +88,8 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Lint => lint::command()?,
         Command::Test(options) => return test::command(&options),
         Command::Bench(options) => bench::command(&options)?,
+        Command::Accuracy(options) => return rulers::command("accuracy", &options),
+        Command::Harmless(options) => return rulers::command("harmless", &options),
         Command::Fuzz(options) => fuzz::command(&options)?,
         Command::BenchClient(options) => bench::client::command(&options)?,
         Command::Vm(options) => return vm::command(&options),

@@ -11,13 +11,16 @@ use anyhow::{Context, Result};
 use crate::{apt, paths, shell};
 
 /// A program, and the package that brings it where it is missing. A `*` stands for a version.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: &[(&str, &str)] = &[
     ("bpftool", "bpftool"),
     ("curl", "curl"),
+    ("curl-config", "libcurl4-openssl-dev"),
+    ("g++", "g++"),
     ("javac", "default-jdk-headless"),
     ("nginx", "nginx-light"),
     ("nft", "nftables"),
     ("node", "nodejs"),
+    ("npm", "npm"),
     ("php", "php-cli"),
     ("php-fpm*", "php-fpm"),
     ("python3", "python3"),
@@ -64,12 +67,19 @@ pub fn go() -> Result<PathBuf> {
 
 /// Installs whatever is missing.
 pub fn setup() -> Result<()> {
-    let missing: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|it| it.1).collect();
+    let programs = PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|it| it.1);
+    let missing: Vec<&str> = programs.chain((!php_has_curl()).then_some("php-curl")).collect();
     if !missing.is_empty() {
         apt::ensure(&missing, "the end-to-end tests")?;
     }
     venv()?;
     node_modules()
+}
+
+/// Whether PHP's curl extension is installed, which brings no program. Debian keeps a folder for each version of PHP.
+fn php_has_curl() -> bool {
+    let mut versions = fs::read_dir("/etc/php").into_iter().flatten().flatten();
+    versions.any(|version| version.path().join("mods-available/curl.ini").is_file())
 }
 
 /// A program of the system, also where an ordinary user's `PATH` does not look.

@@ -1,0 +1,3 @@
+module wirespan.invalid/ruler
+
+go 1.25

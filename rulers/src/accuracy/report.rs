@@ -1,0 +1,228 @@
+//! What a run leaves: figures with stable keys, the table, and whether it passes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::driver::Outcome;
+use super::judge::Tally;
+use super::plan::Cell;
+use super::run::{Run, is_answered};
+use crate::stacks::{Prepared, output};
+
+/// Version of the file's layout.
+const FORMAT: u32 = 1;
+
+/// Everything.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Of this workspace, with `-dirty` where files differ from it.
+    pub commit: String,
+    /// What the agent calls itself.
+    pub agent: String,
+    /// Linux release.
+    pub kernel: String,
+    /// UTC, when it began.
+    pub date: String,
+    /// Of this machine.
+    pub cpus: usize,
+    /// `full` or `short`.
+    pub form: String,
+    /// By name.
+    pub stacks: BTreeMap<String, StackReport>,
+    /// In the order of measurement.
+    pub cells: Vec<CellReport>,
+}
+
+/// A stack's run.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct StackReport {
+    /// Of what it is made of.
+    pub versions: Vec<(String, String)>,
+    /// The agent's own losses in the whole run, by its counters, those that are not zero.
+    pub losses: BTreeMap<String, u64>,
+    /// Why it could not be measured, if it could not.
+    pub error: Option<String>,
+}
+
+/// One cell.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct CellReport {
+    /// Name.
+    pub stack: String,
+    /// Name.
+    pub shape: String,
+    /// Requests in flight that were aimed at.
+    pub level: u32,
+    /// Requests in flight that there were on average.
+    pub in_flight: f64,
+    /// Mean delay at the leaf, milliseconds.
+    pub delay_ms: f64,
+    /// Requests made.
+    pub requests: u64,
+    /// Of these, answered with 200.
+    pub answered: u64,
+    /// Of those that were not, how many by reason.
+    pub failures: BTreeMap<String, u64>,
+    /// The links.
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+impl Report {
+    /// A report without cells yet.
+    pub fn begin(form: &str) -> Self {
+        let said = |program: &str, arguments: &[&str]| {
+            output(Command::new(program).args(arguments)).unwrap_or_else(|_| "unknown".to_owned())
+        };
+        let commit = said("git", &["-c", "safe.directory=*", "describe", "--always", "--abbrev=12", "--dirty"]);
+        let agent = wirespan_tests::agent::binary().display().to_string();
+        Self {
+            format: FORMAT,
+            commit,
+            agent: said(&agent, &["--version"]),
+            kernel: said("uname", &["-r"]),
+            date: said("date", &["-u", "+%FT%TZ"]),
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            form: form.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a stack's run.
+    pub fn add(&mut self, prepared: &Prepared, cells: &[Cell], run: &Run, tallies: Vec<Tally>) {
+        let losses = run.losses.iter().map(|(name, lost)| ((*name).to_owned(), *lost)).collect();
+        let missing: u64 = run.rounds.iter().map(|round| round.calls_missing).sum();
+        let error = (missing > 0).then(|| format!("{missing} calls that answered requests must make never came"));
+        let stack = StackReport { versions: prepared.versions.clone(), losses, error };
+        self.stacks.insert(cells[0].stack.name.to_owned(), stack);
+        let mut measured: BTreeMap<usize, CellReport> = BTreeMap::new();
+        for (index, load, outcomes) in run.rounds.iter().flat_map(|round| &round.cells) {
+            let cell = &cells[*index];
+            let mut failures = BTreeMap::new();
+            for outcome in outcomes.iter().filter(|it| !is_answered(it)) {
+                let status = outcome.status.map(|status| format!("status {status}"));
+                let reason = status.or_else(|| outcome.error.clone()).unwrap_or_default();
+                *failures.entry(reason).or_default() += 1;
+            }
+            let report = CellReport {
+                stack: cell.stack.name.to_owned(),
+                shape: cell.shape.name().to_owned(),
+                level: cell.level,
+                in_flight: in_flight(outcomes),
+                delay_ms: (1e3 * load.delay).round(),
+                requests: outcomes.len() as u64,
+                answered: outcomes.iter().filter(|it| is_answered(it)).count() as u64,
+                failures,
+                tally: tallies[*index].clone(),
+            };
+            measured.insert(*index, report);
+        }
+        self.cells.extend(measured.into_values());
+    }
+
+    /// Notes that a stack could not be measured.
+    pub fn add_failure(&mut self, stack: &str, error: &anyhow::Error) {
+        self.stacks.entry(stack.to_owned()).or_default().error = Some(format!("{error:#}"));
+    }
+
+    /// Everything that must not be; empty when the run passes.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for (name, stack) in &self.stacks {
+            complaints.extend(stack.error.as_ref().map(|error| format!("{name}: {error}")));
+        }
+        for cell in &self.cells {
+            let tally = &cell.tally;
+            let is_lossy = self.stacks.get(&cell.stack).is_some_and(|stack| !stack.losses.is_empty());
+            let mut faults = Vec::new();
+            let mut fault = |count: u64, what: &str| {
+                if count > 0 {
+                    faults.push(format!("{count} {what}"));
+                }
+            };
+            fault(tally.wrong().total(), "wrong parents");
+            fault(tally.mixed, "mixed traces");
+            fault(tally.duplicates, "duplicates");
+            if !is_lossy {
+                fault(tally.expected - tally.found, "spans missing without a counted loss");
+                fault(tally.dangling(), "parents that are no span");
+            }
+            if cell.answered == 0 {
+                faults.push("no request was answered".to_owned());
+            }
+            if !faults.is_empty() {
+                let place = format!("{} {} at level {}", cell.stack, cell.shape, cell.level);
+                complaints.push(format!("{place}: {}\n    {}", faults.join(", "), tally.samples.join("\n    ")));
+            }
+        }
+        complaints
+    }
+
+    /// One line a cell, in markdown.
+    pub fn table(&self) -> String {
+        let mut text = String::from(HEADER);
+        for cell in &self.cells {
+            let (tally, links) = (&cell.tally, &cell.tally.calls);
+            let lossy = self.stacks.get(&cell.stack).is_some_and(|it| it.losses.contains_key("kernel_ring_full"));
+            let failed = cell.requests - cell.answered;
+            text += &format!(
+                "| {} | {} | {} | {:.1} | {}{} | {}/{}{} | {}/{} | {} | {} | {}/{} | {}/{} | {} | {} | {} | {} |\n",
+                cell.stack,
+                cell.shape,
+                cell.level,
+                cell.in_flight,
+                cell.requests,
+                if failed > 0 { format!(" ({failed} failed)") } else { String::new() },
+                tally.found,
+                tally.expected,
+                if lossy { " (ring full)" } else { "" },
+                links.right.exact,
+                links.expected,
+                links.wrong.exact,
+                links.orphans,
+                links.right.inferred,
+                links.wrong.inferred,
+                tally.joins.right.total(),
+                tally.joins.expected,
+                tally.joins.wrong.total() + tally.roots.wrong.total(),
+                tally.mixed,
+                tally.duplicates,
+                tally.dangling(),
+            );
+        }
+        text
+    }
+
+    /// Writes the figures to a file.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(path, serde_json::to_vec_pretty(self)?).with_context(|| path.display().to_string())
+    }
+
+    /// Reads a file that [`Report::write`] left.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+        serde_json::from_slice(&text).with_context(|| path.display().to_string())
+    }
+}
+
+const HEADER: &str = "| stack | shape | level | in flight | requests | spans | calls right | wrong | orphans | \
+inferred right/wrong | joins right | wrong | mixed | twice | dangling |\n\
+|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+
+/// Requests in flight on average from the first arrival to the last.
+fn in_flight(outcomes: &[Outcome]) -> f64 {
+    let first = outcomes.iter().map(|it| it.at).min().unwrap_or_default();
+    let last = outcomes.iter().map(|it| it.at).max().unwrap_or_default();
+    let within: u64 = outcomes.iter().map(|it| it.took.min(last - it.at)).sum();
+    let mean = within as f64 / last.saturating_sub(first).max(1) as f64;
+    (10.0 * mean).round() / 10.0
+}

