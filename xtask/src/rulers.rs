@@ -1,11 +1,15 @@
 //! `cargo xtask accuracy` and `cargo xtask harmless`: builds the agent and the rulers, installs what they need, runs them as root.
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{build, paths, services, shell};
+
+/// What every change must pass.
+const GATE: [&str; 2] = ["accuracy", "harmless"];
 
 /// What both take: their own arguments, see `--help` behind `--`.
 #[derive(Args)]
@@ -19,12 +23,27 @@ pub struct Options {
 pub fn command(ruler: &str, options: &Options) -> Result<ExitCode> {
     let agent = build::build()?;
     services::setup()?;
-    shell::run(shell::host_cargo().args(["build", "--release", "--locked", "--package", "wirespan-rulers"]))?;
-    let binary = paths::target()?.join("release/wirespan-rulers");
+    Ok(if run(ruler, &options.arguments, &agent)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The short forms, which guard every change: how many passed and failed. What the agent costs is shown and fails nothing.
+pub fn gate(agent: &Path) -> Result<(usize, usize)> {
+    let mut failed = 0;
+    for ruler in GATE {
+        shell::say(format!("{ruler}, the short form"));
+        failed += usize::from(!run(ruler, &["--short".to_owned()], agent)?);
+    }
+    Ok((GATE.len() - failed, failed))
+}
+
+/// Whether `ruler` is content with the agent at `agent`.
+fn run(ruler: &str, arguments: &[String], agent: &Path) -> Result<bool> {
+    // As the tests that it shares its crates with, so that they are built once.
+    shell::run(shell::host_cargo().args(["build", "--locked", "--package", "wirespan-rulers"]))?;
+    let binary = paths::target()?.join("debug/wirespan-rulers");
     let mut command = if shell::is_root() { Command::new(&binary) } else { shell::as_root(&binary) };
     let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{path}:/usr/sbin:/sbin")).env("WIRESPAN_BIN", &agent);
-    let status = command.arg(ruler).args(&options.arguments).current_dir(paths::workspace()).status();
-    let status = status.with_context(|| format!("cannot start {}", binary.display()))?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin")).env("WIRESPAN_BIN", agent);
+    let status = command.arg(ruler).args(arguments).current_dir(paths::workspace()).status();
+    Ok(status.with_context(|| format!("cannot start {}", binary.display()))?.success())
 }

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{build, paths, services, shell, vm};
+use crate::{bench, build, paths, rulers, services, shell, vm};
 
 /// What `cargo xtask test` takes. All parts run unless some are named.
 #[derive(Args)]
@@ -20,19 +20,24 @@ pub struct Options {
     /// One real exchange on each kernel of the matrix.
     #[arg(long)]
     vm: bool,
+    /// The short forms of accuracy, harmless and bench, as root.
+    #[arg(long)]
+    rulers: bool,
     /// Only end-to-end and unit tests whose name contains this.
     filter: Option<String>,
 }
 
 /// Runs the parts asked for, all of them to their end, and prints the sum as the last line.
 pub fn command(options: &Options) -> Result<ExitCode> {
-    let all = !(options.unit || options.e2e || options.vm);
+    let all = !(options.unit || options.e2e || options.vm || options.rulers);
     let mut sum = Sum::default();
     // The agent's crate embeds the object: built first, its tests see the one that is going to run.
     let agent = build::build()?;
     if all || options.unit {
         shell::say("unit and integration tests");
         sum.add(cargo_test(shell::host_cargo().args(["test", "--locked", "--no-fail-fast"]), options, &[])?);
+        let rulers = ["test", "--locked", "--no-fail-fast", "--package", "wirespan-rulers", "--bins", "--lib"];
+        sum.add(cargo_test(shell::host_cargo().args(rulers), options, &[])?);
     }
     if all || options.e2e {
         services::setup()?;
@@ -52,6 +57,16 @@ pub fn command(options: &Options) -> Result<ExitCode> {
         shell::say("the kernel matrix");
         let outcome = vm::test(&vm::MATRIX)?;
         sum.add(Sum { passed: outcome.passed, failed: outcome.failed, ignored: 0 });
+    }
+    if all || options.rulers {
+        services::setup()?;
+        let (passed, failed) = rulers::gate(&agent)?;
+        sum.add(Sum { passed, failed, ignored: 0 });
+        let measured = bench::short(&agent);
+        if let Err(error) = &measured {
+            shell::say(format!("{error:#}"));
+        }
+        sum.add(Sum { passed: usize::from(measured.is_ok()), failed: usize::from(measured.is_err()), ignored: 0 });
     }
     println!("\n{} passed, {} failed, {} ignored", sum.passed, sum.failed, sum.ignored);
     Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
