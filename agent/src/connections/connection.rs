@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wirespan_common::{EGRESS, Endpoints, INGRESS};
 use wirespan_protocols::exchange::{Mark, Output, Unit};
-use wirespan_protocols::registry::{self, PROTOCOLS, Protocol};
+use wirespan_protocols::registry::{PROTOCOLS, Protocol};
 use wirespan_protocols::{Detection, Direction, End, Parser, Progress, Role, Settings};
 
 use super::signal::{ConnectionInfo, ExchangeKey, Signal, StartedSignal};
@@ -285,12 +285,7 @@ impl Connection {
                 Detection::No => {}
             }
         }
-        if registry::exports_telemetry(bytes) {
-            self.state = State::Muted;
-            if direction == EGRESS {
-                cx.out.push(Signal::ExportsTelemetry { tgid: self.process.tgid });
-            }
-        } else if undecided_yet && whole.len() < MAX_UNDECIDED {
+        if undecided_yet && whole.len() < MAX_UNDECIDED {
             let segment = Segment { start: mark.position, len: bytes.len() as u64, bytes: bytes.to_vec(), mark };
             before.push((direction, segment));
         } else {

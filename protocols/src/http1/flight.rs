@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::attributes;
 use crate::Role;
 use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, Value};
+use crate::http::attributes;
 
 /// Most requests in flight.
 const MAX_REQUESTS: usize = 1024;

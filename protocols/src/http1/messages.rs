@@ -2,12 +2,14 @@
 
 use super::body::{Body, Framing};
 use super::flight::{Answer, Request};
-use super::head::{self, Length, Parsed, RequestHead, ResponseHead, Size};
+use super::head::{self, Parsed, RequestHead, ResponseHead, Size};
 use super::lane::State;
 use super::start_line::{self, Fit};
-use super::{Http1, Step, attributes};
+use super::{Http1, Step};
 use crate::context::Carrier;
 use crate::exchange::{Marks, Output, SpanKind, Started};
+use crate::http::attributes;
+use crate::http::fields::Length;
 use crate::{Direction, Progress, Role};
 
 impl Http1 {
@@ -38,8 +40,8 @@ impl Http1 {
     fn request(&mut self, head: &RequestHead<'_>, framing: Framing, out: &mut Vec<Output>) {
         self.settle_hidden_end(out);
         let marks = Marks { first: self.requests.first, last: self.requests.operation };
-        let id = self.started(marks, &head.fields.carrier, out);
-        if !self.exports && attributes::exports_telemetry(head) {
+        let id = self.started(marks, &head.fields.common.carrier, out);
+        if !self.exports && attributes::exports_telemetry(&head.common()) {
             self.exports = true;
             out.push(Output::ExportsTelemetry);
         }
@@ -56,7 +58,7 @@ impl Http1 {
             out.push(Output::Dropped { id });
             return;
         }
-        let (name, attributes) = attributes::request(head, &self.settings);
+        let (name, attributes) = attributes::request(&head.common(), &self.settings);
         let to_head = head.method == "HEAD";
         let request = Request { id, name, marks, attributes, head: to_head, connect, answer: None, weight: 0 };
         if !self.flight.push(request) {

@@ -9,7 +9,6 @@
 //! | `flight` | requests that wait for the end of their response |
 //! | `pairing` | which request a response answers, and when that cannot be known |
 //! | `messages` | what a message does to all these |
-//! | `attributes`, `forwarded` | names and attributes of spans |
 //!
 //! An exchange ends with the operation that moved the last byte of the response, whatever the request's body does.
 //!
@@ -22,10 +21,8 @@
 //!
 //! Of a head that a gap cuts short, the lines before the gap count: method, path and trace context, or status.
 
-mod attributes;
 mod body;
 mod flight;
-mod forwarded;
 mod head;
 mod lane;
 mod messages;
