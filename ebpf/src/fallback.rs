@@ -70,8 +70,18 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     }
     let many = matches!(number, arch::RECVMMSG | arch::SENDMMSG);
     let result = if many && result > 0 { vector_length(load(arch::ARGS[1]), result) } else { result };
-    let mut operation =
-        Operation { id, cookie, kind, direction, result, tx_position: 0, rx_position: 0, peer_cookie: 0, epoch: 0 };
+    let mut operation = Operation {
+        id,
+        cookie,
+        kind,
+        direction,
+        result,
+        tx_position: 0,
+        rx_position: 0,
+        peer_cookie: 0,
+        epoch: 0,
+        wide: io::is_wide(state),
+    };
     match kind {
         SocketKind::Tcp => {
             (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Probed>(sk, sk);

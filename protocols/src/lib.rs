@@ -114,4 +114,10 @@ pub trait Parser: Send {
 
     /// Bytes of memory that this parser holds beyond its own size.
     fn buffered(&self) -> usize;
+
+    /// Whether more than usual should be captured of each operation: gaps hide what this parser needs. A wish, which may
+    /// be granted late or not at all.
+    fn wants_more(&self) -> bool {
+        false
+    }
 }

@@ -11,10 +11,12 @@ use anyhow::{Context, Result};
 use crate::{apt, paths, shell};
 
 /// A program, and the package that brings it where it is missing. A `*` stands for a version.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("bpftool", "bpftool"),
     ("curl", "curl"),
+    ("h2load", "nghttp2-client"),
     ("javac", "default-jdk-headless"),
+    ("nghttpd", "nghttp2-server"),
     ("nginx", "nginx-light"),
     ("nft", "nftables"),
     ("node", "nodejs"),

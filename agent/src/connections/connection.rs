@@ -16,6 +16,8 @@ use crate::metrics::Counters;
 const MUTE_TURNS: u32 = 8;
 /// Operations without a change of direction and without a known protocol after which a connection is muted.
 const MUTE_OPERATIONS: u32 = 4096;
+/// Operations after which the kernel is told again that more of a socket is wanted.
+const WIDEN_AGAIN: u32 = 4096;
 /// How long an operation waits for those before it, nanoseconds. They are late by microseconds, or lost.
 const HOLD: u64 = 50_000_000;
 /// How long a socket that the kernel closed may still be read from, nanoseconds.
@@ -79,6 +81,8 @@ pub struct Connection {
     parsers: u32,
     exchanges: u64,
     closed_at: Option<u64>,
+    /// Operations since more of each was wanted.
+    widened: u32,
 }
 
 impl Connection {
@@ -100,12 +104,20 @@ impl Connection {
             parsers: 0,
             exchanges: 0,
             closed_at: None,
+            widened: 0,
         }
     }
 
     /// Whether the kernel should stop capturing this socket.
     pub fn is_muted(&self) -> bool {
         matches!(self.state, State::Muted)
+    }
+
+    /// Whether the kernel should be told now to capture more of each operation: from time to time, for it may forget.
+    pub fn widens(&mut self) -> bool {
+        let wanted = matches!(&self.state, State::Reading { parser, .. } if parser.wants_more());
+        self.widened = self.widened.wrapping_add(u32::from(wanted));
+        wanted && self.widened % WIDEN_AGAIN == 1
     }
 
     /// Bytes of memory held beyond the structure itself.

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use opentelemetry_semantic_conventions::attribute as semconv;
 
 pub(crate) use messages::Messages;
-use status::Code;
+pub(crate) use status::Code;
 
 use crate::exchange::{KeyValue, Status};
 use crate::http::attributes::address;
@@ -34,6 +34,11 @@ const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 pub(crate) fn is_grpc(content_type: &[u8]) -> bool {
     let rest = media(content_type).strip_prefix(b"application/grpc");
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b'-')))
+}
+
+/// Whether a `Content-Type` says gRPC-Web in Base64, which is not read.
+pub(crate) fn is_text(content_type: &[u8]) -> bool {
+    media(content_type).starts_with(b"application/grpc-web-text")
 }
 
 /// Whether a call exports spans.
@@ -58,8 +63,16 @@ impl Call {
     }
 
     /// The status that the server states (`grpc-status`).
-    pub fn stated(&mut self, value: &[u8]) {
-        self.code = Code::parse(value).or(self.code);
+    pub fn stated(&mut self, code: Option<Code>) {
+        self.code = code.or(self.code);
+    }
+
+    /// The messages of one direction.
+    pub fn messages(&mut self, direction: Direction) -> &mut Messages {
+        match direction {
+            Direction::Request => &mut self.sent,
+            Direction::Response => &mut self.received,
+        }
     }
 
     /// The stream was reset after `elapsed` nanoseconds, by the end that sends in direction `by`.

@@ -7,6 +7,7 @@ use httparse::{Header, ParserConfig, Status};
 
 use super::body::Framing;
 use super::start_line::{self, Fit};
+use crate::grpc;
 use crate::http::attributes::{Request, Target};
 use crate::http::fields::{self, Length};
 
@@ -41,6 +42,8 @@ pub(super) struct ResponseHead {
     /// 0 or 1.
     pub minor: u8,
     pub size: Size,
+    /// `grpc-status`, of a gRPC-Web response without a body.
+    pub call_status: Option<grpc::Code>,
 }
 
 /// The two fields that frame a body.
@@ -51,10 +54,9 @@ pub(super) struct Size {
 }
 
 impl Size {
-    fn offer(&mut self, name: &str, value: &[u8]) {
-        if !self.length.offer(name, value) {
-            self.coding.offer(name, value);
-        }
+    /// Looks at one field, and says whether it is one of the two.
+    fn offer(&mut self, name: &str, value: &[u8]) -> bool {
+        self.length.offer(name, value) || self.coding.offer(name, value)
     }
 }
 
@@ -75,6 +77,8 @@ pub(super) struct Fields<'a> {
     pub common: fields::Fields<'a>,
     pub coding: Coding,
     pub expects_continue: bool,
+    /// `Upgrade: h2c` (RFC 7540 §3.2).
+    pub upgrades_to_http2: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -84,10 +88,14 @@ impl<'a> Fields<'a> {
             if fields.coding.offer(header.name, header.value) {
                 continue;
             }
-            if header.name.len() == 6 && header.name.eq_ignore_ascii_case("expect") {
-                fields.expects_continue |= header.value.eq_ignore_ascii_case(b"100-continue");
-            } else {
-                fields.common.offer(header.name, header.value);
+            match header.name.len() {
+                6 if header.name.eq_ignore_ascii_case("expect") => {
+                    fields.expects_continue |= header.value.eq_ignore_ascii_case(b"100-continue");
+                }
+                7 if header.name.eq_ignore_ascii_case("upgrade") => {
+                    fields.upgrades_to_http2 |= header.value.eq_ignore_ascii_case(b"h2c");
+                }
+                _ => fields.common.offer(header.name, header.value),
             }
         }
         fields
@@ -210,11 +218,13 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<ResponseHead> {
         let Status::Complete(len) = config.parse_response_with_uninit_headers(&mut response, bytes, list)? else {
             return Ok(Status::Partial);
         };
-        let mut size = Size::default();
+        let (mut size, mut call_status) = (Size::default(), None);
         for header in response.headers.iter() {
-            size.offer(header.name, header.value);
+            if !size.offer(header.name, header.value) && header.name.eq_ignore_ascii_case("grpc-status") {
+                call_status = grpc::Code::parse(header.value);
+            }
         }
-        Ok(Status::Complete((ResponseHead { status, minor, size }, len)))
+        Ok(Status::Complete((ResponseHead { status, minor, size, call_status }, len)))
     })
 }
 

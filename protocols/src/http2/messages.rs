@@ -201,7 +201,7 @@ impl Http2 {
         stream.status = known.status.or(stream.status);
         stream.length = if head { known.length.known() } else { stream.length };
         if let (Some(call), Some(code)) = (&mut stream.call, known.code) {
-            call.stated(code);
+            call.stated(grpc::Code::parse(code));
         }
         let tunnel = stream.connects() && stream.status.is_some_and(|s| (200..300).contains(&s));
         if ended || tunnel {

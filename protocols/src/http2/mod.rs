@@ -31,12 +31,15 @@ mod streams;
 
 pub use detect::detect;
 
+use std::borrow::Cow;
+
 use detect::{PREFACE, Survey};
 use frame::{HEADER, Header};
 use lane::{Block, Lane, MAX_BLOCK, State};
+use stream::Stream;
 use streams::Streams;
 
-use crate::exchange::{Mark, Output};
+use crate::exchange::{KeyValue, Mark, Marks, Output};
 use crate::http1::{CONNECTION_CLOSED, CONNECTION_RESET};
 use crate::{Direction, End, Parser, Progress, Settings};
 
@@ -69,6 +72,16 @@ pub struct Http2 {
     fields: hpack::Fields,
     /// [`Output::ExportsTelemetry`] was said.
     exports: bool,
+    /// Frames were missed because operations hold more than is captured.
+    wants_more: bool,
+}
+
+/// A request in HTTP/1.1 that is answered in HTTP/2.
+pub(crate) struct Asked {
+    pub id: u64,
+    pub name: Cow<'static, str>,
+    pub attributes: Vec<KeyValue>,
+    pub request: Marks,
 }
 
 /// What a frame did to the connection.
@@ -96,7 +109,18 @@ impl Http2 {
             server_start: None,
             fields: hpack::Fields::default(),
             exports: false,
+            wants_more: false,
         }
+    }
+
+    /// A parser for a connection whose client asked for HTTP/2 in HTTP/1.1. That request is the first stream
+    /// (RFC 7540 §3.2); the ids of others begin at `next_id`.
+    pub(crate) fn upgraded(settings: Settings, next_id: u64, first: Asked) -> Self {
+        let first = Stream::upgraded(first);
+        let mut parser = Self { next_id, last_stream: 1, ..Self::new(settings) };
+        // (There is room for one, so nothing is said.)
+        parser.streams.open(1, first, &mut Vec::new());
+        parser
     }
 
     fn lane(&mut self, direction: Direction) -> &mut Lane {
@@ -308,6 +332,7 @@ impl Parser for Http2 {
             return Progress::Continue;
         }
         let State::Payload(left) = self.lane(direction).state else {
+            self.wants_more = true;
             self.lost(direction, out);
             return Progress::Continue;
         };
@@ -322,6 +347,7 @@ impl Parser for Http2 {
             }
         }
         if len > u64::from(here) {
+            self.wants_more = true;
             self.lost(direction, out);
         }
         Progress::Continue
@@ -340,5 +366,9 @@ impl Parser for Http2 {
 
     fn buffered(&self) -> usize {
         self.requests.bytes() + self.responses.bytes() + self.streams.bytes() + self.fields.bytes()
+    }
+
+    fn wants_more(&self) -> bool {
+        self.wants_more
     }
 }

@@ -1,8 +1,10 @@
 //! One request and what came of its response.
 
-use super::frame;
+use std::borrow::Cow;
+
 use super::head::Head;
-use crate::exchange::{Exchange, Marks, Status};
+use super::{Asked, frame};
+use crate::exchange::{Exchange, KeyValue, Marks, Status};
 use crate::grpc::{self, Call, Messages};
 use crate::http::attributes;
 use crate::{Direction, Role, Settings};
@@ -67,6 +69,8 @@ pub(super) struct Stream {
     pub request_ended: bool,
     /// Frames were missed that may have ended it.
     pub doubtful: bool,
+    /// Name and attributes of a request that was made in HTTP/1.1.
+    made: Option<Box<(Cow<'static, str>, Vec<KeyValue>)>>,
     /// When its last frame passed, `CLOCK_BOOTTIME` nanoseconds.
     pub seen: u64,
 }
@@ -87,8 +91,15 @@ impl Stream {
             call: call.map(Box::new),
             request_ended: false,
             doubtful: false,
+            made: None,
             seen: request.last.time,
         }
+    }
+
+    /// A request that was made in HTTP/1.1 and is answered in HTTP/2.
+    pub(super) fn upgraded(asked: Asked) -> Self {
+        let made = Some(Box::new((asked.name, asked.attributes)));
+        Self { made, request_ended: true, ..Self::new(asked.id, Head::default(), asked.request, None) }
     }
 
     /// Bytes of memory that it takes, about.
@@ -123,11 +134,7 @@ impl Stream {
 
     /// The messages of one direction of a call.
     pub(super) fn messages(&mut self, direction: Direction) -> Option<&mut Messages> {
-        let call = self.call.as_deref_mut()?;
-        Some(match direction {
-            Direction::Request => &mut call.sent,
-            Direction::Response => &mut call.received,
-        })
+        self.call.as_deref_mut().map(|call| call.messages(direction))
     }
 
     /// Ends it at `end`, in `CLOCK_BOOTTIME` nanoseconds.
@@ -140,8 +147,9 @@ impl Stream {
         Exchange { id: self.id, name, request: self.request, response: self.response, end, status, attributes }
     }
 
-    fn http(&self, settings: &Settings, failure: Option<Failure>) -> Described {
-        let (name, mut attributes) = self.head.http(settings);
+    fn http(&mut self, settings: &Settings, failure: Option<Failure>) -> Described {
+        let made = self.made.take();
+        let (name, mut attributes) = made.map_or_else(|| self.head.http(settings), |made| *made);
         let stated = attributes.iter().any(|a| a.key == attributes::REQUEST_BODY_SIZE);
         if let Some(length) = self.sent.length().filter(|_| self.request_ended && !stated) {
             attributes.push(attributes::request_body(length));
@@ -190,4 +198,4 @@ impl Stream {
 }
 
 /// Name, attributes, status.
-type Described = (std::borrow::Cow<'static, str>, Vec<crate::exchange::KeyValue>, Status);
+type Described = (Cow<'static, str>, Vec<KeyValue>, Status);

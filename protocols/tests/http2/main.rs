@@ -10,6 +10,8 @@ mod late;
 #[path = "../http1/replay.rs"]
 mod replay;
 mod streams;
+mod upgrade;
+mod web;
 #[path = "../http1/wire.rs"]
 mod wire;
 
