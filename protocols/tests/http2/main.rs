@@ -7,6 +7,7 @@ mod detection;
 mod gaps;
 mod hpack;
 mod late;
+mod properties;
 #[path = "../http1/replay.rs"]
 mod replay;
 mod streams;
