@@ -140,6 +140,7 @@ struct Stages {
     connections: Connections,
     out: Vec<Signal>,
     mute: Vec<u64>,
+    widen: Vec<u64>,
     ignore: Vec<u32>,
     /// Operations of processes that are not traced, by process.
     left_out: FxHashMap<u32, u32>,
@@ -161,6 +162,7 @@ impl Reader {
             connections: Connections::new(limits, Arc::clone(&counters)),
             out: Vec::new(),
             mute: Vec::new(),
+            widen: Vec::new(),
             ignore: Vec::new(),
             left_out: FxHashMap::default(),
         };
@@ -217,6 +219,9 @@ impl Reader {
         for cookie in stages.mute.drain(..) {
             self.capture.mute_socket(cookie);
         }
+        for cookie in stages.widen.drain(..) {
+            self.capture.widen_socket(cookie);
+        }
         for tgid in stages.ignore.drain(..) {
             self.capture.ignore_process(tgid);
         }
@@ -263,8 +268,10 @@ impl Stages {
         }
         let process = Arc::clone(process);
         let from = self.out.len();
-        if self.connections.operation(event, bytes, &process, &mut self.out) == Verdict::Mute {
-            self.mute.push(event.cookie);
+        match self.connections.operation(event, bytes, &process, &mut self.out) {
+            Verdict::Continue => {}
+            Verdict::Mute => self.mute.push(event.cookie),
+            Verdict::Widen => self.widen.push(event.cookie),
         }
         for at in from..self.out.len() {
             self.learn(at, event.time);

@@ -11,7 +11,7 @@
 /// The largest number of payload bytes that one [`IoEvent`] can carry.
 ///
 /// A power of two: the verifier accepts `len & (MAX - 1)` as a bound. The agent may ask for less.
-pub const MAX_CAPTURE: usize = 4096;
+pub const MAX_CAPTURE: usize = 16384;
 
 /// The most bytes of arguments and environment that an [`ExecEvent`] carries.
 pub const MAX_EXEC_PAYLOAD: usize = 4096;
@@ -205,6 +205,8 @@ pub const PROCESS_IGNORED: u8 = 1;
 
 /// Bits of [`SocketState::flags`]: no event is wanted from this socket any more.
 pub const SOCKET_MUTED: u32 = 1;
+/// Bits of [`SocketState::flags`]: as much as a record holds is wanted of each operation.
+pub const SOCKET_WIDE: u32 = 2;
 
 /// Values of the `SOCKETS` map, by socket cookie.
 #[repr(C)]

@@ -73,7 +73,9 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     let many = matches!(number, arch::RECVMMSG | arch::SENDMMSG);
     let result = if many && result > 0 { vector_length(load(arch::ARGS[1]), result) } else { result };
     let dont_wait = flags(load, number) & io::MSG_DONTWAIT != 0 || file_flags & O_NONBLOCK != 0;
-    let mut operation = Operation::new(id, cookie, kind, direction, result, direction == INGRESS && dont_wait);
+    let mut operation = Operation::new(id, cookie, kind, direction, result);
+    operation.nonblocking = direction == INGRESS && dont_wait;
+    operation.wide = io::is_wide(state);
     match kind {
         SocketKind::Tcp => {
             (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Probed>(sk, sk);

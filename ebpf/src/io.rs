@@ -9,13 +9,13 @@ use aya_ebpf::helpers::{
 };
 use wirespan_common::{
     Counter, EGRESS, Endpoints, FLAG_DATAGRAM, FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, FLAG_NONBLOCKING, INGRESS,
-    IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED, SocketState,
+    IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED, SOCKET_WIDE, SocketState,
 };
 
 use crate::{
     buffer::{self, Source},
     kernel::{self, Memory, Typed},
-    maps::{EVENTS, PROCESSES, SCRATCH, SOCKETS, count},
+    maps::{EVENTS, PROCESSES, SOCKETS, count, scratch},
     sock::{self, NO_WAKEUP, SocketKind},
 };
 
@@ -52,14 +52,27 @@ pub struct Operation {
     /// Unix sockets: the other end's cookie, 0 if unknown.
     pub peer_cookie: u64,
     pub epoch: u32,
+    /// The agent wants as much of this socket as a record holds.
+    pub wide: bool,
 }
 
 impl Operation {
     /// An operation whose positions are not known yet.
     #[inline(always)]
-    pub fn new(id: u64, cookie: u64, kind: SocketKind, direction: u8, result: i32, nonblocking: bool) -> Self {
-        let (tx_position, rx_position, peer_cookie, epoch) = (0, 0, 0, 0);
-        Self { id, cookie, kind, direction, nonblocking, result, tx_position, rx_position, peer_cookie, epoch }
+    pub fn new(id: u64, cookie: u64, kind: SocketKind, direction: u8, result: i32) -> Self {
+        Self {
+            id,
+            cookie,
+            kind,
+            direction,
+            nonblocking: false,
+            result,
+            tx_position: 0,
+            rx_position: 0,
+            peer_cookie: 0,
+            epoch: 0,
+            wide: false,
+        }
     }
 }
 
@@ -113,8 +126,9 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     if is_muted(state) {
         return;
     }
-    let nonblocking = direction == INGRESS && flags & MSG_DONTWAIT != 0;
-    let mut operation = Operation::new(id, cookie, kind, direction, result, nonblocking);
+    let mut operation = Operation::new(id, cookie, kind, direction, result);
+    operation.nonblocking = direction == INGRESS && flags & MSG_DONTWAIT != 0;
+    operation.wide = is_wide(state);
     match kind {
         SocketKind::Tcp => {
             // SAFETY: the helper takes any typed socket and returns null for another kind.
@@ -177,6 +191,12 @@ pub fn is_muted(state: Option<SocketState>) -> bool {
     state.is_some_and(|state| state.flags & SOCKET_MUTED != 0)
 }
 
+/// Whether the agent wants more of this socket than usual.
+#[inline(always)]
+pub fn is_wide(state: Option<SocketState>) -> bool {
+    state.is_some_and(|state| state.flags & SOCKET_WIDE != 0)
+}
+
 /// Whether the agent decided not to trace a process.
 #[inline(always)]
 pub fn is_ignored(tgid: u32) -> bool {
@@ -218,11 +238,10 @@ pub fn advance_unix(operation: &mut Operation, known: bool) -> bool {
 /// Builds the record in this CPU's scratch memory and puts it on the ring.
 #[inline(always)]
 pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut Endpoints)) {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
-    let scratch = scratch.cast::<u8>();
+    let Some(scratch) = scratch() else { return };
     // SAFETY: the scratch memory is larger than an IoEvent, aligned to 8, and this CPU's alone.
     let event = unsafe { &mut *scratch.cast::<IoEvent>() };
-    let limit = kernel::capture_bytes() as u64;
+    let limit = if operation.wide { MAX_CAPTURE as u64 } else { kernel::capture_bytes() as u64 };
     let moved = if operation.result > 0 { operation.result as u64 } else { 0 };
     let limit = if moved < limit { moved } else { limit };
     // SAFETY: behind the header there is room for 3 * MAX_CAPTURE bytes.

@@ -2,8 +2,9 @@
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
+    helpers::bpf_get_smp_processor_id,
     macros::map,
-    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use wirespan_common::{COUNTERS as COUNTER_SLOTS, Counter, SocketState};
 
@@ -24,16 +25,17 @@ pub static SOCKETS: LruHashMap<u64, SocketState> = LruHashMap::with_max_entries(
 #[map]
 pub static MESSAGES: LruHashMap<u32, MessageCursor> = LruHashMap::with_max_entries(1024, 0);
 
-/// Where an [`wirespan_common::IoEvent`] or `ExecEvent` is built: the stack has 512 bytes.
+/// Where an [`wirespan_common::IoEvent`] or `ExecEvent` is built, by CPU: the stack has 512 bytes, and a per-CPU map at
+/// most 32 KiB. Entries set by the agent.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
 
 /// Counters, by [`Counter`].
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
 
-/// Room for a record: twice the largest, so that masked lengths are provably inside.
-pub const SCRATCH_SIZE: usize = 16 * 1024;
+/// Room for a record, and more, so that masked offsets and lengths are provably inside.
+pub const SCRATCH_SIZE: usize = 64 * 1024;
 
 /// One CPU's scratch memory.
 #[repr(C, align(8))]
@@ -49,6 +51,14 @@ pub struct MessageCursor {
     pub next: u32,
     /// Always zero.
     pub reserved: u32,
+}
+
+/// This CPU's scratch memory.
+#[inline(always)]
+pub fn scratch() -> Option<*mut u8> {
+    // SAFETY: no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    SCRATCH.get_ptr_mut(cpu).map(|scratch| scratch.cast())
 }
 
 /// Adds `n` to a counter of this CPU.

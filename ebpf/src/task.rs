@@ -8,7 +8,7 @@ use wirespan_common::{Counter, ExecEvent, Kind, MAX_EXEC_PAYLOAD, TaskEvent};
 
 use crate::{
     kernel::{self, Memory, Probed, Typed},
-    maps::{EVENTS, PROCESSES, SCRATCH, count},
+    maps::{EVENTS, PROCESSES, count, scratch},
     sock::NO_WAKEUP,
 };
 
@@ -76,8 +76,7 @@ fn submit(event: TaskEvent) {
 /// program is gone before the agent can look.
 #[inline(always)]
 pub fn on_exec(_task: *const u8) {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
-    let scratch = scratch.cast::<u8>();
+    let Some(scratch) = scratch() else { return };
     // SAFETY: the helper has no preconditions; everything behind the address is read by checked reads.
     let task = unsafe { bpf_get_current_task() } as *const u8;
     let mm: *const u8 = Probed::load(task, kernel::task_mm());

@@ -269,8 +269,8 @@ VERSIONS = {
 }
 
 
-def record(name):
-    client, client_name, server, server_name, exchanges, leaves = SCENARIOS[name]
+def record(name, scenario, folder):
+    client, client_name, server, server_name, exchanges, leaves = scenario
     with tempfile.TemporaryDirectory() as directory:
         work, port = pathlib.Path(directory), free_port()
         process = subprocess.Popen(server(work, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=work)
@@ -288,7 +288,7 @@ def record(name):
         "operations": recorder.operations,
     }
     text = json.dumps(capture, indent=1).replace("[\n   ", "[").replace(",\n   ", ", ").replace("\n  ]", "]")
-    (HERE / "http1" / f"{name}.json").write_text(text + "\n")
+    (HERE / folder / f"{name}.json").write_text(text + "\n")
     print(f"{name}: {len(recorder.operations)} operations", flush=True)
 
 
@@ -299,4 +299,4 @@ if __name__ == "__main__":
         if missing:
             print(f"{wanted}: skipped, there is no {' and no '.join(missing)}")
             continue
-        record(wanted)
+        record(wanted, SCENARIOS[wanted], "http1")

@@ -143,6 +143,13 @@ pub struct Started {
     pub denied: bool,
 }
 
+impl Started {
+    /// A request that is no message.
+    pub fn call(id: u64, request: Marks, kind: SpanKind, context: Option<TraceContext>, denied: bool) -> Self {
+        Self { id, request, kind, context, links: Vec::new(), message: None, denied }
+    }
+}
+
 /// One request with its response, or with the reason why there is none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exchange {

@@ -6,7 +6,9 @@
 //! | [`registry`] | every protocol, one line each; detection |
 //! | [`context`] | trace context found in requests (W3C, B3, Jaeger, Datadog) |
 //! | [`http1`] | HTTP/1.0, HTTP/1.1 |
-//! | [`otlp_grpc`] | recognises an application that exports its own spans over gRPC |
+//! | [`http2`] | HTTP/2, and its header compression |
+//! | `http` | what all versions of HTTP share: fields, names, attributes |
+//! | `grpc` | calls on HTTP: status, messages, attributes |
 //! | [`template`] | paths with ids, hashes and the like replaced: low-cardinality names |
 //! | [`redact`] | query strings without values |
 //!
@@ -25,8 +27,10 @@
 
 pub mod context;
 pub mod exchange;
+mod grpc;
+mod http;
 pub mod http1;
-pub mod otlp_grpc;
+pub mod http2;
 pub mod redact;
 pub mod registry;
 pub mod template;
@@ -110,4 +114,10 @@ pub trait Parser: Send {
 
     /// Bytes of memory that this parser holds beyond its own size.
     fn buffered(&self) -> usize;
+
+    /// Whether more than usual should be captured of each operation: gaps hide what this parser needs. A wish, which may
+    /// be granted late or not at all.
+    fn wants_more(&self) -> bool {
+        false
+    }
 }

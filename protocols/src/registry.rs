@@ -1,6 +1,6 @@
 //! Every protocol, one line each.
 
-use crate::{Detection, Parser, Settings, http1, otlp_grpc};
+use crate::{Detection, Parser, Settings, http1, http2};
 
 /// A protocol: how to recognise it and how to read it.
 pub struct Protocol {
@@ -13,13 +13,11 @@ pub struct Protocol {
 }
 
 /// All protocols over streams, in the order in which they are asked.
-pub static PROTOCOLS: &[Protocol] = &[Protocol { name: "http", detect: http1::detect, parser: http1::parser }];
+pub static PROTOCOLS: &[Protocol] = &[
+    Protocol { name: "http", detect: http1::detect, parser: http1::parser },
+    Protocol { name: "http2", detect: http2::detect, parser: http2::parser },
+];
 
 /// All protocols over datagrams: each call of their parsers' [`Parser::data`] is one datagram, and nothing is known of
 /// order or loss.
 pub static DATAGRAM_PROTOCOLS: &[Protocol] = &[];
-
-/// Whether bytes from a client, of a connection whose protocol is not known, open an export of telemetry.
-pub fn exports_telemetry(bytes: &[u8]) -> bool {
-    otlp_grpc::is_otlp_grpc_export(bytes)
-}

@@ -16,7 +16,7 @@ mod records;
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
-use wirespan_common::{Counter, PROCESS_IGNORED, SOCKET_MUTED, SocketState};
+use wirespan_common::{Counter, PROCESS_IGNORED, SOCKET_MUTED, SOCKET_WIDE, SocketState};
 
 pub use records::Record;
 
@@ -114,6 +114,11 @@ const COMMON_PROGRAMS: [(&str, &str); 4] = [
 const SOCKET_PROGRAMS: [(&str, &str); 2] =
     [("wirespan_send", "sock_send_length"), ("wirespan_recv", "sock_recv_length")];
 
+/// CPUs that this machine may ever have, for maps with an entry each.
+fn possible_cpus() -> u32 {
+    aya::util::nr_cpus().ok().and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1024)
+}
+
 impl Capture {
     /// Loads and attaches everything; the agent's own process is ignored from the first event on.
     pub fn start(settings: &CaptureSettings) -> Result<Self, CaptureError> {
@@ -128,6 +133,7 @@ impl Capture {
             .override_global("OFFSETS", &Offsets(offsets), true)
             .override_global("CAPTURE_BYTES", &settings.capture_bytes, true)
             .map_max_entries("EVENTS", settings.ring_bytes)
+            .map_max_entries("SCRATCH", possible_cpus())
             .load(OBJECT)
             .map_err(|e| load_error("maps", &e))?;
         let mut capture = Self {
@@ -211,9 +217,18 @@ impl Capture {
 
     /// Stops capture of a socket. The kernel may forget it when very many are muted; then it is muted again.
     pub fn mute_socket(&mut self, cookie: u64) {
-        let state = SocketState { flags: SOCKET_MUTED, ..SocketState::default() };
+        self.mark_socket(cookie, SOCKET_MUTED);
+    }
+
+    /// Captures as much of each operation of a TCP socket as a record holds. (A Unix socket's entry has its positions.)
+    pub fn widen_socket(&mut self, cookie: u64) {
+        self.mark_socket(cookie, SOCKET_WIDE);
+    }
+
+    fn mark_socket(&mut self, cookie: u64, flags: u32) {
+        let state = SocketState { flags, ..SocketState::default() };
         if let Err(error) = self.sockets.insert(cookie, PlainSocketState(state), 0) {
-            log::debug!("cannot mute socket {cookie}: {error}");
+            log::debug!("cannot mark socket {cookie}: {error}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wirespan_common::{AF_UNIX, EGRESS, Endpoints, INGRESS};
 use wirespan_protocols::exchange::{Mark, Output, Unit};
-use wirespan_protocols::registry::{self, DATAGRAM_PROTOCOLS, PROTOCOLS, Protocol};
+use wirespan_protocols::registry::{DATAGRAM_PROTOCOLS, PROTOCOLS, Protocol};
 use wirespan_protocols::{Detection, Direction, End, Parser, Progress, Role, Settings};
 
 use super::signal::{ConnectionInfo, ExchangeKey, Signal, StartedSignal};
@@ -18,6 +18,8 @@ const MUTE_TURNS: u32 = 8;
 const MUTE_OPERATIONS: u32 = 4096;
 /// The same for datagrams: who sends that many that are not understood will go on.
 const MUTE_DATAGRAMS: u32 = 64;
+/// Operations after which the kernel is told again that more of a socket is wanted.
+const WIDEN_AGAIN: u32 = 4096;
 /// How long an operation waits for those before it, nanoseconds. They are late by microseconds, or lost.
 const HOLD: u64 = 50_000_000;
 /// How long a socket that the kernel closed may still be read from, nanoseconds.
@@ -86,6 +88,8 @@ pub struct Connection {
     parsers: u32,
     exchanges: u64,
     closed_at: Option<u64>,
+    /// Operations since more of each was wanted.
+    widened: u32,
 }
 
 impl Connection {
@@ -109,12 +113,20 @@ impl Connection {
             parsers: 0,
             exchanges: 0,
             closed_at: None,
+            widened: 0,
         }
     }
 
     /// Whether the kernel should stop capturing this socket.
     pub fn is_muted(&self) -> bool {
         matches!(self.state, State::Muted)
+    }
+
+    /// Whether the kernel should be told now to capture more of each operation: from time to time, for it may forget.
+    pub fn widens(&mut self) -> bool {
+        let wanted = matches!(&self.state, State::Reading { parser, .. } if parser.wants_more());
+        self.widened = self.widened.wrapping_add(u32::from(wanted));
+        wanted && self.widened % WIDEN_AGAIN == 1
     }
 
     /// Bytes of memory held beyond the structure itself.
@@ -312,12 +324,7 @@ impl Connection {
                 Detection::No => {}
             }
         }
-        if registry::exports_telemetry(bytes) {
-            self.state = State::Muted;
-            if direction == EGRESS {
-                cx.out.push(Signal::ExportsTelemetry { tgid: self.process.tgid });
-            }
-        } else if undecided_yet && whole.len() < MAX_UNDECIDED {
+        if undecided_yet && whole.len() < MAX_UNDECIDED {
             let segment = Segment { start: mark.position, len: bytes.len() as u64, bytes: bytes.to_vec(), mark };
             before.push((direction, segment));
         } else {

@@ -95,6 +95,8 @@ pub enum Verdict {
     Continue,
     /// Stop capturing this socket.
     Mute,
+    /// Capture as much as possible of each of its operations.
+    Widen,
 }
 
 impl Connections {
@@ -151,6 +153,8 @@ impl Connections {
         self.buffered = self.buffered + now_buffered - connection.counted;
         connection.counted = now_buffered;
         let muted = connection.is_muted();
+        // (A Unix socket's entry in the kernel holds its positions.)
+        let widen = !muted && event.endpoints.family != AF_UNIX && connection.widens();
         if connection.is_waiting() && !std::mem::replace(&mut connection.restless, true) {
             self.restless.push(event.cookie);
         }
@@ -163,7 +167,11 @@ impl Connections {
         if event.result == 0 && event.endpoints.peer_cookie != 0 {
             self.peer_finished(event, out);
         }
-        if muted { Verdict::Mute } else { Verdict::Continue }
+        match (muted, widen) {
+            (true, _) => Verdict::Mute,
+            (false, true) => Verdict::Widen,
+            (false, false) => Verdict::Continue,
+        }
     }
 
     /// A Unix socket's other end was closed, of which the kernel says nothing on that end: it will send no more.

@@ -93,5 +93,4 @@ fuzz_target!(|input: &[u8]| {
         carrier.offer(name, line);
     }
     carrier.context();
-    wirespan_protocols::otlp_grpc::is_otlp_grpc_export(input);
 });

@@ -1,4 +1,4 @@
-//! Message bodies: where they end (RFC 9112 §6, §7). Contents are never looked at.
+//! Message bodies: where they end (RFC 9112 §6, §7). What is in them is not looked at here.
 
 /// How far a chunk size is read: 16 hexadecimal digits would overflow what a stream position can hold.
 const MAX_SIZE_DIGITS: u8 = 15;
@@ -56,17 +56,25 @@ pub(super) enum Skipped {
 }
 
 impl Body {
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Fed {
+    /// Reads `bytes`, and shows the body's content among them to `content`.
+    pub(super) fn feed(&mut self, bytes: &[u8], mut content: impl FnMut(&[u8])) -> Fed {
         match self {
             Body::Length(left) => match usize::try_from(*left) {
-                Ok(left) if left <= bytes.len() => Fed::Ended(left),
+                Ok(left) if left <= bytes.len() => {
+                    content(&bytes[..left]);
+                    Fed::Ended(left)
+                }
                 _ => {
                     *left -= bytes.len() as u64;
+                    content(bytes);
                     Fed::Within
                 }
             },
-            Body::Chunked(chunks) => chunks.feed(bytes),
-            Body::UntilClose => Fed::Within,
+            Body::Chunked(chunks) => chunks.feed(bytes, content),
+            Body::UntilClose => {
+                content(bytes);
+                Fed::Within
+            }
         }
     }
 
@@ -121,12 +129,13 @@ impl Chunks {
         Self { place: Place::Size(0), size: 0, line: 0, total: 0 }
     }
 
-    fn feed(&mut self, bytes: &[u8]) -> Fed {
+    fn feed(&mut self, bytes: &[u8], mut content: impl FnMut(&[u8])) -> Fed {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             if let Place::Data(left) = self.place {
                 let here = left.min((bytes.len() - at) as u64);
                 self.data(left, here);
+                content(&bytes[at..at + here as usize]);
                 at += here as usize;
                 continue;
             }

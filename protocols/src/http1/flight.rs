@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::attributes;
 use crate::Role;
 use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, Value};
+use crate::grpc::{self, Call};
+use crate::http::attributes;
 
 /// Most requests in flight.
 const MAX_REQUESTS: usize = 1024;
@@ -23,10 +24,22 @@ pub(super) struct Request {
     pub head: bool,
     /// It was CONNECT: success ends HTTP.
     pub connect: bool,
+    /// It asks for HTTP/2.
+    pub upgrades: bool,
+    /// It is a call by gRPC-Web.
+    pub call: Option<Box<Rpc>>,
     /// The response, once its head was seen.
     pub answer: Option<Answer>,
     /// Bytes that it holds beyond its own size, set by [`Flight::push`].
     pub weight: usize,
+}
+
+/// A call by gRPC-Web, and what describes it in the end.
+#[derive(Debug)]
+pub(super) struct Rpc {
+    pub call: Call,
+    pub path: Box<str>,
+    pub authority: Option<Box<str>>,
 }
 
 /// A response in transfer.
@@ -48,20 +61,27 @@ impl Request {
         self.attributes.capacity() * size_of::<KeyValue>()
             + self.attributes.iter().map(text).sum::<usize>()
             + self.name.len()
+            + self.call.as_ref().map_or(0, |rpc| size_of::<Rpc>() + rpc.path.len())
     }
 
     fn finish(mut self, role: Role, end: u64, failure: Option<&'static str>) -> Exchange {
         let (code, body) = self.answer.as_ref().map_or((None, None), |a| (Some(a.code), a.body));
-        let status = attributes::response(role, code, body, failure, &mut self.attributes);
-        Exchange {
-            id: self.id,
-            name: self.name,
-            request: self.marks,
-            response: self.answer.map(|a| a.marks),
-            end,
-            status,
-            attributes: self.attributes,
-        }
+        let (name, attributes, status) = match self.call {
+            Some(mut rpc) => {
+                match failure {
+                    None => rpc.call.without_status(code),
+                    Some(_) if role == Role::Client => rpc.call.unavailable(),
+                    Some(_) => {}
+                }
+                grpc::describe(&rpc.call, role, Some(&rpc.path), rpc.authority.as_deref(), "1.1", failure)
+            }
+            None => {
+                let status = attributes::response(role, code, body, failure, &mut self.attributes);
+                (self.name, self.attributes, status)
+            }
+        };
+        let response = self.answer.map(|a| a.marks);
+        Exchange { id: self.id, name, request: self.marks, response, end, status, attributes }
     }
 }
 
@@ -128,6 +148,11 @@ impl Flight {
         }
         self.bytes -= request.weight;
         Some(request)
+    }
+
+    /// The oldest request, which is not this version's any more.
+    pub(super) fn take(&mut self) -> Option<Request> {
+        self.pop()
     }
 
     /// The oldest request's response is complete, by `operation`.

@@ -7,7 +7,9 @@ use httparse::{Header, ParserConfig, Status};
 
 use super::body::Framing;
 use super::start_line::{self, Fit};
-use crate::context::Carrier;
+use crate::grpc;
+use crate::http::attributes::{Request, Target};
+use crate::http::fields::{self, Length};
 
 /// Heads with more fields than this are read a second time, into a list on the heap.
 const FIELDS: usize = 64;
@@ -40,6 +42,8 @@ pub(super) struct ResponseHead {
     /// 0 or 1.
     pub minor: u8,
     pub size: Size,
+    /// `grpc-status`, of a gRPC-Web response without a body.
+    pub call_status: Option<grpc::Code>,
 }
 
 /// The two fields that frame a body.
@@ -50,25 +54,10 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Looks at one header, and says whether it is one of the two.
+    /// Looks at one field, and says whether it is one of the two.
     fn offer(&mut self, name: &str, value: &[u8]) -> bool {
-        match name.len() {
-            14 if name.eq_ignore_ascii_case("content-length") => self.length = self.length.and(value),
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.coding = self.coding.and(value),
-            _ => return false,
-        }
-        true
+        self.length.offer(name, value) || self.coding.offer(name, value)
     }
-}
-
-/// `Content-Length`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Length {
-    #[default]
-    Absent,
-    Known(u64),
-    /// Not a number, or several that differ.
-    Invalid,
 }
 
 /// `Transfer-Encoding`.
@@ -81,61 +70,48 @@ pub(super) enum Coding {
     Other,
 }
 
-/// The header fields that matter, first occurrence.
+/// A request's header fields.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
-    pub carrier: Carrier<'a>,
-    pub size: Size,
+    /// Those that matter whatever the version of HTTP.
+    pub common: fields::Fields<'a>,
+    pub coding: Coding,
     pub expects_continue: bool,
-    pub host: Option<&'a [u8]>,
-    pub user_agent: Option<&'a [u8]>,
-    pub content_type: Option<&'a [u8]>,
-    pub forwarded: Option<&'a [u8]>,
-    pub forwarded_for: Option<&'a [u8]>,
-    pub forwarded_host: Option<&'a [u8]>,
-    pub forwarded_proto: Option<&'a [u8]>,
+    /// `Upgrade: h2c` (RFC 7540 §3.2).
+    pub upgrades_to_http2: bool,
 }
 
 impl<'a> Fields<'a> {
     fn read(headers: &[Header<'a>]) -> Self {
         let mut fields = Self::default();
         for header in headers {
-            if fields.size.offer(header.name, header.value) || fields.carrier.offer(header.name, header.value) {
+            if fields.coding.offer(header.name, header.value) {
                 continue;
             }
-            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-            let slot = match header.name.len() {
-                4 if is("host") => &mut fields.host,
-                6 if is("expect") => {
+            match header.name.len() {
+                6 if header.name.eq_ignore_ascii_case("expect") => {
                     fields.expects_continue |= header.value.eq_ignore_ascii_case(b"100-continue");
-                    continue;
                 }
-                9 if is("forwarded") => &mut fields.forwarded,
-                10 if is("user-agent") => &mut fields.user_agent,
-                12 if is("content-type") => &mut fields.content_type,
-                15 if is("x-forwarded-for") => &mut fields.forwarded_for,
-                16 if is("x-forwarded-host") => &mut fields.forwarded_host,
-                17 if is("x-forwarded-proto") => &mut fields.forwarded_proto,
-                _ => continue,
-            };
-            slot.get_or_insert(header.value);
+                7 if header.name.eq_ignore_ascii_case("upgrade") => {
+                    fields.upgrades_to_http2 |= header.value.eq_ignore_ascii_case(b"h2c");
+                }
+                _ => fields.common.offer(header.name, header.value),
+            }
         }
         fields
     }
 }
 
-impl Length {
-    /// A further `Content-Length`. Repeating the same number, in one field or several, is valid (RFC 9110 §8.6).
-    fn and(self, value: &[u8]) -> Self {
-        value.split(|b| *b == b',').map(|v| number(v.trim_ascii())).fold(self, |known, next| match (known, next) {
-            (Length::Absent, Some(n)) => Length::Known(n),
-            (Length::Known(n), Some(m)) if n == m => known,
-            _ => Length::Invalid,
-        })
-    }
-}
-
 impl Coding {
+    /// Looks at one field, and says whether it is this one.
+    fn offer(&mut self, name: &str, value: &[u8]) -> bool {
+        let found = name.len() == 17 && name.eq_ignore_ascii_case("transfer-encoding");
+        if found {
+            *self = self.and(value);
+        }
+        found
+    }
+
     /// A further `Transfer-Encoding`: the last coding of the last field counts.
     fn and(self, value: &[u8]) -> Self {
         match value.split(|b| *b == b',').map(<[u8]>::trim_ascii).rfind(|c| !c.is_empty()) {
@@ -146,15 +122,17 @@ impl Coding {
     }
 }
 
-fn number(digits: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
-    digits.parse().ok()
-}
-
 impl RequestHead<'_> {
+    /// What HTTP says whatever its version.
+    pub(super) fn common(&self) -> Request<'_> {
+        let version = if self.minor == 0 { "1.0" } else { "1.1" };
+        let target = Target::parse(self.method, &self.target);
+        Request { method: Some(self.method), version, target, fields: &self.fields.common }
+    }
+
     /// RFC 9112 §6.3, items 3 to 7.
     pub(super) fn framing(&self) -> Framing {
-        match (self.fields.size.coding, self.fields.size.length) {
+        match (self.fields.coding, self.fields.common.length) {
             // Transfer-Encoding in HTTP/1.0 is faulty framing (§6.1), as is a request body without a last chunk.
             (Coding::Chunked, _) if self.minor > 0 => Framing::Chunked,
             (Coding::Chunked | Coding::Other, _) | (_, Length::Invalid) => Framing::Unknown,
@@ -240,11 +218,13 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<ResponseHead> {
         let Status::Complete(len) = config.parse_response_with_uninit_headers(&mut response, bytes, list)? else {
             return Ok(Status::Partial);
         };
-        let mut size = Size::default();
+        let (mut size, mut call_status) = (Size::default(), None);
         for header in response.headers.iter() {
-            size.offer(header.name, header.value);
+            if !size.offer(header.name, header.value) && header.name.eq_ignore_ascii_case("grpc-status") {
+                call_status = grpc::Code::parse(header.value);
+            }
         }
-        Ok(Status::Complete((ResponseHead { status, minor, size }, len)))
+        Ok(Status::Complete((ResponseHead { status, minor, size, call_status }, len)))
     })
 }
 

@@ -1,13 +1,17 @@
 //! What messages, and their absence, do to the connection's state.
 
 use super::body::{Body, Framing};
-use super::flight::{Answer, Request};
-use super::head::{self, Length, Parsed, RequestHead, ResponseHead, Size};
+use super::flight::{Answer, Request, Rpc};
+use super::head::{self, Parsed, RequestHead, ResponseHead, Size};
 use super::lane::State;
 use super::start_line::{self, Fit};
-use super::{Http1, Step, attributes};
+use super::{Http1, Step};
 use crate::context::Carrier;
 use crate::exchange::{Marks, Output, SpanKind, Started};
+use crate::grpc::{self, Call};
+use crate::http::attributes;
+use crate::http::fields::Length;
+use crate::http2::{Asked, Http2};
 use crate::{Direction, Progress, Role};
 
 impl Http1 {
@@ -38,8 +42,8 @@ impl Http1 {
     fn request(&mut self, head: &RequestHead<'_>, framing: Framing, out: &mut Vec<Output>) {
         self.settle_hidden_end(out);
         let marks = Marks { first: self.requests.first, last: self.requests.operation };
-        let id = self.started(marks, &head.fields.carrier, out);
-        if !self.exports && attributes::exports_telemetry(head) {
+        let id = self.started(marks, &head.fields.common.carrier, out);
+        if !self.exports && attributes::exports_telemetry(&head.common()) {
             self.exports = true;
             out.push(Output::ExportsTelemetry);
         }
@@ -56,9 +60,11 @@ impl Http1 {
             out.push(Output::Dropped { id });
             return;
         }
-        let (name, attributes) = attributes::request(head, &self.settings);
+        let (name, attributes) = attributes::request(&head.common(), &self.settings);
         let to_head = head.method == "HEAD";
-        let request = Request { id, name, marks, attributes, head: to_head, connect, answer: None, weight: 0 };
+        let (call, upgrades) = (rpc(head), head.fields.upgrades_to_http2);
+        let request =
+            Request { id, name, marks, attributes, head: to_head, connect, upgrades, call, answer: None, weight: 0 };
         if !self.flight.push(request) {
             out.push(Output::Dropped { id });
             self.pairing.requests_hidden(true, waiting);
@@ -77,7 +83,7 @@ impl Http1 {
             Role::Client => SpanKind::Client,
             Role::Server => SpanKind::Server,
         };
-        out.push(Output::Started(Started { id, request, kind, context, links: Vec::new(), message: None, denied }));
+        out.push(Output::Started(Started::call(id, request, kind, context, denied)));
         id
     }
 
@@ -112,6 +118,13 @@ impl Http1 {
             return switches.then_some(Progress::Left);
         };
         let framing = framing.unwrap_or(head.framing(request.head));
+        if let (Some(rpc), Some(_)) = (&mut request.call, head.call_status) {
+            rpc.call.stated(head.call_status);
+        }
+        if switches && request.upgrades {
+            self.upgrade();
+            return None;
+        }
         let leaves = switches || (request.connect && (200..300).contains(&head.status));
         let body = match (framing, head.size.length) {
             (Framing::Length(length), _) => Some(length),
@@ -129,6 +142,14 @@ impl Http1 {
             self.flight.forget(out);
         }
         leaves.then_some(Progress::Left)
+    }
+
+    /// The connection goes on in HTTP/2, with the oldest request as its first stream (RFC 7540 §3.2).
+    fn upgrade(&mut self) {
+        let Some(request) = self.flight.take() else { return };
+        let Request { id, name, attributes, marks, .. } = request;
+        let first = Asked { id, name, attributes, request: marks };
+        self.http2 = Some(Box::new(Http2::upgraded(self.settings, self.next_id, first)));
     }
 
     /// A body is complete.
@@ -217,7 +238,7 @@ impl Http1 {
     fn response_cut(&mut self, cut: &[u8], out: &mut Vec<Output>) -> Option<Progress> {
         match start_line::status_line(cut) {
             Fit::Whole((minor, status)) if status == 101 || status >= 200 => {
-                let head = ResponseHead { status, minor, size: Size::default() };
+                let head = ResponseHead { status, minor, size: Size::default(), call_status: None };
                 self.response(&head, Some(Framing::Unknown), out)
             }
             _ => {
@@ -262,4 +283,17 @@ impl Http1 {
             }
         }
     }
+}
+
+/// The call that a request by gRPC-Web makes.
+fn rpc(head: &RequestHead<'_>) -> Option<Box<Rpc>> {
+    let content_type = head.fields.common.content_type.filter(|t| grpc::is_grpc(t))?;
+    let mut call = Call::new(None);
+    if grpc::is_text(content_type) {
+        call.messages(Direction::Request).lose();
+        call.messages(Direction::Response).lose();
+    }
+    let common = head.common();
+    let authority = common.target.authority.or_else(|| std::str::from_utf8(common.fields.host?).ok());
+    Some(Box::new(Rpc { call, path: common.target.path.into(), authority: authority.map(Into::into) }))
 }

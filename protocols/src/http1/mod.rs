@@ -9,7 +9,6 @@
 //! | `flight` | requests that wait for the end of their response |
 //! | `pairing` | which request a response answers, and when that cannot be known |
 //! | `messages` | what a message does to all these |
-//! | `attributes`, `forwarded` | names and attributes of spans |
 //!
 //! An exchange ends with the operation that moved the last byte of the response, whatever the request's body does.
 //!
@@ -20,12 +19,12 @@
 //! the last bytes before the next request, or with the connection. What that means for telling which response answers
 //! which request is in `pairing`: when in doubt, an exchange is dropped.
 //!
+//! After `Upgrade: h2c` a connection is read by [`Http2`], whose first stream is the request that asked for it.
+//!
 //! Of a head that a gap cuts short, the lines before the gap count: method, path and trace context, or status.
 
-mod attributes;
 mod body;
 mod flight;
-mod forwarded;
 mod head;
 mod lane;
 mod messages;
@@ -40,6 +39,7 @@ use pairing::Pairing;
 pub use start_line::detect;
 
 use crate::exchange::{Mark, Output};
+use crate::http2::Http2;
 use crate::{Direction, End, Parser, Progress, Settings};
 
 /// `error.type` of a connection that was reset before the response was complete.
@@ -67,6 +67,8 @@ pub struct Http1 {
     awaits_leave: bool,
     /// [`Output::ExportsTelemetry`] was said.
     exports: bool,
+    /// Reads what comes after an upgrade.
+    http2: Option<Box<Http2>>,
 }
 
 /// How far a step through a segment went.
@@ -90,6 +92,7 @@ impl Http1 {
             sending: None,
             awaits_leave: false,
             exports: false,
+            http2: None,
         }
     }
 
@@ -142,8 +145,22 @@ impl Http1 {
 
     /// Reads what belongs to a body.
     fn body(&mut self, direction: Direction, bytes: &[u8], out: &mut Vec<Output>) -> Step {
-        let State::Body(body) = &mut self.lane(direction).state else { return Step::Read(0) };
-        match body.feed(bytes) {
+        let call = match direction {
+            Direction::Request => self.sending.and_then(|id| self.flight.latest(id)),
+            Direction::Response => self.flight.oldest(),
+        };
+        let mut messages = call.and_then(|r| r.call.as_deref_mut()).map(|rpc| rpc.call.messages(direction));
+        let lane = match direction {
+            Direction::Request => &mut self.requests,
+            Direction::Response => &mut self.responses,
+        };
+        let State::Body(body) = &mut lane.state else { return Step::Read(0) };
+        let fed = body.feed(bytes, |content| {
+            if let Some(messages) = &mut messages {
+                messages.feed(content);
+            }
+        });
+        match fed {
             Fed::Within => self.touch(direction),
             Fed::Ended(len) => {
                 self.body_ended(direction, out);
@@ -156,6 +173,7 @@ impl Http1 {
 
     /// A gap passed through a body.
     fn body_skipped(&mut self, direction: Direction, skipped: Skipped, out: &mut Vec<Output>) -> Option<Progress> {
+        self.messages_missed(direction);
         match skipped {
             Skipped::Within => self.touch(direction),
             Skipped::Ended(left) => {
@@ -168,6 +186,17 @@ impl Http1 {
             Skipped::Lost => self.body_lost(direction, out),
         }
         None
+    }
+
+    /// Part of a body was missed, which may be that of a call.
+    fn messages_missed(&mut self, direction: Direction) {
+        let request = match direction {
+            Direction::Request => self.sending.and_then(|id| self.flight.latest(id)),
+            Direction::Response => self.flight.oldest(),
+        };
+        if let Some(rpc) = request.and_then(|r| r.call.as_deref_mut()) {
+            rpc.call.messages(direction).lose();
+        }
     }
 
     /// Reads what belongs nobody knows where: to a new message, if an operation begins with one.
@@ -223,6 +252,10 @@ impl Parser for Http1 {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
+            if let Some(http2) = &mut self.http2 {
+                let here = Mark { position: mark.position.saturating_add(at as u64), ..*mark };
+                return http2.data(direction, rest, &here, out);
+            }
             let lane = self.lane(direction);
             let step = match lane.state {
                 State::Head => {
@@ -241,6 +274,9 @@ impl Parser for Http1 {
     }
 
     fn gap(&mut self, direction: Direction, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        if let Some(http2) = &mut self.http2 {
+            return http2.gap(direction, len, mark, out);
+        }
         self.lane(direction).begin(mark);
         if len == 0 {
             return Progress::Continue;
@@ -260,6 +296,9 @@ impl Parser for Http1 {
     }
 
     fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {
+        if let Some(http2) = &mut self.http2 {
+            return http2.end(direction, end, mark, out);
+        }
         let failure = match (end, direction) {
             // What the client has still to say is nothing; the server may go on.
             (End::Finished, Direction::Request) => return self.requests.lose(),
@@ -276,6 +315,11 @@ impl Parser for Http1 {
     }
 
     fn buffered(&self) -> usize {
-        self.requests.buffer.capacity() + self.responses.buffer.capacity() + self.flight.bytes()
+        let http2 = self.http2.as_ref().map_or(0, |http2| size_of::<Http2>() + http2.buffered());
+        self.requests.buffer.capacity() + self.responses.buffer.capacity() + self.flight.bytes() + http2
+    }
+
+    fn wants_more(&self) -> bool {
+        self.http2.as_ref().is_some_and(|http2| http2.wants_more())
     }
 }

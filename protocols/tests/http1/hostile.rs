@@ -1,6 +1,6 @@
 //! Garbage, truncated, gigantic and binary bytes.
 
-use wirespan_protocols::{Direction, Parser, Progress};
+use wirespan_protocols::{Direction, Progress};
 
 use crate::wire::Wire;
 

@@ -8,4 +8,7 @@ mod framing;
 mod gaps;
 mod hostile;
 mod properties;
+mod replay;
 mod wire;
+
+use wirespan_protocols::http1::parser;

@@ -1,9 +1,9 @@
 //! What holds for any conversation, however it is cut, and for any bytes at all.
 
 use proptest::prelude::*;
-use wirespan_protocols::{Direction, End, Parser, Progress, Role};
+use wirespan_protocols::{Direction, End, Progress, Role};
 
-use crate::captures::assert_balanced;
+use crate::replay::assert_balanced;
 use crate::wire::{TICK, Wire, int, text};
 
 /// How a body travels.

@@ -1,7 +1,6 @@
-//! A connection made by hand: each call is one socket operation.
+//! A connection made by hand: each call is one socket operation. Shared by the tests of both versions of HTTP.
 
 use wirespan_protocols::exchange::{Exchange, KeyValue, Mark, Output, Started, Status, Unit, Value};
-use wirespan_protocols::http1::Http1;
 use wirespan_protocols::{Direction, End, Parser, Progress, Role, Settings};
 
 /// Time between two operations.
@@ -9,7 +8,7 @@ pub const TICK: u64 = 1000;
 
 /// Feeds a parser and keeps what it says.
 pub struct Wire {
-    pub parser: Http1,
+    pub parser: Box<dyn Parser>,
     pub out: Vec<Output>,
     pub progress: Progress,
     pub time: u64,
@@ -18,7 +17,7 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(role: Role) -> Self {
-        let parser = Http1::new(Settings { role, keep_query_values: false });
+        let parser = crate::parser(Settings { role, keep_query_values: false });
         Self { parser, out: Vec::new(), progress: Progress::Continue, time: 0, positions: [10_000, 50_000] }
     }
 
@@ -127,7 +126,8 @@ pub fn finished(out: &[Output]) -> Vec<&Exchange> {
 }
 
 pub fn summary(exchange: &Exchange) -> String {
-    let code = int(exchange, "http.response.status_code").map(|c| format!(" {c}")).unwrap_or_default();
+    let code = int(exchange, "http.response.status_code").map(|c| format!(" {c}"));
+    let code = code.or_else(|| text(exchange, "rpc.response.status_code").map(|c| format!(" {c}"))).unwrap_or_default();
     let error = match &exchange.status {
         Status::Error(_) => format!(" error {}", text(exchange, "error.type").expect("an error has a type")),
         Status::Unset => String::new(),

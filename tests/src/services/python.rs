@@ -53,6 +53,16 @@ impl Python {
         Self::script(scene, "instrumented.py", &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)])
     }
 
+    /// `python stock.py`: a gRPC server with a pool of threads.
+    pub fn stock(scene: &Scene) -> Self {
+        Self::script(scene, "stock.py", &[])
+    }
+
+    /// The same on asyncio.
+    pub fn stock_async(scene: &Scene) -> Self {
+        Self::script(scene, "stock.py", &[("ASYNC", "1")])
+    }
+
     /// `proxy`: a forward proxy that understands CONNECT.
     pub fn proxy(scene: &Scene) -> Self {
         let port = scene.port();

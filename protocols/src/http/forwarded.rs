@@ -1,13 +1,13 @@
 //! What proxies say of the original request: `Forwarded` (RFC 7239) and the older `X-Forwarded-*`.
 
-use super::head::Fields;
+use super::fields::Fields;
 use crate::redact::clip;
 
 /// Longest value that is believed.
 const MAX_VALUE: usize = 256;
 
 /// The original client's address, without port.
-pub(super) fn client<'a>(fields: &Fields<'a>) -> Option<&'a str> {
+pub(crate) fn client<'a>(fields: &Fields<'a>) -> Option<&'a str> {
     let node = parameter(fields.forwarded, "for").or_else(|| first(fields.forwarded_for))?;
     let (address, _port) = host_port(node);
     // RFC 7239 §6.2, §6.3: a proxy may hide who it was.
@@ -16,12 +16,12 @@ pub(super) fn client<'a>(fields: &Fields<'a>) -> Option<&'a str> {
 }
 
 /// The `Host` of the original request.
-pub(super) fn host<'a>(fields: &Fields<'a>) -> Option<&'a str> {
+pub(crate) fn host<'a>(fields: &Fields<'a>) -> Option<&'a str> {
     parameter(fields.forwarded, "host").or_else(|| first(fields.forwarded_host))
 }
 
 /// The scheme of the original request.
-pub(super) fn scheme(fields: &Fields<'_>) -> Option<&'static str> {
+pub(crate) fn scheme(fields: &Fields<'_>) -> Option<&'static str> {
     let proto = parameter(fields.forwarded, "proto").or_else(|| first(fields.forwarded_proto))?;
     ["http", "https"].into_iter().find(|known| proto.eq_ignore_ascii_case(known))
 }
@@ -42,12 +42,12 @@ fn first(list: Option<&[u8]>) -> Option<&str> {
 }
 
 /// A header's value as text of sensible length.
-pub(super) fn text(value: &[u8]) -> Option<&str> {
+pub(crate) fn text(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().map(|v| clip(v, MAX_VALUE))
 }
 
 /// Host without brackets, and port. An IPv6 address without brackets has no port.
-pub(super) fn host_port(authority: &str) -> (&str, Option<u16>) {
+pub(crate) fn host_port(authority: &str) -> (&str, Option<u16>) {
     let port = |text: &str| text.parse().ok();
     if let Some((host, rest)) = authority.strip_prefix('[').and_then(|a| a.split_once(']')) {
         return (host, rest.strip_prefix(':').and_then(port));

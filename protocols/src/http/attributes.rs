@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
+use super::fields::{Fields, media};
 use super::forwarded::{self, host_port};
-use super::head::{Length, RequestHead};
 use crate::exchange::{KeyValue, Status};
 use crate::redact::{self, clip};
 use crate::template::template;
@@ -24,21 +24,32 @@ const MAX_USER_AGENT: usize = 512;
 /// Methods that the conventions call known: RFC 9110, PATCH, QUERY.
 const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
 
-/// A request-target taken apart (RFC 9112 §3.2).
+/// A request as every version of HTTP knows it.
+pub(crate) struct Request<'a> {
+    /// `None` if it is not known.
+    pub method: Option<&'a str>,
+    /// `network.protocol.version`.
+    pub version: &'static str,
+    pub target: Target<'a>,
+    pub fields: &'a Fields<'a>,
+}
+
+/// A request-target taken apart (RFC 9112 §3.2, RFC 9113 §8.3.1).
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Target<'a> {
-    scheme: Option<&'static str>,
+pub(crate) struct Target<'a> {
+    pub scheme: Option<&'static str>,
     /// Without user information.
-    authority: Option<&'a str>,
+    pub authority: Option<&'a str>,
     /// User information was there.
     credentials: bool,
-    /// Empty in authority form.
-    path: &'a str,
+    /// Empty in authority form, and where it is not known.
+    pub path: &'a str,
     query: Option<&'a str>,
 }
 
 impl<'a> Target<'a> {
-    fn parse(method: &str, target: &'a str) -> Self {
+    /// Takes a request-target in any of its four forms apart.
+    pub(crate) fn parse(method: &str, target: &'a str) -> Self {
         let target = target.split('#').next().unwrap_or_default();
         if method == "CONNECT" {
             return Self { authority: Some(target), ..Self::default() };
@@ -63,30 +74,31 @@ impl<'a> Target<'a> {
 }
 
 /// The span's name and the attributes that the request alone gives.
-pub(super) fn request(head: &RequestHead<'_>, settings: &Settings) -> (Cow<'static, str>, Vec<KeyValue>) {
+pub(crate) fn request(head: &Request<'_>, settings: &Settings) -> (Cow<'static, str>, Vec<KeyValue>) {
     let mut attributes = Vec::with_capacity(14);
-    let method = METHODS.into_iter().find(|known| *known == head.method);
-    attributes.push(KeyValue::str(semconv::HTTP_REQUEST_METHOD, method.unwrap_or("_OTHER")));
-    if method.is_none() {
-        attributes.push(KeyValue::str(semconv::HTTP_REQUEST_METHOD_ORIGINAL, head.method.to_owned()));
+    let method = METHODS.into_iter().find(|known| Some(*known) == head.method);
+    if let Some(original) = head.method {
+        attributes.push(KeyValue::str(semconv::HTTP_REQUEST_METHOD, method.unwrap_or("_OTHER")));
+        if method.is_none() {
+            attributes.push(KeyValue::str(semconv::HTTP_REQUEST_METHOD_ORIGINAL, original.to_owned()));
+        }
     }
-    let version = if head.minor == 0 { "1.0" } else { "1.1" };
-    attributes.push(KeyValue::str(semconv::NETWORK_PROTOCOL_VERSION, version));
-    let target = Target::parse(head.method, &head.target);
+    attributes.push(KeyValue::str(semconv::NETWORK_PROTOCOL_VERSION, head.version));
+    let target = &head.target;
     let route = match target.path {
         "*" => Some("*".into()),
         path if path.starts_with('/') => Some(template(path)),
         _ => None,
     };
     match settings.role {
-        Role::Server => server(head, &target, settings, &mut attributes),
-        Role::Client => client(head, &target, settings, &mut attributes),
+        Role::Server => server(head.fields, target, settings, &mut attributes),
+        Role::Client => client(head.fields, target, settings, &mut attributes),
     }
     if let Some(agent) = head.fields.user_agent.filter(|a| !a.is_empty()) {
         let agent = String::from_utf8_lossy(agent);
         attributes.push(KeyValue::str(semconv::USER_AGENT_ORIGINAL, clip(&agent, MAX_USER_AGENT).to_owned()));
     }
-    if let Length::Known(length) = head.fields.size.length {
+    if let Some(length) = head.fields.length.known() {
         attributes.push(size(semconv::HTTP_REQUEST_BODY_SIZE, length));
     }
     // `HTTP` stands for a method of which there may be any number.
@@ -101,8 +113,7 @@ pub(super) fn request(head: &RequestHead<'_>, settings: &Settings) -> (Cow<'stat
     (name.into(), attributes)
 }
 
-fn server(head: &RequestHead<'_>, target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
-    let fields = &head.fields;
+fn server(fields: &Fields<'_>, target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
     let host = forwarded::host(fields).or(target.authority).or_else(|| forwarded::text(fields.host?));
     address(host, attributes);
     let scheme = forwarded::scheme(fields).or(target.scheme).unwrap_or("http");
@@ -113,8 +124,8 @@ fn server(head: &RequestHead<'_>, target: &Target<'_>, settings: &Settings, attr
     }
 }
 
-fn client(head: &RequestHead<'_>, target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
-    let host = target.authority.or_else(|| forwarded::text(head.fields.host?)).filter(|h| !h.is_empty());
+fn client(fields: &Fields<'_>, target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
+    let host = target.authority.or_else(|| forwarded::text(fields.host?)).filter(|h| !h.is_empty());
     address(host, attributes);
     // A tunnel has an address and no URL.
     if target.path.is_empty() {
@@ -151,7 +162,7 @@ fn path_and_query(target: &Target<'_>, settings: &Settings, attributes: &mut Vec
 }
 
 /// `server.address`, and `server.port` if it is written down.
-fn address(authority: Option<&str>, attributes: &mut Vec<KeyValue>) {
+pub(crate) fn address(authority: Option<&str>, attributes: &mut Vec<KeyValue>) {
     let (host, port) = host_port(authority.unwrap_or_default());
     if host.is_empty() {
         return;
@@ -162,8 +173,11 @@ fn address(authority: Option<&str>, attributes: &mut Vec<KeyValue>) {
     }
 }
 
-/// `http.request.body.size` of a chunked body that was seen whole.
-pub(super) fn request_body(bytes: u64) -> KeyValue {
+/// `http.request.body.size`.
+pub(crate) const REQUEST_BODY_SIZE: &str = semconv::HTTP_REQUEST_BODY_SIZE;
+
+/// [`REQUEST_BODY_SIZE`] of a body that was seen whole.
+pub(crate) fn request_body(bytes: u64) -> KeyValue {
     size(semconv::HTTP_REQUEST_BODY_SIZE, bytes)
 }
 
@@ -173,7 +187,7 @@ fn size(key: &'static str, bytes: u64) -> KeyValue {
 
 /// Adds what the response gives, and says what became of the exchange: `failure` is the `error.type` of a connection
 /// that broke. A client's error begins at 400, a server's at 500.
-pub(super) fn response(
+pub(crate) fn response(
     role: Role,
     code: Option<u16>,
     body: Option<u64>,
@@ -203,9 +217,8 @@ pub(super) fn response(
 
 /// Whether a client's request carries its own telemetry: OTLP over HTTP
 /// (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>).
-pub(super) fn exports_telemetry(head: &RequestHead<'_>) -> bool {
-    let path = Target::parse(head.method, &head.target).path;
-    let media = head.fields.content_type.and_then(|t| t.split(|b| *b == b';').next()).unwrap_or_default().trim_ascii();
+pub(crate) fn exports_telemetry(head: &Request<'_>) -> bool {
+    let media = head.fields.content_type.map(media).unwrap_or_default();
     let otlp = [&b"application/x-protobuf"[..], b"application/json"].iter().any(|t| media.eq_ignore_ascii_case(t));
-    head.method == "POST" && path.ends_with("/v1/traces") && otlp
+    head.method == Some("POST") && head.target.path.ends_with("/v1/traces") && otlp
 }

@@ -1,0 +1,11 @@
+//! What HTTP means whatever its version (RFC 9110): header fields, span names, attributes.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `fields` | the header fields that matter |
+//! | `forwarded` | what proxies say of the original request |
+//! | `attributes` | names and attributes of spans |
+
+pub(crate) mod attributes;
+pub(crate) mod fields;
+pub(crate) mod forwarded;

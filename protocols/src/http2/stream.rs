@@ -1,0 +1,201 @@
+//! One request and what came of its response.
+
+use std::borrow::Cow;
+
+use super::head::Head;
+use super::{Asked, frame};
+use crate::exchange::{Exchange, KeyValue, Marks, Status};
+use crate::grpc::{self, Call, Messages};
+use crate::http::attributes;
+use crate::{Direction, Role, Settings};
+
+/// `error.type` of a stream that was reset, nobody knows why.
+const STREAM_RESET: &str = "stream_reset";
+
+/// A body in transfer.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    /// Bytes so far, without padding; `None` if frames or padding were missed.
+    bytes: Option<u64>,
+    missed: bool,
+}
+
+impl Body {
+    /// So many bytes passed.
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.bytes = Some(self.bytes.unwrap_or_default().saturating_add(bytes));
+    }
+
+    /// An unknown number of bytes passed.
+    pub(super) fn miss(&mut self) {
+        self.missed = true;
+    }
+
+    /// Length of the whole body, if it is known and there was one.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.bytes.filter(|_| !self.missed)
+    }
+}
+
+/// Why there is no complete response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// RST_STREAM, with its error code if that is known, from the end that sends in this direction.
+    Reset(Option<u32>, Direction),
+    /// The server said that it did not and will not look at the request (RFC 9113 §6.8).
+    GoneAway,
+    /// The connection broke.
+    Connection(&'static str),
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub id: u64,
+    pub head: Head,
+    pub request: Marks,
+    pub response: Option<Marks>,
+    /// `:status`, once known.
+    pub status: Option<u16>,
+    /// The final response's head was seen.
+    pub answered: bool,
+    /// `Content-Length` of the response.
+    pub length: Option<u64>,
+    pub sent: Body,
+    pub received: Body,
+    /// Set once it is known to be gRPC.
+    pub call: Option<Box<Call>>,
+    /// The client has said all.
+    pub request_ended: bool,
+    /// Frames were missed that may have ended it.
+    pub doubtful: bool,
+    /// Name and attributes of a request that was made in HTTP/1.1.
+    made: Option<Box<(Cow<'static, str>, Vec<KeyValue>)>>,
+    /// When its last frame passed, `CLOCK_BOOTTIME` nanoseconds.
+    pub seen: u64,
+}
+
+impl Stream {
+    /// A request that began at `request`.
+    pub(super) fn new(id: u64, head: Head, request: Marks, call: Option<Call>) -> Self {
+        Self {
+            id,
+            head,
+            request,
+            response: None,
+            status: None,
+            answered: false,
+            length: None,
+            sent: Body::default(),
+            received: Body::default(),
+            call: call.map(Box::new),
+            request_ended: false,
+            doubtful: false,
+            made: None,
+            seen: request.last.time,
+        }
+    }
+
+    /// A request that was made in HTTP/1.1 and is answered in HTTP/2.
+    pub(super) fn upgraded(asked: Asked) -> Self {
+        let made = Some(Box::new((asked.name, asked.attributes)));
+        Self { made, request_ended: true, ..Self::new(asked.id, Head::default(), asked.request, None) }
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>() + self.head.bytes() + self.call.as_ref().map_or(0, |_| size_of::<Call>())
+    }
+
+    /// A method whose success makes a tunnel of the stream (RFC 9113 §8.5, RFC 8441).
+    pub(super) fn connects(&self) -> bool {
+        self.head.method().as_deref() == Some("CONNECT")
+    }
+
+    /// A frame with something of the message passed; the mark's first is where the frame began.
+    pub(super) fn touch(&mut self, direction: Direction, marks: &Marks) {
+        self.seen = marks.last.time;
+        match direction {
+            Direction::Request => self.request.last = marks.last,
+            Direction::Response => {
+                self.doubtful = false;
+                self.response.get_or_insert(*marks).last = marks.last;
+            }
+        }
+    }
+
+    /// The body of one direction.
+    pub(super) fn body(&mut self, direction: Direction) -> &mut Body {
+        match direction {
+            Direction::Request => &mut self.sent,
+            Direction::Response => &mut self.received,
+        }
+    }
+
+    /// The messages of one direction of a call.
+    pub(super) fn messages(&mut self, direction: Direction) -> Option<&mut Messages> {
+        self.call.as_deref_mut().map(|call| call.messages(direction))
+    }
+
+    /// Ends it at `end`, in `CLOCK_BOOTTIME` nanoseconds.
+    pub(super) fn finish(mut self, settings: &Settings, end: u64, failure: Option<Failure>) -> Exchange {
+        let call = self.call.take();
+        let (name, attributes, status) = match call {
+            Some(call) => self.rpc(*call, settings.role, end, failure),
+            None => self.http(settings, failure),
+        };
+        Exchange { id: self.id, name, request: self.request, response: self.response, end, status, attributes }
+    }
+
+    fn http(&mut self, settings: &Settings, failure: Option<Failure>) -> Described {
+        let made = self.made.take();
+        let (name, mut attributes) = made.map_or_else(|| self.head.http(settings), |made| *made);
+        let stated = attributes.iter().any(|a| a.key == attributes::REQUEST_BODY_SIZE);
+        if let Some(length) = self.sent.length().filter(|_| self.request_ended && !stated) {
+            attributes.push(attributes::request_body(length));
+        }
+        let body = self.received.length().or(self.length).filter(|_| failure.is_none() && !self.bodiless());
+        let error = failure.map(|failure| match failure {
+            Failure::Reset(code, _) => code.map_or(STREAM_RESET, frame::error_name),
+            Failure::GoneAway => frame::error_name(frame::REFUSED),
+            Failure::Connection(error) => error,
+        });
+        let status = attributes::response(settings.role, self.status, body, error, &mut attributes);
+        (name, attributes, status)
+    }
+
+    /// Whether the response has no body whatever its length says (RFC 9110 §6.4.1).
+    fn bodiless(&self) -> bool {
+        matches!(self.status, Some(204 | 304)) || self.head.method().as_deref() == Some("HEAD")
+    }
+
+    fn rpc(&self, mut call: Call, role: Role, end: u64, failure: Option<Failure>) -> Described {
+        let elapsed = end.saturating_sub(self.request.first.time);
+        let error = match failure {
+            Some(Failure::Reset(Some(code), by)) => {
+                call.reset(code, by, elapsed);
+                None
+            }
+            Some(Failure::Reset(None, _)) => Some(STREAM_RESET),
+            Some(Failure::GoneAway) => {
+                call.unavailable();
+                None
+            }
+            Some(Failure::Connection(error)) => {
+                if role == Role::Client {
+                    call.unavailable();
+                }
+                Some(error)
+            }
+            None => {
+                call.without_status(self.status);
+                None
+            }
+        };
+        let (path, authority) = (self.head.path(), self.head.authority());
+        grpc::describe(&call, role, path.as_deref(), authority.as_deref(), "2", error)
+    }
+}
+
+/// Name, attributes, status.
+type Described = (Cow<'static, str>, Vec<KeyValue>, Status);

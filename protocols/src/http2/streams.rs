@@ -1,0 +1,129 @@
+//! Streams in flight, in bounded memory.
+
+use std::collections::BTreeMap;
+
+use super::stream::{Failure, Stream};
+use crate::Settings;
+use crate::exchange::Output;
+
+/// Most memory that streams in flight may take together, bytes: about 400 streams.
+const MAX_BYTES: usize = 192 * 1024;
+/// How long a stream whose end may have been missed is kept without a sign of life, nanoseconds.
+const PATIENCE: u64 = 30_000_000_000;
+
+/// Streams whose request was seen and whose end was not.
+#[derive(Debug)]
+pub(super) struct Streams {
+    settings: Settings,
+    open: BTreeMap<u32, Box<Stream>>,
+    bytes: usize,
+    /// Some of them are doubtful.
+    doubtful: bool,
+}
+
+impl Streams {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { settings, open: BTreeMap::new(), bytes: 0, doubtful: false }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn contains(&self, stream: u32) -> bool {
+        self.open.contains_key(&stream)
+    }
+
+    /// Whether `stream` is open and no other is.
+    pub(super) fn is_only(&self, stream: u32) -> bool {
+        self.open.len() == 1 && self.contains(stream)
+    }
+
+    pub(super) fn get(&mut self, stream: u32) -> Option<&mut Stream> {
+        self.open.get_mut(&stream).map(|s| &mut **s)
+    }
+
+    /// Takes a request in. One for which there is no room is dropped, and `false` returned.
+    pub(super) fn open(&mut self, number: u32, stream: Stream, out: &mut Vec<Output>) -> bool {
+        let (weight, id) = (stream.weight(), stream.id);
+        if self.doubtful && (self.bytes + weight > MAX_BYTES || self.open.len().is_power_of_two()) {
+            self.sweep(stream.seen, out);
+        }
+        if self.bytes + weight > MAX_BYTES {
+            out.push(Output::Dropped { id });
+            return false;
+        }
+        self.bytes += weight;
+        self.open.insert(number, Box::new(stream));
+        true
+    }
+
+    fn remove(&mut self, number: u32) -> Option<Stream> {
+        let stream = self.open.remove(&number)?;
+        // (A call may have been recognised since, which weighs a little more.)
+        self.bytes = if self.open.is_empty() { 0 } else { self.bytes.saturating_sub(stream.weight()) };
+        Some(*stream)
+    }
+
+    /// Ends a stream at `end`, in `CLOCK_BOOTTIME` nanoseconds.
+    pub(super) fn finish(&mut self, number: u32, end: u64, failure: Option<Failure>, out: &mut Vec<Output>) {
+        if let Some(stream) = self.remove(number) {
+            out.push(Output::Finished(Box::new(stream.finish(&self.settings, end, failure))));
+        }
+    }
+
+    /// Ends all streams after `last`.
+    pub(super) fn refuse_after(&mut self, last: u32, time: u64, out: &mut Vec<Output>) {
+        let refused: Vec<u32> = self.open.range(last.saturating_add(1)..).map(|(number, _)| *number).collect();
+        for number in refused {
+            self.finish(number, time, Some(Failure::GoneAway), out);
+        }
+    }
+
+    /// The connection broke at `time`. How doubtful streams ended before, if they did, is not known.
+    pub(super) fn fail(&mut self, error: &'static str, time: u64, out: &mut Vec<Output>) {
+        while let Some((number, stream)) = self.open.first_key_value() {
+            let (number, doubtful) = (*number, stream.doubtful);
+            if doubtful {
+                self.drop_one(number, out);
+            } else {
+                self.finish(number, time, Some(Failure::Connection(error)), out);
+            }
+        }
+    }
+
+    /// Nothing can be known of any stream.
+    pub(super) fn forget(&mut self, out: &mut Vec<Output>) {
+        while let Some((number, _)) = self.open.first_key_value() {
+            self.drop_one(*number, out);
+        }
+    }
+
+    fn drop_one(&mut self, number: u32, out: &mut Vec<Output>) {
+        out.extend(self.remove(number).map(|stream| Output::Dropped { id: stream.id }));
+    }
+
+    /// Frames were missed: any stream may have ended.
+    pub(super) fn doubt(&mut self) {
+        self.doubtful = !self.open.is_empty();
+        self.open.values_mut().for_each(|stream| {
+            stream.doubtful = true;
+            stream.sent.miss();
+            stream.received.miss();
+            if let Some(call) = &mut stream.call {
+                call.sent.lose();
+                call.received.lose();
+            }
+        });
+    }
+
+    /// Drops streams that showed no life since frames were missed.
+    fn sweep(&mut self, now: u64, out: &mut Vec<Output>) {
+        let silent = |s: &Stream| s.doubtful && now.saturating_sub(s.seen) > PATIENCE;
+        let dead: Vec<u32> = self.open.iter().filter(|(_, s)| silent(s)).map(|(number, _)| *number).collect();
+        for number in dead {
+            self.drop_one(number, out);
+        }
+        self.doubtful = self.open.values().any(|s| s.doubtful);
+    }
+}

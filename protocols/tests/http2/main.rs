@@ -1,0 +1,19 @@
+//! The HTTP/2 parser, through its public face.
+
+mod bytes;
+mod calls;
+mod captures;
+mod detection;
+mod gaps;
+mod hpack;
+mod late;
+mod properties;
+#[path = "../http1/replay.rs"]
+mod replay;
+mod streams;
+mod upgrade;
+mod web;
+#[path = "../http1/wire.rs"]
+mod wire;
+
+use wirespan_protocols::http2::parser;

@@ -1,0 +1,111 @@
+//! gRPC: Python's grpcio, client and server.
+
+use std::process::Command;
+
+use wirespan_tests::expect::{Expected, Want};
+use wirespan_tests::program::Program;
+use wirespan_tests::python;
+use wirespan_tests::scene::Scene;
+use wirespan_tests::services::python::Python;
+use wirespan_tests::span::Kind;
+use wirespan_tests::wait;
+
+/// A call as one end must see it.
+fn end(service: &str, kind: Kind, port: u16, method: &str, code: &str) -> Expected {
+    let span = Expected::new(service, kind, &format!("shop.v1.Stock/{method}"))
+        .with("rpc.system.name", "grpc")
+        .with("rpc.method", format!("shop.v1.Stock/{method}"))
+        .with("rpc.response.status_code", code)
+        .with("server.address", "127.0.0.1")
+        .with("server.port", port)
+        .with("network.protocol.name", "http")
+        .with("network.protocol.version", "2")
+        .with("network.peer.address", "127.0.0.1")
+        .with("wirespan.rpc.request.messages", Want::Optional)
+        .with("wirespan.rpc.response.messages", Want::Optional);
+    match kind {
+        Kind::Server => span.with("client.address", "127.0.0.1").with("network.peer.port", Want::Port),
+        _ => span.with("network.peer.port", port),
+    }
+}
+
+/// A call with both its ends. Which codes are errors differs between them.
+fn call(port: u16, method: &str, code: &str, messages: Option<(i64, i64)>) -> Expected {
+    let failed = |span: Expected, is: bool| if is { span.failed(code) } else { span };
+    let counted = |span: Expected| match messages {
+        Some((sent, received)) => {
+            span.with("wirespan.rpc.request.messages", sent).with("wirespan.rpc.response.messages", received)
+        }
+        None => span,
+    };
+    let callee = failed(end("stock", Kind::Server, port, method, code), matches!(code, "DEADLINE_EXCEEDED"));
+    let caller = failed(end("stock_client", Kind::Client, port, method, code), code != "OK");
+    counted(caller).child(counted(callee))
+}
+
+#[test]
+fn calls_of_every_kind_are_joined() {
+    for asynchronous in [false, true] {
+        let mut scene = Scene::new();
+        let stock = if asynchronous { Python::stock_async(&scene) } else { Python::stock(&scene) };
+        scene.trace();
+        let port = stock.port;
+        Python::run(&scene, "stock_client.py", &[&port.to_string(), "one", "missing", "one"]);
+        let mut expected = vec![
+            call(port, "One", "OK", Some((1, 1))),
+            call(port, "One", "NOT_FOUND", Some((1, 0))),
+            call(port, "One", "OK", Some((1, 1))),
+        ];
+        if !asynchronous {
+            Python::run(&scene, "stock_client.py", &[&port.to_string(), "many", "gather", "talk"]);
+            expected.push(call(port, "Many", "OK", Some((1, 5))));
+            expected.push(call(port, "Gather", "OK", Some((3, 1))));
+            expected.push(call(port, "Talk", "OK", Some((2, 2))));
+        }
+        scene.expect(&expected);
+    }
+}
+
+#[test]
+fn a_deadline_and_a_cancellation_are_told_apart() {
+    let mut scene = Scene::new();
+    let stock = Python::stock(&scene);
+    scene.trace();
+    Python::run(&scene, "stock_client.py", &[&stock.port.to_string(), "slow", "cancelled"]);
+    let slow = call(stock.port, "One", "DEADLINE_EXCEEDED", None);
+    scene.expect(&[slow, call(stock.port, "Talk", "CANCELLED", None)]);
+}
+
+#[test]
+fn calls_of_many_threads_on_one_connection_are_pairs() {
+    let mut scene = Scene::new();
+    let stock = Python::stock(&scene);
+    scene.trace();
+    Python::run(&scene, "stock_client.py", &[&stock.port.to_string(), "threads"]);
+    let expected: Vec<Expected> = (0..800).map(|_| call(stock.port, "One", "OK", Some((1, 1)))).collect();
+    scene.expect(&expected);
+}
+
+#[test]
+fn a_connection_older_than_the_agent_is_joined_and_its_names_come_back() {
+    let mut scene = Scene::new();
+    let stock = Python::stock(&scene);
+    let mut command = Command::new(python::bin("python"));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/services/stock_client.py");
+    command.current_dir(scene.dir()).arg(script).arg(stock.port.to_string());
+    command.args(["one", "wait", "one", "one", "one", "many"]);
+    let mut client = Program::start("stock_client", scene.dir(), &mut command);
+    assert!(wait::until_true(std::time::Duration::from_secs(10), || client.log().contains("waiting")));
+    scene.trace();
+    std::fs::write(scene.dir().join("go"), "").expect("a sign");
+    assert!(client.wait(std::time::Duration::from_secs(20)).is_some_and(|s| s.success()), "{}", client.log());
+    let spans = scene.finish(8);
+    // What stands in tables that were filled before is not known; a name that is new is, and nothing is wrong.
+    let names: Vec<&str> = spans.iter().map(|s| s.name.as_str()).collect();
+    let sound = |name: &&str| matches!(*name, "grpc" | "POST" | "HTTP" | "shop.v1.Stock/Many");
+    assert!(names.iter().all(sound), "{names:?}");
+    assert_eq!(names.iter().filter(|n| **n == "shop.v1.Stock/Many").count(), 2, "{names:?}");
+    for client in spans.iter().filter(|s| s.kind == Kind::Client) {
+        assert!(spans.iter().any(|s| s.parent == client.span_id && s.kind == Kind::Server), "{client:?}");
+    }
+}

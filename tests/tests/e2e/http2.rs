@@ -1,0 +1,118 @@
+//! HTTP/2: real clients and servers, at any concurrency.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use wirespan_tests::curl;
+use wirespan_tests::expect::Expected;
+use wirespan_tests::http::{client, server};
+use wirespan_tests::program::Program;
+use wirespan_tests::receiver::{Protocol, Receiver};
+use wirespan_tests::scene::Scene;
+use wirespan_tests::span::{Kind, Span};
+use wirespan_tests::trace::{self, Node};
+
+/// Counters that each stand for spans which were not delivered.
+const LOSSES: [&str; 5] =
+    ["kernel_ring_full", "exchanges_dropped", "spans_evicted", "exporter_queue_dropped", "spans_rejected"];
+/// More than a hold and a batch: nothing comes after it.
+const QUIET: Duration = Duration::from_millis(1500);
+
+/// nghttp2's server, with a small file.
+struct Nghttpd {
+    _program: Program,
+    port: u16,
+}
+
+impl Nghttpd {
+    fn start(scene: &Scene) -> Self {
+        let (port, www) = (scene.port(), scene.dir().join("h2"));
+        std::fs::create_dir_all(&www).expect("a directory to serve");
+        std::fs::write(www.join("tiny.txt"), "tiny\n").expect("a file to serve");
+        let mut command = Command::new("nghttpd");
+        command.args(["--no-tls", "--address=127.0.0.1", "-d"]).arg(www).arg(port.to_string());
+        Self { _program: Program::start("nghttpd", scene.dir(), &mut command).listens_on(port), port }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+fn over_http2(span: Expected) -> Expected {
+    span.with("network.protocol.version", "2")
+}
+
+fn h2load(url: &str, requests: u32, connections: u32, streams: u32) {
+    let mut command = Command::new("h2load");
+    command.args([format!("-n{requests}"), format!("-c{connections}"), format!("-m{streams}"), url.to_owned()]);
+    let output = command.stdout(Stdio::piped()).output().expect("h2load is installed");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(report.contains(&format!("{requests} succeeded")), "{report}");
+    eprintln!("{}", report.lines().find(|line| line.starts_with("finished in")).unwrap_or_default());
+}
+
+#[test]
+fn curl_with_prior_knowledge_is_a_pair() {
+    let mut scene = Scene::new();
+    let files = Nghttpd::start(&scene);
+    scene.trace();
+    let url = files.url("/tiny.txt");
+    assert_eq!(curl::run(&["--http2-prior-knowledge", &url]).code, 200);
+    let callee = over_http2(server("nghttpd", "GET", &url, 200));
+    scene.expect(&[over_http2(client("curl", "GET", &url, 200)).child(callee)]);
+}
+
+/// Every request is a CLIENT span with its SERVER span below, whatever else is in flight on its connection.
+fn assert_pairs(scene: &mut Scene, made: usize) {
+    assert!(scene.settles(QUIET), "spans keep arriving");
+    scene.agent().stop();
+    let spans = scene.spans();
+    let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
+    let lost: Vec<u64> = LOSSES.iter().map(|name| scene.agent().counter(name)).collect();
+    eprintln!("requests {made}, server spans {servers}, all spans {}, lost {lost:?}", spans.len());
+    let forest = trace::forest(&spans);
+    let wrong: Vec<&Node<'_>> = forest.iter().filter(|root| !is_a_pair(root)).collect();
+    let shown: Vec<String> = wrong.iter().take(5).flat_map(|root| root.flat()).map(trace::line).collect();
+    assert!(wrong.is_empty(), "{} traces are not a pair, such as\n{}", wrong.len(), shown.join("\n"));
+    assert_eq!((servers, lost.iter().sum::<u64>()), (made, 0), "{}", scene.agent().log());
+}
+
+fn is_a_pair(root: &Node<'_>) -> bool {
+    let is = |span: &Span, service: &str, kind: Kind| {
+        span.service() == service && span.kind == kind && span.name == "GET /tiny.txt"
+    };
+    is(root.span, "h2load", Kind::Client)
+        && root.children.len() == 1
+        && is(root.children[0].span, "nghttpd", Kind::Server)
+        && root.children[0].children.is_empty()
+}
+
+#[test]
+fn every_stream_of_h2load_is_a_pair_at_any_concurrency() {
+    for streams in [1, 2, 10, 100] {
+        let mut scene = Scene::receiving(Receiver::start(Protocol::Http));
+        let files = Nghttpd::start(&scene);
+        // What a hundred streams say at once is larger than what is usually captured of one operation.
+        scene.trace_with(&["--stats", "--capture-bytes", "16384", "--ring-bytes", "67108864"]);
+        h2load(&files.url("/tiny.txt"), 4000, 2, streams);
+        assert_pairs(&mut scene, 4000);
+    }
+}
+
+#[test]
+fn with_the_usual_capture_what_is_not_found_is_counted() {
+    let mut scene = Scene::receiving(Receiver::start(Protocol::Http));
+    let files = Nghttpd::start(&scene);
+    scene.trace_with(&["--stats"]);
+    h2load(&files.url("/tiny.txt"), 20_000, 1, 100);
+    assert!(scene.settles(QUIET), "spans keep arriving");
+    scene.agent().stop();
+    let spans = scene.spans();
+    let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
+    let dropped = scene.agent().counter("exchanges_dropped");
+    eprintln!("requests 20000, server spans {servers}, dropped {dropped}");
+    assert!(servers > 18_000, "the socket is captured whole soon: {servers}");
+    let forest = trace::forest(&spans);
+    assert!(forest.iter().all(|root| root.flat().len() <= 2), "two requests share a trace");
+}
