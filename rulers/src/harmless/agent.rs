@@ -76,11 +76,24 @@ impl Agent {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.log.recv_timeout(left) {
-                Ok(line) if line.contains(READY) => return Ok(()),
+                Ok(line) if line.contains(READY) => break,
                 Ok(line) => self.said.push(line),
                 Err(error) => bail!("the agent never said that it is {READY} ({error}):\n{}", self.said.join("\n")),
             }
         }
+        self.wait_until_it_can_end(deadline)
+    }
+
+    /// It may say that it traces a moment before it takes SIGTERM as a request to end.
+    fn wait_until_it_can_end(&self, deadline: Instant) -> Result<()> {
+        let path = format!("/proc/{}/status", self.child.id());
+        while !catches_term(&std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?) {
+            if Instant::now() > deadline {
+                bail!("the agent takes no notice of SIGTERM");
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// Sends it a signal.
@@ -134,6 +147,12 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether the signals that `/proc/PID/status` calls caught have SIGTERM among them (proc(5), `SigCgt`).
+fn catches_term(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigCgt:")?.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (Signal::TERM.as_raw() - 1)) != 0)
 }
 
 fn count_lines(mut stdout: impl Read) -> u64 {

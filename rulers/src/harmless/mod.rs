@@ -20,14 +20,17 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 mod agent;
+mod chaos;
 mod check;
 mod compare;
+mod packages;
 mod pairs;
 mod process;
 mod registry;
 mod report;
 mod sink;
 mod sockets;
+mod suites;
 mod transfers;
 
 use check::World;

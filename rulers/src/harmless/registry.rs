@@ -1,7 +1,7 @@
 //! Every check there is.
 
 use super::check::{Check, Kind};
-use super::{sockets, transfers};
+use super::{chaos, sockets, suites, transfers};
 
 /// In the order in which they run.
 static CHECKS: &[Check] = &[
@@ -16,6 +16,42 @@ static CHECKS: &[Check] = &[
         what: "files through nginx, Python and curl: sendfile, splice, chunked, TLS, keep-alive, uploads; SHA-256",
         short: true,
         kind: Kind::Paired(transfers::run),
+    },
+    Check {
+        name: "cpython",
+        what: "CPython's own tests: selectors, sockets, HTTP, TLS, asyncio; in the short form the first two",
+        short: true,
+        kind: Kind::Paired(suites::cpython::run),
+    },
+    Check {
+        name: "redis",
+        what: "Redis's own tests of its protocol, connections, publishing, replication, tools",
+        short: false,
+        kind: Kind::Paired(suites::redis::run),
+    },
+    Check {
+        name: "nginx-tests",
+        what: "nginx's own tests of transfers, proxies, time-outs, TLS",
+        short: false,
+        kind: Kind::Paired(suites::nginx::run),
+    },
+    Check {
+        name: "urllib3",
+        what: "urllib3's own tests against servers, plain and TLS",
+        short: false,
+        kind: Kind::Paired(suites::urllib3::run),
+    },
+    Check {
+        name: "postgres",
+        what: "PostgreSQL: pg_isready, pgbench in three protocols, the books afterwards, large results",
+        short: false,
+        kind: Kind::Paired(suites::postgres::run),
+    },
+    Check {
+        name: "chaos",
+        what: "nginx and a Python server under load; the agent killed, stopped, continued and restarted",
+        short: true,
+        kind: Kind::Chaos(chaos::run),
     },
 ];
 

@@ -12,13 +12,16 @@ use super::sum;
 pub const UPLOADS: &[(&str, &[&str])] = &[
     ("upload", &["-H", "Expect:"]),
     ("upload after 100-continue", &["-H", "Expect: 100-continue"]),
-    ("upload in chunks", &["-H", "Transfer-Encoding: chunked"]),
+    (CHUNKS, &["-H", "Transfer-Encoding: chunked"]),
     ("upload through the nginx proxy", &[]),
 ];
 
+/// The way of an upload without a length.
+pub const CHUNKS: &str = "upload in chunks";
+
 fn curl() -> Command {
     let mut command = Command::new("curl");
-    command.args(["-q", "-sS", "--insecure", "--noproxy", "*", "--max-time", "280"]).stdin(Stdio::null());
+    command.args(["-q", "-sS", "--insecure", "--noproxy", "*", "--max-time", "120"]).stdin(Stdio::null());
     command
 }
 

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::check::{Outcome, Run, Selection, World};
 use super::process;
+use curl::CHUNKS;
 use servers::Servers;
 
 /// Sizes of the files in bytes: nothing, a byte, around the largest capture, many pages; and what only the full form has.
@@ -39,7 +40,7 @@ pub fn run(world: &World, selection: &Selection) -> Result<Run> {
     for (way, arguments) in curl::UPLOADS {
         for (name, sum) in &names {
             let test = format!("{way} {name}");
-            if selection.has(&test) {
+            if selection.has(&test) && !(name == "file-0" && *way == CHUNKS) {
                 let said = curl::upload(&servers.uploads(way), arguments, &folder.join(name), sum)?;
                 outcome.insert(test, said);
             }
@@ -54,7 +55,7 @@ pub fn run(world: &World, selection: &Selection) -> Result<Run> {
         }
     }
     wrong_at_once(&outcome)?;
-    Ok(outcome.into())
+    Ok(Run { outcome, left_out: vec![format!("{CHUNKS} file-0: curl 7.88 sends no last chunk, the server waits")] })
 }
 
 /// What is wrong without the agent as well is a fault of the ruler or of the machine, and must not pass as equal on both sides.
