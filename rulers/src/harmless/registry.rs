@@ -18,16 +18,28 @@ static CHECKS: &[Check] = &[
         kind: Kind::Paired(transfers::run),
     },
     Check {
-        name: "cpython",
-        what: "CPython's own tests: selectors, sockets, HTTP, TLS, asyncio; in the short form the first two",
+        name: "chaos",
+        what: "nginx and a Python server under load; the agent killed, stopped, continued and restarted",
         short: true,
-        kind: Kind::Paired(suites::cpython::run),
+        kind: Kind::Chaos(chaos::run),
+    },
+    Check {
+        name: "postgres",
+        what: "PostgreSQL: pg_isready, pgbench in three protocols, the books afterwards, large results",
+        short: false,
+        kind: Kind::Paired(suites::postgres::run),
     },
     Check {
         name: "redis",
         what: "Redis's own tests of its protocol, connections, publishing, replication, tools",
         short: false,
         kind: Kind::Paired(suites::redis::run),
+    },
+    Check {
+        name: "cpython",
+        what: "CPython's own tests: selectors, sockets, HTTP, TLS, asyncio; in the short form the first two",
+        short: true,
+        kind: Kind::Paired(suites::cpython::run),
     },
     Check {
         name: "nginx-tests",
@@ -40,18 +52,6 @@ static CHECKS: &[Check] = &[
         what: "urllib3's own tests against servers, plain and TLS",
         short: false,
         kind: Kind::Paired(suites::urllib3::run),
-    },
-    Check {
-        name: "postgres",
-        what: "PostgreSQL: pg_isready, pgbench in three protocols, the books afterwards, large results",
-        short: false,
-        kind: Kind::Paired(suites::postgres::run),
-    },
-    Check {
-        name: "chaos",
-        what: "nginx and a Python server under load; the agent killed, stopped, continued and restarted",
-        short: true,
-        kind: Kind::Chaos(chaos::run),
     },
 ];
 

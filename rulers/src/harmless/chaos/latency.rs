@@ -80,7 +80,13 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 
 fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
-    [0.25, 0.5, 0.75].map(|share| quantile(&values, share))
+    let last = values.len().saturating_sub(1) as f64;
+    // Between two values lies their weighted mean, so that few rounds have quartiles, too.
+    [0.25, 0.5, 0.75].map(|share| {
+        let at = last * share;
+        let (low, high) = (quantile(&values, at.floor() / last), quantile(&values, at.ceil() / last));
+        low + (high - low) * at.fract()
+    })
 }
 
 #[cfg(test)]
@@ -90,6 +96,12 @@ mod tests {
     #[test]
     fn one_disturbed_slice_does_not_move_the_median() {
         assert_eq!(quartiles(vec![1.0, 1.1, 50.0, 0.9, 1.0])[1], 1.0);
+    }
+
+    #[test]
+    fn quartiles_lie_between_the_values_that_were_seen() {
+        assert_eq!(quartiles(vec![1.0, 2.0, 3.0, 4.0]), [1.75, 2.5, 3.25]);
+        assert_eq!(quartiles(vec![1.0, 2.0, 3.0]), [1.5, 2.0, 2.5]);
     }
 
     #[test]

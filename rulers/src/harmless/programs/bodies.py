@@ -7,8 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Bodies(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Otherwise head and body wait for each other's acknowledgement, and the latency is that of a timer.
+    disable_nagle_algorithm = True
 
     def do_GET(self):
+        self.path = self.path.partition("?")[0]
         if self.path.startswith("/sendfile/"):
             return self.by_sendfile(self.path.removeprefix("/sendfile"))
         self.send_response(200)

@@ -30,7 +30,7 @@ pub fn run(world: &World, _selection: &Selection) -> Result<Run> {
             command.args(["-h", &host, "-p", &port]).args(arguments);
             let ended = process::run(&mut command, &database.home.join("client.log"), LIMIT)?;
             let status = ended.status.map_or("out of time".to_owned(), |status| status.to_string());
-            outcome.insert(format!("{way}: {test}"), format!("{}\n{status}", steady(&ended.text, &host)));
+            outcome.insert(format!("{way}: {test}"), format!("{}\n{status}", steady(&ended.text, &host, &port)));
             Ok(())
         };
         say("pg_isready", "pg_isready", &[])?;
@@ -55,17 +55,20 @@ const COPY: [&str; 3] = [
 ];
 
 /// What does not vary: no times, no rates; a long text as its hash.
-fn steady(text: &str, host: &str) -> String {
+fn steady(text: &str, host: &str, port: &str) -> String {
     let varies = |line: &&str| {
         let line = line.to_ascii_lowercase();
-        ["tps =", "latency", "time =", "done in", "dropping", "pgbench (", "vacuuming", "notice:"]
+        ["tps =", "latency", "time =", "done in", "dropping", "pgbench (", "vacuuming", "notice:", " tuples ("]
             .iter()
             .any(|word| line.contains(word))
     };
     if text.len() > 10_000 {
         return format!("{} bytes, hash {:016x}", text.len(), fnv(text.as_bytes()));
     }
-    text.lines().filter(|line| !varies(line)).map(|line| line.replace(host, "HOST") + "\n").collect()
+    text.lines()
+        .filter(|line| !varies(line))
+        .map(|line| line.replace(host, "HOST").replace(port, "PORT") + "\n")
+        .collect()
 }
 
 /// FNV-1a, 64 bits (RFC 9923).

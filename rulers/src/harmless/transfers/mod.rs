@@ -55,7 +55,7 @@ pub fn run(world: &World, selection: &Selection) -> Result<Run> {
         }
     }
     wrong_at_once(&outcome)?;
-    Ok(Run { outcome, left_out: vec![format!("{CHUNKS} file-0: curl 7.88 sends no last chunk, the server waits")] })
+    Ok(Run { outcome, left_out: vec![format!("{CHUNKS} file-0: curl 7.88 and the server wait for each other")] })
 }
 
 /// What is wrong without the agent as well is a fault of the ruler or of the machine, and must not pass as equal on both sides.
