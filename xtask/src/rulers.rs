@@ -19,6 +19,9 @@ pub struct Options {
 pub fn command(ruler: &str, options: &Options) -> Result<ExitCode> {
     let agent = build::build()?;
     services::setup()?;
+    if ruler == "harmless" && !options.arguments.iter().any(|argument| argument == "--short" || argument == "--list") {
+        services::setup_suites()?;
+    }
     shell::run(shell::host_cargo().args(["build", "--release", "--locked", "--package", "wirespan-rulers"]))?;
     let binary = paths::target()?.join("release/wirespan-rulers");
     let mut command = if shell::is_root() { Command::new(&binary) } else { shell::as_root(&binary) };

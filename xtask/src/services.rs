@@ -11,13 +11,14 @@ use anyhow::{Context, Result};
 use crate::{apt, paths, shell};
 
 /// A program, and the package that brings it where it is missing. A `*` stands for a version.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("bpftool", "bpftool"),
     ("curl", "curl"),
     ("javac", "default-jdk-headless"),
     ("nginx", "nginx-light"),
     ("nft", "nftables"),
     ("node", "nodejs"),
+    ("openssl", "openssl"),
     ("php", "php-cli"),
     ("php-fpm*", "php-fpm"),
     ("python3", "python3"),
@@ -42,6 +43,15 @@ pub fn setup() -> Result<()> {
     }
     venv()?;
     node_modules()
+}
+
+/// Packages that only the full form of `cargo xtask harmless` needs: the languages of the suites, PostgreSQL, and the libraries of the
+/// Redis that it unpacks.
+const SUITES: [&str; 6] = ["libatomic1", "libjemalloc2", "liblzf1", "perl", "postgresql", "tcl"];
+
+/// Installs what applications' own suites need.
+pub fn setup_suites() -> Result<()> {
+    apt::ensure(&SUITES, "the suites that cargo xtask harmless runs")
 }
 
 /// A program of the system, also where an ordinary user's `PATH` does not look.

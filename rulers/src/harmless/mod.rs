@@ -16,7 +16,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 
 mod agent;
@@ -69,10 +69,10 @@ pub fn command(options: &Options) -> Result<ExitCode> {
         report.add(row);
         // What is known is kept, should a later check be interrupted.
         report.write(&world.results)?;
+        if let Some(out) = &options.out {
+            report.write_to(out)?;
+        }
     }
     println!("{}", report.markdown());
-    if let Some(out) = &options.out {
-        report.write_to(out).with_context(|| format!("cannot write {}", out.display()))?;
-    }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -29,6 +29,7 @@ type Program = fn(&World, &Selection) -> Result<Run>;
 fn paired(world: &World, program: Program) -> Result<Found> {
     let all = Selection::default();
     let without = program(world, &all).context("without the agent")?;
+    without.ensure_sound()?;
     let (with, witness) = attached(world, program, &all)?;
     let mut differences: Vec<Difference> =
         differing(&without.outcome, &with.outcome).into_iter().map(Difference::new).collect();

@@ -52,7 +52,7 @@ pub fn run(world: &World, selection: &Selection) -> Result<Run> {
         all.extend(outcome);
     }
     let left_out = LEFT_OUT.iter().map(|(name, why)| format!("`{name}*`: {why}"));
-    Ok(Run { outcome: all, left_out: left_out.collect() })
+    Ok(Run { outcome: all, left_out: left_out.collect(), sound: None })
 }
 
 fn left_out_names() -> String {

@@ -90,6 +90,7 @@ pub fn run(world: &World, selection: &Selection) -> Result<Run> {
             "files about variables, caches, mail, streams and name servers: minutes, and little about sockets"
                 .to_owned(),
         ],
+        sound: None,
     })
 }
 

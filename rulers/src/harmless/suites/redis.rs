@@ -58,6 +58,7 @@ pub fn run(world: &World, selection: &Selection) -> Result<Run> {
         left_out: vec![
             "units about data structures, persistence, scripts and memory: nothing about sockets".to_owned(),
         ],
+        sound: None,
     })
 }
 
