@@ -37,7 +37,7 @@ static CHECKS: &[Check] = &[
     },
     Check {
         name: "cpython",
-        what: "CPython's own tests: selectors, sockets, HTTP, TLS, asyncio; in the short form the first two",
+        what: "CPython's own tests of selectors, sockets, HTTP and TLS; in the short form the first two",
         short: true,
         kind: Kind::Paired(suites::cpython::run),
     },
@@ -52,6 +52,12 @@ static CHECKS: &[Check] = &[
         what: "urllib3's own tests against servers, plain and TLS",
         short: false,
         kind: Kind::Paired(suites::urllib3::run),
+    },
+    Check {
+        name: "asyncio",
+        what: "CPython's own tests of asyncio",
+        short: false,
+        kind: Kind::Paired(suites::cpython::run_asyncio),
     },
 ];
 
