@@ -23,6 +23,9 @@ pub struct Options {
 pub fn command(ruler: &str, options: &Options) -> Result<ExitCode> {
     let agent = build::build()?;
     services::setup()?;
+    if ruler == "harmless" && !options.arguments.iter().any(|argument| argument == "--short" || argument == "--list") {
+        services::setup_suites()?;
+    }
     Ok(if run(ruler, &options.arguments, &agent)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

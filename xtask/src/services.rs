@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("openssl", "openssl"),
     ("php", "php-cli"),
     ("php-fpm*", "php-fpm"),
     ("python3", "python3"),
@@ -82,6 +83,15 @@ pub fn setup() -> Result<()> {
 fn php_has_curl() -> bool {
     let mut versions = fs::read_dir("/etc/php").into_iter().flatten().flatten();
     versions.any(|version| version.path().join("mods-available/curl.ini").is_file())
+}
+
+/// Packages that only the full form of `cargo xtask harmless` needs: the languages of the suites, PostgreSQL, and the libraries of the
+/// Redis that it unpacks.
+const SUITES: [&str; 6] = ["libatomic1", "libjemalloc2", "liblzf1", "perl", "postgresql", "tcl"];
+
+/// Installs what applications' own suites need.
+pub fn setup_suites() -> Result<()> {
+    apt::ensure(&SUITES, "the suites that cargo xtask harmless runs")
 }
 
 /// A program of the system, also where an ordinary user's `PATH` does not look.
