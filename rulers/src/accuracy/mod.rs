@@ -11,6 +11,7 @@
 //! | [`truth`] | what really happened |
 //! | [`judge`] | compares spans with it |
 //! | [`report`] | figures, table, verdict |
+//! | [`compare`], [`docs`] | two reports; the page in `docs/` |
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ use crate::stacks::{self, Place, Shape, Stack};
 use plan::{Cell, Form};
 use report::Report;
 
+mod compare;
+mod docs;
 mod driver;
 mod judge;
 mod leaf;
@@ -59,6 +62,10 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Part {
+    /// What two runs' figures differ in; fails when anything that must be zero grew.
+    Compare(compare::Options),
+    /// Writes docs/accuracy.md of the figures of a full run.
+    Docs(docs::Options),
     /// The server behind everything.
     #[command(hide = true)]
     Leaf(leaf::Options),
@@ -70,6 +77,8 @@ enum Part {
 /// Measures. Fails when a parent is wrong, a trace is mixed, or a span is missing without a counted loss.
 pub fn command(options: &Options) -> Result<ExitCode> {
     match &options.command {
+        Some(Part::Compare(options)) => compare::command(options),
+        Some(Part::Docs(options)) => docs::command(options).map(|()| ExitCode::SUCCESS),
         Some(Part::Leaf(options)) => leaf::command(options).map(|()| ExitCode::SUCCESS),
         Some(Part::Driver(options)) => driver::command(options).map(|()| ExitCode::SUCCESS),
         None => measure(options),
