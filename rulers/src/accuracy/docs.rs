@@ -152,7 +152,7 @@ fn by_stack(page: &mut String, report: &Report) {
         if !losses.is_empty() {
             let _ = writeln!(page, "- The agent's own losses in this run: {}.", losses.join(", "));
         }
-        if let Some(error) = &measured.error {
+        for error in &measured.errors {
             let _ = writeln!(page, "- Could not be measured in full: {error}.");
         }
     }

@@ -12,6 +12,7 @@
 //! | [`judge`] | compares spans with it |
 //! | [`report`] | figures, table, verdict |
 //! | [`compare`], [`docs`] | two reports; the page in `docs/` |
+//! | [`dump`] | all spans in a file |
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ use report::Report;
 mod compare;
 mod docs;
 mod driver;
+mod dump;
 mod judge;
 mod leaf;
 mod plan;
@@ -58,6 +60,9 @@ pub struct Options {
     /// Where the figures go (JSON); the table goes beside them (.md).
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Also leave all spans here, a file a stack.
+    #[arg(long, value_name = "FOLDER")]
+    spans: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -126,6 +131,9 @@ fn measure_stack(
     ensure!(!cells.is_empty(), "nothing to measure of {}", stack.name);
     let prepared = (stack.prepare)(place)?;
     let run = run::run(&prepared, &cells, &plan::rounds(&cells, form))?;
+    if let Some(folder) = &options.spans {
+        dump::write(folder, stack.name, &run.spans)?;
+    }
     let tallies = judge::judge(&run.truth, cells.len(), &run.spans);
     report.add(&prepared, &cells, &run, tallies);
     Ok(())
