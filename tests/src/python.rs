@@ -17,11 +17,19 @@ pub fn bin(name: &str) -> PathBuf {
     static VENV: OnceLock<PathBuf> = OnceLock::new();
     let venv = VENV.get_or_init(|| {
         let dir = target_dir().join("test-services/venv");
-        ensure_venv(&dir, Path::new(REQUIREMENTS))
-            .unwrap_or_else(|e| panic!("the Python environment cannot be made: {e:#}"));
+        ensure_venv(&dir).unwrap_or_else(|e| panic!("the Python environment cannot be made: {e:#}"));
         dir
     });
     venv.join("bin").join(name)
+}
+
+/// Makes the tests' virtual environment in `dir`, unless it is there and fits their `requirements.txt`.
+///
+/// # Errors
+///
+/// When Python, its `venv` module or PyPI is missing.
+pub fn ensure_venv(dir: &Path) -> anyhow::Result<()> {
+    ensure_venv_of(Path::new(REQUIREMENTS), dir)
 }
 
 /// Makes a virtual environment in `dir`, unless it is there and fits `requirements`, a file with a pinned version of
@@ -30,7 +38,7 @@ pub fn bin(name: &str) -> PathBuf {
 /// # Errors
 ///
 /// When Python, its `venv` module or PyPI is missing.
-pub fn ensure_venv(dir: &Path, requirements: &Path) -> anyhow::Result<()> {
+pub fn ensure_venv_of(requirements: &Path, dir: &Path) -> anyhow::Result<()> {
     let parent = dir.parent().context("a directory of its own")?;
     fs::create_dir_all(parent)?;
     let lock = File::create(dir.with_extension("lock"))?;

@@ -81,7 +81,7 @@ const fn stack(limits: &'static str) -> Stack {
 fn prepare(place: &Place, packages: &[&str]) -> Result<Prepared> {
     let sources = place.sources("python");
     let venv = place.made("python-venv");
-    python::ensure_venv(&venv, &sources.join("requirements.txt"))?;
+    python::ensure_venv_of(&sources.join("requirements.txt"), &venv)?;
     let program = venv.join("bin/python");
     let script = "import sys, importlib.metadata as m\n\
                   print('Python', sys.version.split()[0])\n\
