@@ -72,6 +72,11 @@ pub fn page(report: &Report) -> String {
     let mut page = String::from(ABOUT);
     let Report { commit, agent, kernel, date, cpus, .. } = report;
     let _ = writeln!(page, "## Figures\n\nCommit `{commit}` ({agent}), {date}, Linux {kernel}, {cpus} CPUs.\n");
+    let absent: Vec<&str> =
+        stacks::all().iter().map(|stack| stack.name).filter(|name| !report.stacks.contains_key(*name)).collect();
+    if !absent.is_empty() {
+        let _ = writeln!(page, "Not measured in this run: {}.\n", absent.join(", "));
+    }
     summary(&mut page, report);
     by_shape(&mut page, report);
     by_stack(&mut page, report);
