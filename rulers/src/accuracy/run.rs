@@ -29,6 +29,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const BACKGROUND: Duration = Duration::from_secs(20);
 /// After so long without a new span none is expected any more.
 const QUIET: Duration = Duration::from_secs(3);
+/// The agent's ring. The machine's other traffic passes through it until the agent has muted it, and a busy machine lets the
+/// agent wait: links are measured here, not how fast it reads.
+const RING: &str = "64MiB";
 /// Ports beyond those that are needed.
 const SPARE_PORTS: usize = 8;
 /// Requests of a cell are numbered within so many.
@@ -97,6 +100,7 @@ pub fn run(prepared: &Prepared, cells: &[Cell], plan: &[Vec<Phase>]) -> Result<R
     let leaf_port = wait::free_port();
     let ports: Vec<u16> = (0..2 * plan.len() + SPARE_PORTS).map(|_| wait::free_port()).collect();
     let mut command = agent::exporting_to(&receiver);
+    command.args(["--ring-bytes", RING]);
     for port in ports.iter().chain([&leaf_port]) {
         command.arg("--include").arg(format!("port:{port}"));
     }
