@@ -8,6 +8,7 @@
 //! | [`plan`] | a cell (stack, shape, level) and its load |
 //! | [`run`] | one stack: agent, leaf, instances, driver |
 //! | [`driver`], [`leaf`] | the client in front and the server behind, processes of their own |
+//! | [`fence`] | keeps other traffic away |
 //! | [`truth`] | what really happened |
 //! | [`judge`] | compares spans with it |
 //! | [`report`] | figures, table, verdict |
@@ -29,6 +30,7 @@ mod compare;
 mod docs;
 mod driver;
 mod dump;
+mod fence;
 mod judge;
 mod leaf;
 mod plan;

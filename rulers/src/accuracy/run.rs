@@ -18,6 +18,7 @@ use wirespan_tests::span::Span;
 use wirespan_tests::wait;
 
 use super::driver::{self, Arrival, Outcome};
+use super::fence::Fence;
 use super::leaf;
 use super::plan::{Cell, Load, Phase, arrivals};
 use super::truth::{Exchange, Key, Truth, parent_hop, parse_path};
@@ -29,9 +30,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const BACKGROUND: Duration = Duration::from_secs(20);
 /// After so long without a new span none is expected any more.
 const QUIET: Duration = Duration::from_secs(3);
-/// The agent's ring. The machine's other traffic passes through it until the agent has muted it, and a busy machine lets the
-/// agent wait: links are measured here, not how fast it reads.
-const RING: &str = "64MiB";
 /// Ports beyond those that are needed.
 const SPARE_PORTS: usize = 8;
 /// Requests of a cell are numbered within so many.
@@ -84,6 +82,8 @@ struct Stage<'a> {
     cells: &'a [Cell],
     stack: &'static Stack,
     ports: RefCell<Vec<u16>>,
+    // After all processes: it can be taken away when nobody is in it.
+    fence: Fence,
     dir: TempDir,
 }
 
@@ -100,16 +100,15 @@ pub fn run(prepared: &Prepared, cells: &[Cell], plan: &[Vec<Phase>]) -> Result<R
     let leaf_port = wait::free_port();
     let ports: Vec<u16> = (0..2 * plan.len() + SPARE_PORTS).map(|_| wait::free_port()).collect();
     let mut command = agent::exporting_to(&receiver);
-    command.args(["--ring-bytes", RING]);
-    for port in ports.iter().chain([&leaf_port]) {
-        command.arg("--include").arg(format!("port:{port}"));
+    let fence = Fence::new(&[ports.as_slice(), &[leaf_port]].concat());
+    for rule in fence.rules() {
+        command.arg("--include").arg(rule);
     }
     let agent = Agent::start(dir.path(), &mut command);
-    let mut leaf = ourselves("leaf", leaf_port)?;
-    let mut leaf = Program::try_start("leaf", dir.path(), &mut leaf)?;
+    let mut leaf = Program::try_start("leaf", dir.path(), &mut fence.enter(&ourselves("leaf", leaf_port)?))?;
     leaf.try_ready("answer", |_| is_ready(leaf_port))?;
     let ports = RefCell::new(ports);
-    let stage = Stage { agent, leaf, leaf_port, receiver, prepared, cells, stack, ports, dir };
+    let stage = Stage { agent, leaf, leaf_port, receiver, prepared, cells, stack, ports, fence, dir };
     let (mut rounds, mut errors) = (Vec::new(), Vec::new());
     for (number, phases) in plan.iter().enumerate() {
         let first = &cells[phases[0][0].0];
@@ -159,7 +158,11 @@ impl Stage<'_> {
         let mode = self.stack.mode;
         let mut command = (self.stack.start)(self.prepared, &Start { port, next, mode, dir: &dir })?;
         command.env("PORT", port.to_string()).env("NEXT", format!("http://127.0.0.1:{next}")).env("STACK_MODE", mode);
-        let mut program = Program::try_start(&format!("{}-{name}", self.stack.name), self.dir.path(), &mut command)?;
+        let mut program = Program::try_start(
+            &format!("{}-{name}", self.stack.name),
+            self.dir.path(),
+            &mut self.fence.enter(&command),
+        )?;
         program.try_ready("answer", |_| is_ready(port))?;
         Ok(program)
     }
@@ -169,7 +172,8 @@ impl Stage<'_> {
         fs::write(&schedule, serde_json::to_vec(arrivals)?)?;
         let mut command = ourselves("driver", port)?;
         command.arg("--schedule").arg(schedule).arg("--timeout").arg(TIMEOUT.as_millis().to_string());
-        let mut driver = Program::try_start(&format!("driver-{number}"), self.dir.path(), &mut command)?;
+        let mut driver =
+            Program::try_start(&format!("driver-{number}"), self.dir.path(), &mut self.fence.enter(&command))?;
         let last = arrivals.last().map_or(Duration::ZERO, |arrival| Duration::from_micros(arrival.at));
         let status = driver.wait(last + TIMEOUT + Duration::from_secs(15)).context("the driver does not end")?;
         ensure!(status.success(), "the driver ended with {status}:\n{}", driver.log());
