@@ -5,6 +5,15 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use wirespan_tests::wait;
+
+/// What a shell reports of a program that was interrupted.
+const INTERRUPTED: i32 = 130;
+/// How long processes may take to end when they are killed.
+const KILL: Duration = Duration::from_secs(5);
 
 /// A control group, or, where none can be made, the ports.
 pub struct Fence {
@@ -15,8 +24,7 @@ pub struct Fence {
 impl Fence {
     /// A fence around processes that are about to start, which use `ports`.
     pub fn new(ports: &[u16]) -> Self {
-        let group = unified().map(|root| root.join(format!("wirespan-accuracy-{}", std::process::id())));
-        let group = group.filter(|group| fs::create_dir(group).is_ok() || group.is_dir());
+        let group = own_group().filter(|group| fs::create_dir(group).is_ok() || group.is_dir());
         if group.is_none() {
             eprintln!("no control group can be made here: the agent looks at all connections of this machine");
         }
@@ -50,6 +58,39 @@ impl Drop for Fence {
             let _ = fs::remove_dir(group);
         }
     }
+}
+
+/// When this program is interrupted or terminated, ends all that it started inside a fence before it ends itself.
+///
+/// # Errors
+///
+/// When signals cannot be caught.
+pub fn end_all_with_us() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut terminated = {
+        let _within = runtime.enter();
+        signal(SignalKind::terminate())?
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        });
+        if let Some(group) = own_group() {
+            // Not there when nothing runs.
+            let _ = fs::write(group.join("cgroup.kill"), "1");
+            wait::until_true(KILL, || fs::remove_dir(&group).is_ok() || !group.exists());
+        }
+        std::process::exit(INTERRUPTED);
+    });
+    Ok(())
+}
+
+/// The control group of this process's fences.
+fn own_group() -> Option<PathBuf> {
+    unified().map(|root| root.join(format!("wirespan-accuracy-{}", std::process::id())))
 }
 
 /// Arguments, environment and directory of a command, on another.

@@ -93,6 +93,7 @@ pub fn command(options: &Options) -> Result<ExitCode> {
 }
 
 fn measure(options: &Options) -> Result<ExitCode> {
+    fence::end_all_with_us()?;
     let form = if options.short { Form::Short } else { Form::Full };
     let place = Place::new(&target_dir());
     let chosen: Vec<&'static Stack> = stacks::all().into_iter().filter(|stack| options.wants(stack)).collect();

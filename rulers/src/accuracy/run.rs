@@ -104,7 +104,8 @@ pub fn run(prepared: &Prepared, cells: &[Cell], plan: &[Vec<Phase>]) -> Result<R
     for rule in fence.rules() {
         command.arg("--include").arg(rule);
     }
-    let agent = Agent::start(dir.path(), &mut command);
+    // The agent never traces itself; inside the fence, it ends with the rest when we are interrupted.
+    let agent = Agent::start(dir.path(), &mut fence.enter(&command));
     let mut leaf = Program::try_start("leaf", dir.path(), &mut fence.enter(&ourselves("leaf", leaf_port)?))?;
     leaf.try_ready("answer", |_| is_ready(leaf_port))?;
     let ports = RefCell::new(ports);
