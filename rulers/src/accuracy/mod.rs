@@ -8,9 +8,12 @@
 //! | [`plan`] | a cell (stack, shape, level) and its load |
 //! | [`run`] | one stack: agent, leaf, instances, driver |
 //! | [`driver`], [`leaf`] | the client in front and the server behind, processes of their own |
+//! | [`fence`] | keeps other traffic away |
 //! | [`truth`] | what really happened |
 //! | [`judge`] | compares spans with it |
 //! | [`report`] | figures, table, verdict |
+//! | [`compare`], [`docs`] | two reports; the page in `docs/` |
+//! | [`dump`] | all spans in a file |
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +26,11 @@ use crate::stacks::{self, Place, Shape, Stack};
 use plan::{Cell, Form};
 use report::Report;
 
+mod compare;
+mod docs;
 mod driver;
+mod dump;
+mod fence;
 mod judge;
 mod leaf;
 mod plan;
@@ -55,10 +62,17 @@ pub struct Options {
     /// Where the figures go (JSON); the table goes beside them (.md).
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Also leave all spans here, a file a stack.
+    #[arg(long, value_name = "FOLDER")]
+    spans: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Part {
+    /// What two runs' figures differ in; fails when anything that must be zero grew.
+    Compare(compare::Options),
+    /// Writes docs/accuracy.md of the figures of a full run.
+    Docs(docs::Options),
     /// The server behind everything.
     #[command(hide = true)]
     Leaf(leaf::Options),
@@ -70,6 +84,8 @@ enum Part {
 /// Measures. Fails when a parent is wrong, a trace is mixed, or a span is missing without a counted loss.
 pub fn command(options: &Options) -> Result<ExitCode> {
     match &options.command {
+        Some(Part::Compare(options)) => compare::command(options),
+        Some(Part::Docs(options)) => docs::command(options).map(|()| ExitCode::SUCCESS),
         Some(Part::Leaf(options)) => leaf::command(options).map(|()| ExitCode::SUCCESS),
         Some(Part::Driver(options)) => driver::command(options).map(|()| ExitCode::SUCCESS),
         None => measure(options),
@@ -77,6 +93,7 @@ pub fn command(options: &Options) -> Result<ExitCode> {
 }
 
 fn measure(options: &Options) -> Result<ExitCode> {
+    fence::end_all_with_us()?;
     let form = if options.short { Form::Short } else { Form::Full };
     let place = Place::new(&target_dir());
     let chosen: Vec<&'static Stack> = stacks::all().into_iter().filter(|stack| options.wants(stack)).collect();
@@ -117,6 +134,9 @@ fn measure_stack(
     ensure!(!cells.is_empty(), "nothing to measure of {}", stack.name);
     let prepared = (stack.prepare)(place)?;
     let run = run::run(&prepared, &cells, &plan::rounds(&cells, form))?;
+    if let Some(folder) = &options.spans {
+        dump::write(folder, stack.name, &run.spans)?;
+    }
     let tallies = judge::judge(&run.truth, cells.len(), &run.spans);
     report.add(&prepared, &cells, &run, tallies);
     Ok(())

@@ -134,7 +134,7 @@ fn arrivals_of(cell: &Cell, load: &Load, begin: f64, first: u64) -> Vec<Arrival>
             at: (at * 1e6) as u64,
             request,
             target: format!("/hop/{request}/0?shape={}&delay={delay:.0}{depth}", cell.shape),
-            alone: random.u8(..) % ALONE == 0,
+            alone: random.u8(..).is_multiple_of(ALONE),
         }
     };
     (first..first + u64::from(load.requests)).map(arrival).collect()

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::driver::Outcome;
 use super::judge::Tally;
 use super::plan::Cell;
-use super::run::{Run, is_answered};
+use super::run::{LOST_RECORDS, LOST_SPANS, Run, is_answered};
 use crate::stacks::{Prepared, output};
 
 /// Version of the file's layout.
@@ -46,8 +46,8 @@ pub struct StackReport {
     pub versions: Vec<(String, String)>,
     /// The agent's own losses in the whole run, by its counters, those that are not zero.
     pub losses: BTreeMap<String, u64>,
-    /// Why it could not be measured, if it could not.
-    pub error: Option<String>,
+    /// What could not be measured, and why.
+    pub errors: Vec<String>,
 }
 
 /// One cell.
@@ -98,8 +98,9 @@ impl Report {
     pub fn add(&mut self, prepared: &Prepared, cells: &[Cell], run: &Run, tallies: Vec<Tally>) {
         let losses = run.losses.iter().map(|(name, lost)| ((*name).to_owned(), *lost)).collect();
         let missing: u64 = run.rounds.iter().map(|round| round.calls_missing).sum();
-        let error = (missing > 0).then(|| format!("{missing} calls that answered requests must make never came"));
-        let stack = StackReport { versions: prepared.versions.clone(), losses, error };
+        let missing = (missing > 0).then(|| format!("{missing} calls that answered requests must make never came"));
+        let errors = run.errors.iter().cloned().chain(missing).collect();
+        let stack = StackReport { versions: prepared.versions.clone(), losses, errors };
         self.stacks.insert(cells[0].stack.name.to_owned(), stack);
         let mut measured: BTreeMap<usize, CellReport> = BTreeMap::new();
         for (index, load, outcomes) in run.rounds.iter().flat_map(|round| &round.cells) {
@@ -128,18 +129,18 @@ impl Report {
 
     /// Notes that a stack could not be measured.
     pub fn add_failure(&mut self, stack: &str, error: &anyhow::Error) {
-        self.stacks.entry(stack.to_owned()).or_default().error = Some(format!("{error:#}"));
+        self.stacks.entry(stack.to_owned()).or_default().errors.push(format!("{error:#}"));
     }
 
     /// Everything that must not be; empty when the run passes.
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
         for (name, stack) in &self.stacks {
-            complaints.extend(stack.error.as_ref().map(|error| format!("{name}: {error}")));
+            complaints.extend(stack.errors.iter().map(|error| format!("{name}: {error}")));
         }
         for cell in &self.cells {
             let tally = &cell.tally;
-            let is_lossy = self.stacks.get(&cell.stack).is_some_and(|stack| !stack.losses.is_empty());
+            let is_lossy = self.is_lossy(&cell.stack);
             let mut faults = Vec::new();
             let mut fault = |count: u64, what: &str| {
                 if count > 0 {
@@ -162,6 +163,15 @@ impl Report {
             }
         }
         complaints
+    }
+
+    /// Whether what is missing of a stack's spans is explained by what the agent counted.
+    fn is_lossy(&self, name: &str) -> bool {
+        let Some(stack) = self.stacks.get(name) else { return false };
+        let lost = |counters: &[&str]| counters.iter().filter_map(|name| stack.losses.get(*name)).sum::<u64>();
+        let cells = self.cells.iter().filter(|cell| cell.stack == name);
+        let missing: u64 = cells.map(|cell| cell.tally.expected - cell.tally.found).sum();
+        lost(&LOST_RECORDS) > 0 || lost(&LOST_SPANS) >= missing.max(1)
     }
 
     /// One line a cell, in markdown.

@@ -1,9 +1,10 @@
 //! Runs one stack: the agent, the leaf, and round after round an instance of the stack with the driver in front of it.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use wirespan_tests::span::Span;
 use wirespan_tests::wait;
 
 use super::driver::{self, Arrival, Outcome};
+use super::fence::Fence;
 use super::leaf;
 use super::plan::{Cell, Load, Phase, arrivals};
 use super::truth::{Exchange, Key, Truth, parent_hop, parse_path};
@@ -28,10 +30,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const BACKGROUND: Duration = Duration::from_secs(20);
 /// After so long without a new span none is expected any more.
 const QUIET: Duration = Duration::from_secs(3);
+/// Ports beyond those that are needed.
+const SPARE_PORTS: usize = 8;
 /// Requests of a cell are numbered within so many.
 const NUMBERS: u64 = 100_000;
-/// What the agent says that it lost.
-const LOSSES: [&str; 12] = [
+/// What the agent says that it lost of what the kernel saw: one record may be worth many spans.
+pub const LOST_RECORDS: [&str; 8] = [
     "kernel_ring_full",
     "kernel_missed",
     "kernel_faults",
@@ -40,11 +44,9 @@ const LOSSES: [&str; 12] = [
     "gaps",
     "connections_evicted",
     "connections_lost_sync",
-    "exchanges_dropped",
-    "spans_evicted",
-    "exporter_queue_dropped",
-    "spans_rejected",
 ];
+/// What the agent says that it lost of spans.
+pub const LOST_SPANS: [&str; 4] = ["exchanges_dropped", "spans_evicted", "exporter_queue_dropped", "spans_rejected"];
 
 /// What a round was and how its requests ended.
 pub struct Round {
@@ -60,6 +62,8 @@ pub struct Round {
 pub struct Run {
     /// Rounds in their order.
     pub rounds: Vec<Round>,
+    /// Why rounds came to nothing, where they did.
+    pub errors: Vec<String>,
     /// What took place.
     pub truth: Truth,
     /// What the agent saw.
@@ -77,6 +81,9 @@ struct Stage<'a> {
     prepared: &'a Prepared,
     cells: &'a [Cell],
     stack: &'static Stack,
+    ports: RefCell<Vec<u16>>,
+    // After all processes: it can be taken away when nobody is in it.
+    fence: Fence,
     dir: TempDir,
 }
 
@@ -91,27 +98,32 @@ pub fn run(prepared: &Prepared, cells: &[Cell], plan: &[Vec<Phase>]) -> Result<R
     fs::set_permissions(dir.path(), Permissions::from_mode(0o777))?;
     let receiver = Receiver::start(Protocol::Http);
     let leaf_port = wait::free_port();
-    let ports: Vec<[u16; 2]> = plan.iter().map(|_| [wait::free_port(), wait::free_port()]).collect();
+    let ports: Vec<u16> = (0..2 * plan.len() + SPARE_PORTS).map(|_| wait::free_port()).collect();
     let mut command = agent::exporting_to(&receiver);
-    for port in ports.iter().flatten().chain([&leaf_port]) {
-        command.arg("--include").arg(format!("port:{port}"));
+    let fence = Fence::new(&[ports.as_slice(), &[leaf_port]].concat());
+    for rule in fence.rules() {
+        command.arg("--include").arg(rule);
     }
-    let agent = Agent::start(dir.path(), &mut command);
-    let mut leaf = ourselves("leaf", leaf_port)?;
-    let mut leaf = Program::try_start("leaf", dir.path(), &mut leaf)?;
+    // The agent never traces itself; inside the fence, it ends with the rest when we are interrupted.
+    let agent = Agent::start(dir.path(), &mut fence.enter(&command));
+    let mut leaf = Program::try_start("leaf", dir.path(), &mut fence.enter(&ourselves("leaf", leaf_port)?))?;
     leaf.try_ready("answer", |_| is_ready(leaf_port))?;
-    let stage = Stage { agent, leaf, leaf_port, receiver, prepared, cells, stack, dir };
-    let mut rounds = Vec::new();
-    for (number, (phases, ports)) in plan.iter().zip(ports).enumerate() {
+    let ports = RefCell::new(ports);
+    let stage = Stage { agent, leaf, leaf_port, receiver, prepared, cells, stack, ports, fence, dir };
+    let (mut rounds, mut errors) = (Vec::new(), Vec::new());
+    for (number, phases) in plan.iter().enumerate() {
         let first = &cells[phases[0][0].0];
-        let place = || format!("{} {} at level {}", stack.name, first.shape, first.level);
-        rounds.push(stage.round(number, phases, ports).with_context(place)?);
+        match stage.round(number, phases) {
+            Ok(round) => rounds.push(round),
+            Err(error) => errors.push(format!("{} at level {}: {error:#}", first.shape, first.level)),
+        }
     }
-    stage.finish(rounds)
+    stage.finish(rounds, errors)
 }
 
 impl Stage<'_> {
-    fn round(&self, number: usize, phases: &[Phase], ports: [u16; 2]) -> Result<Round> {
+    fn round(&self, number: usize, phases: &[Phase]) -> Result<Round> {
+        let ports = [self.port()?, self.port()?];
         let loads = || phases.iter().flatten();
         let deep = loads().any(|(_, load)| load.deep);
         let mut next = self.leaf_port;
@@ -133,6 +145,13 @@ impl Stage<'_> {
         Ok(round)
     }
 
+    /// One of the ports that the agent knows. They were all free when it began, which may be an hour ago.
+    fn port(&self) -> Result<u16> {
+        let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        let next = || self.ports.borrow_mut().pop();
+        std::iter::from_fn(next).find(is_free).context("others took the ports that the agent was told")
+    }
+
     fn instance(&self, name: &str, port: u16, next: u16) -> Result<Program> {
         let dir = self.dir.path().join(name);
         fs::create_dir(&dir)?;
@@ -140,7 +159,11 @@ impl Stage<'_> {
         let mode = self.stack.mode;
         let mut command = (self.stack.start)(self.prepared, &Start { port, next, mode, dir: &dir })?;
         command.env("PORT", port.to_string()).env("NEXT", format!("http://127.0.0.1:{next}")).env("STACK_MODE", mode);
-        let mut program = Program::try_start(&format!("{}-{name}", self.stack.name), self.dir.path(), &mut command)?;
+        let mut program = Program::try_start(
+            &format!("{}-{name}", self.stack.name),
+            self.dir.path(),
+            &mut self.fence.enter(&command),
+        )?;
         program.try_ready("answer", |_| is_ready(port))?;
         Ok(program)
     }
@@ -150,7 +173,8 @@ impl Stage<'_> {
         fs::write(&schedule, serde_json::to_vec(arrivals)?)?;
         let mut command = ourselves("driver", port)?;
         command.arg("--schedule").arg(schedule).arg("--timeout").arg(TIMEOUT.as_millis().to_string());
-        let mut driver = Program::try_start(&format!("driver-{number}"), self.dir.path(), &mut command)?;
+        let mut driver =
+            Program::try_start(&format!("driver-{number}"), self.dir.path(), &mut self.fence.enter(&command))?;
         let last = arrivals.last().map_or(Duration::ZERO, |arrival| Duration::from_micros(arrival.at));
         let status = driver.wait(last + TIMEOUT + Duration::from_secs(15)).context("the driver does not end")?;
         ensure!(status.success(), "the driver ended with {status}:\n{}", driver.log());
@@ -181,12 +205,13 @@ impl Stage<'_> {
         });
     }
 
-    fn finish(mut self, rounds: Vec<Round>) -> Result<Run> {
+    fn finish(mut self, rounds: Vec<Round>, errors: Vec<String>) -> Result<Run> {
         self.agent.try_stop()?;
         let truth = truth(&rounds, &self.leaf.log(), self.leaf_port, self.stack);
-        let losses = LOSSES.into_iter().filter_map(|name| Some((name, self.agent.try_counter(name)?)));
+        let losses =
+            LOST_RECORDS.into_iter().chain(LOST_SPANS).filter_map(|name| Some((name, self.agent.try_counter(name)?)));
         let losses = losses.filter(|(_, lost)| *lost > 0).collect();
-        Ok(Run { rounds, truth, spans: self.receiver.spans(), losses })
+        Ok(Run { rounds, errors, truth, spans: self.receiver.spans(), losses })
     }
 }
 

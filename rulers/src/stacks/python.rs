@@ -57,7 +57,13 @@ pub const STACKS: &[Stack] = &[
         prepare: |place| prepare(place, &["fastapi", "uvicorn", "httpx"]),
         ..stack(ONE_THREAD)
     },
-    Stack { name: "aiohttp", title: "aiohttp, server and client", mode: "aiohttp", ..stack(ONE_THREAD) },
+    Stack {
+        name: "aiohttp",
+        title: "aiohttp, server and client",
+        mode: "aiohttp",
+        prepare: |place| prepare(place, &["aiohttp"]),
+        ..stack(ONE_THREAD)
+    },
 ];
 
 /// What all of them share.
