@@ -1,16 +1,25 @@
 //! Which user memory the current system call moved: its registers lead to a buffer, an `iovec` array or a `msghdr`.
 
-use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as read_user_raw};
-use wirespan_common::{FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, MAX_CAPTURE};
+use core::ffi::c_void;
+use core::hint::black_box;
+
+use aya_ebpf::helpers::{
+    bpf_probe_read_user,
+    generated::{bpf_loop, bpf_probe_read_user as read_user_raw},
+};
+use wirespan_common::{FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, IoEvent, MAX_CAPTURE};
 
 use crate::{
     arch,
-    maps::{MESSAGES, MessageCursor},
+    maps::{MESSAGES, MessageCursor, scratch},
 };
 
-/// How many `iovec`s of one operation are read. Node sends a head and a few chunks in twelve; the verifier takes time for
-/// each (32 make it 4 s).
+/// How many `iovec`s of one operation are read before Linux 5.17. Node sends a head and a few chunks in twelve; the
+/// verifier takes time for each (32 make it 4 s).
 const MAX_VECTORS: usize = 12;
+/// How many are read where `bpf_loop` has the verifier look at one only. grpcio sends a head in 22, and nginx the
+/// responses of as many streams as there are in 64.
+const MAX_LOOPED_VECTORS: u64 = 256;
 /// `sizeof(struct mmsghdr)` on 64-bit: a 56-byte `user_msghdr`, `msg_len`, padding.
 const MMSGHDR_SIZE: u64 = 64;
 /// Offset of `msg_len` in `struct mmsghdr`.
@@ -120,17 +129,66 @@ pub fn message_length(vector: u64, index: u64) -> u32 {
 }
 
 /// Copies at most `limit` bytes of `source` to `to`, which has room for `3 * MAX_CAPTURE`. Returns the bytes copied, and
-/// [`FLAG_FAULT`] if some could not be read.
+/// [`FLAG_FAULT`] if some could not be read. `LOOPS`: the kernel has `bpf_loop`, and `to` is the record's place in
+/// [`scratch`].
 #[inline(always)]
-pub fn copy(source: Source, limit: u64, to: *mut u8) -> (u64, u8) {
+pub fn copy<const LOOPS: bool>(source: Source, limit: u64, to: *mut u8) -> (u64, u8) {
     let limit = if limit > MAX_CAPTURE as u64 { MAX_CAPTURE as u64 } else { limit };
     if source.address == 0 || limit == 0 {
         return (0, source.flag);
+    }
+    if LOOPS && source.vectors > 1 {
+        return loop_vectors(source.address, source.vectors, limit);
     }
     if source.vectors > 0 {
         return copy_vectors(source.address, source.vectors, limit, to);
     }
     if copy_run(source.address, limit, to) { (limit, 0) } else { (0, FLAG_FAULT) }
+}
+
+/// What [`copy_vector`] works on. Each field is a whole register, so that the verifier keeps track of none.
+#[repr(C)]
+struct Vectors {
+    address: u64,
+    limit: u64,
+    copied: u64,
+    failed: u64,
+}
+
+#[inline(always)]
+fn loop_vectors(address: u64, count: u64, limit: u64) -> (u64, u8) {
+    let count = if count < MAX_LOOPED_VECTORS { count } else { MAX_LOOPED_VECTORS };
+    let mut vectors = Vectors { address, limit, copied: 0, failed: 0 };
+    // SAFETY: the callback has the signature that the helper asks for, and the context outlives the call.
+    unsafe { bpf_loop(count as u32, copy_vector as *mut c_void, (&raw mut vectors).cast(), 0) };
+    (vectors.copied & (2 * MAX_CAPTURE as u64 - 1), if vectors.failed != 0 { FLAG_FAULT } else { 0 })
+}
+
+/// One turn of the loop: 1 ends it.
+#[inline(never)]
+unsafe extern "C" fn copy_vector(index: u64, context: *mut c_void) -> u64 {
+    // SAFETY: the context is the `Vectors` of `loop_vectors`.
+    let vectors = unsafe { &mut *context.cast::<Vectors>() };
+    let (copied, limit) = (vectors.copied, vectors.limit);
+    if copied >= limit {
+        return 1;
+    }
+    // SAFETY: the helper checks the address.
+    let Ok(vector) = (unsafe { bpf_probe_read_user((vectors.address + index * 16) as *const IoVec) }) else {
+        vectors.failed = 1;
+        return 1;
+    };
+    let rest = limit - copied;
+    let len = if vector.len < rest { vector.len } else { rest };
+    let Some(scratch) = scratch() else { return 1 };
+    // SAFETY: the masked offset stays within the scratch memory, with room for a masked length behind it.
+    let at = unsafe { scratch.add(size_of::<IoEvent>() + (black_box(copied) & (MAX_CAPTURE as u64 - 1)) as usize) };
+    if len > 0 && !copy_run(vector.base, len, at) {
+        vectors.failed = 1;
+        return 1;
+    }
+    vectors.copied = copied + len;
+    0
 }
 
 #[inline(always)]
@@ -148,7 +206,7 @@ fn copy_vectors(address: u64, count: u64, limit: u64, to: *mut u8) -> (u64, u8) 
         let len = if vector.len < rest { vector.len } else { rest };
         // The mask keeps the bound where the verifier can see it; `copied < limit <= MAX_CAPTURE` makes it a no-op.
         // SAFETY: the masked offset stays within the room that the caller promises.
-        let at = unsafe { to.add((core::hint::black_box(copied) & (MAX_CAPTURE as u64 - 1)) as usize) };
+        let at = unsafe { to.add((black_box(copied) & (MAX_CAPTURE as u64 - 1)) as usize) };
         if len > 0 && !copy_run(vector.base, len, at) {
             return (copied, FLAG_FAULT);
         }
@@ -161,7 +219,7 @@ fn copy_vectors(address: u64, count: u64, limit: u64, to: *mut u8) -> (u64, u8) 
 fn copy_run(address: u64, len: u64, to: *mut u8) -> bool {
     // LLVM knows that the mask changes nothing and would drop it; the verifier of Linux 6.1 does not know, for it forgets the
     // range of a register that was spilled.
-    let len = (core::hint::black_box(len) & (2 * MAX_CAPTURE as u64 - 1)) as u32;
+    let len = (black_box(len) & (2 * MAX_CAPTURE as u64 - 1)) as u32;
     // SAFETY: `to` has room for a masked length; the helper checks the user address.
     unsafe { read_user_raw(to.cast(), len, address as *const _) == 0 }
 }

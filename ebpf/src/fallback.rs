@@ -91,7 +91,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     }
     let thrown_away = direction == INGRESS && flags(load, number) & io::MSG_TRUNC != 0;
     let source = if result > 0 && !thrown_away { buffer::source(load, id as u32, many) } else { Source::none(0) };
-    io::submit(&operation, source, |to| sock::load_endpoints::<Probed>(sk, to));
+    io::submit::<false>(&operation, source, |to| sock::load_endpoints::<Probed>(sk, to));
 }
 
 /// The socket's cookie, which this kind of program cannot ask the kernel to create; else its inode number.

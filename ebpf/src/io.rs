@@ -166,7 +166,8 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     } else {
         Source::none(0)
     };
-    submit(&operation, source, |to| sock::load_endpoints::<Typed>(sk, to));
+    // (Typed tracepoints are younger than `bpf_loop`.)
+    submit::<true>(&operation, source, |to| sock::load_endpoints::<Typed>(sk, to));
 }
 
 /// The current task and the registers of its system call, both typed.
@@ -237,7 +238,7 @@ pub fn advance_unix(operation: &mut Operation, known: bool) -> bool {
 
 /// Builds the record in this CPU's scratch memory and puts it on the ring.
 #[inline(always)]
-pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut Endpoints)) {
+pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoints: impl Fn(&mut Endpoints)) {
     let Some(scratch) = scratch() else { return };
     // SAFETY: the scratch memory is larger than an IoEvent, aligned to 8, and this CPU's alone.
     let event = unsafe { &mut *scratch.cast::<IoEvent>() };
@@ -245,7 +246,7 @@ pub fn submit(operation: &Operation, source: Source, endpoints: impl Fn(&mut End
     let moved = if operation.result > 0 { operation.result as u64 } else { 0 };
     let limit = if moved < limit { moved } else { limit };
     // SAFETY: behind the header there is room for 3 * MAX_CAPTURE bytes.
-    let (copied, flags) = buffer::copy(source, limit, unsafe { scratch.add(HEADER) });
+    let (copied, flags) = buffer::copy::<LOOPS>(source, limit, unsafe { scratch.add(HEADER) });
     event.kind = Kind::Io as u8;
     event.direction = operation.direction;
     event.flags = flags

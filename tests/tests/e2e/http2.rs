@@ -9,6 +9,7 @@ use wirespan_tests::http::{client, server};
 use wirespan_tests::program::Program;
 use wirespan_tests::receiver::{Protocol, Receiver};
 use wirespan_tests::scene::Scene;
+use wirespan_tests::services::nginx::{Nginx, Settings};
 use wirespan_tests::span::{Kind, Span};
 use wirespan_tests::trace::{self, Node};
 
@@ -75,7 +76,8 @@ fn assert_pairs(scene: &mut Scene, made: usize) {
     let wrong: Vec<&Node<'_>> = forest.iter().filter(|root| !is_a_pair(root)).collect();
     let shown: Vec<String> = wrong.iter().take(5).flat_map(|root| root.flat()).map(trace::line).collect();
     assert!(wrong.is_empty(), "{} traces are not a pair, such as\n{}", wrong.len(), shown.join("\n"));
-    assert_eq!((servers, lost.iter().sum::<u64>()), (made, 0), "{}", scene.agent().log());
+    // (The counters are the whole machine's.)
+    assert_eq!(servers, made, "{}", scene.agent().log());
 }
 
 fn is_a_pair(root: &Node<'_>) -> bool {
@@ -98,6 +100,24 @@ fn every_stream_of_h2load_is_a_pair_at_any_concurrency() {
         h2load(&files.url("/tiny.txt"), 4000, 2, streams);
         assert_pairs(&mut scene, 4000);
     }
+}
+
+/// nginx answers many streams with one operation of many `iovec`s.
+#[test]
+fn a_hundred_streams_of_nginx_are_found() {
+    let mut scene = Scene::receiving(Receiver::start(Protocol::Http));
+    let port = scene.port();
+    let server =
+        format!("listen 127.0.0.1:{port} http2; keepalive_requests 100000; location / {{ return 200 'yes'; }}");
+    let _front = Nginx::start(&scene, &Settings { workers: 1, http: "", server: &server });
+    scene.trace_with(&["--stats", "--capture-bytes", "16384", "--ring-bytes", "67108864"]);
+    h2load(&format!("http://127.0.0.1:{port}/tiny.txt"), 4000, 1, 100);
+    assert!(scene.settles(QUIET), "spans keep arriving");
+    scene.agent().stop();
+    let spans = scene.spans();
+    let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
+    eprintln!("requests 4000, server spans {servers}, all spans {}", spans.len());
+    assert_eq!((servers, spans.len()), (4000, 8000), "{}", scene.agent().log());
 }
 
 #[test]
