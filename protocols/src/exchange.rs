@@ -106,17 +106,39 @@ pub enum Status {
     Error(Cow<'static, str>),
 }
 
-/// A request was recognised: everything that linking needs, before the response is known.
+/// What a message is known by on both sides of its broker.
+///
+/// The span of the sender ([`SpanKind::Producer`]) and those of the receivers ([`SpanKind::Consumer`]) carry the same
+/// key, on whatever connections, so a receiver's span can get a span *link* to the sender's. It is never a reason to
+/// merge their traces. Keys are made of what the message itself says (its id, and where it was sent), so a sender that
+/// chooses ids badly or sends a message twice makes one key for several sends: only a key of exactly one known sender
+/// proves anything. A message that carries a trace context has no key, for it names its sender itself
+/// ([`Started::links`]).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MessageKey {
+    /// Whose ids these are: `rabbitmq`, `celery`.
+    pub system: &'static str,
+    /// The identity within `system`, never empty. At most 1 KiB.
+    pub id: Box<str>,
+}
+
+/// A request was recognised, or a message: everything that linking needs, before the response is known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
     /// Identifies the exchange within its connection; the matching [`Exchange::id`] follows later.
     pub id: u64,
-    /// First and last operation of the request seen so far.
+    /// First and last operation of the request seen so far. Of a message that a broker delivers, the operations that
+    /// delivered it: their positions are in the stream of the *responses*.
     pub request: Marks,
     /// Client or server span, or messaging kinds.
     pub kind: SpanKind,
-    /// Trace context that the request carries.
+    /// Trace context that the request carries: the parent of its span.
     pub context: Option<TraceContext>,
+    /// Trace contexts that are not the parent, but that this span is to have a link to: the one in a message that is
+    /// received. They say nothing of sampling.
+    pub links: Vec<TraceContext>,
+    /// What a message is known by, to link its receivers with its sender.
+    pub message: Option<MessageKey>,
     /// The request carries no context, but says that its trace is not recorded.
     pub denied: bool,
 }

@@ -77,7 +77,7 @@ impl Http1 {
             Role::Client => SpanKind::Client,
             Role::Server => SpanKind::Server,
         };
-        out.push(Output::Started(Started { id, request, kind, context, denied }));
+        out.push(Output::Started(Started { id, request, kind, context, links: Vec::new(), message: None, denied }));
         id
     }
 
