@@ -6,6 +6,8 @@
 //! | [`registry`] | every protocol, one line each; detection |
 //! | [`context`] | trace context found in requests (W3C, B3, Jaeger, Datadog) |
 //! | [`http1`] | HTTP/1.0, HTTP/1.1 |
+//! | [`amqp`] | AMQP 0-9-1 (RabbitMQ) |
+//! | [`celery`] | tasks and results inside messages |
 //! | [`otlp_grpc`] | recognises an application that exports its own spans over gRPC |
 //! | [`template`] | paths with ids, hashes and the like replaced: low-cardinality names |
 //! | [`redact`] | query strings without values |
@@ -23,6 +25,8 @@
 //! 4. A section in `docs/protocols.md`: what is read, what is not, which conventions the spans follow.
 #![forbid(unsafe_code)]
 
+pub mod amqp;
+pub mod celery;
 pub mod context;
 pub mod exchange;
 pub mod http1;
