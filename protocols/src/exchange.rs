@@ -164,6 +164,10 @@ pub struct Exchange {
 
 /// What a parser says.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "outputs live for one operation, and most are `Started`: a box would cost more"
+)]
 pub enum Output {
     /// A request began. Every `Started` is followed by exactly one `Finished` or `Dropped` with its id.
     Started(Started),

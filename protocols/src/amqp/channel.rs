@@ -8,6 +8,8 @@ use crate::exchange::{Exchange, KeyValue, Mark, Value};
 const MAX_WAITING: usize = 1024;
 /// Most memory that they may hold together, bytes.
 const MAX_BYTES: usize = 1024 * 1024;
+/// Most bytes of a body that are looked at for a task or a result.
+const MAX_TAP: usize = 2048;
 /// Most consumers of a channel whose mode is remembered.
 const MAX_CONSUMERS: usize = 256;
 /// Most tags of a consumer of unknown mode that are remembered.
@@ -66,6 +68,26 @@ pub(super) enum Carried {
     Unknown,
 }
 
+/// The first bytes of a body.
+#[derive(Debug, Default)]
+pub(super) struct Tap {
+    pub bytes: Vec<u8>,
+    /// What follows is not their continuation, or not wanted.
+    closed: bool,
+}
+
+impl Tap {
+    /// Adds what was seen of the next `len` bytes.
+    pub(super) fn feed(&mut self, seen: &[u8], len: u64) {
+        if self.closed {
+            return;
+        }
+        let taken = seen.len().min(MAX_TAP - self.bytes.len());
+        self.bytes.extend_from_slice(&seen[..taken]);
+        self.closed = taken as u64 != len;
+    }
+}
+
 /// A message in transfer.
 #[derive(Debug)]
 pub(super) struct Content {
@@ -80,7 +102,7 @@ pub(super) struct Content {
     /// What becomes of it, once its header was seen.
     pub span: Option<Box<Exchange>>,
     /// The first bytes of a body that may be Celery's.
-    pub tap: Option<Vec<u8>>,
+    pub tap: Option<Tap>,
     /// Size of its body, together with where it was sent: what a return is recognised by.
     pub size: u64,
 }

@@ -99,7 +99,8 @@ fn frame(bytes: &[u8]) -> Fit<'_> {
 fn prefix(bytes: &[u8]) -> Fit<'static> {
     let fits = match bytes {
         [] => true,
-        [1, ..] => bytes.get(3).is_none_or(|b| *b == 0),
+        // Of the size, what says that it is at most MAX_FIRST.
+        [1, rest @ ..] => rest.iter().skip(2).zip([0, 0, 0x20]).all(|(byte, most)| *byte <= most),
         [8, rest @ ..] => rest.iter().all(|b| *b == 0),
         _ => false,
     };

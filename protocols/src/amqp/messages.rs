@@ -2,15 +2,12 @@
 
 use super::Amqp;
 use super::attributes::{self, Destination, Operation};
-use super::channel::{Carried, Channel, Confirms, Content, Get, Mode, Waiting};
+use super::channel::{Carried, Channel, Confirms, Content, Get, Mode, Tap, Waiting};
 use super::method::{self, Method};
 use super::properties::Properties;
 use crate::Direction;
 use crate::celery::{self, Task};
 use crate::exchange::{Exchange, Mark, Marks, Output, SpanKind, Started, Status};
-
-/// Most bytes of a body that are looked at for a task or a result.
-const MAX_TAP: usize = 2048;
 
 impl Amqp {
     /// A method was read; `cut` if some of it is missing.
@@ -147,7 +144,7 @@ impl Amqp {
         content.size = properties.body_size;
         let task = properties.task.clone().task();
         let may_be_celery = task.is_none() && is_json(&properties) && !properties.correlation_id.is_empty();
-        content.tap = may_be_celery.then(Vec::new);
+        content.tap = may_be_celery.then(Tap::default);
         if let Some((started, span)) = start(content, span_id, operation, &properties, task.as_ref()) {
             content.span = Some(span);
             self.next_id += 1;
@@ -166,9 +163,7 @@ impl Amqp {
         *left = left.saturating_sub(len);
         content.frame = content.frame.max(size);
         if let Some(tap) = &mut content.tap {
-            // What comes behind a gap is not the continuation of what came before it.
-            let taken = if seen.len() as u64 == len { seen.len().min(MAX_TAP - tap.len()) } else { 0 };
-            tap.extend_from_slice(&seen[..taken]);
+            tap.feed(seen, len);
         }
         if let Some(span) = &mut content.span {
             touch(span, &content.carried, operation);
@@ -191,7 +186,7 @@ impl Amqp {
         touch(&mut span, &content.carried, operation);
         span.end = operation.time;
         if let Some(tap) = &content.tap {
-            look_into(tap, &content.carried, &mut span);
+            look_into(&tap.bytes, &content.carried, &mut span);
         }
         let (ledger, tag, mandatory) = match content.carried {
             Carried::Publish { mandatory, tag: Some(tag) } => {
