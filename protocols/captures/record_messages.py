@@ -57,11 +57,11 @@ class Relay(Recorder):
             pass
 
 
-def scenario(name, client, exchanges, nth=0):
-    """The decorated function is the client: it is given the relay and a work directory. The `nth` connection that it
-    opens is kept."""
+def scenario(name, client, exchanges, nth=0, protocol="amqp", holds=""):
+    """The decorated function is the client: it is given the relay and a work directory. Of the connections that it
+    opens and that hold this text, the `nth` is kept."""
     def register(run):
-        SCENARIOS[name] = (run, client, exchanges, nth)
+        SCENARIOS[name] = (run, client, exchanges, nth, protocol, holds)
         return run
     return register
 
@@ -258,12 +258,12 @@ def flaky(self):
 """
 
 
-def celery(relay, work, send, workers=0, broker=None, **environment):
+def celery(relay, work, send, workers=0, scheme="amqp://guest:guest@127.0.0.1:{}//", **environment):
     """Runs `send` in a process of its own against TASKS, and a worker (`--pool solo`) if asked."""
     (work / "tasks.py").write_text(TASKS)
     queue = f"celery-{os.getpid()}-{free_port()}"
     environment = {**os.environ, "QUEUE": queue, "PYTHONPATH": str(work), **environment}
-    direct, through = (f"amqp://guest:guest@127.0.0.1:{port}//" for port in (relay.target, relay.port))
+    direct, through = (scheme.format(port) for port in (relay.target, relay.port))
     worker = None
     try:
         if workers:
@@ -306,6 +306,67 @@ def celery_results(relay, work):
     celery(relay, work, SEND, workers=1, BACKEND="rpc://", LATE="1")
 
 
+REDIS = {"scheme": "redis://127.0.0.1:{}/0", "BACKEND": "redis://127.0.0.1:{}/0"}
+
+
+def celery_redis(relay, work, send, **options):
+    backend = REDIS["BACKEND"].format(relay.port)
+    celery(relay, work, send, scheme=REDIS["scheme"], BACKEND=backend, **options)
+
+
+@scenario("redis-publish", "celery", ["publish shop.add", "publish shop.fail"], protocol="celery", holds="LPUSH")
+def redis_publish(relay, work):
+    celery_redis(relay, work, "add.delay(1, 2)\nfail.apply_async(('no',), countdown=60, priority=9, "
+                              "headers={'traceparent': '%s'})" % TRACEPARENT)
+
+
+@scenario("redis-publish-protocol1", "celery", ["publish shop.add"], protocol="celery", holds="LPUSH")
+def redis_publish_1(relay, work):
+    celery_redis(relay, work, "add.delay(1, 2)", PROTOCOL="1")
+
+
+@scenario("redis-worker", "celery", [
+    "receive shop.add", "receive shop.fail", "receive shop.flaky", "receive shop.flaky"],
+    protocol="celery", holds="BRPOP")
+def redis_worker(relay, work):
+    celery_redis(relay, work, SEND, workers=1)
+
+
+@scenario("redis-results", "celery", [
+    "SUCCESS", "SUCCESS", "FAILURE builtins.ValueError", "FAILURE builtins.ValueError",
+    "RETRY", "RETRY", "SUCCESS", "SUCCESS"],
+    protocol="celery", holds="SETEX")
+def redis_results(relay, work):
+    celery_redis(relay, work, SEND, workers=1)
+
+
+# ---- Redis -------------------------------------------------------------------------------------------------------
+
+class Redis:
+    """A Redis of our own on loopback."""
+
+    def __enter__(self):
+        self.port = free_port()
+        self.version = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True)
+        self.version = "Redis " + self.version.stdout.split("v=")[1].split()[0]
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait(lambda: listens(self.port), "Redis starts")
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(60)
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
 # ---- RabbitMQ ----------------------------------------------------------------------------------------------------
 
 class Rabbit:
@@ -326,15 +387,8 @@ class Rabbit:
         }
         self.process = subprocess.Popen([home / "sbin/rabbitmq-server"], env=self.environment, start_new_session=True,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait(self.listens, "RabbitMQ starts")
+        wait(lambda: listens(self.port), "RabbitMQ starts")
         return self
-
-    def listens(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        except OSError:
-            return False
 
     def __exit__(self, *_):
         os.killpg(self.process.pid, signal.SIGTERM)
@@ -344,27 +398,31 @@ class Rabbit:
         self.directory.cleanup()
 
 
-def record(name, rabbit):
-    run, client, exchanges, nth = SCENARIOS[name]
+def record(name, server):
+    run, client, exchanges, nth, protocol, holds = SCENARIOS[name]
     with tempfile.TemporaryDirectory() as directory:
-        relay = Relay(rabbit.port)
+        relay = Relay(server.port)
         run(relay, pathlib.Path(directory))
-    connection = relay.connections[nth]
+    kept = [c for c in relay.connections if any(holds in text for _, text in c)]
+    connection = kept[nth]
     wait(lambda: sum(what == "end" for what, _ in connection) == 2, f"{name} ends")
     relay.listener.close()
     with relay.lock:
         capture = {
-            "client": versions(client, "amqp") if client == "celery" else versions(client),
-            "server": rabbit.version, "recorded": datetime.date.today().isoformat(), "exchanges": exchanges,
+            "client": versions(client, "amqp", "redis") if client == "celery" else versions(client),
+            "server": server.version, "recorded": datetime.date.today().isoformat(), "exchanges": exchanges,
             "operations": connection,
         }
     text = json.dumps(capture, indent=1).replace("[\n   ", "[").replace(",\n   ", ", ").replace("\n  ]", "]")
-    (HERE / "amqp").mkdir(exist_ok=True)
-    (HERE / "amqp" / f"{name}.json").write_text(text + "\n")
+    (HERE / protocol).mkdir(exist_ok=True)
+    (HERE / protocol / f"{name}.json").write_text(text + "\n")
     print(f"{name}: {len(connection)} operations, {sum(len(t) for w, t in connection if w != 'end')} bytes", flush=True)
 
 
 if __name__ == "__main__":
-    with Rabbit() as broker:
-        for wanted in sys.argv[1:] or SCENARIOS:
-            record(wanted, broker)
+    wanted = sys.argv[1:] or list(SCENARIOS)
+    for protocol, broker in (("amqp", Rabbit), ("celery", Redis)):
+        if names := [name for name in wanted if SCENARIOS[name][4] == protocol]:
+            with broker() as server:
+                for name in names:
+                    record(name, server)

@@ -138,7 +138,8 @@ pub fn detect(bytes: &[u8]) -> Detection {
     Detection::No
 }
 
-/// Whether an operation's first bytes show that a frame of `direction` begins where nobody knew.
+/// Whether an operation's first bytes show that a frame of `direction` begins where nobody knew. A head alone counts,
+/// since some clients (py-amqp) read head and payload one by one; what it announces is checked as it comes.
 pub(super) fn resumes(direction: Direction, bytes: &[u8]) -> bool {
     if direction == Direction::Request && bytes.starts_with(PROTOCOL_HEADER) {
         return true;
@@ -147,6 +148,7 @@ pub(super) fn resumes(direction: Direction, bytes: &[u8]) -> bool {
         Fit::Whole(head, payload, _) => {
             head.kind == Kind::Heartbeat || method::sender(payload).is_some_and(|s| s.sends(direction))
         }
-        _ => false,
+        Fit::Prefix => bytes.len() >= HEAD,
+        Fit::No => false,
     }
 }

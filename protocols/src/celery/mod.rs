@@ -11,8 +11,10 @@
 //! Arguments of tasks, their results and their tracebacks are never looked at.
 
 mod json;
+mod redis;
 mod result;
 mod task;
 
+pub use redis::{Queued, Write, reply, write};
 pub use result::{Outcome, outcome};
 pub use task::{Action, Headers, Task, Value, embedded};

@@ -132,6 +132,17 @@ fn what_comes_after_a_gap_within_an_operation_is_not_believed() {
 }
 
 #[test]
+fn a_client_that_reads_heads_and_payloads_one_by_one_is_found_again() {
+    let mut wire = Wire::client();
+    wire.response(b"the rest of a payload\xce");
+    for n in 1..3 {
+        let frame = deliver("c", n, "jobs", b"x");
+        wire.response(&frame[..7]).response(&frame[7..]);
+    }
+    assert_eq!(wire.summary(), ["consumer process jobs"; 2]);
+}
+
+#[test]
 fn gaps_never_end_a_parser_nor_take_for_ever() {
     let mut wire = Wire::opened();
     let start = [publish_method(1, "", "q", false), header(1, u64::MAX), frame(3, 1, b"x")].concat();
