@@ -8,6 +8,7 @@
 //! | [`http1`] | HTTP/1.0, HTTP/1.1 |
 //! | [`amqp`] | AMQP 0-9-1 (RabbitMQ) |
 //! | [`celery`] | tasks and results inside messages |
+//! | [`dns`] | DNS over UDP |
 //! | [`otlp_grpc`] | recognises an application that exports its own spans over gRPC |
 //! | [`template`] | paths with ids, hashes and the like replaced: low-cardinality names |
 //! | [`redact`] | query strings without values |
@@ -28,6 +29,7 @@
 pub mod amqp;
 pub mod celery;
 pub mod context;
+pub mod dns;
 pub mod exchange;
 pub mod http1;
 pub mod otlp_grpc;

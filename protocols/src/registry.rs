@@ -1,6 +1,6 @@
 //! Every protocol, one line each.
 
-use crate::{Detection, Parser, Settings, amqp, http1, otlp_grpc};
+use crate::{Detection, Parser, Settings, amqp, dns, http1, otlp_grpc};
 
 /// A protocol: how to recognise it and how to read it.
 pub struct Protocol {
@@ -16,6 +16,7 @@ pub struct Protocol {
 pub static PROTOCOLS: &[Protocol] = &[
     Protocol { name: "http", detect: http1::detect, parser: http1::parser },
     Protocol { name: "amqp", detect: amqp::detect, parser: amqp::parser },
+    Protocol { name: "dns", detect: dns::detect, parser: dns::parser },
 ];
 
 /// Whether bytes from a client, of a connection whose protocol is not known, open an export of telemetry.
