@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use wirespan_protocols::celery::{self, Action, Write};
-use wirespan_protocols::exchange::{KeyValue, MessageKey, Status};
+use wirespan_protocols::exchange::{KeyValue, MessageKey};
 
 /// The texts of each RESP array in a stream of whole values, which is all that the captures hold.
 fn arrays(bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
@@ -150,12 +150,13 @@ fn results_say_state_and_exception() {
     let outcome = celery::outcome(failed).unwrap();
     assert_eq!((outcome.task_id.as_deref(), outcome.is_final()), (Some("i"), true));
     let mut attributes = Vec::new();
-    assert!(matches!(outcome.attributes(&mut attributes), Status::Error(_)));
+    outcome.attributes(&mut attributes);
     assert!(attributes.contains(&KeyValue::str("celery.state", "FAILURE")));
-    assert!(attributes.contains(&KeyValue::str("error.type", "builtins.KeyError")));
+    assert!(attributes.contains(&KeyValue::str("exception.type", "builtins.KeyError")));
+    assert_eq!(outcome.error(), Some("builtins.KeyError"));
     let own = br#"{"status": "PROGRESS", "result": {"exc_type": "looks like one"}, "traceback": null, "task_id": "i"}"#;
     let outcome = celery::outcome(own).unwrap();
-    assert_eq!((outcome.exception.as_ref(), outcome.is_final()), (None, false));
+    assert_eq!((outcome.exception.as_ref(), outcome.error(), outcome.is_final()), (None, None, false));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What frames do to the connection's state.
 
+use opentelemetry_semantic_conventions::attribute as semconv;
+
 use super::Amqp;
 use super::attributes::{self, Destination, Operation};
 use super::channel::{Carried, Channel, Confirms, Content, Get, Mode, Tap, Waiting};
@@ -318,11 +320,10 @@ fn look_into(body: &[u8], carried: &Carried, span: &mut Exchange) {
     };
     if let Some(task) = celery::embedded(body) {
         span.name = task.span_name(action);
-        span.attributes.retain(|a| a.key != opentelemetry_semantic_conventions::attribute::MESSAGING_MESSAGE_ID);
+        span.attributes.retain(|a| a.key != semconv::MESSAGING_MESSAGE_ID);
         task.attributes(action, &mut span.attributes);
     } else if let Some(outcome) = celery::outcome(body) {
         // That a task failed is no failure of the message that says so.
         outcome.attributes(&mut span.attributes);
-        span.attributes.retain(|a| a.key != opentelemetry_semantic_conventions::attribute::ERROR_TYPE);
     }
 }

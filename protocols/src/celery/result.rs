@@ -6,7 +6,7 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 
 use super::json::{self, Member};
 use super::task::Value;
-use crate::exchange::{KeyValue, Status};
+use crate::exchange::KeyValue;
 use crate::redact::clip;
 
 /// Longest name of a state or exception that is kept.
@@ -24,17 +24,17 @@ pub struct Outcome<'a> {
 }
 
 impl Outcome<'_> {
-    /// Adds state and exception. The span that this describes failed if the task did.
-    pub fn attributes(&self, attributes: &mut Vec<KeyValue>) -> Status {
+    /// Adds state and exception.
+    pub fn attributes(&self, attributes: &mut Vec<KeyValue>) {
         attributes.push(KeyValue::str("celery.state", clip(&self.state, MAX_TEXT).to_owned()));
-        let exception = self.exception.as_ref().map(|e| clip(e, MAX_TEXT).to_owned());
-        if self.state != "FAILURE" {
-            attributes.extend(exception.map(|e| KeyValue::str(semconv::EXCEPTION_TYPE, e)));
-            return Status::Unset;
+        if let Some(exception) = &self.exception {
+            attributes.push(KeyValue::str(semconv::EXCEPTION_TYPE, clip(exception, MAX_TEXT).to_owned()));
         }
-        let error = exception.unwrap_or_else(|| "FAILURE".into());
-        attributes.push(KeyValue::str(semconv::ERROR_TYPE, error));
-        Status::Error("".into())
+    }
+
+    /// `error.type` of the task's execution, if it failed.
+    pub fn error(&self) -> Option<&str> {
+        (self.state == "FAILURE").then(|| self.exception.as_deref().map_or("FAILURE", |e| clip(e, MAX_TEXT)))
     }
 
     /// Whether the task is over, and not merely started, or to be tried again.

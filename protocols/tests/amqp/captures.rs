@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
-use wirespan_protocols::exchange::Output;
+use wirespan_protocols::exchange::{Output, Status};
 use wirespan_protocols::{Detection, Direction, End, Progress, Role, registry};
 
-use crate::wire::{TICK, Wire, value};
+use crate::wire::{TICK, Wire, text, value};
 
 pub struct Capture {
     pub name: String,
@@ -101,6 +101,26 @@ fn whole_captures_give_the_messages_that_were_sent() {
         assert_eq!(wire.progress, Progress::Continue, "{}", capture.name);
         assert_balanced(&wire.out, &capture.name);
     }
+}
+
+#[test]
+fn a_result_says_which_exception_it_reports_and_is_no_failure_itself() {
+    let all = captures();
+    let wire = all.iter().find(|c| c.name == "celery-worker-results").unwrap().whole(Role::Client);
+    let failed = wire.finished().into_iter().find(|e| text(e, "celery.state") == Some("FAILURE")).unwrap();
+    assert_eq!(text(failed, "exception.type"), Some("builtins.ValueError"));
+    assert_eq!(failed.status, Status::Unset);
+}
+
+#[test]
+fn sender_and_worker_of_a_task_know_it_by_the_same_key() {
+    let all = captures();
+    let wire = all.iter().find(|c| c.name == "celery-worker").unwrap().whole(Role::Client);
+    let ids: Vec<_> = wire.finished().iter().map(|e| text(e, "messaging.message.id").unwrap().to_owned()).collect();
+    let keys: Vec<_> = wire.started().iter().map(|s| s.message.clone().unwrap()).collect();
+    assert!(keys.iter().all(|k| k.system == "celery"));
+    assert_eq!(keys[..3].iter().map(|k| k.id.to_string()).collect::<Vec<_>>(), ids[..3]);
+    assert_eq!((keys[3].id.to_string(), &ids[3]), (format!("{}/1", ids[2]), &ids[2]), "a retry is another message");
 }
 
 #[test]
