@@ -221,6 +221,8 @@ pub(super) struct Channel {
     pub gets_overlap: bool,
     pub sending: Option<Content>,
     pub receiving: Option<Content>,
+    /// One side closed it: until the other agrees, what it still sends is for nobody.
+    pub closing: bool,
 }
 
 impl Channel {
@@ -235,6 +237,7 @@ impl Channel {
             gets_overlap: false,
             sending: None,
             receiving: None,
+            closing: false,
         }
     }
 

@@ -22,15 +22,18 @@ impl Amqp {
         let (first, here) = (self.lane(direction).first, self.lane(direction).operation);
         match method {
             Method::TuneOk { frame_max } => self.largest_body = frame_max.saturating_sub(8),
-            Method::ConnectionClose { code } => self.closed(direction, None, code, here.time, out),
-            Method::ChannelClose { code } => self.closed(direction, Some(id), code, here.time, out),
+            Method::ConnectionClose { code } => self.closing(direction, None, code, here.time, out),
+            Method::ChannelClose { code } => self.closing(direction, Some(id), code, here.time, out),
             Method::ChannelOpen => {
                 self.closed(direction, Some(id), 0, here.time, out);
                 if let Some(channel) = self.channel(id) {
                     channel.confirms = Confirms::Off;
                 }
             }
-            Method::ChannelCloseOk => self.closed(direction, Some(id), 0, here.time, out),
+            Method::ChannelCloseOk => {
+                self.closed(direction, Some(id), 0, here.time, out);
+                self.channels.remove(&id);
+            }
             Method::Publish { exchange, routing_key, mandatory } => {
                 self.publish(id, first, exchange, routing_key, mandatory, out);
             }
@@ -93,8 +96,9 @@ impl Amqp {
         out: &mut Vec<Output>,
     ) {
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned().into_boxed_str();
+        let closing = self.channels.get(&id).is_some_and(|channel| channel.closing);
         let content = Content {
-            carried,
+            carried: if closing { Carried::Unknown } else { carried },
             exchange: text(exchange),
             routing_key: text(routing_key),
             first,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Amqp;
 use super::attributes;
-use super::channel::{Confirms, Ledger, Load, Mode, Waiting};
+use super::channel::{Channel, Confirms, Ledger, Load, Mode, Waiting};
 use super::method;
 use crate::Direction;
 use crate::exchange::{Marks, Output};
@@ -46,6 +46,14 @@ impl Amqp {
         }
     }
 
+    /// One side closes a channel, or the connection.
+    pub(super) fn closing(&mut self, by: Direction, id: Option<u16>, reply: u16, time: u64, out: &mut Vec<Output>) {
+        self.closed(by, id, reply, time, out);
+        for (_, channel) in self.channels.iter_mut().filter(|(known, _)| id.is_none_or(|id| **known == id)) {
+            channel.closing = true;
+        }
+    }
+
     /// A channel is over, or all are. In order, what was published and not confirmed was sent, at least, and what was
     /// delivered and not settled goes back to its queue.
     pub(super) fn closed(&mut self, by: Direction, id: Option<u16>, reply: u16, time: u64, out: &mut Vec<Output>) {
@@ -56,8 +64,8 @@ impl Amqp {
         };
         for id in ids {
             self.replace_both(id, out);
-            let Some(channel) = self.channels.remove(&id) else { continue };
-            let mut channel = *channel;
+            let Some(channel) = self.channels.get_mut(&id) else { continue };
+            let mut channel = std::mem::replace(&mut **channel, Channel::new(Confirms::Off));
             for (ledger, sent) in [(&mut channel.published, true), (&mut channel.delivered, false)] {
                 for mut waiting in ledger.clear(&mut self.load) {
                     match &error {

@@ -239,6 +239,16 @@ fn a_close_in_order_leaves_what_was_sent_and_forgets_what_goes_back() {
 }
 
 #[test]
+fn what_comes_after_a_close_is_for_nobody() {
+    let mut wire = consuming(false);
+    let close = |id| method(1, 20, id, &[&[0, 200][..], &short("bye"), &[0; 4]].concat());
+    wire.request(close(40)).response(deliver("c", 1, "jobs", b"x")).response(method(1, 20, 41, b""));
+    assert!(wire.out.is_empty());
+    wire.request(method(1, 20, 10, b"\0")).request(publish("", "q", b"x"));
+    assert_eq!(wire.summary(), ["producer publish q"], "the channel is used again");
+}
+
+#[test]
 fn a_connection_that_breaks_fails_what_was_open_on_it() {
     for (end, error) in [(End::Reset, "connection_reset"), (End::Closed, "connection_closed")] {
         let mut wire = consuming(false);
