@@ -393,8 +393,12 @@ class Rabbit:
     def __exit__(self, *_):
         os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait(60)
-        subprocess.run(["epmd", "-port", self.environment["ERL_EPMD_PORT"], "-kill"], env=self.environment,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Its port mapper stays behind, and refuses to go while it still lists the node.
+        epmd = self.environment["ERL_EPMD_PORT"]
+        def gone():
+            subprocess.run(["epmd", "-port", epmd, "-kill"], env=self.environment, capture_output=True)
+            return not listens(int(epmd))
+        wait(gone, "epmd ends")
         self.directory.cleanup()
 
 
