@@ -9,6 +9,9 @@
 //! | [`http2`] | HTTP/2, and its header compression |
 //! | `http` | what all versions of HTTP share: fields, names, attributes |
 //! | `grpc` | calls on HTTP: status, messages, attributes |
+//! | [`amqp`] | AMQP 0-9-1 (RabbitMQ) |
+//! | [`celery`] | tasks and results inside messages |
+//! | [`dns`] | DNS over UDP |
 //! | [`template`] | paths with ids, hashes and the like replaced: low-cardinality names |
 //! | [`redact`] | query strings without values |
 //!
@@ -25,7 +28,10 @@
 //! 4. A section in `docs/protocols.md`: what is read, what is not, which conventions the spans follow.
 #![forbid(unsafe_code)]
 
+pub mod amqp;
+pub mod celery;
 pub mod context;
+pub mod dns;
 pub mod exchange;
 mod grpc;
 mod http;

@@ -1,6 +1,6 @@
 //! Every protocol, one line each.
 
-use crate::{Detection, Parser, Settings, http1, http2};
+use crate::{Detection, Parser, Settings, amqp, dns, http1, http2};
 
 /// A protocol: how to recognise it and how to read it.
 pub struct Protocol {
@@ -16,8 +16,9 @@ pub struct Protocol {
 pub static PROTOCOLS: &[Protocol] = &[
     Protocol { name: "http", detect: http1::detect, parser: http1::parser },
     Protocol { name: "http2", detect: http2::detect, parser: http2::parser },
+    Protocol { name: "amqp", detect: amqp::detect, parser: amqp::parser },
 ];
 
 /// All protocols over datagrams: each call of their parsers' [`Parser::data`] is one datagram, and nothing is known of
 /// order or loss.
-pub static DATAGRAM_PROTOCOLS: &[Protocol] = &[];
+pub static DATAGRAM_PROTOCOLS: &[Protocol] = &[Protocol { name: "dns", detect: dns::detect, parser: dns::parser }];
