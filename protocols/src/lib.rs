@@ -6,6 +6,9 @@
 //! | [`registry`] | every protocol, one line each; detection |
 //! | [`context`] | trace context found in requests (W3C, B3, Jaeger, Datadog) |
 //! | [`http1`] | HTTP/1.0, HTTP/1.1 |
+//! | `db` | what the parsers of databases share |
+//! | [`redis`] | Redis: RESP2, RESP3 |
+//! | [`sql`] | SQL without its literals, and its summary |
 //! | [`otlp_grpc`] | recognises an application that exports its own spans over gRPC |
 //! | [`template`] | paths with ids, hashes and the like replaced: low-cardinality names |
 //! | [`redact`] | query strings without values |
@@ -24,11 +27,14 @@
 #![forbid(unsafe_code)]
 
 pub mod context;
+mod db;
 pub mod exchange;
 pub mod http1;
 pub mod otlp_grpc;
 pub mod redact;
+pub mod redis;
 pub mod registry;
+pub mod sql;
 pub mod template;
 
 use exchange::{Mark, Output};
@@ -82,6 +88,9 @@ pub struct Settings {
     pub role: Role,
     /// Keep values in query strings instead of replacing each by `REDACTED`.
     pub keep_query_values: bool,
+    /// Keep the text of database queries and the arguments of commands instead of replacing each value by `?`.
+    /// Credentials are left out in any case where the protocol shows them.
+    pub keep_query_text: bool,
 }
 
 /// Whether a parser can use what follows.

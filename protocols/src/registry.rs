@@ -1,6 +1,6 @@
 //! Every protocol, one line each.
 
-use crate::{Detection, Parser, Settings, http1, otlp_grpc};
+use crate::{Detection, Parser, Settings, http1, otlp_grpc, redis};
 
 /// A protocol: how to recognise it and how to read it.
 pub struct Protocol {
@@ -13,7 +13,10 @@ pub struct Protocol {
 }
 
 /// All protocols, in the order in which they are asked.
-pub static PROTOCOLS: &[Protocol] = &[Protocol { name: "http", detect: http1::detect, parser: http1::parser }];
+pub static PROTOCOLS: &[Protocol] = &[
+    Protocol { name: "http", detect: http1::detect, parser: http1::parser },
+    Protocol { name: "redis", detect: redis::detect, parser: redis::parser },
+];
 
 /// Whether bytes from a client, of a connection whose protocol is not known, open an export of telemetry.
 pub fn exports_telemetry(bytes: &[u8]) -> bool {

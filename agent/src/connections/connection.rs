@@ -313,7 +313,7 @@ impl Connection {
     ) {
         let requests = if found == Direction::Request { direction } else { 1 - direction };
         let role = if requests == EGRESS { Role::Client } else { Role::Server };
-        let parser = (protocol.parser)(Settings { role, keep_query_values: cx.keep_query_values });
+        let parser = (protocol.parser)(Settings { role, keep_query_values: cx.keep_query_values, keep_query_text: false });
         let before = match std::mem::replace(&mut self.state, State::Reading { protocol, parser, requests, role }) {
             State::Detecting { undecided, .. } => undecided,
             _ => Vec::new(),

@@ -18,7 +18,7 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(role: Role) -> Self {
-        let parser = Http1::new(Settings { role, keep_query_values: false });
+        let parser = Http1::new(Settings { role, keep_query_values: false, keep_query_text: false });
         Self { parser, out: Vec::new(), progress: Progress::Continue, time: 0, positions: [10_000, 50_000] }
     }
 
