@@ -236,6 +236,10 @@ impl Redis {
         }
         let depth = self.responses.reader.depth();
         let begun = !self.responses.reader.at_boundary() && self.reply.kind != b'>' && self.reply.kind != 0;
+        if self.unasked && depth == 1 && self.reply.elements == 0 {
+            // Whether it answers anything would have been said here.
+            self.calls.responses_hidden(out);
+        }
         if self.responses.reader.skip(len) {
             if !self.responses.reader.in_string() {
                 self.reply.elements += u64::from(depth == 1);
