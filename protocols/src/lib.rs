@@ -7,6 +7,9 @@
 //! | [`context`] | trace context found in requests (W3C, B3, Jaeger, Datadog) |
 //! | [`http1`] | HTTP/1.0, HTTP/1.1 |
 //! | `db` | what the parsers of databases share |
+//! | [`memcached`] | memcached: text, meta, binary |
+//! | [`mysql`] | MySQL, MariaDB |
+//! | [`postgresql`] | PostgreSQL: protocol 3.0, 3.2 |
 //! | [`redis`] | Redis: RESP2, RESP3 |
 //! | [`sql`] | SQL without its literals, and its summary |
 //! | [`otlp_grpc`] | recognises an application that exports its own spans over gRPC |
@@ -30,7 +33,10 @@ pub mod context;
 mod db;
 pub mod exchange;
 pub mod http1;
+pub mod memcached;
+pub mod mysql;
 pub mod otlp_grpc;
+pub mod postgresql;
 pub mod redact;
 pub mod redis;
 pub mod registry;

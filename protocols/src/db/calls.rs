@@ -136,6 +136,11 @@ impl<T: Request> Calls<T> {
         out.push(Output::Finished(Box::new(call.finish(marks.last.time))));
     }
 
+    /// What is in flight, oldest first.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = &T> {
+        self.queue.iter().map(|call| &call.request)
+    }
+
     pub(crate) fn oldest(&mut self) -> Option<&mut Call<T>> {
         self.queue.front_mut()
     }
@@ -147,11 +152,6 @@ impl<T: Request> Calls<T> {
     pub(crate) fn by_id(&mut self, id: u64) -> Option<&mut Call<T>> {
         let at = self.queue.binary_search_by_key(&id, |c| c.id).ok()?;
         self.queue.get_mut(at)
-    }
-
-    /// The call in flight that `which` says.
-    pub(crate) fn any(&self, which: impl Fn(&T) -> bool) -> bool {
-        self.queue.iter().any(|c| which(&c.request))
     }
 
     /// Bytes came from the server.
@@ -186,6 +186,19 @@ impl<T: Request> Calls<T> {
     pub(crate) fn complete(&mut self, out: &mut Vec<Output>) {
         self.pairing.response();
         self.settle(out);
+    }
+
+    /// The oldest request is answered by silence: it ends with its last byte.
+    pub(crate) fn complete_silently(&mut self, out: &mut Vec<Output>) {
+        if let Some(call) = self.pop() {
+            let end = call.marks.last.time;
+            out.push(Output::Finished(Box::new(call.finish(end))));
+        }
+    }
+
+    /// A response is complete that answers something that is no call.
+    pub(crate) fn answered(&mut self) {
+        self.pairing.response();
     }
 
     /// A response is complete that answers no request in flight.

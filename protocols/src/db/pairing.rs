@@ -27,10 +27,6 @@ impl Pairing {
         Self { certain: true, overlaps: false, turned: true, answered: true, owed: 0 }
     }
 
-    pub(super) fn certain(&self) -> bool {
-        self.certain
-    }
-
     pub(super) fn overlaps(&self) -> bool {
         self.overlaps
     }

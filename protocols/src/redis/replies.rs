@@ -1,6 +1,6 @@
 //! Replies, and what the server says unasked.
 
-use super::command::Effect;
+use super::command::{Command, Effect};
 use super::resp::{Token, number};
 use super::{Redis, here};
 use crate::Progress;
@@ -248,6 +248,10 @@ impl Redis {
                 self.reply(out);
             }
             return;
+        }
+        let selects = |command: &Command| matches!(command.effect, Effect::Select(_) | Effect::Execute | Effect::Reset);
+        if self.calls.requests().any(selects) {
+            self.namespace = None;
         }
         if self.unasked {
             // What comes next may be anything.

@@ -125,7 +125,8 @@ impl Redis {
             return self.calls.forget(out);
         }
         if self.arguments.get(0).is_some_and(<[u8]>::is_empty) {
-            // What answers a command depends on its name.
+            // What answers a command, and what it does, depends on its name.
+            self.namespace = None;
             self.calls.requests_hidden(true, out);
             self.calls.start(marks, Command::new(&self.arguments, false), false, out);
             return;
@@ -192,6 +193,7 @@ impl Redis {
     fn request_nonsense(&mut self, out: &mut Vec<Output>) -> Progress {
         let sound = self.requests.doubtful || self.calls.len() > 0;
         self.requests.lose();
+        self.namespace = None;
         if sound {
             // What is in flight may still be answered.
             self.calls.requests_hidden(false, out);
@@ -228,5 +230,7 @@ impl Redis {
             self.calls.requests_hidden(true, out);
         }
         self.requests.lose();
+        // Another may be selected there.
+        self.namespace = None;
     }
 }

@@ -68,6 +68,12 @@ impl Query {
         Self { text: clip(&text, MAX_TEXT).to_owned(), summary, procedure, statements }
     }
 
+    /// The end of the text is missing, and with it perhaps more statements.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        Self { statements: 1, procedure: None, ..self }
+    }
+
     /// Bytes held beyond its own size.
     pub(crate) fn weight(&self) -> usize {
         self.text.capacity()

@@ -6,7 +6,13 @@ use wirespan_protocols::registry::PROTOCOLS;
 use crate::captures::{Operation, folder};
 
 /// Folders of captures; the folder is the protocol's name in the registry, but for HTTP/1.
-const FOLDERS: [(&str, &str); 2] = [("http1", "http"), ("redis", "redis")];
+const FOLDERS: [(&str, &str); 5] = [
+    ("http1", "http"),
+    ("memcached", "memcached"),
+    ("mysql", "mysql"),
+    ("postgresql", "postgresql"),
+    ("redis", "redis"),
+];
 
 #[test]
 fn each_operation_is_recognised_as_itself_or_not_at_all() {
