@@ -2,5 +2,9 @@
 
 mod captures;
 mod detection;
+mod hostile;
+mod memcached;
+mod mysql;
+mod postgresql;
 mod redis;
 mod wire;
