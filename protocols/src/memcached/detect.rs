@@ -58,7 +58,7 @@ fn command(words: &[&[u8]]) -> Option<Direction> {
         (Shape::Store, [name, numbers_ @ ..]) => {
             key(name) && numbers(numbers_) && numbers_.len() == if *verb == b"cas" { 4 } else { 3 }
         }
-        (Shape::Get, [names @ ..]) => !names.is_empty() && names.iter().all(|n| key(n)),
+        (Shape::Get, names) => !names.is_empty() && names.iter().all(|n| key(n)),
         (Shape::GetAndTouch, [time, names @ ..]) => {
             !names.is_empty() && numbers(&[time]) && names.iter().all(|n| key(n))
         }

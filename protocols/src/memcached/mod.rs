@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `detect` | recognising it |
 //! | `work` | one call |
-//! | `text` | lines, and blocks of data whose length a line tells |
+//! | `lines` | lines, and blocks of data whose length a line tells |
+//! | `text` | commands and answers in lines |
 //! | `binary` | frames of 24 bytes and what follows |
 //!
 //! A connection speaks one of the two protocols for all its life. Answers come in the order of the commands; those that
@@ -18,11 +19,12 @@
 
 mod binary;
 mod detect;
+mod lines;
 mod text;
 mod work;
 
 pub use detect::detect;
-use text::Lines;
+use lines::Lines;
 use work::{Answer, Work};
 
 use crate::db::{Calls, Lane};

@@ -93,9 +93,7 @@ impl Redis {
             }
             let Some(len) = self.reply_token(rest) else { return self.response_nonsense(out) };
             at += len;
-            if self.responses.reader.take_complete() {
-                self.reply(out);
-            } else if self.begins_copy() {
+            if self.responses.reader.take_complete() || self.begins_copy() {
                 self.reply(out);
             }
         }

@@ -3,7 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `token` | words, names, literals, symbols, of two dialects |
-//! | `summary` | operations and their targets, in order |
+//! | `summary`, `words` | operations and their targets, in order |
 //!
 //! Nothing here validates SQL. Whatever the bytes are, cut short or no SQL at all, a literal never gets out: what is not
 //! understood is taken for a literal rather than for a word. What the conventions ask:
@@ -11,6 +11,7 @@
 
 mod summary;
 mod token;
+mod words;
 
 use summary::Summary;
 use token::{Kind, Token, Tokens, is};

@@ -116,7 +116,7 @@ impl Capture {
         let step = (total / many).max(1);
         self.operations.iter().enumerate().flat_map(move |(n, operation)| match operation {
             Operation::Bytes(_, bytes) => {
-                let near_an_end = |at: &usize| step == 1 || *at < 40 || at % step == 0 || at + 8 > bytes.len();
+                let near_an_end = |at: &usize| step == 1 || *at < 40 || at.is_multiple_of(step) || at + 8 > bytes.len();
                 (0..bytes.len()).filter(near_an_end).map(|at| (n, at, bytes.len())).collect::<Vec<_>>()
             }
             Operation::End(_) => Vec::new(),
@@ -130,7 +130,7 @@ fn whole_captures_give_the_exchanges_that_were_made() {
         let wire = capture.whole(Role::Server);
         assert_eq!(wire.summary(), capture.exchanges, "{}", capture.name);
         assert_eq!(wire.progress == Progress::Left, capture.leaves, "{}", capture.name);
-        assert_eq!(wire.progress == Progress::LostSync, false, "{}", capture.name);
+        assert_ne!(wire.progress, Progress::LostSync, "{}", capture.name);
         assert_eq!(wire.dropped(), 0, "{}", capture.name);
         assert_eq!(capture.whole(Role::Client).summary(), capture.exchanges, "{}", capture.name);
     }
