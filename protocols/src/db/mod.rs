@@ -37,7 +37,7 @@ pub(crate) struct Description<'a> {
     /// `db.operation.name`, if the protocol itself has one.
     pub operation: Option<Cow<'static, str>>,
     /// The text, if it is known.
-    pub query: Option<&'a Query>,
+    pub query: Option<Cow<'a, Query>>,
     /// The text was prepared, not run: it has no summary, which stands for running it.
     pub prepared: bool,
 }
@@ -52,7 +52,7 @@ impl Description<'_> {
         if let Some(namespace) = namespace {
             attributes.push(KeyValue::str(semconv::DB_NAMESPACE, namespace.to_owned()));
         }
-        let summary = self.query.filter(|_| !self.prepared).and_then(|q| q.summary.as_deref());
+        let summary = self.query.as_ref().filter(|_| !self.prepared).and_then(|q| q.summary.as_deref());
         let name = match (summary, &self.operation, namespace) {
             (Some(summary), ..) => summary.to_owned().into(),
             (None, Some(operation), Some(namespace)) => [operation.as_ref(), " ", namespace].concat().into(),
@@ -67,12 +67,16 @@ impl Description<'_> {
             attributes.push(KeyValue::str(semconv::DB_QUERY_SUMMARY, summary.to_owned()));
         }
         if let Some(query) = self.query {
-            attributes.push(KeyValue::str(semconv::DB_QUERY_TEXT, query.text.clone()));
-            if let Some(procedure) = query.procedure.as_ref().filter(|_| !self.prepared) {
-                attributes.push(KeyValue::str(semconv::DB_STORED_PROCEDURE_NAME, procedure.clone()));
+            let (text, procedure, statements) = match query {
+                Cow::Owned(query) => (query.text, query.procedure, query.statements),
+                Cow::Borrowed(query) => (query.text.clone(), query.procedure.clone(), query.statements),
+            };
+            attributes.push(KeyValue::str(semconv::DB_QUERY_TEXT, text));
+            if let Some(procedure) = procedure.filter(|_| !self.prepared) {
+                attributes.push(KeyValue::str(semconv::DB_STORED_PROCEDURE_NAME, procedure));
             }
-            if query.statements > 1 {
-                attributes.push(KeyValue::int(semconv::DB_OPERATION_BATCH_SIZE, i64::from(query.statements)));
+            if statements > 1 {
+                attributes.push(KeyValue::int(semconv::DB_OPERATION_BATCH_SIZE, i64::from(statements)));
             }
         }
         (name, attributes)

@@ -60,7 +60,7 @@ impl Request for Work {
 
     fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
         let query = Query { text: self.text, ..Query::default() };
-        let query = Some(&query).filter(|q| !q.text.is_empty());
+        let query = Some(query).filter(|q| !q.text.is_empty()).map(Cow::Owned);
         Description { system: "memcached", operation: Some(self.name), query, ..Description::default() }.render()
     }
 }

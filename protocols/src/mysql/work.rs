@@ -119,7 +119,7 @@ impl Request for Work {
             system: self.system,
             namespace: self.namespace.as_deref(),
             operation,
-            query: self.query.as_deref(),
+            query: self.query.as_deref().map(Cow::Borrowed),
             prepared: !runs,
         };
         description.render()

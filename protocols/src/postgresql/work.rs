@@ -66,7 +66,7 @@ impl Request for Work {
             system: "postgresql",
             namespace: self.namespace.as_deref(),
             operation,
-            query: self.query.as_deref(),
+            query: self.query.as_deref().map(Cow::Borrowed),
             prepared: self.kind != Kind::Run,
         };
         description.render()

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use super::names;
+use super::names::{self, MAX_NAME};
 use crate::db::{Description, Request};
 use crate::exchange::KeyValue;
 use crate::sql::Query;
@@ -115,8 +115,8 @@ pub(super) enum Effect {
 #[derive(Debug)]
 pub(super) struct Command {
     /// Empty if unknown.
-    name: Box<str>,
-    text: Box<str>,
+    name: Cow<'static, str>,
+    text: String,
     /// Name of a function, or digest of a script.
     procedure: Option<Box<str>>,
     /// Commands that `EXEC` runs.
@@ -135,17 +135,20 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
 impl Command {
     pub(super) fn new(arguments: &Arguments, keep: bool) -> Self {
         let first = arguments.get(0).filter(|name| names::plausible(name)).unwrap_or_default();
+        let mut buffer = [0; MAX_NAME];
+        let capitals = names::capitals(first, &mut buffer);
         let second = arguments.get(1).filter(|word| names::plausible(word) && names::has_subcommands(first));
-        let name: Box<str> = match second {
-            Some(second) => [text(first), text(second)].join(" ").into(),
-            None => text(first).into(),
+        let name: Cow<'static, str> = match (second, names::command(first)) {
+            (Some(second), _) => [text(first), text(second)].join(" ").into(),
+            (None, Some(known)) if known.as_bytes() == first => known.into(),
+            (None, _) => text(first).into_owned().into(),
         };
         let words = if second.is_some() { 2 } else { 1 };
-        let script = [&b"EVALSHA"[..], b"EVALSHA_RO", b"FCALL", b"FCALL_RO"].iter().any(|c| arguments.is(0, c));
+        let script = matches!(capitals, b"EVALSHA" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO");
         let procedure = arguments.get(1).filter(|p| script && !p.is_empty()).map(|p| text(p).into());
-        let secret = [&b"AUTH"[..], b"HELLO", b"ACL", b"CONFIG", b"MIGRATE"].iter().any(|c| arguments.is(0, c));
+        let secret = matches!(capitals, b"AUTH" | b"HELLO" | b"ACL" | b"CONFIG" | b"MIGRATE");
         let text = render(&name, words, arguments, keep && !secret);
-        let effect = effect(arguments);
+        let effect = effect(capitals, arguments);
         Self { name, text, procedure, queued: 0, pipeline: 1, namespace: None, effect }
     }
 
@@ -157,7 +160,7 @@ impl Command {
 }
 
 /// The command as one would type it: `SET ? ?`.
-fn render(name: &str, words: u64, arguments: &Arguments, keep: bool) -> Box<str> {
+fn render(name: &str, words: u64, arguments: &Arguments, keep: bool) -> String {
     let mut out = String::with_capacity(name.len() + 2 * arguments.count.min(MAX_SHOWN) as usize + 4);
     out.push_str(if name.is_empty() { "?" } else { name });
     for n in words..arguments.count.min(MAX_SHOWN) {
@@ -170,15 +173,11 @@ fn render(name: &str, words: u64, arguments: &Arguments, keep: bool) -> Box<str>
     if arguments.count > MAX_SHOWN {
         out.push_str(" ...");
     }
-    out.into()
+    out
 }
 
-fn effect(arguments: &Arguments) -> Effect {
-    let mut name = [0; super::names::MAX_NAME];
-    let Some(first) = arguments.get(0).filter(|n| n.len() <= name.len()) else { return Effect::None };
-    name[..first.len()].copy_from_slice(first);
-    name.make_ascii_uppercase();
-    match &name[..first.len()] {
+fn effect(name: &[u8], arguments: &Arguments) -> Effect {
+    match name {
         b"SELECT" => {
             let index = arguments.get(1).and_then(super::resp::number).and_then(|n| u32::try_from(n).ok());
             index.map_or(Effect::None, Effect::Select)
@@ -190,7 +189,7 @@ fn effect(arguments: &Arguments) -> Effect {
         b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE" | b"SUNSUBSCRIBE" => {
             // Without channels, all are meant: at least one confirmation comes.
             let left = arguments.count.saturating_sub(1).max(1);
-            Effect::Subscribe { left, name: text(first).to_ascii_lowercase().into() }
+            Effect::Subscribe { left, name: text(name).to_ascii_lowercase().into() }
         }
         _ => Effect::None,
     }
@@ -198,14 +197,15 @@ fn effect(arguments: &Arguments) -> Effect {
 
 impl Request for Command {
     fn weight(&self) -> usize {
-        self.name.len() + self.text.len() + self.procedure.as_ref().map_or(0, |p| p.len()) + 8
+        self.name.len() + self.text.capacity() + self.procedure.as_ref().map_or(0, |p| p.len()) + 8
     }
 
     /// The conventions leave the database out of the name, since it is a number.
     fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
-        let query = Query { text: self.text.into(), ..Query::default() };
-        let operation = Some(self.name).filter(|n| !n.is_empty()).map(|n| Cow::Owned(n.into()));
-        let description = Description { system: "redis", operation, query: Some(&query), ..Description::default() };
+        let query = Query { text: self.text, ..Query::default() };
+        let operation = Some(self.name).filter(|n| !n.is_empty());
+        let description =
+            Description { system: "redis", operation, query: Some(Cow::Owned(query)), ..Description::default() };
         let (name, mut attributes) = description.render();
         if let Some(namespace) = self.namespace {
             attributes.push(KeyValue::str(semconv::DB_NAMESPACE, namespace.to_string()));

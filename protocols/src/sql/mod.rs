@@ -56,7 +56,8 @@ impl Query {
     /// Reads a text, of which the end may be missing. With `keep`, the text stays as it is; else literals become `?`.
     pub fn read(text: &[u8], dialect: Dialect, keep: bool) -> Self {
         let text = &text[..text.len().min(MAX_READ)];
-        let mut clean = Clean::default();
+        let room = if keep { 0 } else { text.len().min(MAX_TEXT) };
+        let mut clean = Clean { out: Vec::with_capacity(room), ..Clean::default() };
         let mut summary = Summary::new(dialect);
         for token in Tokens::new(text, dialect) {
             summary.token(&token);
@@ -65,8 +66,9 @@ impl Query {
             }
         }
         let (summary, procedure, statements) = summary.finish();
-        let text = if keep { String::from_utf8_lossy(text).trim().to_owned() } else { clean.finish() };
-        Self { text: clip(&text, MAX_TEXT).to_owned(), summary, procedure, statements }
+        let mut text = if keep { String::from_utf8_lossy(text).trim().to_owned() } else { clean.finish() };
+        text.truncate(clip(&text, MAX_TEXT).len());
+        Self { text, summary, procedure, statements }
     }
 
     /// The end of the text is missing, and with it perhaps more statements.

@@ -16,6 +16,17 @@ fn among(word: &[u8], words: &[&[u8]]) -> bool {
     words.iter().any(|w| is(word, w))
 }
 
+/// Longest keyword that is looked for.
+const MAX_KEYWORD: usize = 24;
+
+/// A word in capitals; empty if it is longer than any keyword.
+fn capitals<'b>(word: &[u8], buffer: &'b mut [u8; MAX_KEYWORD]) -> &'b [u8] {
+    let Some(room) = buffer.get_mut(..word.len()) else { return b"" };
+    room.copy_from_slice(word);
+    room.make_ascii_uppercase();
+    room
+}
+
 /// What parentheses enclose.
 #[derive(Clone, Copy, Default)]
 struct Level {
@@ -234,7 +245,7 @@ impl<'a> Summary<'a> {
 
     fn operation(&mut self, word: &'a [u8]) {
         let statement = self.levels.len() == 1 && self.first.is_empty();
-        self.next = match word.to_ascii_uppercase().as_slice() {
+        self.next = match capitals(word, &mut [0; MAX_KEYWORD]) {
             b"WITH" => {
                 self.with = true;
                 self.next = Next::Local;
@@ -286,7 +297,7 @@ impl<'a> Summary<'a> {
     /// A word that is no name: it may say that a target follows.
     fn clause(&mut self, word: &'a [u8]) {
         let reads = self.level().reads;
-        self.next = match word.to_ascii_uppercase().as_slice() {
+        self.next = match capitals(word, &mut [0; MAX_KEYWORD]) {
             b"FROM" if reads && !is(self.before, b"DISTINCT") => {
                 self.level().list = true;
                 Next::Target { table: true }
