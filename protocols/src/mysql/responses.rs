@@ -17,6 +17,9 @@ const MAX_BYTES: usize = 512 * 1024;
 /// `error.type` of a failure whose number is hidden.
 const UNKNOWN: &str = "_OTHER";
 
+/// MariaDB's word in the middle of a long command is dressed as an error of this number (*Progress Reporting*).
+const PROGRESS: u16 = 0xffff;
+
 /// Where in the results of the oldest command the next packet belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -343,6 +346,7 @@ impl MySql {
     fn error(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) -> bool {
         let Some(call) = self.calls.oldest() else { return false };
         match wire::error(&frame.body) {
+            Some((PROGRESS, _)) => return true,
             Some((code, state)) => {
                 call.fail(code.to_string(), state.map(|s| format!("SQLSTATE {s}")).unwrap_or_default());
             }

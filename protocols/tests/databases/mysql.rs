@@ -158,6 +158,14 @@ fn the_backslash_follows_the_servers_mode() {
 }
 
 #[test]
+fn a_report_of_progress_is_no_error() {
+    let mut wire = wire();
+    let report = packet(1, b"\xff\xff\xff\x01\x01\x02\x00\x10\x00\x04copy");
+    wire.request(query("ALTER TABLE t ADD x int")).response(report).response(ok(2, 2));
+    assert_eq!((wire.summary(), wire.last().end), (vec!["ALTER TABLE t".to_owned()], 3 * TICK));
+}
+
+#[test]
 fn a_broken_connection_fails_the_query() {
     let mut wire = wire();
     wire.request(query("SELECT 1")).end(Response, End::Closed);
