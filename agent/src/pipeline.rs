@@ -155,6 +155,7 @@ impl Reader {
             max_buffer: config.max_buffer,
             idle_timeout: config.idle_timeout.as_nanos() as u64,
             keep_query_values: config.keep_query_values,
+            keep_query_text: config.keep_query_text,
         };
         let stages = Stages {
             selection: Arc::clone(processes.selection()),

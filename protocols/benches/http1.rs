@@ -25,7 +25,7 @@ fn run(criterion: &mut Criterion, name: &str, operations: Vec<Operation>) {
     let mut group = criterion.benchmark_group(name);
     for (unit, throughput) in [("exchange", Throughput::Elements(1)), ("bytes", Throughput::Bytes(bytes))] {
         group.throughput(throughput).bench_function(unit, |bencher| {
-            let mut parser = Http1::new(Settings { role: Role::Server, keep_query_values: false });
+            let mut parser = Http1::new(Settings::of(Role::Server));
             let mut out: Vec<Output> = Vec::new();
             let mut mark = Mark::default();
             bencher.iter(|| {

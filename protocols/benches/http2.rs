@@ -59,7 +59,7 @@ fn run(criterion: &mut Criterion, name: &str, method: u8, path: &[u8], streams: 
         [("exchange", Throughput::Elements(u64::from(streams))), ("bytes", Throughput::Bytes(bytes))]
     {
         group.throughput(throughput).bench_function(unit, |bencher| {
-            let mut parser = Http2::new(Settings { role: Role::Server, keep_query_values: false });
+            let mut parser = Http2::new(Settings::of(Role::Server));
             let (mut out, mut mark): (Vec<Output>, _) = (Vec::new(), Mark::default());
             parser.data(Direction::Request, PREFACE, &mark, &mut out);
             parser.data(Direction::Response, GREETING, &mark, &mut out);

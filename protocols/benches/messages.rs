@@ -37,7 +37,7 @@ fn run(criterion: &mut Criterion, name: &str, protocol: &str, before: &[Operatio
     let mut group = criterion.benchmark_group(name);
     for (unit, throughput) in [("exchange", Throughput::Elements(1)), ("bytes", Throughput::Bytes(bytes))] {
         group.throughput(throughput).bench_function(unit, |bencher| {
-            let mut parser = (protocol.parser)(Settings { role: Role::Client, keep_query_values: false });
+            let mut parser = (protocol.parser)(Settings::of(Role::Client));
             let mut out: Vec<Output> = Vec::new();
             let mut mark = Mark::default();
             let mut feed = |parser: &mut dyn Parser, operations: &[Operation], out: &mut Vec<Output>| {

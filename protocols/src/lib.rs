@@ -9,6 +9,12 @@
 //! | [`http2`] | HTTP/2, and its header compression |
 //! | `http` | what all versions of HTTP share: fields, names, attributes |
 //! | `grpc` | calls on HTTP: status, messages, attributes |
+//! | `db` | what the parsers of databases share |
+//! | [`postgresql`] | PostgreSQL: protocol 3.0, 3.2 |
+//! | [`mysql`] | MySQL, MariaDB |
+//! | [`redis`] | Redis: RESP2, RESP3 |
+//! | [`memcached`] | memcached: text, meta, binary |
+//! | [`sql`] | SQL without its literals, and its summary |
 //! | [`amqp`] | AMQP 0-9-1 (RabbitMQ) |
 //! | [`celery`] | tasks and results inside messages |
 //! | [`dns`] | DNS over UDP |
@@ -31,14 +37,20 @@
 pub mod amqp;
 pub mod celery;
 pub mod context;
+mod db;
 pub mod dns;
 pub mod exchange;
 mod grpc;
 mod http;
 pub mod http1;
 pub mod http2;
+pub mod memcached;
+pub mod mysql;
+pub mod postgresql;
 pub mod redact;
+pub mod redis;
 pub mod registry;
+pub mod sql;
 pub mod template;
 
 use exchange::{Mark, Output};
@@ -92,6 +104,16 @@ pub struct Settings {
     pub role: Role,
     /// Keep values in query strings instead of replacing each by `REDACTED`.
     pub keep_query_values: bool,
+    /// Keep the text of database queries and the arguments of commands instead of replacing each value by `?`.
+    /// Credentials are left out in any case where the protocol shows them.
+    pub keep_query_text: bool,
+}
+
+impl Settings {
+    /// One end, with every value that may be a secret left out.
+    pub fn of(role: Role) -> Self {
+        Self { role, keep_query_values: false, keep_query_text: false }
+    }
 }
 
 /// Whether a parser can use what follows.

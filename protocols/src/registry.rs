@@ -1,6 +1,6 @@
 //! Every protocol, one line each.
 
-use crate::{Detection, Parser, Settings, amqp, dns, http1, http2};
+use crate::{Detection, Parser, Settings, amqp, dns, http1, http2, memcached, mysql, postgresql, redis};
 
 /// A protocol: how to recognise it and how to read it.
 pub struct Protocol {
@@ -16,6 +16,10 @@ pub struct Protocol {
 pub static PROTOCOLS: &[Protocol] = &[
     Protocol { name: "http", detect: http1::detect, parser: http1::parser },
     Protocol { name: "http2", detect: http2::detect, parser: http2::parser },
+    Protocol { name: "postgresql", detect: postgresql::detect, parser: postgresql::parser },
+    Protocol { name: "mysql", detect: mysql::detect, parser: mysql::parser },
+    Protocol { name: "redis", detect: redis::detect, parser: redis::parser },
+    Protocol { name: "memcached", detect: memcached::detect, parser: memcached::parser },
     Protocol { name: "amqp", detect: amqp::detect, parser: amqp::parser },
 ];
 

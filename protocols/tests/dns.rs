@@ -19,7 +19,7 @@ struct Wire {
 
 impl Wire {
     fn new(role: Role) -> Self {
-        let parser = Dns::new(Settings { role, keep_query_values: false });
+        let parser = Dns::new(Settings::of(role));
         Self { parser, out: Vec::new(), time: 0, progress: Progress::Continue }
     }
 

@@ -89,6 +89,8 @@ pub struct Config {
     pub log: String,
     /// Keep query-string values.
     pub keep_query_values: bool,
+    /// Keep the text of database queries and the arguments of commands.
+    pub keep_query_text: bool,
     /// Bytes captured per socket operation, at most `wirespan_common::MAX_CAPTURE`.
     pub capture_bytes: usize,
     /// Bytes of the kernel's ring, a power of two and a multiple of the page size.
@@ -146,6 +148,7 @@ impl Config {
             stats_interval: settings.time("stats-interval")?,
             log: settings.text("log"),
             keep_query_values: settings.switch("query-values")?,
+            keep_query_text: settings.switch("query-text")?,
             capture_bytes: settings.number("capture-bytes")?,
             ring_bytes: settings.number("ring-bytes")?,
             max_connections: settings.number("max-connections")?,

@@ -219,6 +219,13 @@ pub static OPTIONS: &[Opt] = &[
     )
     .or("false"),
     opt(
+        "query-text",
+        CAPTURE,
+        Kind::Switch,
+        "Keep the values in db.query.text (SQL literals, arguments of Redis and Memcached commands), which are replaced by ? otherwise.",
+    )
+    .or("false"),
+    opt(
         "capture-bytes",
         CAPTURE,
         Kind::Size(64, wirespan_common::MAX_CAPTURE as u64),

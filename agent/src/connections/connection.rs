@@ -7,6 +7,7 @@ use wirespan_protocols::exchange::{Mark, Output, Unit};
 use wirespan_protocols::registry::{DATAGRAM_PROTOCOLS, PROTOCOLS, Protocol};
 use wirespan_protocols::{Detection, Direction, End, Parser, Progress, Role, Settings};
 
+use super::Limits;
 use super::signal::{ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 use super::stream::{Place, Segment, Stream};
 use crate::discovery::Process;
@@ -37,10 +38,8 @@ pub struct Context<'a> {
     pub outputs: &'a mut Vec<Output>,
     /// Counters.
     pub counters: &'a Counters,
-    /// Keep query-string values.
-    pub keep_query_values: bool,
-    /// Most bytes that one parser may hold.
-    pub max_buffer: usize,
+    /// Bounds, and what parsers may keep.
+    pub limits: &'a Limits,
 }
 
 enum State {
@@ -271,7 +270,7 @@ impl Connection {
             State::Reading { parser, requests, .. } => {
                 let toward = toward(direction, *requests);
                 let progress = parser.data(toward, bytes, &mark, cx.outputs);
-                let full = parser.buffered() > cx.max_buffer;
+                let full = parser.buffered() > cx.limits.max_connection_buffer;
                 self.after(if full { Progress::LostSync } else { progress }, cx);
             }
         }
@@ -351,7 +350,11 @@ impl Connection {
     ) {
         let requests = if found == Direction::Request { direction } else { 1 - direction };
         let role = if requests == EGRESS { Role::Client } else { Role::Server };
-        let parser = (protocol.parser)(Settings { role, keep_query_values: cx.keep_query_values });
+        let parser = (protocol.parser)(Settings {
+            role,
+            keep_query_values: cx.limits.keep_query_values,
+            keep_query_text: cx.limits.keep_query_text,
+        });
         let before = match std::mem::replace(&mut self.state, State::Reading { protocol, parser, requests, role }) {
             State::Detecting { undecided, .. } => undecided,
             _ => Vec::new(),

@@ -51,6 +51,8 @@ pub struct Limits {
     pub idle_timeout: u64,
     /// Keep query-string values.
     pub keep_query_values: bool,
+    /// Keep the text of database queries and the arguments of commands.
+    pub keep_query_text: bool,
 }
 
 /// All connections.
@@ -78,13 +80,7 @@ struct Shared {
 
 impl Shared {
     fn context<'a>(&'a mut self, out: &'a mut Vec<Signal>) -> Context<'a> {
-        Context {
-            out,
-            outputs: &mut self.outputs,
-            counters: &self.counters,
-            keep_query_values: self.limits.keep_query_values,
-            max_buffer: self.limits.max_connection_buffer,
-        }
+        Context { out, outputs: &mut self.outputs, counters: &self.counters, limits: &self.limits }
     }
 }
 

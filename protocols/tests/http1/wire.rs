@@ -17,7 +17,7 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(role: Role) -> Self {
-        let parser = crate::parser(Settings { role, keep_query_values: false });
+        let parser = crate::parser(Settings::of(role));
         Self { parser, out: Vec::new(), progress: Progress::Continue, time: 0, positions: [10_000, 50_000] }
     }
 

@@ -14,7 +14,7 @@ const GRANTS: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\
 /// A connection that begins in HTTP/1.1.
 fn older() -> Wire {
     let mut wire = Wire::server();
-    wire.parser = http1::parser(Settings { role: Role::Server, keep_query_values: false });
+    wire.parser = http1::parser(Settings::of(Role::Server));
     wire
 }
 

@@ -10,7 +10,7 @@ const CALL: &str =
 
 fn web(role: Role) -> Wire {
     let mut wire = Wire::new(role);
-    wire.parser = http1::parser(Settings { role, keep_query_values: false });
+    wire.parser = http1::parser(Settings::of(role));
     wire
 }
 

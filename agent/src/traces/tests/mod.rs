@@ -57,6 +57,7 @@ impl World {
             max_buffer: 1 << 24,
             idle_timeout: u64::MAX / 100,
             keep_query_values: false,
+            keep_query_text: false,
         };
         Self {
             connections: Connections::new(limits, Arc::clone(&counters)),

@@ -1,0 +1,1 @@
+"""Scenarios for golden captures of databases, one file a protocol."""

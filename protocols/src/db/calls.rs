@@ -1,0 +1,286 @@
+//! Requests in flight, oldest first, and what becomes of them.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use opentelemetry_semantic_conventions::attribute as semconv;
+
+use super::pairing::Pairing;
+use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, SpanKind, Started, Status};
+use crate::http1::{CONNECTION_CLOSED, CONNECTION_RESET};
+use crate::{End, Role};
+
+/// Most requests in flight.
+pub(crate) const MAX_CALLS: usize = 1024;
+/// Most memory that requests in flight may hold together, bytes.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// What a protocol knows of one request.
+pub(crate) trait Request {
+    /// Bytes held beyond its own size, about.
+    fn weight(&self) -> usize;
+    /// The span's name and the attributes that do not depend on how it ended.
+    fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>);
+}
+
+/// One request, and what came of its response.
+#[derive(Debug)]
+pub(crate) struct Call<T> {
+    pub id: u64,
+    pub marks: Marks,
+    pub request: T,
+    /// The operations that moved what was seen of the response.
+    pub response: Option<Marks>,
+    /// `db.response.status_code`.
+    pub code: Option<Cow<'static, str>>,
+    /// It failed: `error.type`, unless `code` says it, and a text for people.
+    pub failure: Option<(Cow<'static, str>, Cow<'static, str>)>,
+    weight: usize,
+}
+
+impl<T: Request> Call<T> {
+    /// The response says that it failed, by a code of the database.
+    pub(crate) fn fail(&mut self, code: impl Into<Cow<'static, str>>, text: impl Into<Cow<'static, str>>) {
+        let code = code.into();
+        self.failure = Some((code.clone(), text.into()));
+        self.code = Some(code);
+    }
+
+    fn finish(self, end: u64) -> Exchange {
+        let (name, mut attributes) = self.request.describe();
+        attributes.extend(self.code.map(|code| KeyValue::str(semconv::DB_RESPONSE_STATUS_CODE, code)));
+        let status = match self.failure {
+            Some((error, text)) => {
+                attributes.push(KeyValue::str(semconv::ERROR_TYPE, error));
+                Status::Error(text)
+            }
+            None => Status::Unset,
+        };
+        Exchange { id: self.id, name, request: self.marks, response: self.response, end, status, attributes }
+    }
+}
+
+/// Requests in flight of one connection.
+#[derive(Debug)]
+pub(crate) struct Calls<T> {
+    role: Role,
+    next_id: u64,
+    queue: VecDeque<Call<T>>,
+    bytes: usize,
+    pairing: Pairing,
+    /// The response to the only request in flight is passing, and where it ends is hidden.
+    hidden_end: bool,
+}
+
+impl<T: Request> Calls<T> {
+    pub(crate) fn new(role: Role) -> Self {
+        Self { role, next_id: 0, queue: VecDeque::new(), bytes: 0, pairing: Pairing::new(), hidden_end: false }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Bytes held beyond its own size.
+    pub(crate) fn held(&self) -> usize {
+        self.bytes + self.queue.capacity() * size_of::<Call<T>>()
+    }
+
+    /// Whether the response in transfer ends nobody knows where.
+    pub(crate) fn end_is_hidden(&self) -> bool {
+        self.hidden_end
+    }
+
+    /// A request came. Whether its response can be told. Ends a response whose end was hidden.
+    pub(crate) fn pairs(&mut self, out: &mut Vec<Output>) -> bool {
+        self.settle_hidden(out);
+        self.pairing.request(self.queue.len())
+    }
+
+    /// Announces a request, and takes it in if `certain` and there is room. Returns whether it is in flight.
+    pub(crate) fn start(&mut self, marks: Marks, request: T, certain: bool, out: &mut Vec<Output>) -> Option<u64> {
+        let id = self.announce(marks, out);
+        let weight = request.weight();
+        let room = self.queue.len() < MAX_CALLS && self.bytes + weight <= MAX_BYTES;
+        if !certain || !room {
+            out.push(Output::Dropped { id });
+            if certain {
+                self.pairing.requests_hidden(true, self.queue.len());
+            }
+            return None;
+        }
+        self.bytes += weight;
+        if self.queue.is_empty() {
+            self.queue.reserve_exact(1);
+        }
+        self.queue.push_back(Call { id, marks, request, response: None, code: None, failure: None, weight });
+        Some(id)
+    }
+
+    fn announce(&mut self, request: Marks, out: &mut Vec<Output>) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        let kind = match self.role {
+            Role::Client => SpanKind::Client,
+            Role::Server => SpanKind::Server,
+        };
+        out.push(Output::Started(Started::call(id, request, kind, None, false)));
+        id
+    }
+
+    /// A request that gets no response: it ends with its last byte.
+    pub(crate) fn unanswered(&mut self, marks: Marks, request: T, out: &mut Vec<Output>) {
+        self.settle_hidden(out);
+        let id = self.announce(marks, out);
+        let call = Call { id, marks, request, response: None, code: None, failure: None, weight: 0 };
+        out.push(Output::Finished(Box::new(call.finish(marks.last.time))));
+    }
+
+    /// What is in flight, oldest first.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = &T> {
+        self.queue.iter().map(|call| &call.request)
+    }
+
+    pub(crate) fn oldest(&mut self) -> Option<&mut Call<T>> {
+        self.queue.front_mut()
+    }
+
+    pub(crate) fn latest(&mut self) -> Option<&mut Call<T>> {
+        self.queue.back_mut()
+    }
+
+    pub(crate) fn by_id(&mut self, id: u64) -> Option<&mut Call<T>> {
+        let at = self.queue.binary_search_by_key(&id, |c| c.id).ok()?;
+        self.queue.get_mut(at)
+    }
+
+    /// Bytes came from the server.
+    pub(crate) fn response_bytes(&mut self) {
+        self.pairing.response_bytes();
+    }
+
+    /// Response bytes passed that were not understood, while nothing is in flight.
+    pub(crate) fn responses_unread(&mut self) {
+        self.pairing.responses_hidden();
+    }
+
+    /// Bytes of a response to the oldest request: `first` is where they begin.
+    pub(crate) fn touch(&mut self, first: &Mark, operation: &Mark) {
+        self.pairing.response_bytes();
+        if let Some(call) = self.queue.front_mut() {
+            call.response.get_or_insert(Marks { first: *first, last: *operation }).last = *operation;
+        }
+    }
+
+    fn pop(&mut self) -> Option<Call<T>> {
+        let call = self.queue.pop_front()?;
+        if self.queue.is_empty() && self.queue.capacity() > 16 {
+            // Most connections are idle most of the time, and there are many.
+            self.queue = VecDeque::new();
+        }
+        self.bytes -= call.weight;
+        Some(call)
+    }
+
+    /// The oldest request's response is complete, by the last operation that moved bytes of it.
+    pub(crate) fn complete(&mut self, out: &mut Vec<Output>) {
+        self.pairing.response();
+        self.settle(out);
+    }
+
+    /// The oldest request is answered by silence: it ends with its last byte.
+    pub(crate) fn complete_silently(&mut self, out: &mut Vec<Output>) {
+        if let Some(call) = self.pop() {
+            let end = call.marks.last.time;
+            out.push(Output::Finished(Box::new(call.finish(end))));
+        }
+    }
+
+    /// A response is complete that answers something that is no call.
+    pub(crate) fn answered(&mut self) {
+        self.pairing.response();
+    }
+
+    /// A response is complete that answers no request in flight.
+    pub(crate) fn response_to_nothing(&mut self) {
+        self.pairing.response_to_nothing();
+    }
+
+    fn settle(&mut self, out: &mut Vec<Output>) {
+        self.hidden_end = false;
+        let Some(call) = self.pop() else { return };
+        match call.response.as_ref().map(|r| r.last.time) {
+            Some(end) => out.push(Output::Finished(Box::new(call.finish(end)))),
+            None => out.push(Output::Dropped { id: call.id }),
+        }
+    }
+
+    fn settle_hidden(&mut self, out: &mut Vec<Output>) {
+        if self.hidden_end {
+            self.settle(out);
+        }
+    }
+
+    /// Where the response in transfer ends is hidden. Harmless while its request is alone: all that comes before the
+    /// next request is its response. Otherwise nothing can be told of any request.
+    pub(crate) fn response_end_hidden(&mut self, out: &mut Vec<Output>) {
+        let begun = self.queue.front().is_some_and(|c| c.response.is_some());
+        if self.queue.len() == 1 && begun && !self.pairing.overlaps() {
+            self.hidden_end = true;
+            self.pairing.responses_hidden();
+        } else {
+            self.responses_hidden(out);
+        }
+    }
+
+    /// Whole responses may be hidden.
+    pub(crate) fn responses_hidden(&mut self, out: &mut Vec<Output>) {
+        self.forget(out);
+        self.pairing.responses_hidden();
+    }
+
+    /// Requests may be hidden; one is if `sure`.
+    pub(crate) fn requests_hidden(&mut self, sure: bool, out: &mut Vec<Output>) {
+        // No database answers before it has the whole request, so this is another one.
+        self.settle_hidden(out);
+        self.pairing.requests_hidden(sure, self.queue.len());
+    }
+
+    /// The response's bytes make no sense where it was presumed to begin.
+    pub(crate) fn disproved(&mut self, out: &mut Vec<Output>) {
+        if self.queue.is_empty() {
+            return self.pairing.responses_hidden();
+        }
+        self.forget(out);
+        self.pairing.disproved();
+    }
+
+    /// It will never again be known which response answers which request.
+    pub(crate) fn abandon(&mut self, out: &mut Vec<Output>) {
+        self.forget(out);
+        self.pairing.disproved();
+    }
+
+    /// Nothing can be known of any request.
+    pub(crate) fn forget(&mut self, out: &mut Vec<Output>) {
+        self.hidden_end = false;
+        while let Some(call) = self.pop() {
+            out.push(Output::Dropped { id: call.id });
+        }
+    }
+
+    /// A direction of the connection ended.
+    pub(crate) fn end(&mut self, end: End, of_requests: bool, mark: &Mark, out: &mut Vec<Output>) {
+        let failure = match end {
+            End::Finished if of_requests => return,
+            End::Unwatched => return self.forget(out),
+            End::Reset => CONNECTION_RESET,
+            End::Closed | End::Finished => CONNECTION_CLOSED,
+        };
+        self.settle_hidden(out);
+        while let Some(mut call) = self.pop() {
+            call.failure.get_or_insert((failure.into(), "".into()));
+            out.push(Output::Finished(Box::new(call.finish(mark.time))));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the parsers of databases share. None of it knows a protocol.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `calls` | requests in flight, and what becomes of them |
+//! | `pairing` | when it can be told which request a response answers |
+//! | `frames` | messages with their length in front, across operations and gaps |
+//!
+//! Spans follow the database semantic conventions (<https://opentelemetry.io/docs/specs/semconv/db/database-spans/>).
+//! Those know CLIENT spans only; the database's own end becomes a SERVER span with the same attributes.
+
+mod calls;
+mod frames;
+mod pairing;
+
+use std::borrow::Cow;
+
+use opentelemetry_semantic_conventions::attribute as semconv;
+
+pub(crate) use calls::{Calls, Request};
+pub(crate) use frames::{Frame, Lane, Layout, Read, Skip};
+
+use crate::exchange::KeyValue;
+use crate::redact::clip;
+use crate::sql::Query;
+
+/// Longest database name that is kept, bytes.
+const MAX_NAMESPACE: usize = 256;
+
+/// What a call is about: every part of a span's description, save the protocol's status.
+#[derive(Debug, Default)]
+pub(crate) struct Description<'a> {
+    /// `db.system.name`.
+    pub system: &'static str,
+    /// `db.namespace`.
+    pub namespace: Option<&'a str>,
+    /// `db.operation.name`, if the protocol itself has one.
+    pub operation: Option<Cow<'static, str>>,
+    /// The text, if it is known.
+    pub query: Option<Cow<'a, Query>>,
+    /// The text was prepared, not run: it has no summary, which stands for running it.
+    pub prepared: bool,
+}
+
+impl Description<'_> {
+    /// The span's name and attributes. The conventions take neither operation nor collection out of a query's text
+    /// where the language allows several: the summary is for that.
+    pub(crate) fn render(self) -> (Cow<'static, str>, Vec<KeyValue>) {
+        let mut attributes = Vec::with_capacity(7);
+        attributes.push(KeyValue::str(semconv::DB_SYSTEM_NAME, self.system));
+        let namespace = self.namespace.map(|n| clip(n, MAX_NAMESPACE)).filter(|n| !n.is_empty());
+        if let Some(namespace) = namespace {
+            attributes.push(KeyValue::str(semconv::DB_NAMESPACE, namespace.to_owned()));
+        }
+        let summary = self.query.as_ref().filter(|_| !self.prepared).and_then(|q| q.summary.as_deref());
+        let name = match (summary, &self.operation, namespace) {
+            (Some(summary), ..) => summary.to_owned().into(),
+            (None, Some(operation), Some(namespace)) => [operation.as_ref(), " ", namespace].concat().into(),
+            (None, Some(operation), None) => operation.clone(),
+            (None, None, Some(namespace)) => namespace.to_owned().into(),
+            (None, None, None) => self.system.into(),
+        };
+        if let Some(operation) = self.operation {
+            attributes.push(KeyValue::str(semconv::DB_OPERATION_NAME, operation));
+        }
+        if let Some(summary) = summary {
+            attributes.push(KeyValue::str(semconv::DB_QUERY_SUMMARY, summary.to_owned()));
+        }
+        if let Some(query) = self.query {
+            let (text, procedure, statements) = match query {
+                Cow::Owned(query) => (query.text, query.procedure, query.statements),
+                Cow::Borrowed(query) => (query.text.clone(), query.procedure.clone(), query.statements),
+            };
+            attributes.push(KeyValue::str(semconv::DB_QUERY_TEXT, text));
+            if let Some(procedure) = procedure.filter(|_| !self.prepared) {
+                attributes.push(KeyValue::str(semconv::DB_STORED_PROCEDURE_NAME, procedure));
+            }
+            if statements > 1 {
+                attributes.push(KeyValue::int(semconv::DB_OPERATION_BATCH_SIZE, i64::from(statements)));
+            }
+        }
+        (name, attributes)
+    }
+}

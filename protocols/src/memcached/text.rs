@@ -1,0 +1,318 @@
+//! The text protocol.
+
+use super::lines::Piece;
+use super::work::{Answer, Work, render};
+use super::{Memcached, detect, here};
+use crate::exchange::{Mark, Marks, Output};
+use crate::{Detection, Direction, Progress};
+
+/// Largest block of data; the server's own limit is 1 GiB.
+const MAX_DATA: u64 = 1 << 30;
+/// Longest name of a command.
+const MAX_VERB: usize = 16;
+
+/// What stands behind a command's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Key, flags, time, length; then data.
+    Store,
+    /// Keys.
+    Get,
+    /// A time, keys.
+    GetAndTouch,
+    /// A key, a number.
+    KeyAndNumber,
+    /// A key.
+    Key,
+    /// Anything.
+    Other,
+    /// A key, a length, flags; then data.
+    MetaStore,
+    /// A key, flags.
+    Meta,
+}
+
+/// The commands.
+pub(super) static VERBS: [(&[u8], Shape); 26] = [
+    (b"get", Shape::Get),
+    (b"gets", Shape::Get),
+    (b"set", Shape::Store),
+    (b"add", Shape::Store),
+    (b"replace", Shape::Store),
+    (b"append", Shape::Store),
+    (b"prepend", Shape::Store),
+    (b"cas", Shape::Store),
+    (b"gat", Shape::GetAndTouch),
+    (b"gats", Shape::GetAndTouch),
+    (b"touch", Shape::KeyAndNumber),
+    (b"incr", Shape::KeyAndNumber),
+    (b"decr", Shape::KeyAndNumber),
+    (b"delete", Shape::Key),
+    (b"stats", Shape::Other),
+    (b"version", Shape::Other),
+    (b"verbosity", Shape::Other),
+    (b"flush_all", Shape::Other),
+    (b"quit", Shape::Other),
+    (b"shutdown", Shape::Other),
+    (b"mn", Shape::Other),
+    (b"ms", Shape::MetaStore),
+    (b"mg", Shape::Meta),
+    (b"md", Shape::Meta),
+    (b"ma", Shape::Meta),
+    (b"me", Shape::Meta),
+];
+
+/// A number without a sign.
+pub(super) fn number(word: &[u8]) -> Option<u64> {
+    if word.is_empty() || word.len() > 19 || !word.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(word.iter().fold(0, |n, d| n * 10 + u64::from(d - b'0')))
+}
+
+/// The words without the wish for no answer, and whether that was there.
+pub(super) fn without_noreply<'w, 'a>(words: &'w [&'a [u8]]) -> (&'w [&'a [u8]], bool) {
+    match words {
+        [rest @ .., b"noreply"] => (rest, true),
+        _ => (words, false),
+    }
+}
+
+impl Memcached {
+    pub(super) fn command_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        let fresh = self.commands.begin(mark);
+        if self.commands.lost {
+            if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
+                self.calls.requests_hidden(false, out);
+                return Progress::Continue;
+            }
+            self.commands.expect();
+        }
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.commands.at_boundary() {
+                self.commands.first = here(mark, at);
+            }
+            let (len, piece) = self.commands.read(&bytes[at..]);
+            at += len;
+            let sound = match piece {
+                Piece::More => true,
+                Piece::Data => {
+                    self.sent();
+                    true
+                }
+                Piece::Line(line) => line.is_empty() || self.command(&line, out),
+                Piece::Invalid => false,
+            };
+            if !sound {
+                return self.command_nonsense(out);
+            }
+        }
+        if self.commands.data.is_some() {
+            self.sent();
+        }
+        Progress::Continue
+    }
+
+    /// Data of the latest command passed.
+    fn sent(&mut self) {
+        let operation = self.commands.operation;
+        if let Some(call) = self.calls.latest() {
+            call.marks.last = operation;
+        }
+    }
+
+    fn command_nonsense(&mut self, out: &mut Vec<Output>) -> Progress {
+        let sound = self.commands.doubtful || self.calls.len() > 0;
+        self.commands.lose();
+        if sound {
+            self.calls.requests_hidden(false, out);
+            return Progress::Continue;
+        }
+        Progress::LostSync
+    }
+
+    /// A command's line. Whether it makes sense.
+    fn command(&mut self, line: &[u8], out: &mut Vec<Output>) -> bool {
+        let words: Vec<_> = line.split(|b| *b == b' ').filter(|w| !w.is_empty()).take(64).collect();
+        let Some(verb) = words.first().filter(|v| v.len() <= MAX_VERB) else { return false };
+        if !verb.iter().all(|b| b.is_ascii_lowercase() || *b == b'_') {
+            return false;
+        }
+        let shape = VERBS.iter().find(|v| v.0 == *verb).map_or(Shape::Other, |v| v.1);
+        let data = match shape {
+            Shape::Store => words.get(4).and_then(|w| number(w)),
+            Shape::MetaStore => words.get(2).and_then(|w| number(w)),
+            _ => None,
+        };
+        self.commands.data = data.filter(|len| *len <= MAX_DATA).map(|len| len + 2);
+        let name = String::from_utf8_lossy(verb).into_owned();
+        if matches!(name.as_str(), "quit" | "shutdown") {
+            return true;
+        }
+        let answer = match shape {
+            Shape::Get | Shape::GetAndTouch => Answer::Items,
+            Shape::Meta | Shape::MetaStore => Answer::Meta,
+            _ if *verb == b"stats" => Answer::Items,
+            _ if *verb == b"mn" => Answer::NoOp,
+            _ => Answer::Line,
+        };
+        let meta = answer == Answer::Meta;
+        let quiet = meta && words.iter().skip(2).any(|w| *w == b"q");
+        let (_, silent) = without_noreply(&words);
+        let marks = Marks { first: self.commands.first, last: self.commands.operation };
+        let text = render(line, self.settings.keep_query_text);
+        let work = Work { name: name.into(), text, answer, behind_quiet: self.quiet };
+        if quiet || (silent && !meta) {
+            self.quiet |= quiet;
+            self.calls.unanswered(marks, work, out);
+            return true;
+        }
+        self.quiet = false;
+        let certain = self.calls.pairs(out);
+        let alone = self.calls.len() == 0;
+        if self.calls.start(marks, work, certain, out).is_some() && alone {
+            self.replies.expect();
+        }
+        true
+    }
+
+    pub(super) fn command_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
+        self.commands.begin(mark);
+        if self.commands.lost {
+            return self.calls.requests_hidden(false, out);
+        }
+        if self.commands.skip(len).0 {
+            return self.sent();
+        }
+        self.commands.lose();
+        self.calls.requests_hidden(true, out);
+    }
+
+    pub(super) fn reply_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        self.replies.begin(mark);
+        self.calls.response_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.replies.lost {
+                self.unknown_reply();
+                break;
+            }
+            if self.replies.at_boundary() {
+                self.replies.first = here(mark, at);
+            }
+            let (len, piece) = self.replies.read(&bytes[at..]);
+            at += len;
+            let sound = match piece {
+                Piece::More => true,
+                Piece::Data => {
+                    self.data_came(out);
+                    true
+                }
+                Piece::Line(line) => self.reply(&line, out),
+                Piece::Invalid => false,
+            };
+            if !sound {
+                return self.reply_nonsense(out);
+            }
+        }
+        if self.replies.data.is_some() {
+            self.touch_reply();
+        }
+        Progress::Continue
+    }
+
+    fn touch_reply(&mut self) {
+        self.calls.touch(&self.replies.first, &self.replies.operation);
+    }
+
+    /// The data of a value is complete: with a meta command, so is the answer.
+    fn data_came(&mut self, out: &mut Vec<Output>) {
+        if self.calls.len() == 0 {
+            return;
+        }
+        self.touch_reply();
+        if self.calls.oldest().is_some_and(|c| c.request.answer == Answer::Meta) {
+            self.calls.complete(out);
+        }
+    }
+
+    fn unknown_reply(&mut self) {
+        if self.calls.end_is_hidden() {
+            self.calls.touch(&self.replies.operation, &self.replies.operation);
+        } else {
+            self.calls.responses_unread();
+        }
+    }
+
+    fn reply_nonsense(&mut self, out: &mut Vec<Output>) -> Progress {
+        let doubtful = self.replies.doubtful;
+        self.replies.lose();
+        if doubtful {
+            self.calls.disproved(out);
+            return Progress::Continue;
+        }
+        self.calls.forget(out);
+        Progress::LostSync
+    }
+
+    /// A line of the server. Whether it makes sense.
+    fn reply(&mut self, line: &[u8], out: &mut Vec<Output>) -> bool {
+        let words: Vec<_> = line.split(|b| *b == b' ').filter(|w| !w.is_empty()).take(8).collect();
+        let Some(word) = words.first().copied() else { return false };
+        if !word.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_') {
+            return false;
+        }
+        let len = match word {
+            b"VALUE" => words.get(3),
+            b"VA" => words.get(1),
+            _ => None,
+        };
+        self.replies.data = len.and_then(|w| number(w)).filter(|len| *len <= MAX_DATA).map(|len| len + 2);
+        self.replies.doubtful = false;
+        let Some(call) = self.calls.oldest() else {
+            self.calls.responses_unread();
+            return true;
+        };
+        let (answer, behind_quiet) = (call.request.answer, call.request.behind_quiet);
+        let error = matches!(word, b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR");
+        if behind_quiet && answer == Answer::NoOp && word != b"MN" {
+            return true;
+        }
+        if behind_quiet && answer != Answer::NoOp {
+            // It may answer a quiet command as well.
+            self.calls.responses_hidden(out);
+            return true;
+        }
+        if error {
+            call.fail(String::from_utf8_lossy(word).into_owned(), "");
+        }
+        self.touch_reply();
+        let items = answer == Answer::Items && matches!(word, b"VALUE" | b"STAT");
+        if error || (!items && self.replies.data.is_none()) {
+            self.calls.complete(out);
+        }
+        true
+    }
+
+    pub(super) fn reply_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
+        self.replies.begin(mark);
+        self.calls.response_bytes();
+        if self.replies.lost {
+            return self.unknown_reply();
+        }
+        match self.replies.skip(len) {
+            (true, true) => self.data_came(out),
+            (true, false) => self.touch_reply(),
+            (false, _) => {
+                let begun = self.replies.data.is_some();
+                self.replies.lose();
+                if begun || self.calls.oldest().is_some_and(|c| c.response.is_some()) {
+                    self.calls.response_end_hidden(out);
+                } else {
+                    self.calls.responses_hidden(out);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! MySQL and MariaDB: protocol version 10, text and binary results (MySQL Source Code Documentation, *Client/Server
+//! Protocol*), and what speaks like them.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `wire` | packets |
+//! | `detect` | recognising it |
+//! | `work` | commands, and one call |
+//! | `requests`, `responses` | the two directions |
+//!
+//! One command is one exchange, with all its results. A connection that is compressed or encrypted after its
+//! introduction leaves the protocol there. A replica's connection is let pass.
+//!
+//! # Gaps
+//!
+//! Every packet says how long it is, so a gap within one changes nothing. One that hides where packets begin is harmless
+//! while one command is in flight: its results end before the next command.
+
+mod detect;
+mod requests;
+mod responses;
+mod wire;
+mod work;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use detect::detect;
+use responses::Stage;
+use work::Work;
+
+use crate::db::{Calls, Lane};
+use crate::exchange::{Mark, Output};
+use crate::sql::{Dialect, Query};
+use crate::{Direction, End, Parser, Progress, Settings};
+
+/// A parser for one connection.
+pub fn parser(settings: Settings) -> Box<dyn Parser> {
+    Box::new(MySql::new(settings))
+}
+
+/// How far the two have got to know each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The server greeted; the client introduces itself next.
+    Greeted,
+    /// The client must prove who it is.
+    Authentication,
+    /// Commands and results.
+    Commands,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct MySql {
+    settings: Settings,
+    dialect: Dialect,
+    /// `db.system.name`.
+    system: &'static str,
+    phase: Phase,
+    calls: Calls<Work>,
+    requests: Lane,
+    responses: Lane,
+    /// The packet before was full: the next continues it, by direction.
+    continues: [bool; 2],
+    stage: Stage,
+    /// The packet before described the last parameter of a statement.
+    behind_parameters: bool,
+    /// The client sends a file.
+    uploads: bool,
+    /// Prepared statements by number.
+    statements: HashMap<u32, Arc<Query>>,
+    statement_bytes: usize,
+    /// The statement that was prepared last, which has the number -1 for some clients.
+    prepared: Option<Arc<Query>>,
+    /// Capabilities that the server offers, if that was seen.
+    offered: Option<u32>,
+    /// Whether result sets come without `EOF` packets, once that is known.
+    without_eof: Option<bool>,
+    /// What follows the introduction is compressed.
+    compressed: bool,
+    namespace: Option<Arc<str>>,
+    /// A replica's connection.
+    replication: bool,
+}
+
+impl MySql {
+    /// A parser that has seen nothing.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            dialect: Dialect::MYSQL,
+            system: "mysql",
+            phase: Phase::Commands,
+            calls: Calls::new(settings.role),
+            requests: Lane::default(),
+            responses: Lane::default(),
+            continues: [false; 2],
+            stage: Stage::First,
+            behind_parameters: false,
+            uploads: false,
+            statements: HashMap::new(),
+            statement_bytes: 0,
+            prepared: None,
+            offered: None,
+            without_eof: None,
+            compressed: false,
+            namespace: None,
+            replication: false,
+        }
+    }
+}
+
+/// Where in the stream a byte of an operation is.
+fn here(mark: &Mark, at: usize) -> Mark {
+    Mark { position: mark.position.saturating_add(at as u64), ..*mark }
+}
+
+impl Parser for MySql {
+    fn data(&mut self, direction: Direction, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        if self.replication {
+            return Progress::Continue;
+        }
+        match direction {
+            Direction::Request => self.request_bytes(bytes, mark, out),
+            Direction::Response => self.response_bytes(bytes, mark, out),
+        }
+    }
+
+    fn gap(&mut self, direction: Direction, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        if len == 0 || self.replication {
+            return Progress::Continue;
+        }
+        match direction {
+            Direction::Request => self.request_gap(len, mark, out),
+            Direction::Response => self.response_gap(len, mark, out),
+        }
+    }
+
+    fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {
+        self.calls.end(end, direction == Direction::Request, mark, out);
+    }
+
+    fn buffered(&self) -> usize {
+        let lanes = self.requests.held() + self.responses.held();
+        lanes + self.calls.held() + self.statement_bytes + self.statements.capacity() * 16
+    }
+}

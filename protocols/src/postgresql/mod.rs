@@ -1,0 +1,160 @@
+//! PostgreSQL, protocol 3.0 and 3.2 (PostgreSQL manual, *Frontend/Backend Protocol*), and what speaks like it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `wire` | messages |
+//! | `detect` | recognising it |
+//! | `work` | one call, and the statements that later calls run |
+//! | `requests`, `responses` | the two directions |
+//!
+//! One query of the simple protocol is one exchange; in the extended protocol one `Execute` is, with the `Parse`, `Bind`
+//! and `Describe` before it. What comes without an `Execute` before a `Sync` or `Flush` is an exchange that prepares,
+//! describes or closes. Each message of the client has its answer, in order, so the parser keeps a queue of the answers
+//! that it waits for; `Sync` and `ReadyForQuery` bound what an error skips.
+//!
+//! # Gaps
+//!
+//! Every message says how long it is, so a gap within one changes nothing. One that hides where responses begin is
+//! harmless while one call is in flight: its response ends before the next request. Otherwise what is in flight is
+//! dropped, and what was prepared is forgotten if requests may be hidden.
+
+mod detect;
+mod requests;
+mod responses;
+mod wire;
+mod work;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub use detect::detect;
+use work::{Names, Work};
+
+use crate::db::{Calls, Lane};
+use crate::exchange::{Mark, Output};
+use crate::sql::Dialect;
+use crate::{Direction, End, Parser, Progress, Settings};
+
+/// A parser for one connection.
+pub fn parser(settings: Settings) -> Box<dyn Parser> {
+    Box::new(PostgreSql::new(settings))
+}
+
+/// A message of the client that is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Parse,
+    Bind,
+    Describe,
+    Execute,
+    Close,
+    Sync,
+    /// Until `ReadyForQuery`.
+    Query,
+    /// Until `ReadyForQuery`.
+    Function,
+}
+
+/// An answer that is waited for.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    asked: Asked,
+    /// The call that it belongs to.
+    owner: Option<u64>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct PostgreSql {
+    settings: Settings,
+    dialect: Dialect,
+    calls: Calls<Work>,
+    requests: Lane,
+    responses: Lane,
+    awaited: VecDeque<Awaited>,
+    statements: Names,
+    portals: Names,
+    /// The call that the next messages add to.
+    open: Option<u64>,
+    /// Within a sequence that `Sync` ends: whether its answers can be told.
+    group: Option<bool>,
+    /// An error came, and the server passes over everything until `Sync`.
+    skipping: bool,
+    /// Encryption was asked for: one byte answers.
+    encryption: bool,
+    /// The message in transfer has no type yet: it is an introduction.
+    introduces: bool,
+    /// Until the first `ReadyForQuery`.
+    starting: bool,
+    /// The connection's beginning was seen, or a message since.
+    known: bool,
+    /// The client sends rows.
+    copying: bool,
+    /// The database, if the introduction was seen.
+    namespace: Option<Arc<str>>,
+    /// A replica's connection: nothing on it is a call.
+    replication: bool,
+}
+
+impl PostgreSql {
+    /// A parser that has seen nothing.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            dialect: Dialect::POSTGRESQL,
+            calls: Calls::new(settings.role),
+            requests: Lane::default(),
+            responses: Lane::default(),
+            awaited: VecDeque::new(),
+            statements: Names::default(),
+            portals: Names::default(),
+            open: None,
+            group: None,
+            skipping: false,
+            encryption: false,
+            introduces: false,
+            starting: false,
+            known: false,
+            copying: false,
+            namespace: None,
+            replication: false,
+        }
+    }
+}
+
+/// Where in the stream a byte of an operation is.
+fn here(mark: &Mark, at: usize) -> Mark {
+    Mark { position: mark.position.saturating_add(at as u64), ..*mark }
+}
+
+impl Parser for PostgreSql {
+    fn data(&mut self, direction: Direction, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        match direction {
+            Direction::Request => self.request_bytes(bytes, mark, out),
+            Direction::Response => self.response_bytes(bytes, mark, out),
+        }
+    }
+
+    fn gap(&mut self, direction: Direction, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        if len == 0 {
+            return Progress::Continue;
+        }
+        match direction {
+            Direction::Request => {
+                self.request_gap(len, mark, out);
+                Progress::Continue
+            }
+            Direction::Response => self.response_gap(len, mark, out),
+        }
+    }
+
+    fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {
+        self.calls.end(end, direction == Direction::Request, mark, out);
+    }
+
+    fn buffered(&self) -> usize {
+        let lanes = self.requests.held() + self.responses.held();
+        let names = self.statements.held() + self.portals.held();
+        lanes + names + self.calls.held() + self.awaited.capacity() * size_of::<Awaited>()
+    }
+}

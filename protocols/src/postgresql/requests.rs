@@ -1,0 +1,300 @@
+//! What the client says.
+
+use std::sync::Arc;
+
+use super::wire::{self, CANCEL_REQUEST, GSS_REQUEST, SSL_REQUEST, be32, text};
+use super::work::{Kind, Work};
+use super::{Asked, Awaited, PostgreSql, detect, here};
+use crate::db::{Frame, Read, Skip};
+use crate::exchange::{Mark, Marks, Output};
+use crate::sql::Query;
+use crate::{Detection, Direction, Progress};
+
+/// Most answers that are waited for.
+const MAX_AWAITED: usize = 8192;
+
+impl PostgreSql {
+    pub(super) fn request_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        let fresh = self.requests.begin(mark);
+        if self.requests.lost {
+            if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
+                self.calls.requests_hidden(false, out);
+                return Progress::Continue;
+            }
+            self.requests.expect();
+        }
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            if self.requests.at_boundary() {
+                self.introduces = rest[0] == 0;
+            }
+            let layout = if self.introduces { &wire::STARTUP } else { &wire::REQUEST };
+            match self.requests.read(layout, rest, here(mark, at)) {
+                Read::More => break,
+                Read::Frame(len, frame) => {
+                    at += len;
+                    self.request(&frame, out);
+                }
+                Read::Invalid => return self.request_nonsense(out),
+            }
+        }
+        Progress::Continue
+    }
+
+    fn request_nonsense(&mut self, out: &mut Vec<Output>) -> Progress {
+        if self.requests.doubtful || self.calls.len() > 0 {
+            self.requests_lost(out);
+            self.calls.requests_hidden(false, out);
+            return Progress::Continue;
+        }
+        Progress::LostSync
+    }
+
+    /// Messages may be hidden.
+    fn requests_lost(&mut self, out: &mut Vec<Output>) {
+        self.requests.lose();
+        self.known = true;
+        (self.statements, self.portals) = Default::default();
+        let complete =
+            matches!(self.awaited.back(), Some(a) if matches!(a.asked, Asked::Sync | Asked::Query | Asked::Function));
+        if self.open.take().is_some() || !complete {
+            self.calls.forget(out);
+            self.awaited.clear();
+        }
+        (self.group, self.skipping, self.starting) = (None, false, false);
+    }
+
+    pub(super) fn request_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
+        self.requests.begin(mark);
+        if self.requests.lost {
+            return self.calls.requests_hidden(false, out);
+        }
+        // Rows of COPY are no requests.
+        let copying = self.copying;
+        match self.requests.skip(len) {
+            Skip::Within => {}
+            Skip::Ended(frame, beyond) => {
+                self.request(&frame, out);
+                if beyond {
+                    self.requests_lost(out);
+                    self.calls.requests_hidden(!copying, out);
+                }
+            }
+            Skip::Lost => {
+                self.requests_lost(out);
+                self.calls.requests_hidden(!copying, out);
+            }
+        }
+    }
+
+    fn request(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) {
+        if self.introduces {
+            return self.introduction(frame);
+        }
+        if self.replication {
+            return;
+        }
+        let (kind, body) = (frame.head()[0], &frame.body);
+        // Clients wait for the end of the beginning; it was hidden.
+        self.starting &= kind == b'p';
+        if !std::mem::replace(&mut self.known, true) && !matches!(kind, b'Q' | b'F') {
+            // Earlier messages of the same sequence may not have been seen.
+            self.calls.requests_hidden(false, out);
+        }
+        match kind {
+            b'Q' => {
+                let query = text(body).map_or(body.as_ref(), |(sql, _)| sql);
+                let query = self.read(query, frame.is_whole());
+                self.simple(frame, Kind::Run, Some(query), Asked::Query, out);
+            }
+            b'F' => self.simple(frame, Kind::Function, None, Asked::Function, out),
+            b'P' => self.parse(frame, out),
+            b'B' => self.bind(frame, out),
+            b'D' => self.add(frame, Kind::Describe, Asked::Describe, out),
+            b'C' => {
+                if let Some((name, _)) = body.get(1..).and_then(text) {
+                    let names = if body[0] == b'S' { &mut self.statements } else { &mut self.portals };
+                    names.remove(name);
+                }
+                self.add(frame, Kind::Close, Asked::Close, out);
+            }
+            b'E' => self.execute(frame, out),
+            b'H' => self.close(),
+            b'S' => self.sync(out),
+            // Rows of COPY belong to the call that asked for them.
+            b'd' | b'c' | b'f' => {
+                if let Some(call) = self.calls.oldest() {
+                    call.marks.last = self.requests.operation;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `StartupMessage` and what may come before it.
+    fn introduction(&mut self, frame: &Frame<'_>) {
+        let (body, whole) = (&frame.body, frame.is_whole());
+        match be32(body) {
+            Some(SSL_REQUEST | GSS_REQUEST) => self.encryption = true,
+            Some(CANCEL_REQUEST) | None => {}
+            Some(_) => {
+                let mut rest = &body[4..];
+                let (mut user, mut database) = (None, None);
+                while let Some((name, after)) = text(rest).filter(|(name, _)| !name.is_empty()) {
+                    let Some((value, after)) = text(after) else { break };
+                    match name {
+                        b"user" => user = Some(value),
+                        b"database" => database = Some(value),
+                        b"replication" => self.replication = !matches!(value, b"false" | b"off" | b"no" | b"0"),
+                        _ => {}
+                    }
+                    rest = after;
+                }
+                // Without one, the database is called like the user.
+                self.namespace = database.or(user.filter(|_| whole)).map(|name| String::from_utf8_lossy(name).into());
+                (self.starting, self.known) = (true, true);
+                self.responses.expect();
+            }
+        }
+    }
+
+    fn work(&self, kind: Kind) -> Work {
+        Work { kind, query: None, namespace: self.namespace.clone(), tag: None, pending: 0, closed: false }
+    }
+
+    /// Whether answers to what comes now can be told. A sequence that `Sync` ends stands and falls together.
+    fn certain(&mut self, out: &mut Vec<Output>) -> bool {
+        if let Some(certain) = self.group {
+            if !certain {
+                self.calls.requests_hidden(false, out);
+            }
+            return certain;
+        }
+        let certain = self.calls.pairs(out);
+        if self.calls.len() == 0 {
+            self.awaited.clear();
+            if certain {
+                self.responses.expect();
+            }
+        }
+        self.group = Some(certain);
+        certain
+    }
+
+    fn start(&mut self, frame: &Frame<'_>, work: Work, out: &mut Vec<Output>) -> Option<u64> {
+        let certain = self.certain(out) && !self.skipping && self.awaited.len() < MAX_AWAITED;
+        let marks = Marks { first: frame.first, last: self.requests.operation };
+        let id = self.calls.start(marks, work, certain, out);
+        if certain && id.is_none() {
+            // No room: what answers it will answer nothing.
+            self.group = Some(false);
+        }
+        id
+    }
+
+    /// The answer to a message of the call `owner` is to come.
+    fn await_answer(&mut self, asked: Asked, owner: Option<u64>) {
+        if let Some(call) = owner.and_then(|id| self.calls.by_id(id)) {
+            call.request.pending += 1;
+            call.marks.last = self.requests.operation;
+        }
+        self.awaited.push_back(Awaited { asked, owner });
+    }
+
+    fn simple(
+        &mut self,
+        frame: &Frame<'_>,
+        kind: Kind,
+        query: Option<Arc<Query>>,
+        asked: Asked,
+        out: &mut Vec<Output>,
+    ) {
+        self.close();
+        self.skipping = false;
+        let work = Work { query, closed: true, ..self.work(kind) };
+        if let Some(id) = self.start(frame, work, out) {
+            self.await_answer(asked, Some(id));
+        }
+        self.group = None;
+    }
+
+    /// One more message of the extended protocol, that runs nothing yet.
+    fn add(&mut self, frame: &Frame<'_>, kind: Kind, asked: Asked, out: &mut Vec<Output>) {
+        if self.skipping || !self.certain(out) {
+            return;
+        }
+        if self.open.is_none() {
+            let work = self.work(kind);
+            self.open = self.start(frame, work, out);
+        }
+        if let Some(call) = self.open.and_then(|id| self.calls.by_id(id)) {
+            call.request.kind = call.request.kind.max(kind);
+            self.await_answer(asked, self.open);
+        }
+    }
+
+    fn parse(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) {
+        let Some((name, rest)) = text(&frame.body) else { return self.add(frame, Kind::Prepare, Asked::Parse, out) };
+        let sql = text(rest).map_or(rest, |(sql, _)| sql);
+        let query = self.read(sql, frame.is_whole());
+        self.statements.insert(name, Some(query.clone()));
+        self.add(frame, Kind::Prepare, Asked::Parse, out);
+        self.about(Some(query));
+    }
+
+    fn read(&self, sql: &[u8], whole: bool) -> Arc<Query> {
+        let query = Query::read(sql, self.dialect, self.settings.keep_query_text);
+        Arc::new(if whole { query } else { query.cut() })
+    }
+
+    /// What the open call is about.
+    fn about(&mut self, query: Option<Arc<Query>>) {
+        if let Some(call) = self.open.and_then(|id| self.calls.by_id(id)) {
+            call.request.query = query;
+        }
+    }
+
+    fn bind(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) {
+        let names = text(&frame.body).and_then(|(portal, rest)| Some((portal, text(rest)?.0)));
+        let query = names.and_then(|(_, statement)| self.statements.get(statement));
+        if let Some((portal, _)) = names {
+            self.portals.insert(portal, query.clone());
+        }
+        self.add(frame, Kind::Bind, Asked::Bind, out);
+        self.about(query);
+    }
+
+    fn execute(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) {
+        let query = text(&frame.body).and_then(|(portal, _)| self.portals.get(portal));
+        if self.open.is_none() {
+            let work = self.work(Kind::Run);
+            self.open = self.start(frame, work, out);
+        }
+        let Some(id) = self.open.take() else { return };
+        if let Some(call) = self.calls.by_id(id) {
+            (call.request.kind, call.request.query, call.request.closed) = (Kind::Run, query, true);
+            self.await_answer(Asked::Execute, Some(id));
+        }
+    }
+
+    /// Nothing is added to the open call.
+    fn close(&mut self) {
+        if let Some(call) = self.open.take().and_then(|id| self.calls.by_id(id)) {
+            call.request.closed = true;
+        }
+    }
+
+    fn sync(&mut self, out: &mut Vec<Output>) {
+        let certain = self.certain(out);
+        self.close();
+        self.skipping = false;
+        self.group = None;
+        if !certain || self.awaited.len() >= MAX_AWAITED {
+            return;
+        }
+        // The last call of the sequence ends with it, if it has not ended.
+        let before = self.awaited.back().filter(|a| a.asked != Asked::Sync).and_then(|a| a.owner);
+        self.await_answer(Asked::Sync, before);
+    }
+}

@@ -1,0 +1,258 @@
+//! What the server says.
+
+use super::wire;
+use super::work::tag;
+use super::{Asked, Awaited, PostgreSql, here};
+use crate::Progress;
+use crate::db::{Frame, Read, Skip};
+use crate::exchange::{Mark, Output};
+
+/// `error.type` of a call that the server passed over because one before it in the same sequence failed.
+const ABORTED: &str = "pipeline_aborted";
+/// `error.type` of a failure whose code is hidden.
+const UNKNOWN: &str = "_OTHER";
+
+impl PostgreSql {
+    pub(super) fn response_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        self.responses.begin(mark);
+        self.calls.response_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.responses.lost {
+                self.unknown_response();
+                break;
+            }
+            let rest = &bytes[at..];
+            if self.responses.at_boundary() && std::mem::take(&mut self.encryption) {
+                match rest[0] {
+                    b'S' | b'G' => return Progress::Left,
+                    b'N' => {
+                        at += 1;
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            match self.responses.read(&wire::RESPONSE, rest, here(mark, at)) {
+                Read::More => break,
+                Read::Frame(len, frame) => {
+                    at += len;
+                    if self.response(&frame, out) == Progress::Left {
+                        self.calls.forget(out);
+                        return Progress::Left;
+                    }
+                }
+                Read::Invalid => return self.response_nonsense(out),
+            }
+        }
+        self.touch_open();
+        Progress::Continue
+    }
+
+    /// Rows that are under way belong to the call that they answer.
+    fn touch_open(&mut self) {
+        if self.responses.open_head().is_some_and(|head| matches!(head[0], b'D' | b'd' | b'T'))
+            && !self.awaited.is_empty()
+        {
+            self.calls.touch(&self.responses.open_first(), &self.responses.operation);
+        }
+    }
+
+    fn unknown_response(&mut self) {
+        if self.calls.end_is_hidden() {
+            self.calls.touch(&self.responses.operation, &self.responses.operation);
+        } else {
+            self.calls.responses_unread();
+        }
+    }
+
+    fn response_nonsense(&mut self, out: &mut Vec<Output>) -> Progress {
+        let doubtful = self.responses.doubtful;
+        self.responses.lose();
+        self.lose_answers();
+        if doubtful {
+            self.calls.disproved(out);
+            return Progress::Continue;
+        }
+        self.calls.forget(out);
+        Progress::LostSync
+    }
+
+    fn lose_answers(&mut self) {
+        self.awaited.clear();
+        self.open = None;
+        self.copying = false;
+        self.skipping = false;
+        self.encryption = false;
+        // What the present sequence adds cannot be told, either.
+        if self.group.is_some() {
+            self.group = Some(false);
+        }
+    }
+
+    pub(super) fn response_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        self.responses.begin(mark);
+        self.calls.response_bytes();
+        if self.responses.lost {
+            self.unknown_response();
+            return Progress::Continue;
+        }
+        let lost = match self.responses.skip(len) {
+            Skip::Within => false,
+            Skip::Ended(frame, beyond) => {
+                if self.response(&frame, out) == Progress::Left {
+                    self.calls.forget(out);
+                    return Progress::Left;
+                }
+                beyond
+            }
+            Skip::Lost => true,
+        };
+        if lost {
+            self.responses.lose();
+            self.starting = false;
+            self.calls.response_end_hidden(out);
+            self.lose_answers();
+        } else {
+            self.touch_open();
+        }
+        Progress::Continue
+    }
+
+    fn response(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) -> Progress {
+        let kind = frame.head()[0];
+        self.responses.doubtful = false;
+        match kind {
+            b'W' => return Progress::Left,
+            b'S' => self.parameter(frame),
+            b'N' => self.notice(frame),
+            b'A' | b'R' | b'K' | b'v' => {}
+            b'Z' if self.starting => self.starting = false,
+            _ if self.starting || self.replication => {}
+            _ => self.answer(kind, frame, out),
+        }
+        Progress::Continue
+    }
+
+    /// How backslashes in strings are meant.
+    fn parameter(&mut self, frame: &Frame<'_>) {
+        if let Some((b"standard_conforming_strings", value)) = wire::text(&frame.body) {
+            self.dialect.backslash = value.starts_with(b"off");
+        }
+    }
+
+    /// A warning has a code; other notices say nothing.
+    fn notice(&mut self, frame: &Frame<'_>) {
+        let code = wire::code(&frame.body).filter(|code| code.starts_with("01"));
+        if let (Some(code), Some(call)) = (code, self.calls.oldest()) {
+            call.code.get_or_insert(code.into());
+        }
+    }
+
+    fn answer(&mut self, kind: u8, frame: &Frame<'_>, out: &mut Vec<Output>) {
+        let Some(Awaited { asked, owner }) = self.awaited.front().copied() else {
+            if kind == b'Z' && self.calls.len() == 0 {
+                self.calls.response_to_nothing();
+            }
+            return;
+        };
+        if owner.is_some() {
+            self.calls.touch(&frame.first, &self.responses.operation);
+        }
+        self.copying &= !matches!(kind, b'C' | b'E' | b'Z');
+        use Asked::{Bind, Close, Describe, Execute, Function, Parse, Query, Sync};
+        match (asked, kind) {
+            (Parse, b'1') | (Bind, b'2') | (Close, b'3') | (Describe, b'T' | b'n') => self.answered(out),
+            (Describe, b't') | (Execute | Query, b'D' | b'H' | b'd' | b'c') | (Query, b'T') | (Function, b'V') => {}
+            (Query, b'C' | b'I') => self.ran(frame),
+            (Execute, b'C' | b'I' | b's') => {
+                self.ran(frame);
+                self.answered(out);
+            }
+            (Execute | Query, b'G') => self.copies_in(),
+            (Sync | Query | Function, b'Z') => self.answered(out),
+            (Sync | Query | Function, b'E') => self.failed(frame),
+            (_, b'E') => {
+                self.failed(frame);
+                self.abort(out);
+            }
+            _ => {
+                // The answers are not those that are waited for: something was hidden.
+                self.calls.responses_hidden(out);
+                self.lose_answers();
+            }
+        }
+    }
+
+    /// What the server ran, in its own words.
+    fn ran(&mut self, frame: &Frame<'_>) {
+        let Some(call) = self.calls.oldest() else { return };
+        if frame.head()[0] == b'C' && call.request.tag.is_none() && call.request.query.is_none() {
+            call.request.tag = wire::text(&frame.body).and_then(|(text, _)| tag(text));
+        }
+    }
+
+    fn failed(&mut self, frame: &Frame<'_>) {
+        let owner = self.awaited.front().and_then(|a| a.owner);
+        let Some(call) = owner.and_then(|id| self.calls.by_id(id)) else { return };
+        match wire::code(&frame.body) {
+            Some(code) => call.fail(code, ""),
+            None => call.failure = Some((UNKNOWN.into(), "".into())),
+        }
+    }
+
+    /// The answer that was waited for came.
+    fn answered(&mut self, out: &mut Vec<Output>) {
+        let Some(Awaited { owner, asked }) = self.awaited.pop_front() else { return };
+        let Some(call) = owner.and_then(|id| self.calls.by_id(id)) else {
+            if asked == Asked::Sync {
+                self.calls.answered();
+            }
+            return;
+        };
+        call.request.pending = call.request.pending.saturating_sub(1);
+        if call.request.closed && call.request.pending == 0 {
+            self.calls.complete(out);
+        }
+    }
+
+    /// The server passes over everything until `Sync`.
+    fn abort(&mut self, out: &mut Vec<Output>) {
+        let failed = self.awaited.front().and_then(|a| a.owner);
+        self.skipping = true;
+        while let Some(next) = self.awaited.front().copied() {
+            if next.asked == Asked::Sync {
+                self.skipping = false;
+                break;
+            }
+            if let Some(call) = next.owner.filter(|id| Some(*id) != failed).and_then(|id| self.calls.by_id(id)) {
+                call.failure.get_or_insert((ABORTED.into(), "".into()));
+            }
+            let operation = self.responses.operation;
+            if next.owner.is_some() {
+                self.calls.touch(&operation, &operation);
+            }
+            self.answered(out);
+        }
+        if self.skipping {
+            // Nothing more of it will be looked at.
+            if let Some(call) = self.open.take().and_then(|id| self.calls.by_id(id)) {
+                call.request.closed = true;
+                if call.request.pending == 0 {
+                    self.calls.complete(out);
+                }
+            }
+        }
+    }
+
+    /// The server passes over a `Sync` that comes before the rows.
+    fn copies_in(&mut self) {
+        self.copying = true;
+        while self.awaited.get(1).is_some_and(|next| next.asked == Asked::Sync) {
+            let owner = self.awaited.remove(1).and_then(|next| next.owner);
+            if let Some(call) = owner.and_then(|id| self.calls.by_id(id)) {
+                call.request.pending = call.request.pending.saturating_sub(1);
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! One call, and the statements by which later calls know what they run.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::db::{Description, Request};
+use crate::exchange::KeyValue;
+use crate::sql::Query;
+
+/// Most prepared statements that are remembered of one connection.
+const MAX_STATEMENTS: usize = 512;
+/// Most memory that they may hold, bytes.
+const MAX_BYTES: usize = 512 * 1024;
+
+/// What a call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// To forget a statement or a portal.
+    Close,
+    /// To make a portal, and no more.
+    Bind,
+    /// To describe one.
+    Describe,
+    /// To prepare a statement.
+    Prepare,
+    /// To call a function by its number.
+    Function,
+    /// To run a statement.
+    Run,
+}
+
+/// One call in flight.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub kind: Kind,
+    pub query: Option<Arc<Query>>,
+    pub namespace: Option<Arc<str>>,
+    /// What the server says that it ran.
+    pub tag: Option<Box<str>>,
+    /// Answers that are yet to come.
+    pub pending: u32,
+    /// Nothing is added to it any more.
+    pub closed: bool,
+}
+
+impl Request for Work {
+    fn weight(&self) -> usize {
+        64
+    }
+
+    fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
+        let operation: Option<Cow<'static, str>> = match self.kind {
+            Kind::Close => Some("CLOSE".into()),
+            Kind::Bind => Some("BIND".into()),
+            Kind::Describe => Some("DESCRIBE".into()),
+            Kind::Prepare => Some("PREPARE".into()),
+            Kind::Function => Some("FUNCTION CALL".into()),
+            // The statement is older than the agent: the server says what kind it was.
+            Kind::Run if self.query.is_none() => {
+                Some(self.tag.map_or("EXECUTE".into(), |tag| String::from(tag).into()))
+            }
+            Kind::Run => None,
+        };
+        let description = Description {
+            system: "postgresql",
+            namespace: self.namespace.as_deref(),
+            operation,
+            query: self.query.as_deref().map(Cow::Borrowed),
+            prepared: self.kind != Kind::Run,
+        };
+        description.render()
+    }
+}
+
+/// `INSERT 0 1` is an `INSERT`.
+pub(super) fn tag(bytes: &[u8]) -> Option<Box<str>> {
+    let words = bytes.split(|b| *b == b' ').take_while(|w| !w.is_empty() && w.iter().all(u8::is_ascii_uppercase));
+    let words: Vec<_> = words.take(4).map(String::from_utf8_lossy).collect();
+    (!words.is_empty()).then(|| words.join(" ").into())
+}
+
+/// Prepared statements, or portals, by name.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// That without a name, which most clients use.
+    unnamed: Option<Arc<Query>>,
+    named: HashMap<Box<[u8]>, Option<Arc<Query>>>,
+    bytes: usize,
+}
+
+impl Names {
+    pub(super) fn held(&self) -> usize {
+        self.bytes + self.named.capacity() * 40 + self.unnamed.as_ref().map_or(0, |q| q.weight())
+    }
+
+    pub(super) fn get(&self, name: &[u8]) -> Option<Arc<Query>> {
+        if name.is_empty() { self.unnamed.clone() } else { self.named.get(name).cloned().flatten() }
+    }
+
+    pub(super) fn insert(&mut self, name: &[u8], query: Option<Arc<Query>>) {
+        if name.is_empty() {
+            self.unnamed = query;
+            return;
+        }
+        self.remove(name);
+        let weight = Self::weight(name, query.as_deref());
+        if self.named.len() == MAX_STATEMENTS || self.bytes + weight > MAX_BYTES {
+            // What is forgotten runs without its text from then on.
+            self.named.clear();
+            self.bytes = 0;
+        }
+        self.bytes += weight;
+        self.named.insert(name.into(), query);
+    }
+
+    pub(super) fn remove(&mut self, name: &[u8]) {
+        if name.is_empty() {
+            self.unnamed = None;
+        } else if let Some(query) = self.named.remove(name) {
+            self.bytes -= Self::weight(name, query.as_deref());
+        }
+    }
+
+    fn weight(name: &[u8], query: Option<&Query>) -> usize {
+        name.len() + query.map_or(0, |q| q.weight() + size_of::<Query>())
+    }
+}

@@ -1,0 +1,224 @@
+//! One command: what is read of it, and what its span says.
+
+use std::borrow::Cow;
+
+use opentelemetry_semantic_conventions::attribute as semconv;
+
+use super::names::{self, MAX_NAME};
+use crate::db::{Description, Request};
+use crate::exchange::KeyValue;
+use crate::sql::Query;
+
+/// Most of an argument that is kept to understand a command, bytes.
+const SHORT: usize = 48;
+/// Arguments that are kept to understand a command.
+const FEW: usize = 4;
+/// Most of an argument that is kept if arguments are wanted, bytes.
+const LONG: usize = 1024;
+/// Most of all arguments that is kept, bytes.
+const MAX_KEPT: usize = 4096;
+/// Most arguments that are shown.
+const MAX_SHOWN: u64 = 32;
+/// `wirespan.pipeline.size`: how many commands went out in one operation. The conventions' batch size is that of a span
+/// for the whole batch, which this is not.
+const PIPELINE_SIZE: &str = "wirespan.pipeline.size";
+
+/// The arguments of the command in transfer.
+#[derive(Debug, Default)]
+pub(super) struct Arguments {
+    /// How many there will be.
+    pub count: u64,
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    /// Bytes of the present argument are hidden.
+    hidden: bool,
+}
+
+impl Arguments {
+    /// Bytes held.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+
+    /// A new command of `count` arguments.
+    pub(super) fn begin(&mut self, count: u64) {
+        self.count = count;
+        self.bytes.clear();
+        self.ends.clear();
+        self.hidden = false;
+        if self.held() > 1024 {
+            *self = Self { count, ..Self::default() };
+        }
+    }
+
+    /// More bytes of the present argument.
+    pub(super) fn extend(&mut self, bytes: &[u8], long: bool) {
+        let (most, args) = if long { (LONG, MAX_SHOWN as usize) } else { (SHORT, FEW) };
+        let have = self.bytes.len() - self.ends.last().copied().unwrap_or(0);
+        if self.ends.len() < args && !self.hidden {
+            let room = most.saturating_sub(have).min(MAX_KEPT - self.bytes.len());
+            self.bytes.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        }
+    }
+
+    /// Bytes of the present argument are hidden: a short one is unknown.
+    pub(super) fn cut(&mut self) {
+        let start = self.ends.last().copied().unwrap_or(0);
+        if self.bytes.len() - start < SHORT {
+            self.bytes.truncate(start);
+        }
+        self.hidden = true;
+    }
+
+    /// The present argument is complete.
+    pub(super) fn end(&mut self) {
+        self.hidden = false;
+        if self.ends.len() < MAX_SHOWN as usize {
+            self.ends.push(self.bytes.len());
+        }
+    }
+
+    /// An argument, as far as it was kept.
+    pub(super) fn get(&self, n: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(n)?;
+        let start = n.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.bytes[start..end])
+    }
+
+    /// The argument is this word, in any case.
+    pub(super) fn is(&self, n: usize, word: &[u8]) -> bool {
+        self.get(n).is_some_and(|a| a.eq_ignore_ascii_case(word))
+    }
+}
+
+/// What a response does to the connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing.
+    #[default]
+    None,
+    /// `SELECT`: another database.
+    Select(u32),
+    /// `RESET`: as after connecting.
+    Reset,
+    /// `SUBSCRIBE` and the like: so many confirmations are to come.
+    Subscribe { left: u64, name: Box<str> },
+    /// `MONITOR`: lines of its own follow.
+    Monitor,
+    /// `PSYNC`, `SYNC`: a copy of the database follows, then commands from the server.
+    Replicate,
+    /// `EXEC`, which runs what was queued, and perhaps changed the database.
+    Execute,
+}
+
+/// A command in flight.
+#[derive(Debug)]
+pub(super) struct Command {
+    /// Empty if unknown.
+    name: Cow<'static, str>,
+    text: String,
+    /// Name of a function, or digest of a script.
+    procedure: Option<Box<str>>,
+    /// Commands that `EXEC` runs.
+    queued: u32,
+    /// Commands in one operation.
+    pub pipeline: u32,
+    /// Database, once the answer came.
+    pub namespace: Option<u32>,
+    pub effect: Effect,
+}
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+impl Command {
+    pub(super) fn new(arguments: &Arguments, keep: bool) -> Self {
+        let first = arguments.get(0).filter(|name| names::plausible(name)).unwrap_or_default();
+        let mut buffer = [0; MAX_NAME];
+        let capitals = names::capitals(first, &mut buffer);
+        let second = arguments.get(1).filter(|word| names::plausible(word) && names::has_subcommands(first));
+        let name: Cow<'static, str> = match (second, names::command(first)) {
+            (Some(second), _) => [text(first), text(second)].join(" ").into(),
+            (None, Some(known)) if known.as_bytes() == first => known.into(),
+            (None, _) => text(first).into_owned().into(),
+        };
+        let words = if second.is_some() { 2 } else { 1 };
+        let script = matches!(capitals, b"EVALSHA" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO");
+        let procedure = arguments.get(1).filter(|p| script && !p.is_empty()).map(|p| text(p).into());
+        let secret = matches!(capitals, b"AUTH" | b"HELLO" | b"ACL" | b"CONFIG" | b"MIGRATE");
+        let text = render(&name, words, arguments, keep && !secret);
+        let effect = effect(capitals, arguments);
+        Self { name, text, procedure, queued: 0, pipeline: 1, namespace: None, effect }
+    }
+
+    /// `EXEC` runs so many.
+    pub(super) fn runs(mut self, queued: u32) -> Self {
+        self.queued = queued;
+        self
+    }
+}
+
+/// The command as one would type it: `SET ? ?`.
+fn render(name: &str, words: u64, arguments: &Arguments, keep: bool) -> String {
+    let mut out = String::with_capacity(name.len() + 2 * arguments.count.min(MAX_SHOWN) as usize + 4);
+    out.push_str(if name.is_empty() { "?" } else { name });
+    for n in words..arguments.count.min(MAX_SHOWN) {
+        out.push(' ');
+        match arguments.get(n as usize).filter(|_| keep) {
+            Some(argument) => out.push_str(&text(argument)),
+            None => out.push('?'),
+        }
+    }
+    if arguments.count > MAX_SHOWN {
+        out.push_str(" ...");
+    }
+    out
+}
+
+fn effect(name: &[u8], arguments: &Arguments) -> Effect {
+    match name {
+        b"SELECT" => {
+            let index = arguments.get(1).and_then(super::resp::number).and_then(|n| u32::try_from(n).ok());
+            index.map_or(Effect::None, Effect::Select)
+        }
+        b"RESET" => Effect::Reset,
+        b"MONITOR" => Effect::Monitor,
+        b"EXEC" => Effect::Execute,
+        b"SYNC" | b"PSYNC" => Effect::Replicate,
+        b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE" | b"SUNSUBSCRIBE" => {
+            // Without channels, all are meant: at least one confirmation comes.
+            let left = arguments.count.saturating_sub(1).max(1);
+            Effect::Subscribe { left, name: text(name).to_ascii_lowercase().into() }
+        }
+        _ => Effect::None,
+    }
+}
+
+impl Request for Command {
+    fn weight(&self) -> usize {
+        self.name.len() + self.text.capacity() + self.procedure.as_ref().map_or(0, |p| p.len()) + 8
+    }
+
+    /// The conventions leave the database out of the name, since it is a number.
+    fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
+        let query = Query { text: self.text, ..Query::default() };
+        let operation = Some(self.name).filter(|n| !n.is_empty());
+        let description =
+            Description { system: "redis", operation, query: Some(Cow::Owned(query)), ..Description::default() };
+        let (name, mut attributes) = description.render();
+        if let Some(namespace) = self.namespace {
+            attributes.push(KeyValue::str(semconv::DB_NAMESPACE, namespace.to_string()));
+        }
+        if self.queued > 1 {
+            attributes.push(KeyValue::int(semconv::DB_OPERATION_BATCH_SIZE, i64::from(self.queued)));
+        }
+        if self.pipeline > 1 {
+            attributes.push(KeyValue::int(PIPELINE_SIZE, i64::from(self.pipeline)));
+        }
+        let Some(procedure) = self.procedure.map(String::from) else { return (name, attributes) };
+        let name = if procedure.len() == 40 { name } else { [&name, " ", procedure.as_str()].concat().into() };
+        attributes.push(KeyValue::str(semconv::DB_STORED_PROCEDURE_NAME, procedure));
+        (name, attributes)
+    }
+}

@@ -1,0 +1,236 @@
+//! Commands.
+
+use super::command::{Command, Effect};
+use super::resp::{Token, number};
+use super::{Redis, Replies, detect, here, names};
+use crate::exchange::{Mark, Marks, Output};
+use crate::{Detection, Direction, Progress};
+
+/// Most arguments of one command; Redis's own limit.
+const MAX_ARGUMENTS: i64 = 1024 * 1024;
+
+/// What a token means for the command in transfer.
+enum Step {
+    Go,
+    /// The command is complete.
+    Command,
+    Nonsense,
+}
+
+impl Redis {
+    pub(super) fn request_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        let fresh = self.requests.begin(mark);
+        if fresh {
+            self.batch = (None, 0);
+        }
+        if self.requests.lost {
+            if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
+                self.calls.requests_hidden(false, out);
+                return Progress::Continue;
+            }
+            self.requests.expect();
+        }
+        let before = self.batch.1;
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            if self.requests.reader.at_boundary() {
+                if matches!(rest[0], b'\r' | b'\n') {
+                    at += 1;
+                    continue;
+                }
+                self.requests.first = here(mark, at);
+                self.arguments.begin(0);
+                self.inline = rest[0] != b'*';
+                if self.inline && !rest[0].is_ascii_alphabetic() {
+                    return self.request_nonsense(out);
+                }
+            }
+            match self.request_token(rest) {
+                Some((len, step)) => {
+                    at += len;
+                    match step {
+                        Step::Go => {}
+                        Step::Command => self.command(out),
+                        Step::Nonsense => return self.request_nonsense(out),
+                    }
+                }
+                None => return self.request_nonsense(out),
+            }
+        }
+        if self.batch.1 > before {
+            self.note_batch();
+        }
+        Progress::Continue
+    }
+
+    fn request_token(&mut self, bytes: &[u8]) -> Option<(usize, Step)> {
+        let depth = self.requests.reader.depth();
+        let long = self.settings.keep_query_text;
+        if self.inline && !self.requests.reader.begins_with_a_name(bytes) {
+            return None;
+        }
+        let (len, token) = self.requests.reader.next(bytes, self.inline).ok()?;
+        let step = match token {
+            Token::Nothing => Step::Go,
+            Token::Line(first, rest) if self.inline => {
+                let words = || rest.split(|b| b.is_ascii_whitespace()).filter(|w| !w.is_empty());
+                if !first.is_ascii_graphic() || rest.iter().any(|b| *b < b' ' && *b != b'\t') {
+                    return None;
+                }
+                self.arguments.begin(0);
+                self.arguments.extend(&[first], long);
+                let joined = rest.first().is_some_and(|b| !b.is_ascii_whitespace());
+                for (n, word) in words().enumerate() {
+                    if n > 0 || !joined {
+                        self.arguments.end();
+                        self.arguments.count += 1;
+                    }
+                    self.arguments.extend(word, long);
+                }
+                self.arguments.end();
+                self.arguments.count += 1;
+                if self.arguments.get(0).is_some_and(names::plausible) { Step::Go } else { Step::Nonsense }
+            }
+            Token::Line(b'*', text) if depth == 0 => match number(text) {
+                Some(count) if (-1..=MAX_ARGUMENTS).contains(&count) => {
+                    self.arguments.begin(count.max(0) as u64);
+                    Step::Go
+                }
+                _ => Step::Nonsense,
+            },
+            Token::Line(b'$', text) if text.first() != Some(&b'-') => Step::Go,
+            Token::Line(..) => Step::Nonsense,
+            Token::Bulk(part) => {
+                self.arguments.extend(part, long);
+                Step::Go
+            }
+            Token::BulkEnd => {
+                self.arguments.end();
+                Step::Go
+            }
+        };
+        if !matches!(step, Step::Go) || !self.requests.reader.take_complete() {
+            return Some((len, step));
+        }
+        // Redis passes over `*0`.
+        Some((len, if self.arguments.count > 0 { Step::Command } else { Step::Go }))
+    }
+
+    /// A command is complete, or its name and number of arguments are known and the rest is hidden.
+    fn command(&mut self, out: &mut Vec<Output>) {
+        let marks = Marks { first: self.requests.first, last: self.requests.operation };
+        if self.arguments.is(0, b"REPLCONF") && self.arguments.is(1, b"ACK") {
+            self.replicating = true;
+            return self.calls.forget(out);
+        }
+        if self.arguments.get(0).is_some_and(<[u8]>::is_empty) {
+            // What answers a command, and what it does, depends on its name.
+            self.namespace = None;
+            self.calls.requests_hidden(true, out);
+            self.calls.start(marks, Command::new(&self.arguments, false), false, out);
+            return;
+        }
+        let silent = self.silences();
+        let mut command = Command::new(&self.arguments, self.settings.keep_query_text);
+        if self.arguments.is(0, b"MULTI") {
+            self.transaction = Some(0);
+        } else if self.arguments.is(0, b"EXEC") {
+            command = command.runs(self.transaction.take().unwrap_or(0));
+        } else if self.arguments.is(0, b"DISCARD") {
+            self.transaction = None;
+        } else if let Some(queued) = &mut self.transaction {
+            *queued = queued.saturating_add(1);
+        }
+        let tracking = self.arguments.is(0, b"CLIENT") && self.arguments.is(1, b"TRACKING");
+        self.unasked |= tracking || matches!(command.effect, Effect::Subscribe { .. } | Effect::Monitor);
+        if silent {
+            return self.calls.unanswered(marks, command, out);
+        }
+        let certain = self.calls.pairs(out);
+        let alone = self.calls.len() == 0;
+        let id = self.calls.start(marks, command, certain, out);
+        if id.is_some() && alone {
+            self.responses.expect();
+        }
+        self.batch.0 = self.batch.0.or(id);
+        self.batch.1 += 1;
+    }
+
+    /// Whether the command gets no reply.
+    fn silences(&mut self) -> bool {
+        if self.arguments.is(0, b"CLIENT") && self.arguments.is(1, b"REPLY") {
+            if self.arguments.is(2, b"ON") {
+                self.replies = Replies::On;
+            } else if self.arguments.is(2, b"OFF") {
+                self.replies = Replies::Off;
+            } else if self.arguments.is(2, b"SKIP") && self.replies == Replies::On {
+                self.replies = Replies::Skip;
+                return true;
+            }
+            return self.replies == Replies::Off;
+        }
+        match self.replies {
+            Replies::On => false,
+            Replies::Off => true,
+            Replies::Skip => {
+                self.replies = Replies::On;
+                true
+            }
+        }
+    }
+
+    /// Every command of an operation knows how many there are.
+    fn note_batch(&mut self) {
+        let (Some(first), size @ 2..) = self.batch else { return };
+        for id in first..first.saturating_add(u64::from(size)) {
+            if let Some(call) = self.calls.by_id(id) {
+                call.request.pipeline = size;
+            }
+        }
+    }
+
+    fn request_nonsense(&mut self, out: &mut Vec<Output>) -> Progress {
+        let sound = self.requests.doubtful || self.calls.len() > 0;
+        self.requests.lose();
+        self.namespace = None;
+        if sound {
+            // What is in flight may still be answered.
+            self.calls.requests_hidden(false, out);
+            return Progress::Continue;
+        }
+        self.calls.forget(out);
+        Progress::LostSync
+    }
+
+    pub(super) fn request_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
+        if self.requests.begin(mark) {
+            self.batch = (None, 0);
+        }
+        if self.requests.lost {
+            return self.calls.requests_hidden(false, out);
+        }
+        self.arguments.cut();
+        if self.requests.reader.skip(len) {
+            if self.requests.reader.at_boundary() || self.requests.reader.take_complete() {
+                self.arguments.end();
+                self.requests.reader.take_complete();
+                self.command(out);
+                self.note_batch();
+            } else if !self.requests.reader.in_string() {
+                self.arguments.end();
+            }
+            return;
+        }
+        if self.arguments.get(0).is_some() && !self.requests.reader.at_boundary() && !self.inline {
+            self.command(out);
+            self.note_batch();
+            self.calls.requests_hidden(false, out);
+        } else {
+            self.calls.requests_hidden(true, out);
+        }
+        self.requests.lose();
+        // Another may be selected there.
+        self.namespace = None;
+    }
+}

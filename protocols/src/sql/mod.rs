@@ -1,0 +1,175 @@
+//! SQL, as far as a span needs it: the text without its literals, and a summary.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `token` | words, names, literals, symbols, of two dialects |
+//! | `summary`, `words` | operations and their targets, in order |
+//!
+//! Nothing here validates SQL. Whatever the bytes are, cut short or no SQL at all, a literal never gets out: what is not
+//! understood is taken for a literal rather than for a word. What the conventions ask:
+//! <https://opentelemetry.io/docs/specs/semconv/db/database-spans/#sanitization-of-dbquerytext>.
+
+mod summary;
+mod token;
+mod words;
+
+use summary::Summary;
+use token::{Kind, Token, Tokens, is};
+
+use crate::redact::clip;
+
+/// Most bytes of a text that are read.
+pub(crate) const MAX_READ: usize = 16 * 1024;
+/// Longest text that is kept, bytes.
+const MAX_TEXT: usize = 4096;
+
+/// Whose SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// MySQL and MariaDB; else PostgreSQL.
+    pub mysql: bool,
+    /// A backslash in a plain string escapes what follows it.
+    pub backslash: bool,
+}
+
+impl Dialect {
+    /// PostgreSQL as it is set up: `standard_conforming_strings` is on.
+    pub const POSTGRESQL: Self = Self { mysql: false, backslash: false };
+    /// MySQL and MariaDB as they are set up: `NO_BACKSLASH_ESCAPES` is off.
+    pub const MYSQL: Self = Self { mysql: true, backslash: true };
+}
+
+/// What is known of a query.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// `db.query.text`: without literals and comments, blanks collapsed, at most 4096 bytes.
+    pub text: String,
+    /// `db.query.summary`, if an operation was recognised: at most 255 bytes.
+    pub summary: Option<String>,
+    /// `db.stored_procedure.name`, if the query calls one and does nothing else.
+    pub procedure: Option<String>,
+    /// How many statements there are.
+    pub statements: u32,
+}
+
+impl Query {
+    /// Reads a text, of which the end may be missing. With `keep`, the text stays as it is; else literals become `?`.
+    pub fn read(text: &[u8], dialect: Dialect, keep: bool) -> Self {
+        let text = &text[..text.len().min(MAX_READ)];
+        let room = if keep { 0 } else { text.len().min(MAX_TEXT) };
+        let mut clean = Clean { out: Vec::with_capacity(room), ..Clean::default() };
+        let mut summary = Summary::new(dialect);
+        for token in Tokens::new(text, dialect) {
+            summary.token(&token);
+            if !keep {
+                clean.token(&token);
+            }
+        }
+        let (summary, procedure, statements) = summary.finish();
+        let mut text = if keep { String::from_utf8_lossy(text).trim().to_owned() } else { clean.finish() };
+        text.truncate(clip(&text, MAX_TEXT).len());
+        Self { text, summary, procedure, statements }
+    }
+
+    /// The end of the text is missing, and with it perhaps more statements.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        Self { statements: 1, procedure: None, ..self }
+    }
+
+    /// Bytes held beyond its own size.
+    pub(crate) fn weight(&self) -> usize {
+        self.text.capacity()
+            + self.summary.as_ref().map_or(0, String::capacity)
+            + self.procedure.as_ref().map_or(0, String::capacity)
+    }
+}
+
+/// Puts the text together again.
+#[derive(Default)]
+struct Clean {
+    out: Vec<u8>,
+    /// The word before was `IN`.
+    in_word: bool,
+    /// Within the parentheses behind it: where they open, and how many elements came.
+    list: Option<(usize, usize)>,
+    assignment: Assignment,
+}
+
+/// `SET name = value`: a value may be a bare word, and secret.
+#[derive(Default, PartialEq, Eq)]
+enum Assignment {
+    /// A statement begins.
+    #[default]
+    Start,
+    /// In a statement that begins with `ALTER`.
+    Alter,
+    /// Behind `SET`, where a name stands.
+    Name,
+    /// Behind `=` or `TO`.
+    Value,
+    /// Not in such a statement.
+    No,
+}
+
+impl Assignment {
+    /// Whether `token` is a value.
+    fn token(&mut self, token: &Token<'_>) -> bool {
+        let next = match (&self, token.kind) {
+            (_, Kind::Symbol(b';')) => Self::Start,
+            (Self::Start, Kind::Word) if is(token.text, b"SET") => Self::Name,
+            (Self::Start, Kind::Word) if is(token.text, b"ALTER") => Self::Alter,
+            (Self::Start, Kind::Word) => Self::No,
+            (Self::Alter, Kind::Word) if is(token.text, b"SET") => Self::Name,
+            (Self::Name, Kind::Symbol(b'=')) => Self::Value,
+            (Self::Name, Kind::Word) if is(token.text, b"TO") => Self::Value,
+            (Self::Value, Kind::Word | Kind::Quoted) => return true,
+            _ => return false,
+        };
+        *self = next;
+        false
+    }
+}
+
+impl Clean {
+    fn token(&mut self, token: &Token<'_>) {
+        if self.out.len() > MAX_TEXT {
+            return;
+        }
+        if token.spaced && !self.out.is_empty() {
+            self.out.push(b' ');
+        }
+        let value = self.assignment.token(token) || token.kind == Kind::Literal;
+        self.out.extend_from_slice(if value { b"?" } else { token.text });
+        self.collapse(token);
+    }
+
+    /// `IN (?, ?, ?)` says no more than `IN (?)`.
+    fn collapse(&mut self, token: &Token<'_>) {
+        let in_word = std::mem::take(&mut self.in_word);
+        match (&mut self.list, token.kind) {
+            (_, Kind::Word) => {
+                self.list = None;
+                self.in_word = is(token.text, b"IN");
+            }
+            (_, Kind::Symbol(b'(')) => self.list = in_word.then_some((self.out.len(), 0)),
+            (Some((_, count)), Kind::Literal | Kind::Placeholder) => *count += 1,
+            (Some(_), Kind::Symbol(b',' | b'-' | b'+')) => {}
+            (Some((open, count)), Kind::Symbol(b')')) => {
+                if *count > 1 {
+                    self.out.truncate(*open);
+                    self.out.extend_from_slice(b"?)");
+                }
+                self.list = None;
+            }
+            _ => self.list = None,
+        }
+    }
+
+    fn finish(self) -> String {
+        match String::from_utf8(self.out) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The parsers of databases, through their public face.
+
+mod captures;
+mod detection;
+mod hostile;
+mod memcached;
+mod mysql;
+mod postgresql;
+mod redis;
+mod wire;
