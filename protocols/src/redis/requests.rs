@@ -1,6 +1,6 @@
 //! Commands.
 
-use super::command::{Command, Effect};
+use super::command::{Arguments, Command, Effect};
 use super::resp::{Token, number};
 use super::{Redis, Replies, detect, here, names};
 use crate::exchange::{Mark, Marks, Output};
@@ -15,6 +15,26 @@ enum Step {
     /// The command is complete.
     Command,
     Nonsense,
+}
+
+/// The words of an inline command, of whose line `first` is the first byte.
+fn inline(arguments: &mut Arguments, first: u8, rest: &[u8], long: bool) -> Step {
+    if rest.iter().any(|b| *b < b' ' && *b != b'\t') {
+        return Step::Nonsense;
+    }
+    arguments.begin(0);
+    arguments.extend(&[first], long);
+    let joined = rest.first().is_some_and(|b| !b.is_ascii_whitespace());
+    for (n, word) in rest.split(|b| b.is_ascii_whitespace()).filter(|w| !w.is_empty()).enumerate() {
+        if n > 0 || !joined {
+            arguments.end();
+            arguments.count += 1;
+        }
+        arguments.extend(word, long);
+    }
+    arguments.end();
+    arguments.count += 1;
+    if arguments.get(0).is_some_and(names::plausible) { Step::Go } else { Step::Nonsense }
 }
 
 impl Redis {
@@ -73,25 +93,7 @@ impl Redis {
         let (len, token) = self.requests.reader.next(bytes, self.inline).ok()?;
         let step = match token {
             Token::Nothing => Step::Go,
-            Token::Line(first, rest) if self.inline => {
-                let words = || rest.split(|b| b.is_ascii_whitespace()).filter(|w| !w.is_empty());
-                if !first.is_ascii_graphic() || rest.iter().any(|b| *b < b' ' && *b != b'\t') {
-                    return None;
-                }
-                self.arguments.begin(0);
-                self.arguments.extend(&[first], long);
-                let joined = rest.first().is_some_and(|b| !b.is_ascii_whitespace());
-                for (n, word) in words().enumerate() {
-                    if n > 0 || !joined {
-                        self.arguments.end();
-                        self.arguments.count += 1;
-                    }
-                    self.arguments.extend(word, long);
-                }
-                self.arguments.end();
-                self.arguments.count += 1;
-                if self.arguments.get(0).is_some_and(names::plausible) { Step::Go } else { Step::Nonsense }
-            }
+            Token::Line(first, rest) if self.inline => inline(&mut self.arguments, first, rest, long),
             Token::Line(b'*', text) if depth == 0 => match number(text) {
                 Some(count) if (-1..=MAX_ARGUMENTS).contains(&count) => {
                     self.arguments.begin(count.max(0) as u64);

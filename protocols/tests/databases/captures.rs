@@ -55,7 +55,7 @@ pub fn folder(protocol: &'static str) -> Vec<Capture> {
             Capture {
                 protocol,
                 name: format!("{protocol}/{}", path.file_stem().unwrap().to_string_lossy()),
-                leaves: json["leaves"].as_bool().unwrap(),
+                leaves: json["leaves"].as_bool().unwrap_or(false),
                 exchanges: json["exchanges"].as_array().unwrap().iter().map(|e| e.as_str().unwrap().into()).collect(),
                 operations: json["operations"].as_array().unwrap().iter().map(operation).collect(),
             }
