@@ -396,7 +396,7 @@ impl Connection {
     /// Turns the parser's outputs into signals. Returns whether the connection turned out to carry telemetry.
     fn emit(&mut self, cx: &mut Context<'_>) -> bool {
         let State::Reading { protocol, role, .. } = &self.state else { return false };
-        let (protocol, role) = (protocol.name, *role);
+        let (protocol, streams, role) = (protocol.name, protocol.streams, *role);
         let mut telemetry = false;
         for output in cx.outputs.drain(..) {
             let key = |id| ExchangeKey { connection: self.id, parser: self.parsers, id };
@@ -409,6 +409,7 @@ impl Connection {
                         endpoints: self.endpoints,
                         role,
                         connect_time: self.connect_time,
+                        streams,
                         datagrams: self.datagrams.is_some(),
                         first: self.exchanges == 0,
                     };

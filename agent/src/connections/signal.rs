@@ -30,6 +30,8 @@ pub struct ConnectionInfo {
     pub role: Role,
     /// When this process began to connect, `CLOCK_BOOTTIME` nanoseconds; `None` if accepted, or older than the agent.
     pub connect_time: Option<u64>,
+    /// Its protocol has several requests under way at once, in streams.
+    pub streams: bool,
     /// It is a socket for datagrams, which have no positions.
     pub datagrams: bool,
     /// Whether this is the connection's first exchange.

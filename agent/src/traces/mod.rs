@@ -121,6 +121,7 @@ impl Traces {
         let StartedSignal { key, protocol, started, process, connection } = signal;
         let unit = UnitKey::of(&started.request.first.unit);
         let nonblocking = started.request.first.unit.nonblocking;
+        let queued = !connection.streams;
         let group = self.groups.insert(Group { open: 1, last: now, ..Group::default() });
         let span = self.spans.insert(LiveSpan {
             key,
@@ -151,7 +152,7 @@ impl Traces {
             match started.kind {
                 SpanKind::Server | SpanKind::Consumer => {
                     self.spans[span].unit = Some(unit);
-                    self.units.read_request(unit, Request { span, connection: key.connection, nonblocking });
+                    self.units.read_request(unit, Request { span, connection: key.connection, nonblocking, queued });
                 }
                 _ => {
                     self.units.calls(unit);

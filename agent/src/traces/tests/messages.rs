@@ -37,6 +37,7 @@ impl World {
                 endpoints: Endpoints::default(),
                 role: Role::Client,
                 connect_time: None,
+                streams: false,
                 datagrams: false,
                 first: false,
             },

@@ -75,6 +75,8 @@ pub struct Request {
     pub connection: u64,
     /// It was read without waiting.
     pub nonblocking: bool,
+    /// The requests of its connection are answered one after the other: streams of HTTP/2 are not.
+    pub queued: bool,
 }
 
 /// What a link rests on that is not exact.
@@ -170,11 +172,12 @@ struct UnitState {
 
 impl UnitState {
     fn enter(&mut self, request: Request, waits: bool, losing: bool) {
-        // Requests pipelined on one connection are one reader's queue; they make no event loop.
+        // Requests pipelined on one connection are the queue of a reader that waits; they make no event loop.
         // Nor does one whose answer may only have been missed.
         let certain = self.in_flight.iter_mut().skip(self.doubtful);
+        let queue = waits && request.queued;
         let mut overlaps = false;
-        for other in certain.filter(|o| o.request.connection != request.connection) {
+        for other in certain.filter(|o| !queue || o.request.connection != request.connection) {
             (overlaps, other.overlapped) = (true, true);
         }
         // A reader that waits may only have been left by its client; whether that is so, the end of the first shows.

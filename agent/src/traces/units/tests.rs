@@ -8,12 +8,12 @@ fn spans() -> [SpanKey; 3] {
 
 /// A request read by a thread that waits for it.
 fn waiting(span: SpanKey, connection: u64) -> Request {
-    Request { span, connection, nonblocking: false }
+    Request { span, connection, nonblocking: false, queued: true }
 }
 
 /// A request read by a thread that was told that there is one.
 fn polled(span: SpanKey, connection: u64) -> Request {
-    Request { span, connection, nonblocking: true }
+    Request { span, connection, nonblocking: true, queued: true }
 }
 
 const A: UnitKey = UnitKey { tgid: 1, kind: 0, id: 1 };
@@ -294,4 +294,19 @@ fn a_program_started_by_an_event_loop_shares_the_evidence_of_its_request() {
     units.wait_for_end(child, call);
     units.read_request(A, polled(t, 2));
     assert_eq!(units.ended(child, true), []);
+}
+
+#[test]
+fn requests_that_overlap_on_one_connection_show_an_event_loop_unless_their_reader_waits_and_they_queue() {
+    let [s, t, u] = spans();
+    let streams = |span| Request { queued: false, ..waiting(span, 1) };
+    for (first, second) in [(polled(s, 1), polled(t, 1)), (streams(s), streams(t))] {
+        let mut units = Units::default();
+        units.read_request(A, first);
+        units.read_request(A, second);
+        units.over(A, s, true);
+        units.over(A, t, true);
+        units.read_request(A, Request { span: u, ..first });
+        assert_eq!(units.proof(A), Proof::None);
+    }
 }
