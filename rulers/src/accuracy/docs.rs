@@ -39,7 +39,8 @@ It fails when a parent is wrong, a trace is mixed, a span comes twice, or one is
 
 Real servers with real clients form call graphs: `driver → server → leaf`, with a second server in between for `chain`. Every request bears its number and its place in
 the tree in its path (`/hop/17/0.2`), which the agent does not use, so the spans alone tell afterwards what the tree should have been. What took place is known from the two ends, the driver's and
-the leaf's own records. One agent traces a stack's whole run; every cell (stack, shape, level) has fresh processes.
+the leaf's own records. One agent traces a stack's whole run. In the full form every cell (stack, shape, level) has fresh processes and
+some hundred requests; in the short form a stack's processes serve all shapes and levels, and a cell is a handful of requests.
 
 - **Level**: requests in flight on average. The load is an open loop: arrivals at random (exponential gaps, the same in every run), which do not wait for answers. Level 0 is 0.25 in flight: mostly none, seldom
   two. A server with few workers gets as many as wait in its queue.
@@ -70,8 +71,11 @@ pub fn command(options: &Options) -> Result<()> {
 /// The page.
 pub fn page(report: &Report) -> String {
     let mut page = String::from(ABOUT);
-    let Report { commit, agent, kernel, date, cpus, .. } = report;
-    let _ = writeln!(page, "## Figures\n\nCommit `{commit}` ({agent}), {date}, Linux {kernel}, {cpus} CPUs.\n");
+    let Report { commit, agent, kernel, date, cpus, form, .. } = report;
+    let _ = writeln!(
+        page,
+        "## Figures\n\nCommit `{commit}` ({agent}), {date}, Linux {kernel}, {cpus} CPUs. The {form} form.\n"
+    );
     let absent: Vec<&str> =
         stacks::all().iter().map(|stack| stack.name).filter(|name| !report.stacks.contains_key(*name)).collect();
     if !absent.is_empty() {
