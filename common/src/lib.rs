@@ -88,8 +88,8 @@ pub struct UnitId {
     pub tid: u32,
     /// What `id` and `parent` mean: 0 means that the thread is all that is known.
     pub kind: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// How often the thread had gone to sleep by then (`task_struct.nvcsw`), modulo 2³²: between two equal values it ran on.
+    pub switches: u32,
     /// Runtime's own id (goroutine, task), zero when `kind` is zero.
     pub id: u64,
     /// Runtime's own id of the creator, zero when unknown.

@@ -76,6 +76,9 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     let mut operation = Operation::new(id, cookie, kind, direction, result);
     operation.nonblocking = direction == INGRESS && dont_wait;
     operation.wide = io::is_wide(state);
+    // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
+    let task = unsafe { bpf_get_current_task() } as *const u8;
+    operation.switches = Probed::load::<u64>(task, kernel::task_nvcsw()) as u32;
     match kind {
         SocketKind::Tcp => {
             (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Probed>(sk, sk);

@@ -54,6 +54,8 @@ pub struct Operation {
     pub epoch: u32,
     /// The agent wants as much of this socket as a record holds.
     pub wide: bool,
+    /// How often the thread had gone to sleep.
+    pub switches: u32,
 }
 
 impl Operation {
@@ -72,6 +74,7 @@ impl Operation {
             peer_cookie: 0,
             epoch: 0,
             wide: false,
+            switches: 0,
         }
     }
 }
@@ -155,6 +158,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     }
     let (task, regs) = current_call();
     let task_flags: u32 = Typed::load(task, kernel::task_flags());
+    operation.switches = Typed::load::<u64>(task, kernel::task_nvcsw()) as u32;
     let source = if task_flags & IO_WORKER != 0 {
         Source::none(FLAG_IO_URING)
     } else if task_flags & KERNEL_THREAD != 0 {
@@ -261,7 +265,7 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     event.cookie = operation.cookie;
     event.tx_position = operation.tx_position;
     event.rx_position = operation.rx_position;
-    sock::store_unit(&mut event.unit, operation.id);
+    sock::store_unit(&mut event.unit, operation.id, operation.switches);
     match operation.kind {
         SocketKind::Tcp | SocketKind::Udp => endpoints(&mut event.endpoints),
         SocketKind::UnixStream => sock::unix_endpoints(&mut event.endpoints, operation.peer_cookie),

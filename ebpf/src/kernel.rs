@@ -29,7 +29,7 @@ offsets! {
     sk_type, sk_protocol, skc_flags, sk_shutdown,
     tcp_write_seq, tcp_copied_seq, tcp_rcv_nxt,
     unix_peer,
-    task_flags, task_tgid, task_pid, task_real_parent, task_mm, task_files, task_signal, signal_flags,
+    task_flags, task_tgid, task_pid, task_real_parent, task_mm, task_files, task_signal, task_nvcsw, signal_flags,
     mm_arg_start, mm_arg_end, mm_env_start, mm_env_end,
     files_fdt, fdt_fd, fdt_max_fds,
     file_private_data, file_inode, file_flags, inode_mode, inode_number, socket_sk, socket_file, sk_socket,

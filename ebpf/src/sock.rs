@@ -1,6 +1,9 @@
 //! What a `struct sock` says about its connection.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated::bpf_get_socket_cookie};
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns,
+    generated::{bpf_get_current_task_btf, bpf_get_socket_cookie},
+};
 use wirespan_common::{AF_INET, AF_INET6, AF_UNIX, Counter, Endpoints, Kind, StateEvent, UnitId};
 
 use crate::{
@@ -68,12 +71,13 @@ pub fn tcp_positions<M: Memory>(sk: *const u8, tcp: *const u8) -> (u64, u64) {
 /// Writes the thread behind what `bpf_get_current_pid_tgid` gave, in words: LLVM turns an assignment of zeroes into a
 /// call that writes byte by byte.
 #[inline(always)]
-pub fn store_unit(to: &mut UnitId, id: u64) {
+pub fn store_unit(to: &mut UnitId, id: u64, switches: u32) {
     let words = (to as *mut UnitId).cast::<u64>();
     // SAFETY: four words inside the record, which is aligned to 8. The first holds `tgid`, then `tid`.
     unsafe {
         core::ptr::write_volatile(words, id.rotate_left(32));
-        core::ptr::write_volatile(words.add(1), 0);
+        // `kind` is 0; `switches` stands behind it.
+        core::ptr::write_volatile(words.add(1), (switches as u64) << 32);
         core::ptr::write_volatile(words.add(2), 0);
         core::ptr::write_volatile(words.add(3), 0);
     }
@@ -168,7 +172,9 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
         // SAFETY: no preconditions.
         (*event).time = bpf_ktime_get_boot_ns();
         (*event).cookie = cookie;
-        store_unit(&mut (*event).unit, bpf_get_current_pid_tgid());
+        let task = bpf_get_current_task_btf() as *const u8;
+        let switches = Typed::load::<u64>(task, kernel::task_nvcsw()) as u32;
+        store_unit(&mut (*event).unit, bpf_get_current_pid_tgid(), switches);
         load_endpoints::<Typed>(sk, &mut (*event).endpoints);
     }
     entry.submit(NO_WAKEUP);

@@ -19,6 +19,8 @@ pub struct Unit {
     pub parent: u64,
     /// For a read: it would not have waited for bytes, so what waits is elsewhere (an event loop, a poller).
     pub nonblocking: bool,
+    /// How often the thread had gone to sleep by then, modulo 2³²: between two equal values it ran on.
+    pub switches: u32,
 }
 
 /// A place in one direction of a connection, and when and by whom it was passed.

@@ -37,6 +37,7 @@ static FIELDS: [Field; COUNT] = [
     field("task_struct", "mm"),
     field("task_struct", "files"),
     field("task_struct", "signal"),
+    field("task_struct", "nvcsw"),
     field("signal_struct", "flags"),
     field("mm_struct", "arg_start"),
     field("mm_struct", "arg_end"),
@@ -56,7 +57,7 @@ static FIELDS: [Field; COUNT] = [
 ];
 
 /// Number of offsets handed to the kernel programs.
-pub const COUNT: usize = 39;
+pub const COUNT: usize = 40;
 
 /// Whether a structure is needed at all: limits the index.
 pub fn is_wanted(structure: &str) -> bool {

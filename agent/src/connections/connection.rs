@@ -8,7 +8,7 @@ use wirespan_protocols::registry::{DATAGRAM_PROTOCOLS, PROTOCOLS, Protocol};
 use wirespan_protocols::{Detection, Direction, End, Parser, Progress, Role, Settings};
 
 use super::Limits;
-use super::signal::{ConnectionInfo, ExchangeKey, Signal, StartedSignal};
+use super::signal::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 use super::stream::{Place, Segment, Stream};
 use crate::discovery::Process;
 use crate::metrics::Counters;
@@ -71,8 +71,8 @@ pub struct Connection {
     pub process: Arc<Process>,
     /// When the last operation was seen, `CLOCK_BOOTTIME` nanoseconds.
     pub last_seen: u64,
-    /// When this process began to connect.
-    pub connect_time: Option<u64>,
+    /// How this process began to connect.
+    pub connect: Option<Connect>,
     /// Requests without an answer.
     pub in_flight: u32,
     /// On the list of connections that need attention.
@@ -101,7 +101,7 @@ impl Connection {
             endpoints,
             process,
             last_seen: now,
-            connect_time: None,
+            connect: None,
             in_flight: 0,
             restless: false,
             counted: 0,
@@ -294,7 +294,7 @@ impl Connection {
     fn looks_accepted(&self) -> bool {
         let Endpoints { family, local_port, peer_port, .. } = self.endpoints;
         let dialled = EPHEMERAL.contains(&local_port) && !EPHEMERAL.contains(&peer_port);
-        family != AF_UNIX && self.connect_time.is_none() && !dialled
+        family != AF_UNIX && self.connect.is_none() && !dialled
     }
 
     /// Asks every protocol about the bytes; keeps them while one is undecided.
@@ -408,7 +408,7 @@ impl Connection {
                         cookie: self.cookie,
                         endpoints: self.endpoints,
                         role,
-                        connect_time: self.connect_time,
+                        connect: self.connect,
                         streams,
                         datagrams: self.datagrams.is_some(),
                         first: self.exchanges == 0,

@@ -23,7 +23,7 @@ use wirespan_protocols::End;
 use wirespan_protocols::exchange::{Output, Unit};
 
 use connection::{Connection, Context, RawPositions};
-pub use signal::{ConnectionInfo, ExchangeKey, Signal, StartedSignal};
+pub use signal::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 
 use crate::discovery::Process;
 use crate::metrics::Counters;
@@ -64,7 +64,7 @@ pub struct Connections {
     /// Sockets for datagrams, of whose end the kernel says nothing, and when to see whether they are silent.
     datagrams: VecDeque<(u64, u64)>,
     /// Sockets that began to connect and have not moved a byte: when.
-    connecting: HashMap<u64, u64>,
+    connecting: HashMap<u64, Connect>,
     shared: Shared,
     next_id: u64,
     buffered: usize,
@@ -188,7 +188,7 @@ impl Connections {
                 }
             }
             TCP_SYN_SENT if self.connecting.len() < self.shared.limits.max_connections => {
-                self.connecting.insert(event.cookie, event.time);
+                self.connecting.insert(event.cookie, Connect { time: event.time, unit: unit_of(&event.unit) });
             }
             TCP_CLOSE => {
                 self.connecting.remove(&event.cookie);
@@ -282,7 +282,7 @@ impl Connections {
         }
         let mut connection =
             Connection::new(self.next_id, event.cookie, event.epoch, event.endpoints, process.clone(), event.time);
-        connection.connect_time = self.connecting.remove(&event.cookie);
+        connection.connect = self.connecting.remove(&event.cookie);
         self.next_id += 1;
         self.shared.counters.connections.inc();
         self.by_cookie.insert(event.cookie, Box::new(connection));
@@ -316,12 +316,13 @@ impl Connections {
             self.shared.counters.connections_evicted.inc();
             self.forget(cookie, now, out);
         }
-        self.connecting.retain(|_, at| now.saturating_sub(*at) < idle);
+        self.connecting.retain(|_, connect| now.saturating_sub(connect.time) < idle);
     }
 }
 
 fn unit_of(unit: &UnitId) -> Unit {
-    Unit { tgid: unit.tgid, tid: unit.tid, kind: unit.kind, id: unit.id, parent: unit.parent, nonblocking: false }
+    let UnitId { tgid, tid, kind, switches, id, parent } = *unit;
+    Unit { tgid, tid, kind, id, parent, nonblocking: false, switches }
 }
 
 const _: () = assert!(INGRESS == 0 && EGRESS == 1, "directions index the streams");

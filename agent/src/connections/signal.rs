@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wirespan_common::{Endpoints, UnitId};
 use wirespan_protocols::Role;
-use wirespan_protocols::exchange::{Exchange, Started};
+use wirespan_protocols::exchange::{Exchange, Started, Unit};
 
 use crate::discovery::Process;
 
@@ -19,6 +19,15 @@ pub struct ExchangeKey {
     pub id: u64,
 }
 
+/// A connection is being opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Connect {
+    /// When it began, `CLOCK_BOOTTIME` nanoseconds.
+    pub time: u64,
+    /// Who called `connect`.
+    pub unit: Unit,
+}
+
 /// The connection of an exchange, as linking needs it.
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
@@ -28,8 +37,8 @@ pub struct ConnectionInfo {
     pub endpoints: Endpoints,
     /// Which end is observed.
     pub role: Role,
-    /// When this process began to connect, `CLOCK_BOOTTIME` nanoseconds; `None` if accepted, or older than the agent.
-    pub connect_time: Option<u64>,
+    /// How this process began to connect; `None` if accepted, or older than the agent.
+    pub connect: Option<Connect>,
     /// Its protocol has several requests under way at once, in streams.
     pub streams: bool,
     /// It is a socket for datagrams, which have no positions.

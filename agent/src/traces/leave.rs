@@ -4,7 +4,7 @@
 use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::SpanKind;
 
-use super::live::{GroupKey, Pending, SpanKey};
+use super::live::{GroupKey, Parent, Pending, SpanKey};
 use super::messages::Sender;
 use super::{PIECE_AFTER, Traces, assemble, joins};
 use crate::span::Trace;
@@ -161,11 +161,33 @@ impl Traces {
         }
     }
 
+    /// Whether the thread that made `call` had not gone to sleep since it read something that belongs to `server`: its
+    /// request, or the response to an earlier call that hangs below it. A call begins with its request, or with the
+    /// connection that is opened for it.
+    fn ran_on(&self, call: SpanKey, server: SpanKey) -> bool {
+        let Some(above) = self.spans.get(server) else { return false };
+        let call = &self.spans[call];
+        let connect = call.connection.connect.filter(|_| call.connection.first);
+        let begins = [Some((call.request.first.time, call.request.first.unit)), connect.map(|c| (c.time, c.unit))];
+        let responses = self.groups[above.group].members.iter().filter_map(|m| {
+            let sibling = &self.spans[*m];
+            let below = sibling.parent == Parent::Live(server);
+            sibling.exchange.as_ref().filter(|_| below)?.response
+        });
+        let mut read = [above.request].into_iter().chain(responses).flat_map(|marks| [marks.first, marks.last]);
+        read.any(|mark| {
+            begins.iter().flatten().any(|(time, unit)| {
+                let same_thread = (unit.tgid, unit.tid) == (mark.unit.tgid, mark.unit.tid);
+                same_thread && unit.switches == mark.unit.switches && *time >= mark.time
+            })
+        })
+    }
+
     /// Decides on the parents of a quiet group that only had to remain uncontradicted.
     fn confirm(&mut self, group: GroupKey, now: u64) {
         for span in self.groups[group].members.clone() {
             let Some(Pending { server, moment: Some(moment) }) = self.spans[span].pending else { continue };
-            let evidence = self.units.evidence(moment);
+            let evidence = self.units.evidence(moment, self.ran_on(span, server));
             self.settle_pending(span, evidence.map(|e| (server, Some(e))), now);
         }
     }

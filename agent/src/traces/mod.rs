@@ -41,7 +41,7 @@ use crate::metrics::Counters;
 use joins::Joins;
 use live::{Group, GroupKey, LiveSpan, Parent, Pending, SpanKey};
 use messages::Messages;
-use units::{Evidence, Proof, Proven, Request, UnitKey, Units};
+use units::{Evidence, Proof, Request, UnitKey, Units};
 
 /// After this time without news, the finished part of a trace that is still open is handed on, nanoseconds.
 const PIECE_AFTER: u64 = 30_000_000_000;
@@ -107,10 +107,8 @@ impl Traces {
                 self.units.created(UnitKey::thread(creator.tgid, creator.tid), UnitKey::thread(task.tgid, task.tid));
             }
             Signal::TaskEnded { task, with_process } => {
-                for Proven { call, server, evidence } in
-                    self.units.ended(UnitKey::thread(task.tgid, task.tid), with_process)
-                {
-                    self.settle_pending(call, Some((server, evidence)), now);
+                for (call, server) in self.units.ended(UnitKey::thread(task.tgid, task.tid), with_process) {
+                    self.settle_pending(call, Some((server, None)), now);
                 }
             }
             Signal::ReadsUnknown { tgid } => self.units.reads_unknown(tgid),
@@ -209,7 +207,7 @@ impl Traces {
         // A connection that was being opened before the request was read was opened for something else: a call that
         // an event loop started for an earlier request and sends now.
         let connection = &call.connection;
-        if connection.first && connection.connect_time.is_some_and(|at| at < server_span.request.first.time) {
+        if connection.first && connection.connect.is_some_and(|c| c.time < server_span.request.first.time) {
             return false;
         }
         // The request says itself which trace it belongs to.

@@ -23,6 +23,14 @@ impl Node {
         Self { program, port }
     }
 
+    /// `node later.js`: `/leave/N` answers at once and calls `downstream` 100 ms later; `/hold/N` answers after 300 ms
+    /// and calls nobody.
+    pub fn later(scene: &Scene, downstream: &str) -> Self {
+        let port = scene.port();
+        let program = spawn(scene, "later.js", &[&port.to_string(), downstream], port).listens_on(port);
+        Self { program, port }
+    }
+
     /// `node faults.js`: answers of every kind.
     pub fn faults(scene: &Scene) -> Self {
         let port = scene.port();

@@ -111,6 +111,25 @@ fn php_calls_from_the_thread_that_serves() {
     scene.expect(&traces);
 }
 
+/// Decision 008: at the time of the call, another request is the only one in flight.
+#[test]
+fn what_an_event_loop_left_over_from_one_request_is_not_linked_to_the_next() {
+    let mut scene = Scene::new();
+    let orders = Node::orders(&scene, "");
+    let later = Node::later(&scene, &orders.url(""));
+    scene.trace();
+    let mut traces = Vec::new();
+    for n in 0..3 {
+        for path in [format!("/leave/{n}"), format!("/hold/{n}")] {
+            let url = later.url(&path);
+            curl::get(&url, 200);
+            traces.push(client("curl", "GET", &url, 200).child(server("later", "GET", &url, 200)));
+        }
+        traces.push(call("later", "orders", &orders.url(&format!("/left/{n}"))).no_user_agent());
+    }
+    scene.expect(&traces);
+}
+
 /// An event loop serves many requests on one thread: a call may have no parent, but never a wrong one.
 #[test]
 fn node_under_concurrency_is_never_wrong() {

@@ -6,7 +6,8 @@
 //! A thread that reads *without waiting* may be an event loop: what it runs can be left over from a request that was
 //! answered long ago, or be nobody's. Its process is therefore a unit too, and a call is linked only if the process has
 //! one single request in flight, and never did anything else: it read no second request before it answered the first, made
-//! no call outside a request, took in nothing that cannot be read. What shows soon after a call still counts, so such links wait
+//! no call outside a request, took in nothing that cannot be read; and if no request came before this one, or the thread ran on, without going to sleep, from reading
+//! the request (or a response to an earlier call for it) to the call. What shows soon after a call still counts, so such links wait
 //! ([`Proof::Perhaps`]) and say what they rest on ([`Evidence`]). A thread of that kind that blocks when it waits for a response is
 //! no event loop but a worker, and its own requests alone count.
 //!
@@ -82,7 +83,8 @@ pub struct Request {
 /// What a link rests on that is not exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// The only request in flight in a process that never did anything outside one.
+    /// The only request in flight in a process that never did anything outside one; and either no other came before, or the
+    /// thread ran on from reading for it to the call.
     LoneRequest,
     /// The only request in flight on a thread that blocks when it waits for a response.
     WaitingThread,
@@ -104,6 +106,8 @@ pub struct Moment {
     unit: UnitKey,
     /// The request was the only one in flight in its process.
     alone: bool,
+    /// No other had been seen there before.
+    first: bool,
     losses: u32,
 }
 
@@ -120,17 +124,6 @@ pub enum Proof {
     None,
 }
 
-/// A call that turned out to be made for a request, because the thread that made it was a one-shot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Proven {
-    /// The call.
-    pub call: SpanKey,
-    /// The request.
-    pub server: SpanKey,
-    /// Set if the creator's own work for the request is not exact.
-    pub evidence: Option<Evidence>,
-}
-
 /// Where a thread's work comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Origin {
@@ -140,8 +133,6 @@ struct Origin {
     via: Option<UnitKey>,
     /// Its whole process was created for that request.
     process: bool,
-    /// What the creator's work for the request rests on, if it is not exact.
-    moment: Option<Moment>,
 }
 
 /// A request in flight.
@@ -165,6 +156,8 @@ struct UnitState {
     polls: bool,
     /// It has waited for a response.
     waits: bool,
+    /// Of a process: a request of it is over, and may have left work.
+    served: bool,
     origin: Option<Origin>,
     /// Spans that wait for this thread's end.
     waiting: Vec<SpanKey>,
@@ -224,7 +217,7 @@ impl UnitState {
 
     /// Whether there is nothing to remember.
     fn is_blank(&self) -> bool {
-        self.is_idle() && !self.multiplexes && !self.polls
+        self.is_idle() && !self.multiplexes && !self.polls && !self.served
     }
 }
 
@@ -296,6 +289,7 @@ impl Units {
         for key in [unit, UnitKey::process(unit.tgid)] {
             let Some(state) = self.states.get_mut(&key) else { continue };
             state.leave(span, answered);
+            state.served |= key.kind == PROCESS;
             if state.is_blank() {
                 self.states.remove(&key);
             }
@@ -310,9 +304,10 @@ impl Units {
         match (state.lone(), state.origin) {
             (Some(request), _) if !request.nonblocking => Proof::Request(request.span),
             (Some(request), _) => {
-                let process = self.states.get(&UnitKey::process(unit.tgid)).and_then(UnitState::lone);
-                let alone = process.is_some_and(|r| r.span == request.span);
-                Proof::Perhaps(request.span, Moment { unit, alone, losses: self.losses })
+                let process = self.states.get(&UnitKey::process(unit.tgid));
+                let alone = process.and_then(UnitState::lone).is_some_and(|r| r.span == request.span);
+                let first = process.is_some_and(|p| !p.served);
+                Proof::Perhaps(request.span, Moment { unit, alone, first, losses: self.losses })
             }
             (None, Some(origin)) if state.in_flight.is_empty() && !state.multiplexes => Proof::IfOneShot(origin.server),
             _ => Proof::None,
@@ -329,13 +324,14 @@ impl Units {
         }
     }
 
-    /// What still speaks for a [`Proof::Perhaps`], some time after the call.
-    pub fn evidence(&self, moment: Moment) -> Option<Evidence> {
+    /// What still speaks for a [`Proof::Perhaps`], some time after the call. `ran_on`: the thread did not sleep between
+    /// something that belongs to the request and the call.
+    pub fn evidence(&self, moment: Moment, ran_on: bool) -> Option<Evidence> {
         let does_more = |key| self.states.get(&key).is_some_and(|s| s.multiplexes);
         if self.losses != moment.losses || self.wanders(moment.unit) || does_more(moment.unit) {
             return None;
         }
-        if moment.alone && !does_more(UnitKey::process(moment.unit.tgid)) {
+        if moment.alone && (ran_on || moment.first) && !does_more(UnitKey::process(moment.unit.tgid)) {
             return Some(Evidence::LoneRequest);
         }
         self.states.get(&moment.unit).filter(|s| s.waits).map(|_| Evidence::WaitingThread)
@@ -353,14 +349,11 @@ impl Units {
         let Some(state) = self.states.get(&creator) else { return };
         let new_process = task.leads();
         let origin = match self.proof(creator) {
-            Proof::Request(server) => Some(Origin { server, via: None, process: new_process, moment: None }),
-            Proof::Perhaps(server, moment) => {
-                Some(Origin { server, via: None, process: new_process, moment: Some(moment) })
-            }
+            Proof::Request(server) => Some(Origin { server, via: None, process: new_process }),
             Proof::IfOneShot(_) => {
                 state.origin.map(|o| Origin { via: Some(creator), process: new_process || o.process, ..o })
             }
-            Proof::None => None,
+            Proof::Perhaps(..) | Proof::None => None,
         };
         debug_assert!(origin.is_none() || !state.multiplexes);
         if origin.is_some() {
@@ -369,8 +362,8 @@ impl Units {
     }
 
     /// A thread ended, perhaps because its process did: that ends pooled threads too, so it proves nothing of threads in
-    /// a process that existed before the request. Returns the calls that are now proven.
-    pub fn ended(&mut self, task: UnitKey, with_process: bool) -> Vec<Proven> {
+    /// a process that existed before the request. Returns the spans that are now proven, each with the request that it hangs below.
+    pub fn ended(&mut self, task: UnitKey, with_process: bool) -> Vec<(SpanKey, SpanKey)> {
         let wandered = self.wanders(task);
         let Some(state) = self.forget(task) else { return Vec::new() };
         let Some(origin) = state.origin.filter(|o| !wandered && (o.process || !with_process)) else {
@@ -384,14 +377,7 @@ impl Units {
             next.waiting.extend(state.waiting);
             return Vec::new();
         }
-        let evidence = match origin.moment {
-            None => None,
-            Some(moment) => match self.evidence(moment) {
-                None => return Vec::new(),
-                some => some,
-            },
-        };
-        state.waiting.into_iter().map(|call| Proven { call, server: origin.server, evidence }).collect()
+        state.waiting.into_iter().map(|span| (span, origin.server)).collect()
     }
 
     /// A thread, and its process if it led one, are no more.
