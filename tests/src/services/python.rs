@@ -63,6 +63,16 @@ impl Python {
         Self::script(scene, "stock.py", &[("ASYNC", "1")])
     }
 
+    /// `python teller.py`: a gRPC server with a pool of threads, each call calls `downstream`.
+    pub fn teller(scene: &Scene, downstream: &str) -> Self {
+        Self::script(scene, "teller.py", &[("DOWNSTREAM", downstream)])
+    }
+
+    /// The same on asyncio.
+    pub fn teller_async(scene: &Scene, downstream: &str) -> Self {
+        Self::script(scene, "teller.py", &[("DOWNSTREAM", downstream), ("ASYNC", "1")])
+    }
+
     /// `proxy`: a forward proxy that understands CONNECT.
     pub fn proxy(scene: &Scene) -> Self {
         let port = scene.port();

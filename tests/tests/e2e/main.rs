@@ -8,6 +8,8 @@ mod context;
 mod doctor;
 mod endings;
 mod grpc;
+mod grpc_handlers;
+mod grpc_stacks;
 mod hostile;
 mod http2;
 mod load;
