@@ -15,7 +15,7 @@
 //! | [`program`] | a process that a test started, with its log, ended by pid |
 //! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, started as shipped with a generated configuration |
 //! | [`curl`], [`raw`] | the requesters: a real client, and bytes written by the test |
-//! | [`python`] | the virtual environment with what the tests need from PyPI |
+//! | [`python`], [`node_modules`] | what the tests need from PyPI and from npm |
 #![forbid(unsafe_code)]
 
 pub mod agent;
@@ -23,6 +23,7 @@ pub mod curl;
 pub mod expect;
 pub mod grpc;
 pub mod http;
+pub mod node_modules;
 pub mod program;
 pub mod python;
 pub mod raw;
