@@ -85,6 +85,17 @@ impl Python {
         Self { program, port }
     }
 
+    /// `hypercorn spoken:app`: HTTP/2 on asyncio, in one process.
+    pub fn hypercorn(scene: &Scene) -> Self {
+        install("spoken.py", scene.dir());
+        let port = scene.port();
+        let mut command = Command::new(python::bin("hypercorn"));
+        command.current_dir(scene.dir()).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.args(["--bind", &format!("127.0.0.1:{port}"), "--workers", "0", "spoken:app"]);
+        let program = Program::start(&format!("hypercorn-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
     /// Runs a script of `tests/services` to its end.
     pub fn run(scene: &Scene, name: &str, arguments: &[&str]) {
         let script = install(name, scene.dir());

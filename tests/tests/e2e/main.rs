@@ -12,6 +12,7 @@ mod grpc_handlers;
 mod grpc_stacks;
 mod hostile;
 mod http2;
+mod http2_violations;
 mod load;
 mod names;
 mod operations;
