@@ -4,8 +4,8 @@ const grpc = require('@grpc/grpc-js');
 
 const [port, ...calls] = process.argv.slice(2);
 const address = `127.0.0.1:${port}`;
-// What `crowd` has under way at once, three times. Node answers all by one `writev`, with three `iovec`s for each.
-const STREAMS = 80;
+// What `crowd` has under way at once, three times. Node answers all by one `writev` of 300 `iovec`s.
+const STREAMS = 100;
 const same = (bytes) => bytes;
 
 function method(name, requestStream, responseStream) {

@@ -77,7 +77,7 @@ fn calls_between_programs_of_node_are_joined() {
     let stock = Node::stock(&scene);
     scene.trace_with(&ROOM);
     Node::call_stock(&scene, stock.port, &["one", "missing", "many", "gather", "talk", "crowd"]);
-    scene.expect(&kinds(("stock", "stock"), stock.port, 240));
+    scene.expect(&kinds(("stock", "stock"), stock.port, 300));
 }
 
 /// Three makes: Node calls Python, Python calls tonic.
