@@ -17,9 +17,9 @@ use crate::{
 /// How many `iovec`s of one operation are read before Linux 5.17. Node sends a head and a few chunks in twelve; the
 /// verifier takes time for each (32 make it 4 s).
 const MAX_VECTORS: usize = 12;
-/// How many are read where `bpf_loop` has the verifier look at one only. grpcio sends a head in 22, and nginx the
-/// responses of as many streams as there are in 64.
-const MAX_LOOPED_VECTORS: u64 = 256;
+/// How many are read where `bpf_loop` has the verifier look at one only. grpcio sends a head in 22, and Node a
+/// hundred responses in three each. The kernel takes no more (`UIO_MAXIOV`).
+const MAX_LOOPED_VECTORS: u64 = 1024;
 /// `sizeof(struct mmsghdr)` on 64-bit: a 56-byte `user_msghdr`, `msg_len`, padding.
 const MMSGHDR_SIZE: u64 = 64;
 /// Offset of `msg_len` in `struct mmsghdr`.

@@ -10,18 +10,20 @@
 //! | [`receiver`] | OTLP over gRPC and HTTP, inside the test |
 //! | [`span`] | a span as it arrived |
 //! | [`expect`] | a span, and a tree of them, as it must arrive |
-//! | [`http`] | the OpenTelemetry HTTP conventions in terms of [`expect`] |
+//! | [`http`], [`grpc`] | the OpenTelemetry conventions of HTTP and gRPC in terms of [`expect`] |
 //! | [`trace`] | compares the two, and prints both |
 //! | [`program`] | a process that a test started, with its log, ended by pid |
 //! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, started as shipped with a generated configuration |
 //! | [`curl`], [`raw`] | the requesters: a real client, and bytes written by the test |
-//! | [`python`] | the virtual environment with what the tests need from PyPI |
+//! | [`python`], [`node_modules`] | what the tests need from PyPI and from npm |
 #![forbid(unsafe_code)]
 
 pub mod agent;
 pub mod curl;
 pub mod expect;
+pub mod grpc;
 pub mod http;
+pub mod node_modules;
 pub mod program;
 pub mod python;
 pub mod raw;

@@ -70,6 +70,12 @@ impl Client {
         head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status code")
     }
 
+    /// Reads until it has said `text`.
+    pub fn read_until(&mut self, text: &[u8]) {
+        let end = self.fill_until(|bytes| find(bytes, text).map(|at| at + text.len()));
+        self.unread.drain(..end);
+    }
+
     /// Reads until the server hangs up, in whatever way.
     pub fn drain(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.unread);

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::curl;
+use crate::node_modules;
 use crate::program::Program;
 use crate::scene::Scene;
 use crate::services::install;
@@ -29,6 +30,22 @@ impl Node {
         let port = scene.port();
         let program = spawn(scene, "later.js", &[&port.to_string(), downstream], port).listens_on(port);
         Self { program, port }
+    }
+
+    /// `node stock.js`: a gRPC server.
+    pub fn stock(scene: &Scene) -> Self {
+        let port = scene.port();
+        let program = spawn(scene, "stock.js", &[&port.to_string()], port).listens_on(port);
+        Self { program, port }
+    }
+
+    /// Runs `stock.js` as the client of a gRPC server on `port`, to its end.
+    pub fn call_stock(scene: &Scene, port: u16, calls: &[&str]) {
+        let script = install("stock.js", scene.dir());
+        let mut command = Command::new("node");
+        command.env("NODE_PATH", node_modules::folder()).arg(script).arg(port.to_string()).args(calls);
+        let status = command.status().expect("node is installed");
+        assert!(status.success(), "stock.js {calls:?} ended with {status}");
     }
 
     /// `node faults.js`: answers of every kind.
@@ -96,5 +113,8 @@ fn spawn(scene: &Scene, script: &str, arguments: &[&str], port: u16) -> Program 
 fn start(scene: &Scene, script: &str, arguments: &[&str], port: u16) -> Program {
     let mut command = Command::new("node");
     command.current_dir(scene.dir()).arg(script).args(arguments);
+    if script == "stock.js" {
+        command.env("NODE_PATH", node_modules::folder());
+    }
     Program::start(&format!("{script}-{port}"), scene.dir(), &mut command)
 }

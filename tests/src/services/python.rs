@@ -63,6 +63,16 @@ impl Python {
         Self::script(scene, "stock.py", &[("ASYNC", "1")])
     }
 
+    /// `python teller.py`: a gRPC server with a pool of threads, each call calls `downstream`.
+    pub fn teller(scene: &Scene, downstream: &str) -> Self {
+        Self::script(scene, "teller.py", &[("DOWNSTREAM", downstream)])
+    }
+
+    /// The same on asyncio.
+    pub fn teller_async(scene: &Scene, downstream: &str) -> Self {
+        Self::script(scene, "teller.py", &[("DOWNSTREAM", downstream), ("ASYNC", "1")])
+    }
+
     /// `proxy`: a forward proxy that understands CONNECT.
     pub fn proxy(scene: &Scene) -> Self {
         let port = scene.port();
@@ -72,6 +82,17 @@ impl Python {
         command.args(["--hostname", "127.0.0.1", "--port", &port.to_string(), "--num-workers", "1"]);
         command.args(["--num-acceptors", "1", "--log-level", "w", "--data-dir"]).arg(data);
         let program = Program::start(&format!("proxy-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
+    /// `hypercorn spoken:app`: HTTP/2 on asyncio, in one process.
+    pub fn hypercorn(scene: &Scene) -> Self {
+        install("spoken.py", scene.dir());
+        let port = scene.port();
+        let mut command = Command::new(python::bin("hypercorn"));
+        command.current_dir(scene.dir()).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.args(["--bind", &format!("127.0.0.1:{port}"), "--workers", "0", "spoken:app"]);
+        let program = Program::start(&format!("hypercorn-{port}"), scene.dir(), &mut command).listens_on(port);
         Self { program, port }
     }
 

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use wirespan_tests::expect::{Expected, Want};
+use wirespan_tests::expect::Expected;
+use wirespan_tests::grpc::Call;
 use wirespan_tests::program::Program;
 use wirespan_tests::python;
 use wirespan_tests::scene::Scene;
@@ -10,37 +11,10 @@ use wirespan_tests::services::python::Python;
 use wirespan_tests::span::Kind;
 use wirespan_tests::wait;
 
-/// A call as one end must see it.
-fn end(service: &str, kind: Kind, port: u16, method: &str, code: &str) -> Expected {
-    let span = Expected::new(service, kind, &format!("shop.v1.Stock/{method}"))
-        .with("rpc.system.name", "grpc")
-        .with("rpc.method", format!("shop.v1.Stock/{method}"))
-        .with("rpc.response.status_code", code)
-        .with("server.address", "127.0.0.1")
-        .with("server.port", port)
-        .with("network.protocol.name", "http")
-        .with("network.protocol.version", "2")
-        .with("network.peer.address", "127.0.0.1")
-        .with("wirespan.rpc.request.messages", Want::Optional)
-        .with("wirespan.rpc.response.messages", Want::Optional);
-    match kind {
-        Kind::Server => span.with("client.address", "127.0.0.1").with("network.peer.port", Want::Port),
-        _ => span.with("network.peer.port", port),
-    }
-}
-
-/// A call with both its ends. Which codes are errors differs between them.
+/// A call with both its ends.
 fn call(port: u16, method: &str, code: &str, messages: Option<(i64, i64)>) -> Expected {
-    let failed = |span: Expected, is: bool| if is { span.failed(code) } else { span };
-    let counted = |span: Expected| match messages {
-        Some((sent, received)) => {
-            span.with("wirespan.rpc.request.messages", sent).with("wirespan.rpc.response.messages", received)
-        }
-        None => span,
-    };
-    let callee = failed(end("stock", Kind::Server, port, method, code), matches!(code, "DEADLINE_EXCEEDED"));
-    let caller = failed(end("stock_client", Kind::Client, port, method, code), code != "OK");
-    counted(caller).child(counted(callee))
+    let method = &format!("shop.v1.Stock/{method}");
+    Call { between: ("stock_client", "stock"), port, method, code, messages }.joined()
 }
 
 #[test]

@@ -10,6 +10,7 @@ use wirespan_tests::program::Program;
 use wirespan_tests::receiver::{Protocol, Receiver};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::nginx::{Nginx, Settings};
+use wirespan_tests::services::python::Python;
 use wirespan_tests::span::{Kind, Span};
 use wirespan_tests::trace::{self, Node};
 
@@ -62,6 +63,29 @@ fn curl_with_prior_knowledge_is_a_pair() {
     assert_eq!(curl::run(&["--http2-prior-knowledge", &url]).code, 200);
     let callee = over_http2(server("nghttpd", "GET", &url, 200));
     scene.expect(&[over_http2(client("curl", "GET", &url, 200)).child(callee)]);
+}
+
+/// A server of Python's, prior knowledge and `Upgrade: h2c`, a body of several DATA frames, an error.
+#[test]
+fn hypercorn_is_understood() {
+    let mut scene = Scene::new();
+    let spoken = Python::hypercorn(&scene);
+    scene.trace();
+    let (plain, missing) = (spoken.url("/plain"), spoken.url("/missing"));
+    assert_eq!(curl::run(&["--http2-prior-knowledge", &plain]).code, 200);
+    assert_eq!(curl::run(&["--http2-prior-knowledge", &missing]).code, 404);
+    let body = "x".repeat(50_000);
+    let reply = curl::run(&["--http2-prior-knowledge", "--data-binary", &body, &plain]);
+    assert_eq!(String::from_utf8_lossy(&reply.body), "2 50000\n");
+    let pair = |method: &str, url: &str, code: u16| {
+        over_http2(client("curl", method, url, code)).child(over_http2(server("spoken", method, url, code)))
+    };
+    // An upgraded request is asked in HTTP/1.1.
+    assert_eq!(curl::run(&["--http2", &plain]).body, b"2 0\n");
+    let upgraded = client("curl", "GET", &plain, 200).child(server("spoken", "GET", &plain, 200));
+    // Of the body hypercorn reads more at once than is captured, and what comes after on the stream counts as not seen.
+    let posted = pair("POST", &plain, 200).with("http.request.body.size", 50_000_i64);
+    scene.expect(&[pair("GET", &plain, 200), pair("GET", &missing, 404), posted, upgraded]);
 }
 
 /// Every request is a CLIENT span with its SERVER span below, whatever else is in flight on its connection.

@@ -1,12 +1,13 @@
-//! A subject at its limit: wrk or redis-benchmark asks as fast as it is answered.
+//! A subject at its limit: wrk, h2load or another generator asks as fast as it is answered.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use super::mark::mark;
 use super::server::Server;
-use super::subjects::{Load, Subject, nginx};
+use super::subjects::{Load, Subject, grpc, nginx};
 use crate::{services, shell};
 
 /// What one round at the limit gave.
@@ -47,15 +48,27 @@ impl<'a> Limit<'a> {
         match self.subject.load {
             Load::Http => self.wrk(seconds),
             Load::Redis { pipeline } => self.redis_benchmark(pipeline, seconds),
+            Load::Http2 { streams } => self.h2load(streams, seconds),
+            Load::Grpc { streams } => self.grpcio(streams, seconds),
         }
     }
 
     fn generator(&self, program: &str) -> Result<Command> {
+        self.placed(services::find(program).with_context(|| format!("{program} is not installed"))?)
+    }
+
+    /// A command that runs where the load runs.
+    fn placed(&self, program: PathBuf) -> Result<Command> {
         let prefix = self.subject.load_prefix();
         let (first, rest) = prefix.split_first().context("a load without a place")?;
         let mut command = Command::new(first);
-        command.args(rest).arg(services::find(program).with_context(|| format!("{program} is not installed"))?);
+        command.args(rest).arg(program);
         Ok(command)
+    }
+
+    /// Requests for about so many seconds, for generators that count.
+    fn requests(&self, seconds: u32) -> f64 {
+        (self.rate * f64::from(seconds)).round().max(1.0)
     }
 
     fn wrk(&self, seconds: u32) -> Result<Round> {
@@ -77,7 +90,7 @@ impl<'a> Limit<'a> {
     }
 
     fn redis_benchmark(&self, pipeline: u32, seconds: u32) -> Result<Round> {
-        let requests = (self.rate * f64::from(seconds)).round().max(1.0);
+        let requests = self.requests(seconds);
         let mut command = self.generator("redis-benchmark")?;
         command.args(["-p", &self.server.address.port().to_string(), "-c", &self.subject.connections.to_string()]);
         command.args(["-n", &requests.to_string(), "-P", &pipeline.to_string(), "--csv", "GET", mark()]);
@@ -85,6 +98,37 @@ impl<'a> Limit<'a> {
         let rate = parse_redis(&output).with_context(|| format!("redis-benchmark says:\n{output}"))?;
         Ok(Round { requests, rate })
     }
+
+    fn h2load(&self, streams: u32, seconds: u32) -> Result<Round> {
+        let requests = self.requests(seconds);
+        let mut command = self.generator("h2load")?;
+        command.args([format!("-n{requests}"), format!("-c{}", self.subject.connections), format!("-m{streams}")]);
+        command.arg(format!("http://{}{}", self.server.address, mark()));
+        let output = shell::read(&mut command)?;
+        let round = parse_h2load(&output).with_context(|| format!("h2load says:\n{output}"))?;
+        if round.requests < requests || !output.contains(&format!("{requests} 2xx")) {
+            bail!("requests failed:\n{output}");
+        }
+        Ok(round)
+    }
+
+    fn grpcio(&self, streams: u32, seconds: u32) -> Result<Round> {
+        let requests = self.requests(seconds);
+        let mut command = self.placed(services::python()?)?;
+        grpc::ask(&mut command, self.server, requests as u64, self.subject.connections, streams);
+        let output = shell::read(&mut command)?;
+        let rate = output.trim().parse().with_context(|| format!("the gRPC client says:\n{output}"))?;
+        Ok(Round { requests, rate })
+    }
+}
+
+/// `finished in 1.03s, 19342.12 req/s, 1.20MB/s` and `requests: 20000 total, …, 20000 succeeded, 0 failed, …`.
+fn parse_h2load(output: &str) -> Option<Round> {
+    let find = |start: &str, end: &str| -> Option<f64> {
+        let line = output.lines().find(|line| line.starts_with(start))?;
+        line.split(", ").find_map(|part| part.strip_suffix(end)?.parse().ok())
+    };
+    Some(Round { requests: find("requests:", " succeeded")?, rate: find("finished in", " req/s")? })
 }
 
 /// `  151331 requests in 5.10s, 46.61MB read` and `Requests/sec:  29672.60`.
@@ -109,6 +153,13 @@ mod tests {
         let output = "Running 5s test @ http://127.0.0.1\n  151331 requests in 5.10s, 46.61MB read\n\
                       Requests/sec:  29672.60\nTransfer/sec:      9.14MB\n";
         assert_eq!(parse_wrk(output), Some(Round { requests: 151_331.0, rate: 29_672.6 }));
+    }
+
+    #[test]
+    fn the_output_of_h2load_is_understood() {
+        let output = "finished in 207.43ms, 19283.50 req/s, 1.99MB/s\n\
+                      requests: 4000 total, 4000 started, 4000 done, 3999 succeeded, 1 failed, 0 errored, 0 timeout\n";
+        assert_eq!(parse_h2load(output), Some(Round { requests: 3999.0, rate: 19_283.5 }));
     }
 
     #[test]

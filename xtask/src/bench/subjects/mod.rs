@@ -10,6 +10,8 @@ use super::server::Server;
 
 mod flask;
 pub mod go;
+pub mod grpc;
+mod http2;
 mod java;
 pub mod nginx;
 mod node;
@@ -47,14 +49,19 @@ pub enum Load {
     Http,
     /// redis-benchmark, so many commands in one write.
     Redis { pipeline: u32 },
+    /// h2load, with so many streams under way on each connection.
+    Http2 { streams: u32 },
+    /// grpcio's client, likewise.
+    Grpc { streams: u32 },
 }
 
 impl Load {
-    /// For the requests at a fixed rate.
-    pub fn protocol(self) -> Protocol {
+    /// For the requests at a fixed rate; `None` where our own client does not speak it.
+    pub fn protocol(self) -> Option<Protocol> {
         match self {
-            Self::Http => Protocol::Http,
-            Self::Redis { .. } => Protocol::Redis,
+            Self::Http => Some(Protocol::Http),
+            Self::Redis { .. } => Some(Protocol::Redis),
+            Self::Http2 { .. } | Self::Grpc { .. } => None,
         }
     }
 }
@@ -81,8 +88,17 @@ fn pinned(program: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 /// All of them, in the order of the report.
-pub const SUBJECTS: [Subject; 7] =
-    [nginx::SUBJECT, redis::SUBJECT, redis::PIPELINED, node::SUBJECT, flask::SUBJECT, go::SUBJECT, java::SUBJECT];
+pub const SUBJECTS: [Subject; 9] = [
+    nginx::SUBJECT,
+    http2::SUBJECT,
+    redis::SUBJECT,
+    redis::PIPELINED,
+    node::SUBJECT,
+    flask::SUBJECT,
+    grpc::SUBJECT,
+    go::SUBJECT,
+    java::SUBJECT,
+];
 
 #[cfg(test)]
 mod tests {
@@ -94,5 +110,10 @@ mod tests {
     fn no_two_subjects_have_the_same_key() {
         let keys: HashSet<&str> = SUBJECTS.iter().map(|subject| subject.key).collect();
         assert_eq!(keys.len(), SUBJECTS.len());
+    }
+
+    #[test]
+    fn latency_is_asked_for_where_our_client_speaks_the_protocol() {
+        assert!(SUBJECTS.iter().all(|subject| subject.rate.is_none() || subject.load.protocol().is_some()));
     }
 }

@@ -1,5 +1,7 @@
 //! nginx with one worker and a file of one byte short of 64: the worst case for an agent, for there is nothing else to do.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result};
 
 use super::{Load, Subject};
@@ -29,6 +31,11 @@ pub fn start() -> Result<Server> {
     let place = Place::new("nginx")?;
     let port = place.address.port();
     let listen: String = (1..=ADDRESSES).map(|n| format!("listen 127.0.0.{n}:{port} backlog=4096; ")).collect();
+    serve(place, &listen, |address| get(address, mark()).map(drop))
+}
+
+/// Starts one that listens as `listen` says, with the file at [`mark`].
+pub fn serve(place: Place, listen: &str, answers: impl Fn(SocketAddr) -> Result<()>) -> Result<Server> {
     place.write(&format!("site{}", mark()), [b'x'; 63])?;
     let home = place.folder.display();
     let config = format!(
@@ -42,7 +49,7 @@ pub fn start() -> Result<Server> {
     let file = place.write("nginx.conf", config)?;
     let mut command = super::pinned(services::find("nginx").context("nginx is not installed")?);
     command.arg("-p").arg(&place.folder).arg("-c").arg(&file).arg("-e").arg(place.folder.join("error"));
-    Server::start(command, place, |address| get(address, mark()).map(drop))
+    Server::start(command, place, answers)
 }
 
 /// Requests that it has answered, from its own count, our question included.
