@@ -1,12 +1,13 @@
 //! A subject at its limit: wrk or redis-benchmark asks as fast as it is answered.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use super::mark::mark;
 use super::server::Server;
-use super::subjects::{Load, Subject, nginx};
+use super::subjects::{Load, Subject, nginx, postgres};
 use crate::{services, shell};
 
 /// What one round at the limit gave.
@@ -47,14 +48,19 @@ impl<'a> Limit<'a> {
         match self.subject.load {
             Load::Http => self.wrk(seconds),
             Load::Redis { pipeline } => self.redis_benchmark(pipeline, seconds),
+            Load::Pgbench => self.pgbench(seconds),
         }
     }
 
     fn generator(&self, program: &str) -> Result<Command> {
+        self.generator_at(&services::find(program).with_context(|| format!("{program} is not installed"))?)
+    }
+
+    fn generator_at(&self, program: &Path) -> Result<Command> {
         let prefix = self.subject.load_prefix();
         let (first, rest) = prefix.split_first().context("a load without a place")?;
         let mut command = Command::new(first);
-        command.args(rest).arg(services::find(program).with_context(|| format!("{program} is not installed"))?);
+        command.args(rest).arg(program);
         Ok(command)
     }
 
@@ -85,6 +91,14 @@ impl<'a> Limit<'a> {
         let rate = parse_redis(&output).with_context(|| format!("redis-benchmark says:\n{output}"))?;
         Ok(Round { requests, rate })
     }
+
+    fn pgbench(&self, seconds: u32) -> Result<Round> {
+        let mut command = self.generator_at(&postgres::program("pgbench")?)?;
+        command.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.server.address.port().to_string()]);
+        command.args(["-n", "-S", "-c", &self.subject.connections.to_string(), "-T", &seconds.to_string(), "postgres"]);
+        let output = shell::read(&mut command)?;
+        parse_pgbench(&output).with_context(|| format!("pgbench says:\n{output}"))
+    }
 }
 
 /// `  151331 requests in 5.10s, 46.61MB read` and `Requests/sec:  29672.60`.
@@ -98,6 +112,15 @@ fn parse_wrk(output: &str) -> Option<Round> {
 fn parse_redis(output: &str) -> Option<f64> {
     let line = output.lines().find(|line| line.starts_with("\"GET"))?;
     line.split("\",\"").nth(1)?.parse().ok()
+}
+
+/// `number of transactions actually processed: 51236` and `tps = 10247.3 (without initial connection time)`.
+fn parse_pgbench(output: &str) -> Option<Round> {
+    let number = |prefix: &str| {
+        let rest = output.lines().find_map(|line| line.strip_prefix(prefix))?;
+        rest.split_whitespace().next()?.parse().ok()
+    };
+    Some(Round { requests: number("number of transactions actually processed: ")?, rate: number("tps = ")? })
 }
 
 #[cfg(test)]
@@ -116,5 +139,12 @@ mod tests {
         let output =
             "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\"\n\"GET /key\",\"52631.58\",\"0.180\",\"0.05\"\n";
         assert_eq!(parse_redis(output), Some(52_631.58));
+    }
+
+    #[test]
+    fn the_output_of_pgbench_is_understood() {
+        let output = "number of transactions actually processed: 51236\nlatency average = 0.390 ms\n\
+                      tps = 10247.310482 (without initial connection time)\n";
+        assert_eq!(parse_pgbench(output), Some(Round { requests: 51_236.0, rate: 10_247.310_482 }));
     }
 }

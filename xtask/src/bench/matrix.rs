@@ -76,7 +76,7 @@ fn round(limit: &Limit, size: &Size, between: impl FnOnce() -> Result<()>) -> Re
 
 fn at_fixed_rate(limit: &Limit, rate: f64, size: &Size) -> Result<pace::Round> {
     let options = Options {
-        protocol: limit.subject.load.protocol(),
+        protocol: limit.subject.load.protocol().context("this load keeps no rate")?,
         rate,
         seconds: size.paced_seconds,
         connections: limit.subject.connections,

@@ -13,6 +13,7 @@ pub mod go;
 mod java;
 pub mod nginx;
 mod node;
+pub mod postgres;
 mod redis;
 
 /// One program, how it is loaded, and what is expected of it.
@@ -47,14 +48,17 @@ pub enum Load {
     Http,
     /// redis-benchmark, so many commands in one write.
     Redis { pipeline: u32 },
+    /// pgbench, one row by its key.
+    Pgbench,
 }
 
 impl Load {
-    /// For the requests at a fixed rate.
-    pub fn protocol(self) -> Protocol {
+    /// For the requests at a fixed rate, if they can be made.
+    pub fn protocol(self) -> Option<Protocol> {
         match self {
-            Self::Http => Protocol::Http,
-            Self::Redis { .. } => Protocol::Redis,
+            Self::Http => Some(Protocol::Http),
+            Self::Redis { .. } => Some(Protocol::Redis),
+            Self::Pgbench => None,
         }
     }
 }
@@ -81,8 +85,16 @@ fn pinned(program: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 /// All of them, in the order of the report.
-pub const SUBJECTS: [Subject; 7] =
-    [nginx::SUBJECT, redis::SUBJECT, redis::PIPELINED, node::SUBJECT, flask::SUBJECT, go::SUBJECT, java::SUBJECT];
+pub const SUBJECTS: [Subject; 8] = [
+    nginx::SUBJECT,
+    redis::SUBJECT,
+    redis::PIPELINED,
+    postgres::SUBJECT,
+    node::SUBJECT,
+    flask::SUBJECT,
+    go::SUBJECT,
+    java::SUBJECT,
+];
 
 #[cfg(test)]
 mod tests {
