@@ -11,15 +11,17 @@
 //! | [`span`] | a span as it arrived |
 //! | [`expect`] | a span, and a tree of them, as it must arrive |
 //! | [`http`], [`grpc`] | the OpenTelemetry conventions of HTTP and gRPC in terms of [`expect`] |
+//! | [`db`] | the same for calls of databases |
 //! | [`trace`] | compares the two, and prints both |
 //! | [`program`] | a process that a test started, with its log, ended by pid |
-//! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, started as shipped with a generated configuration |
+//! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, databases, brokers, started as shipped with a generated configuration |
 //! | [`curl`], [`raw`] | the requesters: a real client, and bytes written by the test |
 //! | [`python`], [`node_modules`] | what the tests need from PyPI and from npm |
 #![forbid(unsafe_code)]
 
 pub mod agent;
 pub mod curl;
+pub mod db;
 pub mod expect;
 pub mod grpc;
 pub mod http;

@@ -34,6 +34,10 @@ pub enum Kind {
     Server,
     /// The caller.
     Client,
+    /// The sender of a message.
+    Producer,
+    /// The receiver of a message.
+    Consumer,
     /// Anything else, which no test expects.
     Other,
 }
@@ -76,6 +80,8 @@ pub struct Span {
     pub attributes: Attributes,
     /// The process's attributes.
     pub resource: Attributes,
+    /// Links: trace and span ids, hexadecimal.
+    pub links: Vec<(String, String)>,
     /// Instrumentation scope's name.
     pub scope: String,
 }
@@ -156,6 +162,8 @@ fn from_otlp(span: otlp::Span, resource: &Attributes, scope: &str) -> Span {
     let kind = match span.kind() {
         otlp::span::SpanKind::Server => Kind::Server,
         otlp::span::SpanKind::Client => Kind::Client,
+        otlp::span::SpanKind::Producer => Kind::Producer,
+        otlp::span::SpanKind::Consumer => Kind::Consumer,
         _ => Kind::Other,
     };
     let status = match span.status.as_ref().map(otlp::Status::code) {
@@ -176,6 +184,7 @@ fn from_otlp(span: otlp::Span, resource: &Attributes, scope: &str) -> Span {
         end: span.end_time_unix_nano,
         attributes: attributes(span.attributes),
         resource: resource.clone(),
+        links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
         scope: scope.to_owned(),
     }
 }
@@ -221,6 +230,8 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Server => "SERVER",
             Self::Client => "CLIENT",
+            Self::Producer => "PRODUCER",
+            Self::Consumer => "CONSUMER",
             Self::Other => "OTHER",
         })
     }

@@ -15,9 +15,14 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("bpftool", "bpftool"),
     ("curl", "curl"),
     ("curl-config", "libcurl4-openssl-dev"),
+    ("dig", "bind9-dnsutils"),
+    ("dnsmasq", "dnsmasq-base"),
     ("g++", "g++"),
     ("h2load", "nghttp2-client"),
     ("javac", "default-jdk-headless"),
+    ("mariadb", "mariadb-client"),
+    ("mariadbd", "mariadb-server"),
+    ("memcached", "memcached"),
     ("nghttpd", "nghttp2-server"),
     ("nginx", "nginx-light"),
     ("nft", "nftables"),
@@ -27,6 +32,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("php", "php-cli"),
     ("php-fpm*", "php-fpm"),
     ("python3", "python3"),
+    ("rabbitmq-server", "rabbitmq-server"),
     ("redis-benchmark", "redis-tools"),
     ("redis-server", "redis-server"),
     ("wrk", "wrk"),
@@ -71,7 +77,10 @@ pub fn go() -> Result<PathBuf> {
 /// Installs whatever is missing.
 pub fn setup() -> Result<()> {
     let programs = PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|it| it.1);
-    let missing: Vec<&str> = programs.chain((!php_has_curl()).then_some("php-curl")).collect();
+    let missing: Vec<&str> = programs
+        .chain((!php_has_curl()).then_some("php-curl"))
+        .chain(postgres_programs().is_none().then_some("postgresql"))
+        .collect();
     if !missing.is_empty() {
         apt::ensure(&missing, "the end-to-end tests")?;
     }
@@ -83,6 +92,12 @@ pub fn setup() -> Result<()> {
 fn php_has_curl() -> bool {
     let mut versions = fs::read_dir("/etc/php").into_iter().flatten().flatten();
     versions.any(|version| version.path().join("mods-available/curl.ini").is_file())
+}
+
+/// Where Debian keeps PostgreSQL's programs, of the newest version: its commands choose among installed versions.
+pub fn postgres_programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.map(|entry| entry.path().join("bin")).filter(|bin| bin.join("postgres").is_file()).max()
 }
 
 /// Packages that only the full form of `cargo xtask harmless` needs: the languages of the suites, PostgreSQL, and the libraries of the

@@ -35,7 +35,7 @@ pub struct Queued<'a> {
 /// What a command writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write<'a> {
-    /// A task is sent: a PRODUCER span instead of the command's own.
+    /// A task is sent: a PRODUCER span beside the command's own.
     Task(Queued<'a>),
     /// A task's state: attributes for the command's own span, and the end of the task's execution if it is final.
     Result {

@@ -118,14 +118,25 @@ impl<T: Request> Calls<T> {
     }
 
     fn announce(&mut self, request: Marks, out: &mut Vec<Output>) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
+        let id = self.reserve();
         let kind = match self.role {
             Role::Client => SpanKind::Client,
             Role::Server => SpanKind::Server,
         };
         out.push(Output::Started(Started::call(id, request, kind, None, false)));
         id
+    }
+
+    /// An id for an exchange of the same connection that is no call: a message inside one.
+    pub(crate) fn reserve(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// The id that the next call will have.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id
     }
 
     /// A request that gets no response: it ends with its last byte.

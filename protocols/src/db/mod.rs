@@ -17,7 +17,7 @@ use std::borrow::Cow;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-pub(crate) use calls::{Calls, Request};
+pub(crate) use calls::{Call, Calls, Request};
 pub(crate) use frames::{Frame, Lane, Layout, Read, Skip};
 
 use crate::exchange::KeyValue;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
+use super::messages::{MAX_KEY, MAX_MESSAGE};
 use super::names::{self, MAX_NAME};
 use crate::db::{Description, Request};
 use crate::exchange::KeyValue;
@@ -32,12 +33,16 @@ pub(super) struct Arguments {
     ends: Vec<usize>,
     /// Bytes of the present argument are hidden.
     hidden: bool,
+    /// The last argument, if it may be a message of Celery's.
+    message: Vec<u8>,
+    /// It may.
+    tapped: bool,
 }
 
 impl Arguments {
     /// Bytes held.
     pub(super) fn held(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>() + self.message.capacity()
     }
 
     /// A new command of `count` arguments.
@@ -46,6 +51,8 @@ impl Arguments {
         self.bytes.clear();
         self.ends.clear();
         self.hidden = false;
+        self.message.clear();
+        self.tapped = false;
         if self.held() > 1024 {
             *self = Self { count, ..Self::default() };
         }
@@ -54,17 +61,38 @@ impl Arguments {
     /// More bytes of the present argument.
     pub(super) fn extend(&mut self, bytes: &[u8], long: bool) {
         let (most, args) = if long { (LONG, MAX_SHOWN as usize) } else { (SHORT, FEW) };
+        // A key of Celery's results is a prefix and a UUID.
+        let most = if self.ends.len() == 1 { most.max(MAX_KEY) } else { most };
         let have = self.bytes.len() - self.ends.last().copied().unwrap_or(0);
+        if !self.hidden {
+            self.tap(bytes, have == 0);
+        }
         if self.ends.len() < args && !self.hidden {
             let room = most.saturating_sub(have).min(MAX_KEPT - self.bytes.len());
             self.bytes.extend_from_slice(&bytes[..room.min(bytes.len())]);
         }
     }
 
+    /// Keeps the last argument of a command that Celery uses, if it begins as its messages do.
+    fn tap(&mut self, bytes: &[u8], begins: bool) {
+        if begins && self.ends.len() as u64 + 1 == self.count && bytes.first() == Some(&b'{') {
+            self.tapped = names::may_carry_celery(self.get(0).unwrap_or_default(), self.count);
+        }
+        if self.tapped {
+            self.message.extend_from_slice(&bytes[..bytes.len().min(MAX_MESSAGE - self.message.len())]);
+        }
+    }
+
+    /// The last argument, as far as it was captured, if it may be a message of Celery's.
+    pub(super) fn message(&self) -> Option<&[u8]> {
+        self.tapped.then_some(&self.message)
+    }
+
     /// Bytes of the present argument are hidden: a short one is unknown.
     pub(super) fn cut(&mut self) {
         let start = self.ends.last().copied().unwrap_or(0);
-        if self.bytes.len() - start < SHORT {
+        let most = if self.ends.len() == 1 { MAX_KEY } else { SHORT };
+        if self.bytes.len() - start < most {
             self.bytes.truncate(start);
         }
         self.hidden = true;
@@ -126,6 +154,10 @@ pub(super) struct Command {
     /// Database, once the answer came.
     pub namespace: Option<u32>,
     pub effect: Effect,
+    /// Its reply may bring a message of Celery's.
+    pub pops: bool,
+    /// What a result that it writes says of a task.
+    pub outcome: Vec<KeyValue>,
 }
 
 fn text(bytes: &[u8]) -> Cow<'_, str> {
@@ -149,7 +181,8 @@ impl Command {
         let secret = matches!(capitals, b"AUTH" | b"HELLO" | b"ACL" | b"CONFIG" | b"MIGRATE");
         let text = render(&name, words, arguments, keep && !secret);
         let effect = effect(capitals, arguments);
-        Self { name, text, procedure, queued: 0, pipeline: 1, namespace: None, effect }
+        let pops = matches!(capitals, b"BRPOP" | b"BLPOP");
+        Self { name, text, procedure, queued: 0, pipeline: 1, namespace: None, effect, pops, outcome: Vec::new() }
     }
 
     /// `EXEC` runs so many.
@@ -197,7 +230,11 @@ fn effect(name: &[u8], arguments: &Arguments) -> Effect {
 
 impl Request for Command {
     fn weight(&self) -> usize {
-        self.name.len() + self.text.capacity() + self.procedure.as_ref().map_or(0, |p| p.len()) + 8
+        self.name.len()
+            + self.text.capacity()
+            + self.procedure.as_ref().map_or(0, |p| p.len())
+            + 8
+            + 256 * self.outcome.len()
     }
 
     /// The conventions leave the database out of the name, since it is a number.
@@ -216,6 +253,7 @@ impl Request for Command {
         if self.pipeline > 1 {
             attributes.push(KeyValue::int(PIPELINE_SIZE, i64::from(self.pipeline)));
         }
+        attributes.extend(self.outcome);
         let Some(procedure) = self.procedure.map(String::from) else { return (name, attributes) };
         let name = if procedure.len() == 40 { name } else { [&name, " ", procedure.as_str()].concat().into() };
         attributes.push(KeyValue::str(semconv::DB_STORED_PROCEDURE_NAME, procedure));

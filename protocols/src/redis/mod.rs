@@ -7,6 +7,7 @@
 //! | `detect` | recognising it |
 //! | `command` | one command, and what its span says |
 //! | `requests`, `replies` | the two directions |
+//! | `messages` | Celery's tasks inside them |
 //!
 //! Each command is one exchange; replies come in the order of the commands. What the server says unasked (messages of
 //! subscriptions, pushes, lines of `MONITOR`) answers nothing. A replica's connection is let pass.
@@ -19,13 +20,17 @@
 
 mod command;
 mod detect;
+mod messages;
 mod names;
 mod replies;
 mod requests;
 mod resp;
 
+use std::collections::VecDeque;
+
 use command::{Arguments, Command};
 pub use detect::detect;
+use messages::Sent;
 use replies::Reply;
 use resp::Reader;
 
@@ -92,6 +97,8 @@ enum Replies {
 pub struct Redis {
     settings: Settings,
     calls: Calls<Command>,
+    /// Messages whose commands are in flight.
+    sent: VecDeque<Sent>,
     requests: Lane,
     responses: Lane,
     arguments: Arguments,
@@ -123,6 +130,7 @@ impl Redis {
         Self {
             settings,
             calls: Calls::new(settings.role),
+            sent: VecDeque::new(),
             requests: Lane::default(),
             responses: Lane::default(),
             arguments: Arguments::default(),
@@ -151,28 +159,36 @@ impl Parser for Redis {
         if self.replicating || bytes.is_empty() {
             return Progress::Continue;
         }
-        match direction {
+        let before = out.len();
+        let progress = match direction {
             Direction::Request => self.request_bytes(bytes, mark, out),
             Direction::Response => self.response_bytes(bytes, mark, out),
-        }
+        };
+        self.settle_sent(before, out);
+        progress
     }
 
     fn gap(&mut self, direction: Direction, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress {
         if !self.replicating && len > 0 {
+            let before = out.len();
             match direction {
                 Direction::Request => self.request_gap(len, mark, out),
                 Direction::Response => self.response_gap(len, mark, out),
             }
+            self.settle_sent(before, out);
         }
         Progress::Continue
     }
 
     fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {
+        let before = out.len();
         self.calls.end(end, direction == Direction::Request, mark, out);
+        self.settle_sent(before, out);
     }
 
     fn buffered(&self) -> usize {
         let readers = self.requests.reader.held() + self.responses.reader.held();
-        readers + self.calls.held() + self.arguments.held() + self.reply.held()
+        let sent: usize = self.sent.iter().map(Sent::held).sum();
+        readers + self.calls.held() + self.arguments.held() + self.reply.held() + sent
     }
 }

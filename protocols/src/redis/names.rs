@@ -73,6 +73,16 @@ pub(super) fn has_subcommands(name: &[u8]) -> bool {
     find(&CONTAINERS, name).is_some()
 }
 
+/// Whether Celery writes tasks or results by a command of so many words.
+pub(super) fn may_carry_celery(name: &[u8], count: u64) -> bool {
+    let names: &[&[u8]] = match count {
+        3 => &[b"LPUSH", b"RPUSH", b"PUBLISH", b"SET"],
+        4 => &[b"SETEX", b"PSETEX"],
+        _ => &[],
+    };
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// Whether this may be the name of a command.
 pub(super) fn plausible(name: &[u8]) -> bool {
     let fits = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');

@@ -1,6 +1,7 @@
 //! Replies, and what the server says unasked.
 
 use super::command::{Command, Effect};
+use super::messages::Popped;
 use super::resp::{Token, number};
 use super::{Redis, here};
 use crate::Progress;
@@ -22,16 +23,18 @@ pub(super) struct Reply {
     elements: u64,
     /// The last integer among them.
     integer: i64,
+    /// Its texts, if it may bring a message.
+    pub popped: Option<Box<Popped>>,
 }
 
 impl Reply {
     pub(super) fn held(&self) -> usize {
-        self.word.capacity()
+        self.word.capacity() + self.popped.as_ref().map_or(0, |popped| popped.held())
     }
 
     fn begin(&mut self) {
         self.word.clear();
-        *self = Self { word: std::mem::take(&mut self.word), ..Self::default() };
+        *self = Self { word: std::mem::take(&mut self.word), popped: self.popped.take(), ..Self::default() };
     }
 
     fn line(&mut self, depth: usize, kind: u8, text: &[u8]) {
@@ -50,6 +53,11 @@ impl Reply {
     }
 
     fn bulk(&mut self, depth: usize, part: &[u8]) {
+        if let Some(popped) = &mut self.popped
+            && depth == 1
+        {
+            popped.extend(self.elements, part);
+        }
         let wanted = depth == 1 && self.elements == 0 || depth == 0 && self.kind == b'!';
         if wanted && self.word.len() < WORD {
             self.word.extend_from_slice(&part[..part.len().min(WORD - self.word.len())]);
@@ -90,6 +98,7 @@ impl Redis {
                 }
                 self.responses.first = here(mark, at);
                 self.reply.begin();
+                self.reply.popped = (rest[0] == b'*' && self.awaits_message()).then(Box::default);
             }
             let Some(len) = self.reply_token(rest) else { return self.response_nonsense(out) };
             at += len;
@@ -148,10 +157,14 @@ impl Redis {
         }
         let effect = std::mem::take(&mut call.request.effect);
         self.calls.touch(&first, &operation);
+        let whole = self.calls.oldest().and_then(|call| call.response);
         if !error {
             self.apply(effect);
         }
         self.calls.complete(out);
+        if let Some(marks) = whole {
+            self.receives(marks, out);
+        }
     }
 
     /// Whether the value answers a command.
@@ -233,6 +246,9 @@ impl Redis {
             return self.unknown_response();
         }
         let depth = self.responses.reader.depth();
+        if let Some(popped) = &mut self.reply.popped {
+            popped.hidden = true;
+        }
         let begun = !self.responses.reader.at_boundary() && self.reply.kind != b'>' && self.reply.kind != 0;
         if self.unasked && depth == 1 && self.reply.elements == 0 {
             // Whether it answers anything would have been said here.

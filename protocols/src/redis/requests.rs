@@ -1,6 +1,7 @@
 //! Commands.
 
 use super::command::{Arguments, Command, Effect};
+use super::messages::{self, Written};
 use super::resp::{Token, number};
 use super::{Redis, Replies, detect, here, names};
 use crate::exchange::{Mark, Marks, Output};
@@ -151,7 +152,16 @@ impl Redis {
         }
         let certain = self.calls.pairs(out);
         let alone = self.calls.len() == 0;
+        let mut sent = None;
+        match messages::written(&self.arguments) {
+            Some(Written::Task(message)) => sent = Some(message),
+            Some(Written::Result(outcome)) => command.outcome = outcome,
+            None => {}
+        }
         let id = self.calls.start(marks, command, certain, out);
+        if let (Some(call), Some(message)) = (id, sent) {
+            self.sends(call, marks, *message, out);
+        }
         if id.is_some() && alone {
             self.responses.expect();
         }
@@ -185,7 +195,8 @@ impl Redis {
     /// Every command of an operation knows how many there are.
     fn note_batch(&mut self) {
         let (Some(first), size @ 2..) = self.batch else { return };
-        for id in first..first.saturating_add(u64::from(size)) {
+        // Messages among them have ids of their own.
+        for id in first..self.calls.next_id() {
             if let Some(call) = self.calls.by_id(id) {
                 call.request.pipeline = size;
             }

@@ -87,7 +87,7 @@ pub fn captures() -> Vec<Capture> {
 
 impl Capture {
     /// Replays it; `feed` hands one operation's bytes to the parser.
-    fn replay(&self, role: Role, mut feed: impl FnMut(&mut Wire, usize, Direction, &[u8])) -> Wire {
+    pub fn replay(&self, role: Role, mut feed: impl FnMut(&mut Wire, usize, Direction, &[u8])) -> Wire {
         let mut wire = Wire::with(self.protocol, Settings::of(role));
         for (n, operation) in self.operations.iter().enumerate() {
             match operation {
@@ -110,7 +110,7 @@ impl Capture {
     }
 
     /// Offsets within every operation: each one, unless there are many.
-    fn offsets(&self, many: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    pub fn offsets(&self, many: usize) -> impl Iterator<Item = (usize, usize, usize)> {
         let total: usize =
             self.operations.iter().map(|o| if let Operation::Bytes(_, b) = o { b.len() } else { 0 }).sum();
         let step = (total / many).max(1);

@@ -1,6 +1,7 @@
 //! The parsers of databases, through their public face.
 
 mod captures;
+mod celery;
 mod detection;
 mod hostile;
 mod memcached;

@@ -1,6 +1,6 @@
-//! gunicorn with the Flask application `shop:app`.
+//! gunicorn with the Flask applications `shop:app` and `stack:app`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::program::Program;
@@ -39,6 +39,17 @@ impl Gunicorn {
         Self { program, port }
     }
 
+    /// The application `stack:app` with one worker, told by variables where what it stands on listens.
+    pub fn stack(scene: &Scene, environment: &[(&str, u16)]) -> Self {
+        let port = scene.port();
+        install("stack.py", scene.dir());
+        install("tasks.py", scene.dir());
+        let mut command = command(scene, Worker::Sync, &format!("127.0.0.1:{port}"));
+        command.envs(environment.iter().map(|(name, port)| (name, port.to_string()))).arg("stack:app");
+        let program = Program::start(&format!("gunicorn-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
     /// On a Unix socket; also gives its path.
     pub fn at_unix_socket(scene: &Scene, worker: Worker) -> (Self, PathBuf) {
         let path = scene.dir().join("shop.sock");
@@ -53,15 +64,19 @@ impl Gunicorn {
 }
 
 fn spawn(scene: &Scene, worker: Worker, bind: &str, downstream: &str, port: u16) -> Program {
-    let app = install("shop.py", scene.dir());
-    let home: &Path = app.parent().expect("the test's directory");
+    install("shop.py", scene.dir());
+    let mut command = command(scene, worker, bind);
+    command.env("DOWNSTREAM", downstream).arg("shop:app");
+    Program::start(&format!("gunicorn-{port}"), scene.dir(), &mut command)
+}
+
+fn command(scene: &Scene, worker: Worker, bind: &str) -> Command {
     let mut command = Command::new(python::bin("gunicorn"));
-    command.current_dir(home).env("DOWNSTREAM", downstream).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.current_dir(scene.dir()).env("PYTHONDONTWRITEBYTECODE", "1");
     command.args(["--bind", bind, "--workers", "1", "--timeout", "60", "--no-control-socket"]);
     match worker {
         Worker::Sync => command.args(["--worker-class", "sync"]),
         Worker::Threads(n) => command.args(["--worker-class", "gthread", "--threads", &n.to_string()]),
     };
-    command.arg("shop:app");
-    Program::start(&format!("gunicorn-{port}"), scene.dir(), &mut command)
+    command
 }

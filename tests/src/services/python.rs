@@ -96,6 +96,19 @@ impl Python {
         Self { program, port }
     }
 
+    /// A Celery worker with one child process for the tasks of `tasks.py`, on the Redis at `redis`.
+    pub fn celery_worker(scene: &Scene, redis: u16) -> Self {
+        install("tasks.py", scene.dir());
+        let mut command = Command::new(python::bin("celery"));
+        command.current_dir(scene.dir()).env("REDIS", redis.to_string()).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.args(["-A", "tasks", "worker", "--pool", "prefork"]);
+        command.args(["--concurrency", "1", "--loglevel", "INFO"]);
+        command.args(["--without-gossip", "--without-mingle", "--without-heartbeat"]);
+        let is_ready = |program: &Program| program.log().contains(" ready.");
+        let program = Program::start("celery", scene.dir(), &mut command).ready("take tasks", is_ready);
+        Self { program, port: redis }
+    }
+
     /// Runs a script of `tests/services` to its end.
     pub fn run(scene: &Scene, name: &str, arguments: &[&str]) {
         let script = install(name, scene.dir());

@@ -20,6 +20,7 @@ fn span(trace: &str, id: &str, parent: &str, service: &str, kind: Kind) -> Span 
         end: 20,
         attributes: [("url.path".to_owned(), Value::Str("/".into()))].into(),
         resource: [("service.name".to_owned(), Value::Str(service.into()))].into(),
+        links: Vec::new(),
         scope: "wirespan".into(),
     }
 }

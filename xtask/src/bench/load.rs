@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::mark::mark;
 use super::server::Server;
-use super::subjects::{Load, Subject, grpc, nginx};
+use super::subjects::{Load, Subject, grpc, nginx, postgres};
 use crate::{services, shell};
 
 /// What one round at the limit gave.
@@ -50,6 +50,7 @@ impl<'a> Limit<'a> {
             Load::Redis { pipeline } => self.redis_benchmark(pipeline, seconds),
             Load::Http2 { streams } => self.h2load(streams, seconds),
             Load::Grpc { streams } => self.grpcio(streams, seconds),
+            Load::Pgbench => self.pgbench(seconds),
         }
     }
 
@@ -120,6 +121,14 @@ impl<'a> Limit<'a> {
         let rate = output.trim().parse().with_context(|| format!("the gRPC client says:\n{output}"))?;
         Ok(Round { requests, rate })
     }
+
+    fn pgbench(&self, seconds: u32) -> Result<Round> {
+        let mut command = self.placed(postgres::program("pgbench")?)?;
+        command.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.server.address.port().to_string()]);
+        command.args(["-n", "-S", "-c", &self.subject.connections.to_string(), "-T", &seconds.to_string(), "postgres"]);
+        let output = shell::read(&mut command)?;
+        parse_pgbench(&output).with_context(|| format!("pgbench says:\n{output}"))
+    }
 }
 
 /// `finished in 1.03s, 19342.12 req/s, 1.20MB/s` and `requests: 20000 total, …, 20000 succeeded, 0 failed, …`.
@@ -142,6 +151,15 @@ fn parse_wrk(output: &str) -> Option<Round> {
 fn parse_redis(output: &str) -> Option<f64> {
     let line = output.lines().find(|line| line.starts_with("\"GET"))?;
     line.split("\",\"").nth(1)?.parse().ok()
+}
+
+/// `number of transactions actually processed: 51236` and `tps = 10247.3 (without initial connection time)`.
+fn parse_pgbench(output: &str) -> Option<Round> {
+    let number = |prefix: &str| {
+        let rest = output.lines().find_map(|line| line.strip_prefix(prefix))?;
+        rest.split_whitespace().next()?.parse().ok()
+    };
+    Some(Round { requests: number("number of transactions actually processed: ")?, rate: number("tps = ")? })
 }
 
 #[cfg(test)]
@@ -167,5 +185,12 @@ mod tests {
         let output =
             "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\"\n\"GET /key\",\"52631.58\",\"0.180\",\"0.05\"\n";
         assert_eq!(parse_redis(output), Some(52_631.58));
+    }
+
+    #[test]
+    fn the_output_of_pgbench_is_understood() {
+        let output = "number of transactions actually processed: 51236\nlatency average = 0.390 ms\n\
+                      tps = 10247.310482 (without initial connection time)\n";
+        assert_eq!(parse_pgbench(output), Some(Round { requests: 51_236.0, rate: 10_247.310_482 }));
     }
 }

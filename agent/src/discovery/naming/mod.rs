@@ -110,16 +110,23 @@ pub fn program(facts: &Facts) -> Program {
 }
 
 /// Executables that are many programs and go by their first argument.
-const MULTI_CALL: &[&str] = &["busybox", "toybox", "coreutils"];
+const MULTI_CALL: &[&str] = &["busybox", "toybox", "coreutils", DEBIAN_REDIS];
+
+/// Debian's redis-server is a link to this, and writes a title over its arguments.
+const DEBIAN_REDIS: &str = "redis-check-rdb";
 
 /// What a multi-call executable is this time: `wget` of busybox, `sh` of `busybox sh run.sh`. The same goes for a program
 /// that was executed from memory, whose path is a random name.
 fn applet_of(facts: &Facts) -> Option<Facts> {
     let base = |arg: &String| stem(arg.trim_start_matches('-'), &[]).to_string();
     let exe = facts.exe_name();
-    let called = facts.args.first().map(base).filter(|name| !name.is_empty())?;
+    let first = facts.args.first().map(|arg| match arg.split_once(' ') {
+        Some((name, _)) if exe == DEBIAN_REDIS => name.to_string(),
+        _ => arg.clone(),
+    });
+    let called = first.as_ref().map(base).filter(|name| !name.is_empty())?;
     let named = |exe: String, args: &[String]| Facts { exe, args: args.to_vec(), ..facts.clone() };
-    if MULTI_CALL.contains(&called.as_str()) {
+    if MULTI_CALL.contains(&called.as_str()) && called != DEBIAN_REDIS {
         return Some(named(base(facts.args.get(1)?), &facts.args[1..]));
     }
     (MULTI_CALL.contains(&exe) || facts.exe.starts_with("/memfd:")).then(|| named(called, &facts.args))

@@ -182,6 +182,9 @@ fn executables_that_are_many_programs_go_by_their_first_argument() {
         let args: Vec<&str> = line.split(' ').collect();
         assert_eq!(program(&facts(exe, &args)).name, name, "{exe} {line}");
     }
+    for (title, name) in [("redis-server 127.0.0.1:6379", "redis-server"), ("redis-check-rdb", "redis-check-rdb")] {
+        assert_eq!(program(&facts("/usr/bin/redis-check-rdb", &[title])).name, name);
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod http2;
 mod java;
 pub mod nginx;
 mod node;
+pub mod postgres;
 mod redis;
 
 /// One program, how it is loaded, and what is expected of it.
@@ -53,6 +54,8 @@ pub enum Load {
     Http2 { streams: u32 },
     /// grpcio's client, likewise.
     Grpc { streams: u32 },
+    /// pgbench, one row by its key.
+    Pgbench,
 }
 
 impl Load {
@@ -61,7 +64,7 @@ impl Load {
         match self {
             Self::Http => Some(Protocol::Http),
             Self::Redis { .. } => Some(Protocol::Redis),
-            Self::Http2 { .. } | Self::Grpc { .. } => None,
+            Self::Http2 { .. } | Self::Grpc { .. } | Self::Pgbench => None,
         }
     }
 }
@@ -88,11 +91,12 @@ fn pinned(program: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 /// All of them, in the order of the report.
-pub const SUBJECTS: [Subject; 9] = [
+pub const SUBJECTS: [Subject; 10] = [
     nginx::SUBJECT,
     http2::SUBJECT,
     redis::SUBJECT,
     redis::PIPELINED,
+    postgres::SUBJECT,
     node::SUBJECT,
     flask::SUBJECT,
     grpc::SUBJECT,

@@ -21,7 +21,7 @@ pub const SUBJECT: Subject = Subject {
     pinned: true,
     // `db.system.name`: a key may well be left out of a span.
     mark: Some("redis"),
-    spans: false,
+    spans: true,
     aim: None,
     short: true,
 };
