@@ -14,9 +14,9 @@ use crate::{
     maps::{MESSAGES, MessageCursor, scratch},
 };
 
-/// How many `iovec`s of one operation are read before Linux 5.17. Node sends a head and a few chunks in twelve; the
-/// verifier takes time for each (32 make it 4 s).
-const MAX_VECTORS: usize = 12;
+/// How many `iovec`s of one operation the fallback reads. Node sends a head and a few chunks in twelve, but the verifier
+/// takes more time for each than for the one before.
+const MAX_VECTORS: usize = 8;
 /// How many are read where `bpf_loop` has the verifier look at one only. grpcio sends a head in 22, and Node a
 /// hundred responses in three each. The kernel takes no more (`UIO_MAXIOV`).
 const MAX_LOOPED_VECTORS: u64 = 1024;

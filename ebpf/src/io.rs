@@ -44,8 +44,8 @@ pub struct Operation {
     pub cookie: u64,
     pub kind: SocketKind,
     pub direction: u8,
-    /// A read that would not have waited.
-    pub nonblocking: bool,
+    /// 1 for a read that would not have waited, else 0.
+    pub nonblocking: u8,
     pub result: i32,
     pub tx_position: u64,
     pub rx_position: u64,
@@ -67,7 +67,7 @@ impl Operation {
             cookie,
             kind,
             direction,
-            nonblocking: false,
+            nonblocking: 0,
             result,
             tx_position: 0,
             rx_position: 0,
@@ -97,7 +97,7 @@ pub fn is_empty_read<M: Memory>(sk: *const u8, result: i32) -> bool {
 
 /// Errors and empty datagrams end nothing.
 #[inline(always)]
-pub fn is_datagram_without_bytes(kind: SocketKind, result: i32) -> bool {
+fn is_datagram_without_bytes(kind: SocketKind, result: i32) -> bool {
     kind == SocketKind::Udp && result <= 0
 }
 
@@ -130,7 +130,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
         return;
     }
     let mut operation = Operation::new(id, cookie, kind, direction, result);
-    operation.nonblocking = direction == INGRESS && flags & MSG_DONTWAIT != 0;
+    operation.nonblocking = (direction == INGRESS && flags & MSG_DONTWAIT != 0) as u8;
     operation.wide = is_wide(state);
     match kind {
         SocketKind::Tcp => {
@@ -254,7 +254,7 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     event.kind = Kind::Io as u8;
     event.direction = operation.direction;
     event.flags = flags
-        | if operation.nonblocking { FLAG_NONBLOCKING } else { 0 }
+        | operation.nonblocking * FLAG_NONBLOCKING
         | if operation.kind == SocketKind::Udp { FLAG_DATAGRAM } else { 0 };
     event.reserved = 0;
     event.captured = copied as u32;

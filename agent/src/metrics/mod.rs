@@ -62,6 +62,7 @@ counters! {
     gaps: "Runs of bytes that passed but were not captured",
     gap_bytes: "Bytes that passed but were not captured",
     exchanges_started: "Requests recognised",
+    exchanges_open: "Requests and streams under way now, however long they take",
     exchanges_dropped: "Requests whose end could not be known",
     spans_finished: "Spans handed to the exporters",
     spans_unsampled: "Spans dropped because the incoming context says not sampled",

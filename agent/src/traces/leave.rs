@@ -52,6 +52,7 @@ impl Traces {
                 self.open.push_back((now, key));
             }
         }
+        self.counters.exchanges_open.set(self.by_exchange.len() as u64);
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(SWEEP_EVERY) {
             let spans = &self.spans;
