@@ -254,7 +254,7 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     event.kind = Kind::Io as u8;
     event.direction = operation.direction;
     event.flags = flags
-        | operation.nonblocking * FLAG_NONBLOCKING
+        | (operation.nonblocking * FLAG_NONBLOCKING)
         | if operation.kind == SocketKind::Udp { FLAG_DATAGRAM } else { 0 };
     event.reserved = 0;
     event.captured = copied as u32;

@@ -51,6 +51,7 @@ fn span(kind: Kind, trace: &str, id: &str, parent: &str, path: &str, port: u16) 
         start: 0,
         end: 1,
         attributes,
+        links: Vec::new(),
         resource: Attributes::new(),
         scope: String::new(),
     }
