@@ -1,6 +1,8 @@
 //! Streams in flight, in bounded memory.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::stream::{Failure, Stream};
 use crate::Settings;
@@ -56,6 +58,13 @@ impl Streams {
         self.bytes += weight;
         self.open.insert(number, Box::new(stream));
         true
+    }
+
+    /// Tells the requests that began in `began`, see [`crate::Parser::under_way`].
+    pub(super) fn under_way(&self, began: &Range<u64>, tell: &mut dyn FnMut(u64, Cow<'static, str>)) {
+        for stream in self.open.values().filter(|s| began.contains(&s.request.first.time)) {
+            tell(stream.id, stream.name(&self.settings));
+        }
     }
 
     fn remove(&mut self, number: u32) -> Option<Stream> {
