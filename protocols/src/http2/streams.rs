@@ -10,6 +10,9 @@ use crate::exchange::Output;
 
 /// Most memory that streams in flight may take together, bytes: about 400 streams.
 const MAX_BYTES: usize = 192 * 1024;
+/// From so many on it is seen from time to time whether some of them are dead. Fewer may stay: one of them may be a stream
+/// that lives for hours and is silent.
+const MANY: usize = 64;
 /// How long a stream whose end may have been missed is kept without a sign of life, nanoseconds.
 const PATIENCE: u64 = 30_000_000_000;
 
@@ -48,7 +51,8 @@ impl Streams {
     /// Takes a request in. One for which there is no room is dropped, and `false` returned.
     pub(super) fn open(&mut self, number: u32, stream: Stream, out: &mut Vec<Output>) -> bool {
         let (weight, id) = (stream.weight(), stream.id);
-        if self.doubtful && (self.bytes + weight > MAX_BYTES || self.open.len().is_power_of_two()) {
+        let many = self.open.len() >= MANY && self.open.len().is_power_of_two();
+        if self.doubtful && (many || self.bytes + weight > MAX_BYTES) {
             self.sweep(stream.seen, out);
         }
         if self.bytes + weight > MAX_BYTES {

@@ -7,6 +7,7 @@ use wirespan_tests::grpc::Call;
 use wirespan_tests::http::Deviation;
 use wirespan_tests::program::Program;
 use wirespan_tests::scene::Scene;
+use wirespan_tests::services::java::Java;
 use wirespan_tests::services::nginx::{Nginx, Settings};
 use wirespan_tests::services::node::Node;
 use wirespan_tests::services::python::Python;
@@ -75,6 +76,15 @@ fn calls_between_programs_of_node_are_joined() {
     scene.trace();
     Node::call_stock(&scene, stock.port, &["one", "missing", "many", "gather", "talk", "crowd"]);
     scene.expect(&kinds(("stock", "stock"), stock.port, 300));
+}
+
+#[test]
+fn calls_between_programs_of_grpc_java_are_joined() {
+    let mut scene = Scene::new();
+    let stock = Java::stock(&scene);
+    scene.trace();
+    Java::call_stock(&scene, stock.port, &["one", "missing", "many", "gather", "talk", "crowd"]);
+    scene.expect(&kinds(("Stock", "Stock"), stock.port, 300));
 }
 
 /// Three makes: Node calls Python, Python calls tonic.
