@@ -20,6 +20,7 @@ use crate::connections::{self, Connections, Signal, Verdict};
 use crate::discovery::{ExecInfo, HostInfo, Processes, Selection};
 use crate::export::Exporters;
 use crate::metrics::Counters;
+use crate::traces::open::OpenRequests;
 use crate::traces::{self, Traces};
 
 /// Records read before time is looked at.
@@ -42,6 +43,7 @@ pub struct Pipeline {
     stop: Arc<AtomicBool>,
     reader: JoinHandle<()>,
     linker: JoinHandle<Exporters>,
+    open_requests: Arc<OpenRequests>,
 }
 
 impl Pipeline {
@@ -67,13 +69,14 @@ impl Pipeline {
             traces::Limits { hold: config.trace_hold.as_nanos() as u64, max_spans: config.max_spans_in_flight },
             Arc::clone(counters),
         );
+        let open_requests = traces.open_requests();
         let reader = Reader::new(config, capture, Arc::clone(counters), signals);
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
         let named = |name: &str| Builder::new().name(name.into());
         let linker = named("wirespan-link").spawn(move || link(traces, &batches, exporters)).map_err(failed)?;
         let reader = named("wirespan-read").spawn(move || reader.run(&stop_reader)).map_err(failed)?;
-        Ok(Self { stop, reader, linker })
+        Ok(Self { stop, reader, linker, open_requests })
     }
 
     /// Detaches, reads what is left, and waits until everything finished was handed to the exporters, which come back
@@ -84,6 +87,11 @@ impl Pipeline {
             log::error!("the reading stage panicked; what it held is lost");
         }
         self.linker.join().inspect_err(|_| log::error!("the linking stage panicked; what it held is lost")).ok()
+    }
+
+    /// What has been under way for a while.
+    pub fn open_requests(&self) -> &Arc<OpenRequests> {
+        &self.open_requests
     }
 
     /// Whether a stage ended by itself, which is a defect.

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bpf::CaptureError;
 use crate::config::{Color, Config, Output};
+use crate::export::console::open;
 use crate::export::console::status::LogWriter;
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::{ExportError, ExportSettings, Exporters};
@@ -96,17 +97,23 @@ fn settings(config: &Config) -> ExportSettings {
     }
 }
 
-/// What ends the agent.
+/// What ends the agent, and what asks it.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// Asks for what has been under way for a while.
+    user: Signal,
 }
 
 impl Signals {
     /// From here on the signals wait to be asked for.
     fn install(runtime: &Runtime) -> std::io::Result<Self> {
         let _context = runtime.enter();
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            user: signal(SignalKind::user_defined1())?,
+        })
     }
 }
 
@@ -119,9 +126,19 @@ async fn until_stopped(config: &Config, counters: &Counters, pipeline: &Pipeline
         tokio::select! {
             _ = signals.interrupt.recv() => return false,
             _ = signals.terminate.recv() => return false,
+            _ = signals.user.recv() => say(&open::table(&pipeline.open_requests().get())),
             _ = watch.tick() => if pipeline.is_broken() { return true },
-            _ = stats.tick() => if config.stats { print_counters(counters) },
+            _ = stats.tick() => if config.stats { print_stats(counters, pipeline) },
         }
+    }
+}
+
+/// The counters, and what has been under way for a while if anything has.
+fn print_stats(counters: &Counters, pipeline: &Pipeline) {
+    print_counters(counters);
+    let list = pipeline.open_requests().get();
+    if list.total > 0 {
+        say(&open::table(&list));
     }
 }
 
@@ -157,9 +174,9 @@ fn print_counters(counters: &Counters) {
     say(&text);
 }
 
-/// Writes to standard error; a reader that went away is no reason to stop.
+/// Writes to standard error, around the status line; a reader that went away is no reason to stop.
 fn say(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = LogWriter.write_all(text.as_bytes());
 }
 
 /// A connection that hangs must not hold the exit up.

@@ -212,7 +212,7 @@ pub const SOCKET_WIDE: u32 = 2;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SocketState {
-    /// `SOCKET_*`, written by user space.
+    /// `SOCKET_*`: written by user space, and by the kernel where HTTP/2 begins.
     pub flags: u32,
     /// Unix sockets: when the kernel began to count, as a stamp that differs for each start.
     pub epoch: u32,

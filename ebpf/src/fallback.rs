@@ -66,9 +66,10 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
         return;
     }
     let cookie = identity(sk, inode);
-    // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
-    let state = unsafe { SOCKETS.get(cookie).copied() };
-    if io::is_muted(state) {
+    // SAFETY: one word is copied out at once.
+    let state = unsafe { SOCKETS.get(cookie) };
+    let wanted = state.map_or(0, |state| state.flags);
+    if io::is_muted(wanted) {
         return;
     }
     let many = matches!(number, arch::RECVMMSG | arch::SENDMMSG);
@@ -77,7 +78,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     let dont_wait = (flags(load, number) as u32 & io::MSG_DONTWAIT as u32) >> 6 | (file_flags & O_NONBLOCK) >> 11;
     let mut operation = Operation::new(id, cookie, kind, direction, result);
     operation.nonblocking = (dont_wait & 1 & (direction == INGRESS) as u32) as u8;
-    operation.wide = io::is_wide(state);
+    operation.wide = io::is_wide(wanted);
     // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
     let task = unsafe { bpf_get_current_task() } as *const u8;
     operation.switches = Probed::load::<u64>(task, kernel::task_nvcsw()) as u32;

@@ -124,14 +124,15 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     }
     // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
     let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
-    // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
-    let state = unsafe { SOCKETS.get(cookie).copied() };
-    if is_muted(state) {
+    // SAFETY: one word is copied out at once.
+    let state = unsafe { SOCKETS.get(cookie) };
+    let wanted = state.map_or(0, |state| state.flags);
+    if is_muted(wanted) {
         return;
     }
     let mut operation = Operation::new(id, cookie, kind, direction, result);
     operation.nonblocking = (direction == INGRESS && flags & MSG_DONTWAIT != 0) as u8;
-    operation.wide = is_wide(state);
+    operation.wide = is_wide(wanted);
     match kind {
         SocketKind::Tcp => {
             // SAFETY: the helper takes any typed socket and returns null for another kind.
@@ -192,14 +193,14 @@ pub fn is_unusual_read(flags: i32) -> bool {
 
 /// Whether the agent wants nothing from this socket.
 #[inline(always)]
-pub fn is_muted(state: Option<SocketState>) -> bool {
-    state.is_some_and(|state| state.flags & SOCKET_MUTED != 0)
+pub fn is_muted(flags: u32) -> bool {
+    flags & SOCKET_MUTED != 0
 }
 
 /// Whether the agent wants more of this socket than usual.
 #[inline(always)]
-pub fn is_wide(state: Option<SocketState>) -> bool {
-    state.is_some_and(|state| state.flags & SOCKET_WIDE != 0)
+pub fn is_wide(flags: u32) -> bool {
+    flags & SOCKET_WIDE != 0
 }
 
 /// Whether the agent decided not to trace a process.
@@ -240,6 +241,32 @@ pub fn advance_unix(operation: &mut Operation, known: bool) -> bool {
     operation.epoch != 0
 }
 
+/// What a client says first in HTTP/2, as far as one word goes (RFC 9113, section 3.4).
+const HTTP2: u64 = u64::from_ne_bytes(*b"PRI * HT");
+
+/// Whether the operation whose first `copied` bytes lie at `bytes` begins with what an HTTP/2 client says first.
+///
+/// Everything else about protocols is the agent's to find out. But the operation that shows that a connection is HTTP/2
+/// may itself hold a hundred requests, so it is too late to ask for more of it once the agent has seen it.
+#[inline(always)]
+fn begins_http2(bytes: *const u8, copied: u64) -> bool {
+    // SAFETY: the record's place in the scratch memory is aligned to 8 and has room for more than a word.
+    copied >= 8 && unsafe { bytes.cast::<u64>().read() } == HTTP2
+}
+
+/// From now on as much of each operation of a socket is captured as a record holds.
+#[inline(always)]
+fn widen(cookie: u64) {
+    match SOCKETS.get_ptr_mut(cookie) {
+        // SAFETY: a map value, valid while the program runs; the field is one aligned word. (A Unix socket's positions.)
+        Some(state) => unsafe { (*state).flags |= SOCKET_WIDE },
+        None => {
+            let state = SocketState { flags: SOCKET_WIDE, epoch: 0, tx: 0, rx: 0 };
+            let _ = SOCKETS.insert(cookie, state, BPF_NOEXIST);
+        }
+    }
+}
+
 /// Builds the record in this CPU's scratch memory and puts it on the ring.
 #[inline(always)]
 pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoints: impl Fn(&mut Endpoints)) {
@@ -250,7 +277,15 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     let moved = if operation.result > 0 { operation.result as u64 } else { 0 };
     let limit = if moved < limit { moved } else { limit };
     // SAFETY: behind the header there is room for 3 * MAX_CAPTURE bytes.
-    let (copied, flags) = buffer::copy::<LOOPS>(source, limit, unsafe { scratch.add(HEADER) });
+    let to = unsafe { scratch.add(HEADER) };
+    let (mut copied, mut flags) = buffer::copy::<LOOPS>(source, limit, to);
+    // (Before Linux 6.3 the agent widens what turns out to need it: that verifier has no time for this.)
+    if LOOPS && !operation.wide && begins_http2(to, copied) {
+        widen(operation.cookie);
+        if moved > limit {
+            (copied, flags) = buffer::copy::<LOOPS>(source, MAX_CAPTURE.min(moved as usize) as u64, to);
+        }
+    }
     event.kind = Kind::Io as u8;
     event.direction = operation.direction;
     event.flags = flags

@@ -155,7 +155,7 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
         if ended {
             let _ = SOCKETS.remove(cookie);
         }
-        if crate::io::is_muted(Some(state)) {
+        if crate::io::is_muted(state.flags) {
             return;
         }
     }

@@ -57,6 +57,9 @@ pub mod registry;
 pub mod sql;
 pub mod template;
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use exchange::{Mark, Output};
 
 /// Which way bytes flow, seen from the protocol: not from the socket.
@@ -151,5 +154,11 @@ pub trait Parser: Send {
     /// be granted late or not at all.
     fn wants_more(&self) -> bool {
         false
+    }
+
+    /// Tells id and name of each request that has no end yet and that began in `began` (`CLOCK_BOOTTIME`, nanoseconds):
+    /// what its span would be called if it ended now. For people who ask what takes so long; a parser need not know.
+    fn under_way(&self, began: &Range<u64>, tell: &mut dyn FnMut(u64, Cow<'static, str>)) {
+        let _ = (began, tell);
     }
 }

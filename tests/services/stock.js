@@ -48,8 +48,14 @@ function serve() {
 const client = calls.length && new (grpc.makeGenericClientConstructor(service, 'Stock'))(
   address, grpc.credentials.createInsecure());
 
-const one = (text) => new Promise((resolve, reject) => {
-  client.One(Buffer.from(text), (error, answer) => (error ? reject(error) : resolve(answer)));
+// The same context twice, so that HPACK's table has it the second time, and another.
+const STAMPS = [0xa1, 0xa1, 0xb2].map((trace) => {
+  const hex = (number, digits) => number.toString(16).padStart(digits, '0');
+  return `00-${hex(trace, 32)}-${hex(trace + 1, 16)}-01`;
+});
+
+const one = (text, metadata = new grpc.Metadata()) => new Promise((resolve, reject) => {
+  client.One(Buffer.from(text), metadata, (error, answer) => (error ? reject(error) : resolve(answer)));
 });
 const whole = (stream) => new Promise((resolve, reject) => {
   stream.on('data', () => {}).on('end', resolve).on('error', reject);
@@ -71,6 +77,13 @@ const kinds = {
     say(client.Gather((error, answer) => (error ? reject(error) : resolve(answer))), ['a', 'b', 'c']);
   }),
   talk: () => whole(say(client.Talk(), ['hello', 'there'])),
+  stamped: async () => {
+    for (const stamp of STAMPS) {
+      const metadata = new grpc.Metadata();
+      metadata.set('traceparent', stamp);
+      await one('stamped', metadata);
+    }
+  },
   crowd: async () => {
     for (let n = 0; n < 3; n++) await Promise.all(Array.from({ length: STREAMS }, () => one('crowd')));
   },

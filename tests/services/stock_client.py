@@ -1,5 +1,10 @@
-"""Calls stock.py: `stock_client.py PORT CALL...`. `wait` waits until the file `go` is in the working directory."""
+"""Calls stock.py: `stock_client.py PORT CALL...`, on asyncio if ASYNC is set.
 
+`wait` waits until the file `go` is in the working directory.
+"""
+
+import asyncio
+import os
 import pathlib
 import sys
 import threading
@@ -7,7 +12,11 @@ import time
 
 import grpc
 
-channel = grpc.insecure_channel("127.0.0.1:" + sys.argv[1])
+ADDRESS = "127.0.0.1:" + sys.argv[1]
+# The same context twice, so that HPACK's table has it the second time, and another.
+STAMPS = ["00-%032x-%016x-01" % (trace, trace + 1) for trace in (0xA1, 0xA1, 0xB2)]
+
+channel = grpc.insecure_channel(ADDRESS)
 one = channel.unary_unary("/shop.v1.Stock/One")
 
 
@@ -28,6 +37,16 @@ def cancelled():
     stream.cancel()
 
 
+def watch():
+    """A stream that goes on until the file `end` is there."""
+    def questions():
+        yield b"watch"
+        while not pathlib.Path("end").exists():
+            time.sleep(0.05)
+    for _ in channel.stream_stream("/shop.v1.Stock/Talk")(questions()):
+        print("watching", flush=True)
+
+
 def wait():
     print("waiting", flush=True)
     while not pathlib.Path("go").exists():
@@ -43,12 +62,45 @@ CALLS = {
     "talk": lambda: list(channel.stream_stream("/shop.v1.Stock/Talk")(iter([b"hello", b"there"]))),
     "cancelled": cancelled,
     "fresh": lambda: one(b"fresh", metadata=(("x-fresh", "yes"),)),
+    "stamped": lambda: [one(b"stamped", metadata=(("traceparent", stamp),)) for stamp in STAMPS],
     "threads": lambda: threads(16, 50),
     "wait": wait,
+    "watch": watch,
 }
-for call in sys.argv[2:]:
-    try:
-        CALLS[call]()
-    except grpc.RpcError:
-        pass
-channel.close()
+
+
+async def call_async():
+    async with grpc.aio.insecure_channel(ADDRESS) as channel:
+        one = channel.unary_unary("/shop.v1.Stock/One")
+
+        async def all_of(stream):
+            return [item async for item in stream]
+
+        calls = {
+            "one": lambda: one(b"first"),
+            "missing": lambda: one(b"missing"),
+            "many": lambda: all_of(channel.unary_stream("/shop.v1.Stock/Many")(b"all")),
+            "gather": lambda: channel.stream_unary("/shop.v1.Stock/Gather")(iter([b"a", b"b", b"c"])),
+            "talk": lambda: all_of(channel.stream_stream("/shop.v1.Stock/Talk")(iter([b"hello", b"there"]))),
+            "crowd": lambda: asyncio.gather(*(one(b"%d" % n) for n in range(300))),
+        }
+        for call in sys.argv[2:]:
+            try:
+                await calls[call]()
+            except grpc.RpcError:
+                pass
+
+
+def call():
+    for call in sys.argv[2:]:
+        try:
+            CALLS[call]()
+        except grpc.RpcError:
+            pass
+    channel.close()
+
+
+if os.environ.get("ASYNC"):
+    asyncio.run(call_async())
+else:
+    call()

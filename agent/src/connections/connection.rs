@@ -1,5 +1,6 @@
 //! One connection: brings its operations into order, finds its protocol, feeds the parser.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use wirespan_common::{AF_UNIX, EGRESS, Endpoints, INGRESS};
@@ -449,6 +450,14 @@ impl Connection {
             }
         }
         telemetry
+    }
+
+    /// Tells the names of requests that began in `began` and have no end yet.
+    pub fn under_way(&self, began: &Range<u64>, out: &mut Vec<Signal>) {
+        if let State::Reading { parser, .. } = &self.state {
+            let key = |id| ExchangeKey { connection: self.id, parser: self.parsers, id };
+            parser.under_way(began, &mut |id, name| out.push(Signal::UnderWay(key(id), name)));
+        }
     }
 
     /// One direction ended in order, or both by a reset.

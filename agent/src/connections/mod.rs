@@ -35,6 +35,13 @@ const TCP_LAST_ACK: u8 = 9;
 /// A socket for datagrams that was silent for this long, nanoseconds, is taken for closed: a resolver asks again after five
 /// seconds.
 const DATAGRAM_SILENCE: u64 = 15_000_000_000;
+/// A request that has been under way for this long, nanoseconds, tells what it is called. (Less than what is shown.)
+const LASTING: u64 = 4_000_000_000;
+/// How often such requests are looked for, nanoseconds.
+const NAME_EVERY: u64 = 500_000_000;
+/// How much longer than an idle connection one is remembered on which a request is under way: a stream may live for
+/// hours and say nothing. Should its end have been missed, it is forgotten after a day, by default.
+const PATIENCE: u64 = 144;
 /// Connections looked at to find one to forget when there are too many.
 const EVICTION_SAMPLE: usize = 32;
 
@@ -69,6 +76,8 @@ pub struct Connections {
     next_id: u64,
     buffered: usize,
     last_sweep: u64,
+    /// Requests that began before this moment and last have told their names.
+    named: u64,
 }
 
 /// What every connection needs.
@@ -107,6 +116,7 @@ impl Connections {
             next_id: 1,
             buffered: 0,
             last_sweep: 0,
+            named: 0,
         }
     }
 
@@ -218,11 +228,24 @@ impl Connections {
             self.settle(cookie, now, out);
         }
         self.close_silent_datagrams(now, out);
+        self.name_lasting(now, out);
         if now.saturating_sub(self.last_sweep) > self.shared.limits.idle_timeout / 8 {
             self.last_sweep = now;
             self.sweep(now, out);
         }
         self.shared.counters.connections_open.set(self.by_cookie.len() as u64);
+    }
+
+    /// Tells what those requests are called that have by now been under way for a while: each once, when it has.
+    fn name_lasting(&mut self, now: u64, out: &mut Vec<Signal>) {
+        let before = now.saturating_sub(LASTING);
+        if before.saturating_sub(self.named) < NAME_EVERY {
+            return;
+        }
+        let began = std::mem::replace(&mut self.named, before)..before;
+        for connection in self.by_cookie.values().filter(|c| c.in_flight > 0) {
+            connection.under_way(&began, out);
+        }
     }
 
     /// Ends every connection: the agent stops.
@@ -304,8 +327,7 @@ impl Connections {
 
     fn sweep(&mut self, now: u64, out: &mut Vec<Signal>) {
         let idle = self.shared.limits.idle_timeout;
-        // A request may be answered late: ten times the patience.
-        let patience = |c: &Connection| if c.in_flight == 0 { idle } else { idle.saturating_mul(10) };
+        let patience = |c: &Connection| if c.in_flight == 0 { idle } else { idle.saturating_mul(PATIENCE) };
         let silent: Vec<u64> = self
             .by_cookie
             .values()

@@ -1,5 +1,6 @@
 //! What the connections stage tells the traces stage.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use wirespan_common::{Endpoints, UnitId};
@@ -71,6 +72,8 @@ pub enum Signal {
     Finished(ExchangeKey, Box<Exchange>),
     /// It will never be.
     Dropped(ExchangeKey),
+    /// It has been under way for a while, and this is what it is called so far.
+    UnderWay(ExchangeKey, Cow<'static, str>),
     /// The process sends telemetry of its own.
     ExportsTelemetry {
         /// Which.

@@ -63,6 +63,8 @@ counters! {
     gap_bytes: "Bytes that passed but were not captured",
     exchanges_started: "Requests recognised",
     exchanges_open: "Requests and streams under way now, however long they take",
+    exchanges_lasting: "Requests and streams that have been under way for more than 5 s",
+    exchanges_longest_seconds: "For how long the longest of them has been under way, seconds",
     exchanges_dropped: "Requests whose end could not be known",
     spans_finished: "Spans handed to the exporters",
     spans_unsampled: "Spans dropped because the incoming context says not sampled",

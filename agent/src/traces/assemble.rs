@@ -231,13 +231,17 @@ fn add_missing(attributes: &mut Vec<KeyValue>, key: &'static str, value: impl Fn
     }
 }
 
-/// An address as people write it; IPv4 in its mapped form as IPv4.
-fn text(ends: &Endpoints, address: [u8; 16]) -> Cow<'static, str> {
-    let address = match ends.family {
-        AF_INET => IpAddr::from([address[0], address[1], address[2], address[3]]),
-        _ => Ipv6Addr::from(address).to_canonical(),
-    };
-    match address {
+/// An address; IPv4 in its mapped form as IPv4.
+pub fn address(ends: &Endpoints, of: [u8; 16]) -> IpAddr {
+    if ends.family == AF_INET {
+        return Ipv4Addr::new(of[0], of[1], of[2], of[3]).into();
+    }
+    Ipv6Addr::from(of).to_canonical()
+}
+
+/// An address as people write it.
+fn text(ends: &Endpoints, of: [u8; 16]) -> Cow<'static, str> {
+    match address(ends, of) {
         // Most of what is traced on both ends.
         IpAddr::V4(Ipv4Addr::LOCALHOST) => "127.0.0.1".into(),
         IpAddr::V6(Ipv6Addr::LOCALHOST) => "::1".into(),

@@ -53,6 +53,7 @@ impl Traces {
             }
         }
         self.counters.exchanges_open.set(self.by_exchange.len() as u64);
+        self.list_open(now);
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(SWEEP_EVERY) {
             let spans = &self.spans;

@@ -1,5 +1,6 @@
 //! Spans and traces while they are being built.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use slotmap::new_key_type;
@@ -76,6 +77,8 @@ pub struct LiveSpan {
     pub pending: Option<Pending>,
     /// What its link to the request that it was made for rests on, if that is not exact.
     pub evidence: Option<Evidence>,
+    /// What it would be called if it ended now, known once it has been under way for a while.
+    pub name: Option<Cow<'static, str>>,
     /// Its end will never be known: it is passed over.
     pub dropped: bool,
     /// It was handed on.

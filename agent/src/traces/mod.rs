@@ -6,6 +6,7 @@
 //! | `units.rs` | which request an execution unit serves |
 //! | `joins.rs` | the two ends of one exchange |
 //! | `messages.rs` | who sent a message |
+//! | `open.rs` | what has been under way for a while |
 //! | `leave.rs` | when a trace leaves |
 //! | `assemble.rs` | a finished group into spans |
 //! | `clock.rs` | kernel time into Unix time |
@@ -23,6 +24,7 @@ mod joins;
 mod leave;
 mod live;
 mod messages;
+pub mod open;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -41,6 +43,7 @@ use crate::metrics::Counters;
 use joins::Joins;
 use live::{Group, GroupKey, LiveSpan, Parent, Pending, SpanKey};
 use messages::Messages;
+use open::OpenRequests;
 use units::{Evidence, Proof, Request, UnitKey, Units};
 
 /// After this time without news, the finished part of a trace that is still open is handed on, nanoseconds.
@@ -73,6 +76,9 @@ pub struct Traces {
     counters: Arc<Counters>,
     clock: Clock,
     ticks: u32,
+    open_requests: Arc<OpenRequests>,
+    /// When the list of open requests was made.
+    listed: u64,
 }
 
 impl Traces {
@@ -91,6 +97,8 @@ impl Traces {
             counters,
             clock: Clock::default(),
             ticks: 0,
+            open_requests: Arc::default(),
+            listed: 0,
         }
     }
 
@@ -100,6 +108,7 @@ impl Traces {
             Signal::Started(started) => self.started(*started, now),
             Signal::Finished(key, exchange) => self.finished(key, exchange, now),
             Signal::Dropped(key) => self.dropped(key, now),
+            Signal::UnderWay(key, name) => self.under_way(key, name),
             // The pipeline acted on it before.
             Signal::ExportsTelemetry { .. } => {}
             Signal::RecordsLost(losing) => self.units.lost_records(losing),
@@ -140,6 +149,7 @@ impl Traces {
             unit: None,
             pending: None,
             evidence: None,
+            name: None,
             dropped: false,
             sent: false,
             exchange: None,

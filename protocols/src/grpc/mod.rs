@@ -103,6 +103,11 @@ fn method(path: &str) -> Option<&str> {
     (word(service) && word(method) && path.len() <= MAX_METHOD).then_some(&path[1..])
 }
 
+/// Name of a call that is under way.
+pub(crate) fn name(path: Option<&str>) -> Cow<'static, str> {
+    path.and_then(method).map_or("grpc".into(), |method| method.to_owned().into())
+}
+
 /// Name, attributes and status of a call that is over. `error` is what broke, if the server said nothing.
 pub(crate) fn describe(
     call: &Call,

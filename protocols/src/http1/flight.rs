@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::Role;
 use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, Value};
@@ -104,6 +105,17 @@ impl Flight {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes + self.queue.capacity() * size_of::<Request>()
+    }
+
+    /// Tells the requests that began in `began`, see [`crate::Parser::under_way`].
+    pub(super) fn under_way(&self, began: &Range<u64>, tell: &mut dyn FnMut(u64, Cow<'static, str>)) {
+        for request in self.queue.iter().filter(|r| began.contains(&r.marks.first.time)) {
+            let name = match &request.call {
+                Some(rpc) => grpc::name(Some(&rpc.path)),
+                None => request.name.clone(),
+            };
+            tell(request.id, name);
+        }
     }
 
     /// Takes a request in, unless there are too many.

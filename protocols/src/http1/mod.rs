@@ -38,6 +38,9 @@ use lane::{Lane, MAX_HEAD, State};
 use pairing::Pairing;
 pub use start_line::detect;
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use crate::exchange::{Mark, Output};
 use crate::http2::Http2;
 use crate::{Direction, End, Parser, Progress, Settings};
@@ -312,6 +315,13 @@ impl Parser for Http1 {
             self.flight.settle(out);
         }
         self.flight.fail(failure, mark.time, out);
+    }
+
+    fn under_way(&self, began: &Range<u64>, tell: &mut dyn FnMut(u64, Cow<'static, str>)) {
+        match &self.http2 {
+            Some(http2) => http2.under_way(began, tell),
+            None => self.flight.under_way(began, tell),
+        }
     }
 
     fn buffered(&self) -> usize {

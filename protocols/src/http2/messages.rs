@@ -128,6 +128,10 @@ impl Http2 {
         if number.is_multiple_of(2) || number <= self.last_stream {
             return;
         }
+        if self.are_trailers() {
+            self.unexpected_heads = true;
+            return;
+        }
         self.last_stream = number;
         let marks = self.agreed(number, marks);
         let mut stream = self.start(marks, out);
@@ -137,6 +141,14 @@ impl Http2 {
             out.push(Output::ExportsTelemetry);
         }
         self.strays |= !self.streams.open(number, stream, out);
+    }
+
+    /// Whether the fields just read cannot begin a request: they begin with a regular one (RFC 9113 §8.3), and no
+    /// pseudo-field follows, which some servers forgive. They are the trailers of a request that was missed.
+    fn are_trailers(&self) -> bool {
+        let mut names = self.fields.iter().map(|(name, _)| name);
+        let pseudo = |name: Option<&[u8]>| name.is_some_and(|name| name.starts_with(b":"));
+        names.next().flatten().is_some_and(|first| !first.starts_with(b":")) && !names.any(pseudo)
     }
 
     /// Both ends of a connection agree on where a request begins in the client's stream, but with several requests in

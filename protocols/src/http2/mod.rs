@@ -32,6 +32,7 @@ mod streams;
 pub use detect::detect;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use detect::{PREFACE, Survey};
 use frame::{HEADER, Header};
@@ -366,6 +367,10 @@ impl Parser for Http2 {
 
     fn buffered(&self) -> usize {
         self.requests.bytes() + self.responses.bytes() + self.streams.bytes() + self.fields.bytes()
+    }
+
+    fn under_way(&self, began: &Range<u64>, tell: &mut dyn FnMut(u64, Cow<'static, str>)) {
+        self.streams.under_way(began, tell);
     }
 
     fn wants_more(&self) -> bool {

@@ -137,6 +137,15 @@ impl Stream {
         self.call.as_deref_mut().map(|call| call.messages(direction))
     }
 
+    /// What its span would be called if it ended now.
+    pub(super) fn name(&self, settings: &Settings) -> Cow<'static, str> {
+        match (&self.call, &self.made) {
+            (Some(_), _) => grpc::name(self.head.path().as_deref()),
+            (None, Some(made)) => made.0.clone(),
+            (None, None) => self.head.http(settings).0,
+        }
+    }
+
     /// Ends it at `end`, in `CLOCK_BOOTTIME` nanoseconds.
     pub(super) fn finish(mut self, settings: &Settings, end: u64, failure: Option<Failure>) -> Exchange {
         let call = self.call.take();

@@ -1,6 +1,8 @@
 //! Streams in flight, in bounded memory.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::stream::{Failure, Stream};
 use crate::Settings;
@@ -8,6 +10,9 @@ use crate::exchange::Output;
 
 /// Most memory that streams in flight may take together, bytes: about 400 streams.
 const MAX_BYTES: usize = 192 * 1024;
+/// From so many on it is seen from time to time whether some of them are dead. Fewer may stay: one of them may be a stream
+/// that lives for hours and is silent.
+const MANY: usize = 64;
 /// How long a stream whose end may have been missed is kept without a sign of life, nanoseconds.
 const PATIENCE: u64 = 30_000_000_000;
 
@@ -46,7 +51,8 @@ impl Streams {
     /// Takes a request in. One for which there is no room is dropped, and `false` returned.
     pub(super) fn open(&mut self, number: u32, stream: Stream, out: &mut Vec<Output>) -> bool {
         let (weight, id) = (stream.weight(), stream.id);
-        if self.doubtful && (self.bytes + weight > MAX_BYTES || self.open.len().is_power_of_two()) {
+        let many = self.open.len() >= MANY && self.open.len().is_power_of_two();
+        if self.doubtful && (many || self.bytes + weight > MAX_BYTES) {
             self.sweep(stream.seen, out);
         }
         if self.bytes + weight > MAX_BYTES {
@@ -56,6 +62,13 @@ impl Streams {
         self.bytes += weight;
         self.open.insert(number, Box::new(stream));
         true
+    }
+
+    /// Tells the requests that began in `began`, see [`crate::Parser::under_way`].
+    pub(super) fn under_way(&self, began: &Range<u64>, tell: &mut dyn FnMut(u64, Cow<'static, str>)) {
+        for stream in self.open.values().filter(|s| began.contains(&s.request.first.time)) {
+            tell(stream.id, stream.name(&self.settings));
+        }
     }
 
     fn remove(&mut self, number: u32) -> Option<Stream> {

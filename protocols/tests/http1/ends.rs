@@ -84,3 +84,13 @@ fn half_a_head_is_no_exchange() {
     wire.request("GET /a HTTP/1.1\r\nHost").end(Request, End::Reset);
     assert!(wire.out.is_empty());
 }
+
+#[test]
+fn requests_under_way_tell_their_names() {
+    let mut wire = Wire::server();
+    wire.request("GET /users/42 HTTP/1.1\r\nHost: h\r\n\r\nGET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+    wire.response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let mut names = Vec::new();
+    wire.parser.under_way(&(0..u64::MAX), &mut |id, name| names.push((id, name.into_owned())));
+    assert_eq!(names, [(1, "GET /slow".to_owned())]);
+}

@@ -159,3 +159,19 @@ fn an_export_of_spans_is_recognised() {
     wire.request(peer.call(1, "/opentelemetry.proto.collector.trace.v1.TraceService/Exports", &[]));
     assert!(!wire.out.contains(&Output::ExportsTelemetry));
 }
+
+#[test]
+fn calls_under_way_tell_their_names_once_they_have_lasted() {
+    let (mut wire, mut peer, mut server) = greeted();
+    wire.request(peer.call(1, PATH, &[])).request(peer.get(3, "/users/42")).request(peer.get(5, "/done"));
+    wire.response(server.status(END_STREAM, 5, "200"));
+    let first = wire.started()[0].request.first.time;
+    let names = |began| {
+        let mut names = Vec::new();
+        wire.parser.under_way(&began, &mut |id, name| names.push((id, name.into_owned())));
+        names
+    };
+    assert_eq!(names(0..u64::MAX), [(0, "shop.v1.Stock/Reserve".into()), (1, "GET /users/{id}".into())]);
+    assert_eq!(names(0..first), []);
+    assert_eq!(names(first + 1..u64::MAX), [(1, "GET /users/{id}".into())]);
+}

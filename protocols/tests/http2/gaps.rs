@@ -99,3 +99,16 @@ fn gaps_never_end_a_parser() {
     wire.response(Peer::new().status(END_STREAM, 1, "200"));
     assert_eq!(text(wire.only(), "url.path"), Some("/a"));
 }
+
+#[test]
+fn a_stream_that_is_silent_for_long_after_a_gap_is_waited_for() {
+    let (mut wire, mut client, mut server) = greeted();
+    wire.request(client.call(1, "/s.V/Watch", &[])).response(server.reply(1)).request_cut("", 5_000);
+    for n in 1..20 {
+        wire.time += 60_000_000_000;
+        wire.request(client.get(2 * n + 1, "/a")).response(server.status(END_STREAM, 2 * n + 1, "200"));
+    }
+    assert!(wire.dropped().is_empty());
+    wire.response(server.trailers(1, "0"));
+    assert_eq!(wire.summary().last().map(String::as_str), Some("s.V/Watch OK"));
+}

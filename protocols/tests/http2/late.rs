@@ -74,3 +74,12 @@ fn the_middle_of_a_connection_is_detected_in_either_direction() {
     // One frame could be anything's.
     assert_eq!((http2.detect)(&client.get(9, "/a")), Detection::NeedMore);
 }
+
+#[test]
+fn the_trailers_of_a_request_that_was_missed_are_no_request() {
+    let (mut client, mut server) = (Peer::new(), Peer::new());
+    let mut wire = Wire::server();
+    wire.request(client.head(END_STREAM, 3, &[("x-sum", "1")])).response(server.status(END_STREAM, 3, "200"));
+    wire.request(client.get(5, "/a")).response(server.status(END_STREAM, 5, "204"));
+    assert_eq!(wire.summary(), ["GET /a 204"]);
+}

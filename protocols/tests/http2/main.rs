@@ -3,6 +3,7 @@
 mod bytes;
 mod calls;
 mod captures;
+mod conformance;
 mod detection;
 mod gaps;
 mod hpack;

@@ -1,4 +1,4 @@
-//! The JDK's `HttpServer` on a fixed thread pool, packed as `payments.jar`.
+//! Java: the JDK's `HttpServer` on a fixed thread pool, packed as `payments.jar`, and grpc-java on Netty.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,35 @@ use crate::agent::target_dir;
 use crate::program::Program;
 use crate::scene::Scene;
 
-/// The program's source.
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Payments.java");
+/// The programs' sources.
+const PAYMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Payments.java");
+const STOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Stock.java");
+/// Where Debian keeps libraries, and which of them grpc-java needs.
+const LIBRARIES: &str = "/usr/share/java";
+const GRPC: [&str; 20] = [
+    "grpc-api",
+    "grpc-context",
+    "grpc-core",
+    "grpc-netty",
+    "grpc-stub",
+    "guava",
+    "jsr305",
+    "netty-buffer",
+    "netty-codec",
+    "netty-codec-http",
+    "netty-codec-http2",
+    "netty-codec-socks",
+    "netty-common",
+    "netty-handler",
+    "netty-handler-proxy",
+    "netty-resolver",
+    "netty-transport",
+    "netty-transport-native-epoll",
+    "netty-transport-native-unix-common",
+    "perfmark-api",
+];
 
-/// `java -jar payments.jar`.
+/// A running Java program.
 pub struct Java {
     /// The process.
     pub program: Program,
@@ -36,25 +61,73 @@ impl Java {
         Self { program, port }
     }
 
+    /// A gRPC server: the service `shop.v1.Stock`.
+    pub fn stock(scene: &Scene) -> Self {
+        let port = scene.port();
+        let mut command = stock(scene);
+        command.args(["serve", &port.to_string()]);
+        let program = Program::start(&format!("stock-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
+    /// Makes calls of `shop.v1.Stock`, and waits for their end.
+    pub fn call_stock(scene: &Scene, port: u16, calls: &[&str]) {
+        let output = stock(scene).args(["call", &port.to_string()]).args(calls).output().expect("java is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// A URL on it.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 }
 
-/// The archive, built when the source is newer.
-fn jar() -> anyhow::Result<PathBuf> {
+/// `java Stock`, without arguments.
+fn stock(scene: &Scene) -> Command {
+    let classes = classes().unwrap_or_else(|e| panic!("Stock.java cannot be built: {e:#}"));
+    let mut command = Command::new("java");
+    command.current_dir(scene.dir()).args(["-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp"]);
+    command.arg(format!("{}:{}", class_path(), classes.display())).arg("Stock");
+    command
+}
+
+fn class_path() -> String {
+    GRPC.map(|name| format!("{LIBRARIES}/{name}.jar")).join(":")
+}
+
+/// Where built programs lie, and a lock that holds until they do.
+fn home() -> anyhow::Result<(PathBuf, File)> {
     let home = target_dir().join("test-services/java");
     fs::create_dir_all(&home)?;
     let lock = File::create(home.join("lock"))?;
     lock.lock()?;
+    Ok((home, lock))
+}
+
+/// The archive, built when the source is newer.
+fn jar() -> anyhow::Result<PathBuf> {
+    let (home, _lock) = home()?;
     let jar = home.join("payments.jar");
-    let age = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
-    if age(&jar) <= age(Path::new(SOURCE)) {
-        run(Command::new("javac").arg("-d").arg(&home).arg(SOURCE))?;
+    if is_older(&jar, PAYMENTS) {
+        run(Command::new("javac").arg("-d").arg(&home).arg(PAYMENTS))?;
         run(Command::new("jar").arg("cfe").arg(&jar).args(["Payments", "-C"]).arg(&home).arg("Payments.class"))?;
     }
     Ok(jar)
+}
+
+/// The folder of the gRPC program's classes, built when the source is newer.
+fn classes() -> anyhow::Result<PathBuf> {
+    let (home, _lock) = home()?;
+    let folder = home.join("stock");
+    if is_older(&folder.join("Stock.class"), STOCK) {
+        run(Command::new("javac").arg("-cp").arg(class_path()).arg("-d").arg(&folder).arg(STOCK))?;
+    }
+    Ok(folder)
+}
+
+fn is_older(built: &Path, source: &str) -> bool {
+    let age = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+    age(built) <= age(Path::new(source))
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {

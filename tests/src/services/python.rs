@@ -111,9 +111,24 @@ impl Python {
 
     /// Runs a script of `tests/services` to its end.
     pub fn run(scene: &Scene, name: &str, arguments: &[&str]) {
+        Self::run_with(scene, name, arguments, &[]);
+    }
+
+    /// Runs a script of `tests/services` with more environment variables to its end.
+    pub fn run_with(scene: &Scene, name: &str, arguments: &[&str], environment: &[(&str, &str)]) {
         let script = install(name, scene.dir());
-        let status = Command::new(python::bin("python")).arg(script).args(arguments).status().expect("python");
+        let mut command = Command::new(python::bin("python"));
+        command.arg(script).args(arguments).envs(environment.iter().copied());
+        let status = command.status().expect("python");
         assert!(status.success(), "{name} {arguments:?} ended with {status}");
+    }
+
+    /// Starts a script of `tests/services` that ends by itself, in the test's directory.
+    pub fn start(scene: &Scene, name: &str, arguments: &[&str]) -> Program {
+        let script = install(name, scene.dir());
+        let mut command = Command::new(python::bin("python"));
+        command.current_dir(scene.dir()).arg(script).args(arguments);
+        Program::start(name, scene.dir(), &mut command)
     }
 
     /// A URL on it.

@@ -1,12 +1,12 @@
 //! gRPC: Python's grpcio, client and server.
 
-use std::process::Command;
+use std::time::Duration;
 
+use rustix::process::Signal;
 use wirespan_tests::expect::Expected;
 use wirespan_tests::grpc::Call;
-use wirespan_tests::program::Program;
-use wirespan_tests::python;
 use wirespan_tests::scene::Scene;
+use wirespan_tests::services::node::Node;
 use wirespan_tests::services::python::Python;
 use wirespan_tests::span::Kind;
 use wirespan_tests::wait;
@@ -64,15 +64,12 @@ fn calls_of_many_threads_on_one_connection_are_pairs() {
 fn a_connection_older_than_the_agent_is_joined_and_its_names_come_back() {
     let mut scene = Scene::new();
     let stock = Python::stock(&scene);
-    let mut command = Command::new(python::bin("python"));
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/services/stock_client.py");
-    command.current_dir(scene.dir()).arg(script).arg(stock.port.to_string());
-    command.args(["one", "wait", "one", "one", "one", "many"]);
-    let mut client = Program::start("stock_client", scene.dir(), &mut command);
-    assert!(wait::until_true(std::time::Duration::from_secs(10), || client.log().contains("waiting")));
+    let arguments = [&stock.port.to_string(), "one", "wait", "one", "one", "one", "many"];
+    let mut client = Python::start(&scene, "stock_client.py", &arguments);
+    assert!(wait::until_true(Duration::from_secs(10), || client.log().contains("waiting")));
     scene.trace();
     std::fs::write(scene.dir().join("go"), "").expect("a sign");
-    assert!(client.wait(std::time::Duration::from_secs(20)).is_some_and(|s| s.success()), "{}", client.log());
+    assert!(client.wait(Duration::from_secs(20)).is_some_and(|s| s.success()), "{}", client.log());
     let spans = scene.finish(8);
     // What stands in tables that were filled before is not known; a name that is new is, and nothing is wrong.
     let names: Vec<&str> = spans.iter().map(|s| s.name.as_str()).collect();
@@ -83,4 +80,79 @@ fn a_connection_older_than_the_agent_is_joined_and_its_names_come_back() {
     for client in spans.iter().filter(|s| s.kind == Kind::Client) {
         assert!(spans.iter().any(|s| s.parent == client.span_id && s.kind == Kind::Server), "{client:?}");
     }
+}
+
+#[test]
+fn calls_of_an_asyncio_client_are_joined() {
+    for asynchronous in [false, true] {
+        let mut scene = Scene::new();
+        let stock = if asynchronous { Python::stock_async(&scene) } else { Python::stock(&scene) };
+        scene.trace();
+        let port = stock.port;
+        let call_all = |calls: &[&str]| {
+            let port = port.to_string();
+            Python::run_with(&scene, "stock_client.py", &[&[&port[..]], calls].concat(), &[("ASYNC", "1")]);
+        };
+        call_all(&["one", "missing", "crowd"]);
+        let mut expected: Vec<Expected> = (0..301).map(|_| call(port, "One", "OK", Some((1, 1)))).collect();
+        expected.push(call(port, "One", "NOT_FOUND", Some((1, 0))));
+        if !asynchronous {
+            call_all(&["many", "gather", "talk"]);
+            expected.push(call(port, "Many", "OK", Some((1, 5))));
+            expected.push(call(port, "Gather", "OK", Some((3, 1))));
+            expected.push(call(port, "Talk", "OK", Some((2, 2))));
+        }
+        scene.expect(&expected);
+    }
+}
+
+/// The context is a literal at first, then by HPACK's table.
+#[test]
+fn a_call_s_context_names_trace_and_parent() {
+    let mut scene = Scene::new();
+    let (stock, node) = (Python::stock(&scene), Node::stock(&scene));
+    scene.trace();
+    Python::run(&scene, "stock_client.py", &[&stock.port.to_string(), "stamped"]);
+    // Node and curl write it in Huffman's code.
+    Node::call_stock(&scene, node.port, &["stamped"]);
+    let stamped = |between, port| {
+        [0xa1, 0xa1, 0xb2].map(|trace: u32| {
+            let call = Call { between, port, method: "shop.v1.Stock/One", code: "OK", messages: Some((1, 1)) };
+            call.joined().below(&format!("{trace:032x}"), &format!("{:016x}", trace + 1))
+        })
+    };
+    let of_python = stamped(("stock_client", "stock"), stock.port);
+    let of_node = stamped(("stock", "stock"), node.port);
+    scene.expect(&[of_python, of_node].concat());
+}
+
+/// A stream that has not ended is shown, and put out when it has.
+#[test]
+fn a_stream_is_seen_while_it_is_under_way() {
+    let mut scene = Scene::new();
+    let stock = Python::stock(&scene);
+    scene.trace_with(&["--stats"]);
+    let mut client = Python::start(&scene, "stock_client.py", &[&stock.port.to_string(), "watch"]);
+    let ends = ["stock_client ‹client›", "stock ‹server›"].map(|end| format!("{end} "));
+    let both =
+        |log: &str| ends.iter().all(|end| log.lines().any(|l| l.contains(end) && l.contains("shop.v1.Stock/Talk")));
+    // Once it has been under way for five seconds.
+    let shown = wait::until_true(Duration::from_secs(15), || {
+        scene.agent().signal(Signal::USR1);
+        both(&scene.agent().log())
+    });
+    assert!(shown, "{}", scene.agent().log());
+    assert!(scene.spans().is_empty(), "it has not ended: {:?}", scene.spans());
+    std::fs::write(scene.dir().join("end"), "").expect("a sign");
+    assert!(client.wait(Duration::from_secs(20)).is_some_and(|s| s.success()), "{}", client.log());
+    scene.wait_for_count(2);
+    // (What else goes on on this machine may be in the table.)
+    let over = wait::until_true(Duration::from_secs(10), || {
+        scene.agent().signal(Signal::USR1);
+        let log = scene.agent().log();
+        let last = log.rsplit("wirespan: ").find(|text| text.contains("been under way for more than"));
+        last.is_some_and(|table| !table.contains("shop.v1.Stock/Talk"))
+    });
+    assert!(over, "{}", scene.agent().log());
+    scene.expect(&[call(stock.port, "Talk", "OK", None)]);
 }

@@ -47,7 +47,7 @@ fn assert_never_wrong(asynchronous: bool, calls: usize, concurrent: usize) {
     let orders = Node::orders(&scene, "");
     let start = if asynchronous { Python::teller_async } else { Python::teller };
     let teller = start(&scene, &orders.url(""));
-    scene.trace_with(&["--capture-bytes", "16384", "--ring-bytes", "67108864"]);
+    scene.trace();
     let arguments = [teller.port.to_string(), calls.to_string(), concurrent.to_string()];
     Python::run(&scene, "teller_client.py", &arguments.each_ref().map(String::as_str));
     let spans = scene.finish(SPANS * calls);

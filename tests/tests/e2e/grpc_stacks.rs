@@ -7,6 +7,7 @@ use wirespan_tests::grpc::Call;
 use wirespan_tests::http::Deviation;
 use wirespan_tests::program::Program;
 use wirespan_tests::scene::Scene;
+use wirespan_tests::services::java::Java;
 use wirespan_tests::services::nginx::{Nginx, Settings};
 use wirespan_tests::services::node::Node;
 use wirespan_tests::services::python::Python;
@@ -53,9 +54,6 @@ fn kinds(between: (&str, &str), port: u16, crowd: usize) -> Vec<Expected> {
     all
 }
 
-/// What a hundred streams say at once is larger than what is usually captured of one operation.
-const ROOM: [&str; 4] = ["--capture-bytes", "16384", "--ring-bytes", "67108864"];
-
 #[test]
 fn calls_between_programs_of_tonic_are_joined() {
     let mut scene = Scene::new();
@@ -64,7 +62,7 @@ fn calls_between_programs_of_tonic_are_joined() {
     let mut serve = tonic();
     serve.args(["serve", &port.to_string()]);
     let _server = Program::start("stock_tonic", scene.dir(), &mut serve).listens_on(port);
-    scene.trace_with(&ROOM);
+    scene.trace();
     let calls = ["one", "missing", "many", "gather", "talk", "crowd"];
     let status = tonic().args(["call", &port.to_string()]).args(calls).status().expect("it was built");
     assert!(status.success(), "{status}");
@@ -75,9 +73,18 @@ fn calls_between_programs_of_tonic_are_joined() {
 fn calls_between_programs_of_node_are_joined() {
     let mut scene = Scene::new();
     let stock = Node::stock(&scene);
-    scene.trace_with(&ROOM);
+    scene.trace();
     Node::call_stock(&scene, stock.port, &["one", "missing", "many", "gather", "talk", "crowd"]);
     scene.expect(&kinds(("stock", "stock"), stock.port, 300));
+}
+
+#[test]
+fn calls_between_programs_of_grpc_java_are_joined() {
+    let mut scene = Scene::new();
+    let stock = Java::stock(&scene);
+    scene.trace();
+    Java::call_stock(&scene, stock.port, &["one", "missing", "many", "gather", "talk", "crowd"]);
+    scene.expect(&kinds(("Stock", "Stock"), stock.port, 300));
 }
 
 /// Three makes: Node calls Python, Python calls tonic.

@@ -13,6 +13,7 @@ use wirespan_tests::services::nginx::{Nginx, Settings};
 use wirespan_tests::services::python::Python;
 use wirespan_tests::span::{Kind, Span};
 use wirespan_tests::trace::{self, Node};
+use wirespan_tests::wait;
 
 /// Counters that each stand for spans which were not delivered.
 const LOSSES: [&str; 5] =
@@ -97,16 +98,16 @@ fn assert_pairs(scene: &mut Scene, made: usize) {
     let lost: Vec<u64> = LOSSES.iter().map(|name| scene.agent().counter(name)).collect();
     eprintln!("requests {made}, server spans {servers}, all spans {}, lost {lost:?}", spans.len());
     let forest = trace::forest(&spans);
-    let wrong: Vec<&Node<'_>> = forest.iter().filter(|root| !is_a_pair(root)).collect();
+    let wrong: Vec<&Node<'_>> = forest.iter().filter(|root| !is_a_pair(root, &["GET /tiny.txt"])).collect();
     let shown: Vec<String> = wrong.iter().take(5).flat_map(|root| root.flat()).map(trace::line).collect();
     assert!(wrong.is_empty(), "{} traces are not a pair, such as\n{}", wrong.len(), shown.join("\n"));
     // (The counters are the whole machine's.)
     assert_eq!(servers, made, "{}", scene.agent().log());
 }
 
-fn is_a_pair(root: &Node<'_>) -> bool {
+fn is_a_pair(root: &Node<'_>, names: &[&str]) -> bool {
     let is = |span: &Span, service: &str, kind: Kind| {
-        span.service() == service && span.kind == kind && span.name == "GET /tiny.txt"
+        span.service() == service && span.kind == kind && names.contains(&span.name.as_str())
     };
     is(root.span, "h2load", Kind::Client)
         && root.children.len() == 1
@@ -119,8 +120,7 @@ fn every_stream_of_h2load_is_a_pair_at_any_concurrency() {
     for streams in [1, 2, 10, 100] {
         let mut scene = Scene::receiving(Receiver::start(Protocol::Http));
         let files = Nghttpd::start(&scene);
-        // What a hundred streams say at once is larger than what is usually captured of one operation.
-        scene.trace_with(&["--stats", "--capture-bytes", "16384", "--ring-bytes", "67108864"]);
+        scene.trace_with(&["--stats"]);
         h2load(&files.url("/tiny.txt"), 4000, 2, streams);
         assert_pairs(&mut scene, 4000);
     }
@@ -134,7 +134,7 @@ fn a_hundred_streams_of_nginx_are_found() {
     let server =
         format!("listen 127.0.0.1:{port} http2; keepalive_requests 100000; location / {{ return 200 'yes'; }}");
     let _front = Nginx::start(&scene, &Settings { workers: 1, http: "", server: &server });
-    scene.trace_with(&["--stats", "--capture-bytes", "16384", "--ring-bytes", "67108864"]);
+    scene.trace_with(&["--stats"]);
     h2load(&format!("http://127.0.0.1:{port}/tiny.txt"), 4000, 1, 100);
     assert!(scene.settles(QUIET), "spans keep arriving");
     scene.agent().stop();
@@ -144,19 +144,28 @@ fn a_hundred_streams_of_nginx_are_found() {
     assert_eq!((servers, spans.len()), (4000, 8000), "{}", scene.agent().log());
 }
 
+/// h2load runs before the agent does, and after: what HPACK's tables held is not known.
 #[test]
-fn with_the_usual_capture_what_is_not_found_is_counted() {
+fn a_connection_joined_in_full_swing_makes_pairs_and_invents_nothing() {
     let mut scene = Scene::receiving(Receiver::start(Protocol::Http));
     let files = Nghttpd::start(&scene);
+    let mut load = Command::new("h2load");
+    load.args(["-c2", "-m10", "--duration=8", "--rps=400", &files.url("/tiny.txt")]);
+    let mut load = Program::start("load", scene.dir(), &mut load);
+    assert!(wait::until_true(Duration::from_secs(5), || load.log().contains("Application protocol")), "{}", load.log());
     scene.trace_with(&["--stats"]);
-    h2load(&files.url("/tiny.txt"), 20_000, 1, 100);
+    scene.wait_for_count(1000);
+    assert!(load.is_running(), "the load outlives the join");
+    assert!(load.wait(Duration::from_secs(20)).is_some_and(|s| s.success()), "{}", load.log());
     assert!(scene.settles(QUIET), "spans keep arriving");
     scene.agent().stop();
     let spans = scene.spans();
-    let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
-    let dropped = scene.agent().counter("exchanges_dropped");
-    eprintln!("requests 20000, server spans {servers}, dropped {dropped}");
-    assert!(servers > 18_000, "the socket is captured whole soon: {servers}");
+    // The path stands in a table that was filled before.
     let forest = trace::forest(&spans);
-    assert!(forest.iter().all(|root| root.flat().len() <= 2), "two requests share a trace");
+    let wrong: Vec<&Node<'_>> = forest.iter().filter(|root| !is_a_pair(root, &["GET", "GET /tiny.txt"])).collect();
+    let shown: Vec<String> = wrong.iter().take(5).flat_map(|root| root.flat()).map(trace::line).collect();
+    eprintln!("{} pairs, {} not: {}", forest.len() - wrong.len(), wrong.len(), shown.join(" | "));
+    // The streams under way at the join, one of whose ends may have been seen.
+    assert!(forest.len() >= 1000 && wrong.len() <= 20, "{}", shown.join("\n"));
+    assert!(wrong.iter().all(|root| root.flat().len() == 1), "two requests share a trace:\n{}", shown.join("\n"));
 }

@@ -62,7 +62,7 @@ impl Serialize for Line<'_> {
     }
 }
 
-fn kind(kind: SpanKind) -> &'static str {
+pub(super) fn kind(kind: SpanKind) -> &'static str {
     match kind {
         SpanKind::Internal => "internal",
         SpanKind::Server => "server",

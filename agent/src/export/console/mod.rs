@@ -5,12 +5,14 @@
 //! | `tree` | a trace as an indented tree |
 //! | `json` | a span as a JSON object (`docs/output.md`) |
 //! | `text` | foreign text made harmless and short; durations and times for people |
+//! | [`open`] | what has been under way for a while |
 //! | [`status`] | the line at the bottom of a terminal that says how the agent is doing |
 //!
 //! A thread of its own writes. Whoever reads standard output may be slow, stop reading or go away: then traces are
 //! dropped and counted, and the agent goes on.
 
 mod json;
+pub mod open;
 pub mod status;
 mod text;
 mod tree;

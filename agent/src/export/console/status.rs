@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::metrics::Counters;
 
+use super::open::age;
 use super::text::shorten;
 
 /// Return to the first column and erase the line (ECMA-48 EL 2).
@@ -85,11 +86,20 @@ fn describe(counters: &Counters, last: Totals, now: Totals) -> String {
     let lost_events = counters.kernel_ring_full.get() + counters.events_malformed.get();
     let lost_spans = counters.spans_evicted.get() + counters.exporter_queue_dropped.get();
     format!(
-        "wirespan: {} events/s  {} spans/s  {} spans in all  dropped: {lost_events} events, {lost_spans} spans",
+        "wirespan: {} events/s  {} spans/s  {} spans in all{}  dropped: {lost_events} events, {lost_spans} spans",
         rate(last.events, now.events),
         rate(last.spans, now.spans),
         now.spans,
+        lasting(counters),
     )
+}
+
+/// What has been under way for a while, if anything has.
+fn lasting(counters: &Counters) -> String {
+    match counters.exchanges_lasting.get() {
+        0 => String::new(),
+        n => format!("  {n} under way for up to {}", age(counters.exchanges_longest_seconds.get() * 1_000_000_000)),
+    }
 }
 
 /// Standard error for the logger: takes the status line away before each write and puts it back after. Without a status
@@ -129,5 +139,8 @@ mod tests {
         let now = Totals { at: last.at + Duration::from_secs(2), ..Totals::of(&counters) };
         let expected = "wirespan: 1000 events/s  150 spans/s  300 spans in all  dropped: 7 events, 5 spans";
         assert_eq!(describe(&counters, last, now), expected);
+        counters.exchanges_lasting.set(2);
+        counters.exchanges_longest_seconds.set(4000);
+        assert!(describe(&counters, last, now).contains("300 spans in all  2 under way for up to 1:06:40  dropped"));
     }
 }

@@ -14,6 +14,7 @@ use crate::span::{Span, SpanKind, Status, Value};
 
 mod links;
 mod messages;
+mod open;
 mod streams;
 mod wire;
 
