@@ -283,7 +283,7 @@ impl Http2 {
         position: u64,
         out: &mut Vec<Output>,
     ) -> Result<usize, Hopeless> {
-        let resumes = if self.resumes(direction, bytes) { Some(0) } else { self.goes_on(direction, bytes, position) };
+        let resumes = self.goes_on(direction, bytes, position).or_else(|| self.resumes(direction, bytes).then_some(0));
         if let Some(at) = resumes {
             self.lane(direction).reads_on();
             return Ok(at);
