@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`exchange`] | the output: one request with its response, and the marks that place it in time and stream |
 //! | [`registry`] | every protocol, one line each; detection |
+//! | [`pages`] | `docs/protocols.md`, made of the registry |
 //! | [`context`] | trace context found in requests (W3C, B3, Jaeger, Datadog) |
 //! | [`http1`] | HTTP/1.0, HTTP/1.1 |
 //! | [`http2`] | HTTP/2, and its header compression |
@@ -31,7 +32,9 @@
 //! 2. One line in [`registry`]. Detection, the fuzz target and the property tests iterate over it.
 //! 3. `captures/<name>/`: bytes recorded from real programs (`captures/README.md` describes the format), and a test that
 //!    replays them whole, split at every offset, and with gaps.
-//! 4. A section in `docs/protocols.md`: what is read, what is not, which conventions the spans follow.
+//! 4. `src/<name>/doc.md`, a constant in [`pages`] and its name in the registry's line: what is read, what is not, which
+//!    conventions the spans follow. `docs/protocols.md` is made of it: `UPDATE_DOCS=1 cargo test -p wirespan-protocols
+//!    documentation`. A test looks there for each attribute of the captures.
 #![forbid(unsafe_code)]
 
 pub mod amqp;
@@ -46,6 +49,7 @@ pub mod http1;
 pub mod http2;
 pub mod memcached;
 pub mod mysql;
+pub mod pages;
 pub mod postgresql;
 pub mod redact;
 pub mod redis;

@@ -1,5 +1,6 @@
 //! Every protocol, one line each.
 
+use crate::pages::{self, Pages};
 use crate::{Detection, Parser, Settings, amqp, dns, http1, http2, memcached, mysql, postgresql, redis};
 
 /// A protocol: how to recognise it and how to read it.
@@ -13,20 +14,25 @@ pub struct Protocol {
     pub detect: fn(&[u8]) -> Detection,
     /// A parser for one connection.
     pub parser: fn(Settings) -> Box<dyn Parser>,
+    /// Chapters of `docs/protocols.md` that together name every attribute of its spans ([`crate::pages`]).
+    pub pages: Pages,
 }
 
 /// All protocols over streams, in the order in which they are asked.
+#[rustfmt::skip] // one line each
 pub static PROTOCOLS: &[Protocol] = &[
-    Protocol { name: "http", streams: false, detect: http1::detect, parser: http1::parser },
-    Protocol { name: "http2", streams: true, detect: http2::detect, parser: http2::parser },
-    Protocol { name: "postgresql", streams: false, detect: postgresql::detect, parser: postgresql::parser },
-    Protocol { name: "mysql", streams: false, detect: mysql::detect, parser: mysql::parser },
-    Protocol { name: "redis", streams: false, detect: redis::detect, parser: redis::parser },
-    Protocol { name: "memcached", streams: false, detect: memcached::detect, parser: memcached::parser },
-    Protocol { name: "amqp", streams: true, detect: amqp::detect, parser: amqp::parser },
+    Protocol { name: "http", streams: false, detect: http1::detect, parser: http1::parser, pages: pages::HTTP },
+    Protocol { name: "http2", streams: true, detect: http2::detect, parser: http2::parser, pages: pages::HTTP },
+    Protocol { name: "postgresql", streams: false, detect: postgresql::detect, parser: postgresql::parser, pages: pages::POSTGRESQL },
+    Protocol { name: "mysql", streams: false, detect: mysql::detect, parser: mysql::parser, pages: pages::MYSQL },
+    Protocol { name: "redis", streams: false, detect: redis::detect, parser: redis::parser, pages: pages::REDIS },
+    Protocol { name: "memcached", streams: false, detect: memcached::detect, parser: memcached::parser, pages: pages::MEMCACHED },
+    Protocol { name: "amqp", streams: true, detect: amqp::detect, parser: amqp::parser, pages: pages::AMQP },
 ];
 
 /// All protocols over datagrams: each call of their parsers' [`Parser::data`] is one datagram, and nothing is known of
 /// order or loss.
-pub static DATAGRAM_PROTOCOLS: &[Protocol] =
-    &[Protocol { name: "dns", streams: false, detect: dns::detect, parser: dns::parser }];
+#[rustfmt::skip] // one line each
+pub static DATAGRAM_PROTOCOLS: &[Protocol] = &[
+    Protocol { name: "dns", streams: false, detect: dns::detect, parser: dns::parser, pages: pages::DNS },
+];

@@ -7,6 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell;
 
+/// Another apt may be at work (unattended upgrades, for one): waits for it so many seconds.
+const PATIENCE: &str = "DPkg::Lock::Timeout=600";
+
 /// Installs those of `packages` that are missing, and says that `why` is the reason.
 pub fn ensure(packages: &[&str], why: &str) -> Result<()> {
     let missing = missing(packages)?;
@@ -71,7 +74,7 @@ fn install(packages: &[&str]) -> Result<()> {
     let mut command = shell::as_root("env");
     command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qq", "-y", "--no-install-recommends"]);
     // Output of a package's own scripts is kept from standard output, which may be a report.
-    command.args(["-o", "Dpkg::Use-Pty=0"]).args(packages);
+    command.args(["-o", "Dpkg::Use-Pty=0", "-o", PATIENCE]).args(packages);
     shell::run_aside(&mut command)
 }
 
@@ -80,7 +83,7 @@ pub fn refresh() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         shell::say("refreshing the package lists with apt-get update");
-        if let Err(error) = shell::run_aside(shell::as_root("apt-get").args(["update", "-qq"])) {
+        if let Err(error) = shell::run_aside(shell::as_root("apt-get").args(["update", "-qq", "-o", PATIENCE])) {
             shell::say(format!("{error:#}; going on with the lists at hand"));
         }
     });

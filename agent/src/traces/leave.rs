@@ -86,7 +86,9 @@ impl Traces {
 
     fn forget(&mut self, key: SpanKey) {
         let Some(span) = self.spans.remove(key) else { return };
-        self.joins.forget(joins::keys(&span.connection, &span.request.first), span.connection.role, key);
+        if !span.met {
+            self.joins.forget(joins::keys(&span.connection, &span.request.first), span.connection.role, key);
+        }
         self.by_exchange.remove(&span.key);
         if let Some(unit) = span.unit {
             self.units.over(unit, key, false);

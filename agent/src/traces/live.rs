@@ -67,6 +67,8 @@ pub struct LiveSpan {
     pub parent: Parent,
     /// Whether `parent` is the other end of the same exchange.
     pub joined: bool,
+    /// Whether its other end was found, so that none is waited for.
+    pub met: bool,
     /// The spans that it hangs together with.
     pub group: GroupKey,
     /// The execution unit that counts it as in flight.

@@ -144,6 +144,7 @@ impl Traces {
             span_id: fastrand::u64(1..).to_be_bytes(),
             parent: Parent::None,
             joined: false,
+            met: false,
             group,
             unit: None,
             pending: None,
@@ -260,6 +261,7 @@ impl Traces {
         let Some(found) = self.spans.get(other) else { return };
         let other_keys = joins::keys(&found.connection, &found.request.first);
         self.joins.forget(other_keys, found.connection.role, other);
+        (self.spans[span].met, self.spans[other].met) = (true, true);
         let (callee, caller) = if self.spans[span].is_callee() { (span, other) } else { (other, span) };
         self.adopt(callee, caller, true, now);
     }

@@ -14,6 +14,7 @@ mod frames;
 mod pairing;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
@@ -24,6 +25,8 @@ use crate::exchange::KeyValue;
 use crate::redact::clip;
 use crate::sql::Query;
 
+/// Attributes of most spans, with those of the connection that are added later: making room again would copy all.
+const ROOM: usize = 10;
 /// Longest database name that is kept, bytes.
 const MAX_NAMESPACE: usize = 256;
 
@@ -36,8 +39,10 @@ pub(crate) struct Description<'a> {
     pub namespace: Option<&'a str>,
     /// `db.operation.name`, if the protocol itself has one.
     pub operation: Option<Cow<'static, str>>,
-    /// The text, if it is known.
-    pub query: Option<Cow<'a, Query>>,
+    /// The SQL, if it is known.
+    pub query: Option<Arc<Query>>,
+    /// The text of what is no SQL.
+    pub text: Option<Cow<'static, str>>,
     /// The text was prepared, not run: it has no summary, which stands for running it.
     pub prepared: bool,
 }
@@ -46,38 +51,32 @@ impl Description<'_> {
     /// The span's name and attributes. The conventions take neither operation nor collection out of a query's text
     /// where the language allows several: the summary is for that.
     pub(crate) fn render(self) -> (Cow<'static, str>, Vec<KeyValue>) {
-        let mut attributes = Vec::with_capacity(7);
+        let mut attributes = Vec::with_capacity(ROOM);
         attributes.push(KeyValue::str(semconv::DB_SYSTEM_NAME, self.system));
         let namespace = self.namespace.map(|n| clip(n, MAX_NAMESPACE)).filter(|n| !n.is_empty());
         if let Some(namespace) = namespace {
             attributes.push(KeyValue::str(semconv::DB_NAMESPACE, namespace.to_owned()));
         }
-        let summary = self.query.as_ref().filter(|_| !self.prepared).and_then(|q| q.summary.as_deref());
-        let name = match (summary, &self.operation, namespace) {
-            (Some(summary), ..) => summary.to_owned().into(),
+        let known = self.query.is_some();
+        // Most are nobody else's, so that nothing is copied.
+        let Query { text, summary, procedure, statements } = self.query.map(Arc::unwrap_or_clone).unwrap_or_default();
+        let summary = summary.filter(|_| !self.prepared);
+        let name = match (&summary, &self.operation, namespace) {
+            (Some(summary), ..) => summary.clone().into(),
             (None, Some(operation), Some(namespace)) => [operation.as_ref(), " ", namespace].concat().into(),
             (None, Some(operation), None) => operation.clone(),
             (None, None, Some(namespace)) => namespace.to_owned().into(),
             (None, None, None) => self.system.into(),
         };
-        if let Some(operation) = self.operation {
-            attributes.push(KeyValue::str(semconv::DB_OPERATION_NAME, operation));
+        attributes.extend(self.operation.map(|operation| KeyValue::str(semconv::DB_OPERATION_NAME, operation)));
+        attributes.extend(summary.map(|summary| KeyValue::str(semconv::DB_QUERY_SUMMARY, summary)));
+        let text = self.text.or(known.then_some(Cow::Owned(text)));
+        attributes.extend(text.map(|text| KeyValue::str(semconv::DB_QUERY_TEXT, text)));
+        if let Some(procedure) = procedure.filter(|_| !self.prepared) {
+            attributes.push(KeyValue::str(semconv::DB_STORED_PROCEDURE_NAME, procedure));
         }
-        if let Some(summary) = summary {
-            attributes.push(KeyValue::str(semconv::DB_QUERY_SUMMARY, summary.to_owned()));
-        }
-        if let Some(query) = self.query {
-            let (text, procedure, statements) = match query {
-                Cow::Owned(query) => (query.text, query.procedure, query.statements),
-                Cow::Borrowed(query) => (query.text.clone(), query.procedure.clone(), query.statements),
-            };
-            attributes.push(KeyValue::str(semconv::DB_QUERY_TEXT, text));
-            if let Some(procedure) = procedure.filter(|_| !self.prepared) {
-                attributes.push(KeyValue::str(semconv::DB_STORED_PROCEDURE_NAME, procedure));
-            }
-            if statements > 1 {
-                attributes.push(KeyValue::int(semconv::DB_OPERATION_BATCH_SIZE, i64::from(statements)));
-            }
+        if statements > 1 {
+            attributes.push(KeyValue::int(semconv::DB_OPERATION_BATCH_SIZE, i64::from(statements)));
         }
         (name, attributes)
     }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use crate::db::{Description, Request};
 use crate::exchange::KeyValue;
-use crate::sql::Query;
 
 /// Longest text of a command that is kept.
 const MAX_TEXT: usize = 1024;
@@ -59,8 +58,7 @@ impl Request for Work {
     }
 
     fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
-        let query = Query { text: self.text, ..Query::default() };
-        let query = Some(query).filter(|q| !q.text.is_empty()).map(Cow::Owned);
-        Description { system: "memcached", operation: Some(self.name), query, ..Description::default() }.render()
+        let text = Some(self.text).filter(|text| !text.is_empty()).map(Cow::Owned);
+        Description { system: "memcached", operation: Some(self.name), text, ..Description::default() }.render()
     }
 }

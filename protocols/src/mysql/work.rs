@@ -119,8 +119,9 @@ impl Request for Work {
             system: self.system,
             namespace: self.namespace.as_deref(),
             operation,
-            query: self.query.as_deref().map(Cow::Borrowed),
+            query: self.query,
             prepared: !runs,
+            ..Description::default()
         };
         description.render()
     }

@@ -66,8 +66,9 @@ impl Request for Work {
             system: "postgresql",
             namespace: self.namespace.as_deref(),
             operation,
-            query: self.query.as_deref().map(Cow::Borrowed),
+            query: self.query,
             prepared: self.kind != Kind::Run,
+            ..Description::default()
         };
         description.render()
     }

@@ -8,7 +8,6 @@ use super::messages::{MAX_KEY, MAX_MESSAGE};
 use super::names::{self, MAX_NAME};
 use crate::db::{Description, Request};
 use crate::exchange::KeyValue;
-use crate::sql::Query;
 
 /// Most of an argument that is kept to understand a command, bytes.
 const SHORT: usize = 48;
@@ -144,7 +143,7 @@ pub(super) enum Effect {
 pub(super) struct Command {
     /// Empty if unknown.
     name: Cow<'static, str>,
-    text: String,
+    text: Cow<'static, str>,
     /// Name of a function, or digest of a script.
     procedure: Option<Box<str>>,
     /// Commands that `EXEC` runs.
@@ -170,16 +169,20 @@ impl Command {
         let mut buffer = [0; MAX_NAME];
         let capitals = names::capitals(first, &mut buffer);
         let second = arguments.get(1).filter(|word| names::plausible(word) && names::has_subcommands(first));
-        let name: Cow<'static, str> = match (second, names::command(first)) {
+        let spelt = names::spelt(first).filter(|_| second.is_none());
+        let name: Cow<'static, str> = match (second, spelt) {
             (Some(second), _) => [text(first), text(second)].join(" ").into(),
-            (None, Some(known)) if known.as_bytes() == first => known.into(),
-            (None, _) => text(first).into_owned().into(),
+            (None, Some((known, _))) => known.into(),
+            (None, None) => text(first).into_owned().into(),
         };
         let words = if second.is_some() { 2 } else { 1 };
         let script = matches!(capitals, b"EVALSHA" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO");
         let procedure = arguments.get(1).filter(|p| script && !p.is_empty()).map(|p| text(p).into());
         let secret = matches!(capitals, b"AUTH" | b"HELLO" | b"ACL" | b"CONFIG" | b"MIGRATE");
-        let text = render(&name, words, arguments, keep && !secret);
+        let keep = keep && !secret;
+        let make = || render(&name, words, arguments, keep);
+        let masked = spelt.filter(|_| !keep).and_then(|(_, at)| names::masked(at, arguments.count, make));
+        let text = masked.map_or_else(|| make().into(), Cow::Borrowed);
         let effect = effect(capitals, arguments);
         let pops = matches!(capitals, b"BRPOP" | b"BLPOP");
         Self { name, text, procedure, queued: 0, pipeline: 1, namespace: None, effect, pops, outcome: Vec::new() }
@@ -231,7 +234,7 @@ fn effect(name: &[u8], arguments: &Arguments) -> Effect {
 impl Request for Command {
     fn weight(&self) -> usize {
         self.name.len()
-            + self.text.capacity()
+            + self.text.len()
             + self.procedure.as_ref().map_or(0, |p| p.len())
             + 8
             + 256 * self.outcome.len()
@@ -239,11 +242,10 @@ impl Request for Command {
 
     /// The conventions leave the database out of the name, since it is a number.
     fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
-        let query = Query { text: self.text, ..Query::default() };
         let operation = Some(self.name).filter(|n| !n.is_empty());
-        let description =
-            Description { system: "redis", operation, query: Some(Cow::Owned(query)), ..Description::default() };
-        let (name, mut attributes) = description.render();
+        let text = Some(self.text);
+        let (name, mut attributes) =
+            Description { system: "redis", operation, text, ..Description::default() }.render();
         if let Some(namespace) = self.namespace {
             attributes.push(KeyValue::str(semconv::DB_NAMESPACE, namespace.to_string()));
         }

@@ -1,5 +1,7 @@
 //! The commands of Redis, by which a connection is recognised. Once it is, a command may have any name.
 
+use std::sync::{LazyLock, OnceLock};
+
 /// Commands of Redis 8 and Valkey 8, in alphabetical order.
 #[rustfmt::skip]
 const COMMANDS: &[&str] = &[
@@ -51,26 +53,55 @@ pub(super) fn capitals<'b>(name: &[u8], buffer: &'b mut [u8; MAX_NAME]) -> &'b [
     room
 }
 
-fn find(list: &[&'static str], name: &[u8]) -> Option<&'static str> {
-    let mut buffer = [0; MAX_NAME];
-    let name = capitals(name, &mut buffer);
-    list.binary_search_by(|known| known.as_bytes().cmp(name)).ok().map(|at| list[at])
+/// Words that the texts kept for good have at most.
+const FEW_WORDS: usize = 5;
+
+/// A command as it is spelt, and its texts without arguments, by the number of words: made once, since the same ones
+/// come again and again.
+struct Spelling {
+    name: String,
+    texts: [OnceLock<String>; FEW_WORDS],
 }
 
-/// The command in capitals, if Redis has such a command.
-pub(super) fn command(name: &[u8]) -> Option<&'static str> {
-    find(COMMANDS, name)
+/// All commands in capitals, then all in small letters.
+static SPELLINGS: LazyLock<Vec<Spelling>> = LazyLock::new(|| {
+    let capitals = COMMANDS.iter().map(|name| (*name).to_owned());
+    let small = COMMANDS.iter().map(|name| name.to_ascii_lowercase());
+    capitals.chain(small).map(|name| Spelling { name, texts: [const { OnceLock::new() }; FEW_WORDS] }).collect()
+});
+
+fn position(name: &[u8]) -> Option<usize> {
+    let mut buffer = [0; MAX_NAME];
+    let name = capitals(name, &mut buffer);
+    COMMANDS.binary_search_by(|known| known.as_bytes().cmp(name)).ok()
+}
+
+/// The command as it is spelt, if Redis has such a command and it is all in capitals or all in small letters; and what
+/// finds it again.
+pub(super) fn spelt(name: &[u8]) -> Option<(&'static str, usize)> {
+    let at = position(name)?;
+    let (capitals, small) = (at, at + COMMANDS.len());
+    let spelling = |at: usize| SPELLINGS.get(at).filter(|s| s.name.as_bytes() == name).map(|s| (s.name.as_str(), at));
+    spelling(capitals).or_else(|| spelling(small))
+}
+
+/// What [`spelt`] found, with so many words of which the others are masked, if they are few.
+pub(super) fn masked(at: usize, words: u64, make: impl FnOnce() -> String) -> Option<&'static str> {
+    let text = SPELLINGS.get(at)?.texts.get(usize::try_from(words).ok()?.checked_sub(1)?)?;
+    Some(text.get_or_init(make))
 }
 
 /// Whether Redis, or a module, has such a command.
 pub(super) fn known(name: &[u8]) -> bool {
     let module = |prefix: &&[u8]| name.len() > prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
-    command(name).is_some() || MODULES.iter().any(module)
+    position(name).is_some() || MODULES.iter().any(module)
 }
 
 /// Whether the command's second word belongs to its name.
 pub(super) fn has_subcommands(name: &[u8]) -> bool {
-    find(&CONTAINERS, name).is_some()
+    let mut buffer = [0; MAX_NAME];
+    let name = capitals(name, &mut buffer);
+    CONTAINERS.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok()
 }
 
 /// Whether Celery writes tasks or results by a command of so many words.
@@ -99,5 +130,10 @@ mod tests {
         assert!(known(b"get") && known(b"ZunionStore") && known(b"ft.search") && !known(b"message") && !known(b"FT."));
         assert!(has_subcommands(b"config") && !has_subcommands(b"get"));
         assert!(!known(&[b'a'; 100]));
+        for name in ["GET", "get", "zunionstore"] {
+            let (found, at) = spelt(name.as_bytes()).unwrap();
+            assert_eq!((found, SPELLINGS[at].name.as_str()), (name, name));
+        }
+        assert_eq!((spelt(b"Get"), spelt(b"nosuch")), (None, None));
     }
 }

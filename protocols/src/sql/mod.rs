@@ -85,6 +85,11 @@ impl Query {
     }
 }
 
+/// Bytes that should be UTF-8, as text.
+fn into_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
 /// Puts the text together again.
 #[derive(Default)]
 struct Clean {
@@ -167,9 +172,6 @@ impl Clean {
     }
 
     fn finish(self) -> String {
-        match String::from_utf8(self.out) {
-            Ok(text) => text,
-            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-        }
+        into_text(self.out)
     }
 }

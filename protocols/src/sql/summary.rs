@@ -7,6 +7,8 @@ use super::words::{BEFORE_NAME, CLAUSES, MODIFIERS, NAMED, OBJECTS, PLAIN, UNNAM
 
 /// Longest summary, as the conventions have it.
 const MAX_SUMMARY: usize = 255;
+/// Room for most summaries.
+const USUAL_SUMMARY: usize = 48;
 /// Deepest parentheses that are told apart.
 const MAX_DEPTH: usize = 32;
 /// Most names of common table expressions that are known again.
@@ -64,7 +66,10 @@ struct Name {
 
 pub(super) struct Summary<'a> {
     dialect: Dialect,
-    levels: Vec<Level>,
+    /// What encloses the next word, outermost first: so many of them as `depth` says.
+    levels: [Level; MAX_DEPTH],
+    /// At least 1: the statement itself.
+    depth: usize,
     /// Parentheses beyond [`MAX_DEPTH`].
     deeper: usize,
     next: Next,
@@ -77,7 +82,8 @@ pub(super) struct Summary<'a> {
     text: String,
     full: bool,
     procedure: Option<String>,
-    done: Vec<String>,
+    /// The first statement's summary.
+    done: Option<String>,
     statements: u32,
     begun: bool,
     same: bool,
@@ -89,7 +95,8 @@ impl<'a> Summary<'a> {
     pub(super) fn new(dialect: Dialect) -> Self {
         Self {
             dialect,
-            levels: vec![Level::default()],
+            levels: [Level::default(); MAX_DEPTH],
+            depth: 1,
             deeper: 0,
             next: Next::Operation,
             before: b"",
@@ -97,10 +104,10 @@ impl<'a> Summary<'a> {
             name: None,
             locals: Vec::new(),
             with: false,
-            text: String::new(),
+            text: String::with_capacity(USUAL_SUMMARY),
             full: false,
             procedure: None,
-            done: Vec::new(),
+            done: None,
             statements: 0,
             begun: false,
             same: true,
@@ -109,11 +116,7 @@ impl<'a> Summary<'a> {
     }
 
     fn level(&mut self) -> &mut Level {
-        if self.levels.is_empty() {
-            self.levels.push(Level::default());
-        }
-        let last = self.levels.len() - 1;
-        &mut self.levels[last]
+        &mut self.levels[self.depth - 1]
     }
 
     pub(super) fn token(&mut self, token: &Token<'a>) {
@@ -169,7 +172,7 @@ impl<'a> Summary<'a> {
         if local || (function && name.table) {
             return;
         }
-        let text = String::from_utf8_lossy(&name.text).into_owned();
+        let text = super::into_text(name.text);
         if is(self.first, b"CALL") && self.procedure.is_none() {
             self.procedure = Some(text.clone());
         }
@@ -235,7 +238,7 @@ impl<'a> Summary<'a> {
     }
 
     fn begin(&mut self, word: &'a [u8]) {
-        let main = self.with && self.levels.len() == 1;
+        let main = self.with && self.depth == 1;
         if self.first.is_empty() || main {
             self.first = word;
         }
@@ -244,7 +247,7 @@ impl<'a> Summary<'a> {
     }
 
     fn operation(&mut self, word: &'a [u8]) {
-        let statement = self.levels.len() == 1 && self.first.is_empty();
+        let statement = self.depth == 1 && self.first.is_empty();
         self.next = match capitals(word, &mut [0; MAX_KEYWORD]) {
             b"WITH" => {
                 self.with = true;
@@ -268,7 +271,7 @@ impl<'a> Summary<'a> {
             _ if statement && among(word, &NAMED) => Next::Target { table: false },
             _ if statement && among(word, &PLAIN) => Next::Rest,
             // Options of EXPLAIN, or no operation at all.
-            _ if is(self.first, b"EXPLAIN") && self.levels.len() == 1 => return,
+            _ if is(self.first, b"EXPLAIN") && self.depth == 1 => return,
             _ => {
                 self.next = if statement && !self.with { Next::Rest } else { Next::Any };
                 return;
@@ -304,14 +307,14 @@ impl<'a> Summary<'a> {
             }
             b"JOIN" | b"STRAIGHT_JOIN" if reads || is(self.first, b"UPDATE") => Next::Target { table: true },
             b"USING" if is(self.first, b"MERGE") || is(self.first, b"DELETE") => Next::Target { table: true },
-            b"FROM" if is(self.first, b"UPDATE") && self.levels.len() == 1 => {
+            b"FROM" if is(self.first, b"UPDATE") && self.depth == 1 => {
                 self.level().list = true;
                 Next::Target { table: true }
             }
             b"INTO" if is(self.first, b"LOAD") => Next::Target { table: false },
-            b"AS" if is(self.first, b"PREPARE") && self.levels.len() == 1 => Next::Operation,
+            b"AS" if is(self.first, b"PREPARE") && self.depth == 1 => Next::Operation,
             // What follows a common table expression is the statement that it is for.
-            b"INSERT" | b"UPDATE" | b"DELETE" | b"MERGE" | b"REPLACE" if self.with && self.levels.len() == 1 => {
+            b"INSERT" | b"UPDATE" | b"DELETE" | b"MERGE" | b"REPLACE" if self.with && self.depth == 1 => {
                 return self.operation(word);
             }
             b"BEGIN" if self.dialect.mysql && is(self.first, b"CREATE") => {
@@ -327,12 +330,13 @@ impl<'a> Summary<'a> {
     }
 
     fn open(&mut self) {
-        if self.levels.len() == MAX_DEPTH {
+        if self.depth == MAX_DEPTH {
             self.deeper += 1;
             return;
         }
         let body = is(self.before, b"AS") || is(self.before, b"MATERIALIZED");
-        self.levels.push(Level { local: self.with && self.levels.len() == 1 && body, ..Level::default() });
+        self.levels[self.depth] = Level { local: self.with && self.depth == 1 && body, ..Level::default() };
+        self.depth += 1;
         self.next = if self.level().local { Next::Operation } else { Next::Any };
     }
 
@@ -341,9 +345,7 @@ impl<'a> Summary<'a> {
             self.deeper -= 1;
             return;
         }
-        if self.levels.len() > 1 {
-            self.levels.pop();
-        }
+        self.depth = (self.depth - 1).max(1);
         let options = is(self.first, b"EXPLAIN") && self.text.len() == self.first.len();
         self.next = if options { Next::Operation } else { Next::Any };
     }
@@ -352,8 +354,7 @@ impl<'a> Summary<'a> {
         if self.deeper > 0 {
             return;
         }
-        let depth = self.levels.len();
-        self.next = match (self.with && depth == 1, self.level().list) {
+        self.next = match (self.with && self.depth == 1, self.level().list) {
             (true, _) => Next::Local,
             (false, true) => Next::Target { table: !is(self.first, b"DROP") },
             _ => Next::Any,
@@ -364,14 +365,11 @@ impl<'a> Summary<'a> {
         self.end_name(false);
         if self.begun {
             let text = std::mem::take(&mut self.text);
-            self.same &= self.done.first().is_none_or(|first| *first == text);
-            if self.done.is_empty() {
-                self.done.push(text);
-            }
+            self.same &= self.done.as_ref().is_none_or(|first| *first == text);
+            self.done.get_or_insert(text);
             self.statements += 1;
         }
-        self.levels.clear();
-        self.levels.push(Level::default());
+        (self.levels[0], self.depth) = (Level::default(), 1);
         self.locals.clear();
         (self.next, self.before, self.first) = (Next::Operation, b"", b"");
         (self.deeper, self.with, self.begun, self.full) = (0, false, false, false);
@@ -380,7 +378,7 @@ impl<'a> Summary<'a> {
     /// Summary, stored procedure, number of statements.
     pub(super) fn finish(mut self) -> (Option<String>, Option<String>, u32) {
         self.end_statement();
-        let first = self.done.pop().filter(|s| !s.is_empty());
+        let first = self.done.take().filter(|s| !s.is_empty());
         let summary = match (first, self.statements) {
             (first, 0 | 1) => first,
             (Some(first), _) if self.same && first.len() + 6 <= MAX_SUMMARY => Some(["BATCH ", &first].concat()),

@@ -83,7 +83,7 @@ pub fn run(world: &World, selection: &Selection) -> Result<Run> {
         let ended = process::run(&mut command, &folder.join("file.log"), LIMIT)?;
         note_file(&prefix, &ended, &mut outcome);
     }
-    some_passed(&outcome, "")?;
+    some_passed(&outcome, selection, "")?;
     Ok(Run {
         outcome,
         left_out: vec![

@@ -52,7 +52,7 @@ pub fn run(world: &World, selection: &Selection) -> Result<Run> {
     });
     let ended = process::run(&mut command, &world.folder("redis")?.join("suite.log"), LIMIT)?;
     let outcome = outcomes(&ended.text);
-    some_passed(&outcome, &ended.text)?;
+    some_passed(&outcome, selection, &ended.text)?;
     Ok(Run {
         outcome,
         left_out: vec![

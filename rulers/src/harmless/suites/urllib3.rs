@@ -73,6 +73,6 @@ pub fn run(world: &World, selection: &Selection) -> Result<Run> {
     }
     let ended = process::run(&mut command, &folder.join("pytest.log"), LIMIT)?;
     let outcome = outcomes(&output)?;
-    some_passed(&outcome, &ended.text)?;
+    some_passed(&outcome, selection, &ended.text)?;
     Ok(Run { outcome, left_out: LEFT_OUT.iter().map(|(name, why)| format!("`{name}`: {why}")).collect(), sound: None })
 }
