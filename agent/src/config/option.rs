@@ -242,7 +242,7 @@ pub static OPTIONS: &[Opt] = &[
     opt("max-connections", CAPTURE, Kind::Count(16, 16_777_216), "Connections followed at one time; the idlest is forgotten first.")
         .or("65536"),
     opt("max-connection-buffer", CAPTURE, Kind::Size(4096, 64 * MIB), "Memory for the bytes of one connection that wait to be understood.")
-        .or("256KiB"),
+        .or("1MiB"),
     opt("max-buffer", CAPTURE, Kind::Size(65_536, 16_384 * MIB), "Memory for the bytes of all connections that wait to be understood.")
         .or("64MiB"),
     opt("idle-timeout", CAPTURE, Kind::Time(1_000, 24 * HOUR), "A connection without traffic for this long is forgotten.").or("10m"),

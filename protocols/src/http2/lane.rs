@@ -1,5 +1,6 @@
 //! One direction of a connection: where in which frame the next byte is.
 
+use super::cadence::Cadence;
 use super::detect::PREFACE;
 use super::frame::{self, HEADER, Header};
 use super::hpack::Decoder;
@@ -59,6 +60,8 @@ pub(super) struct Lane {
     pub doubtful: bool,
     /// Operations in a row in which no frame was found.
     pub misses: u32,
+    /// How the body went on that was passing when frames were missed.
+    pub cadence: Option<Cadence>,
     seen: bool,
     begun: bool,
 }
@@ -84,6 +87,7 @@ impl Lane {
             operation: Mark::default(),
             doubtful,
             misses: 0,
+            cadence: None,
             seen: false,
             begun: false,
         }
@@ -147,6 +151,14 @@ impl Lane {
         self.doubtful = true;
         let before = std::mem::replace(&mut self.decoder, Decoder::joined_late());
         self.before_gap.get_or_insert(before);
+    }
+
+    /// A frame begins with the next byte, whatever was not known before.
+    pub(super) fn reads_on(&mut self) {
+        self.state = State::Header(0);
+        self.buffer = Vec::new();
+        self.cadence = None;
+        self.misses = 0;
     }
 
     /// Bytes of memory held.

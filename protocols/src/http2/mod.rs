@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `frame` | frame headers |
 //! | `detect` | what bytes must look like to be HTTP/2, at the start, in the middle, and after a gap |
+//! | `cadence` | large bodies of which the frames' headers are hidden |
 //! | `lane` | one direction: where in which frame the next byte is |
 //! | `hpack` | header compression, by a reader that may have missed something |
 //! | `messages` | what frames mean for streams |
@@ -20,6 +21,7 @@
 //! their number, so a response is never paired with the wrong request; a stream whose end may have been missed and that
 //! shows no life is dropped.
 
+mod cadence;
 mod detect;
 mod frame;
 mod head;
@@ -94,6 +96,9 @@ enum Verdict {
     /// Requests flow the other way.
     Reversed,
 }
+
+/// Nothing that was read for long is HTTP/2.
+struct Hopeless;
 
 impl Http2 {
     /// A parser that has seen nothing.
@@ -270,6 +275,28 @@ impl Http2 {
         told && survey.evidence + known >= BELIEVABLE
     }
 
+    /// Where in an operation's bytes frames can be read again, where nobody knew; behind them if nowhere.
+    fn found(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        position: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<usize, Hopeless> {
+        let resumes = self.goes_on(direction, bytes, position).or_else(|| self.resumes(direction, bytes).then_some(0));
+        if let Some(at) = resumes {
+            self.lane(direction).reads_on();
+            return Ok(at);
+        }
+        if self.body_ends(direction, position.saturating_add(bytes.len() as u64), out) {
+            return Ok(bytes.len());
+        }
+        self.streams.doubt();
+        let lane = self.lane(direction);
+        lane.misses += 1;
+        if lane.misses > MAX_MISSES { Err(Hopeless) } else { Ok(bytes.len()) }
+    }
+
     /// What to do about bytes that cannot be read as they stand.
     fn unless_sound(&mut self, verdict: Verdict, direction: Direction, out: &mut Vec<Output>) -> Progress {
         if verdict == Verdict::Sound {
@@ -300,22 +327,16 @@ impl Parser for Http2 {
             self.server_start.get_or_insert(mark.position);
         }
         let fresh = self.lane(direction).begin(mark, bytes);
+        let mut at = 0;
         if matches!(self.lane(direction).state, State::Lost) && fresh {
-            let resumes = self.resumes(direction, bytes);
-            let lane = self.lane(direction);
-            lane.misses = if resumes { 0 } else { lane.misses + 1 };
-            let hopeless = lane.misses > MAX_MISSES;
-            if resumes {
-                lane.state = State::Header(0);
-            } else {
-                self.streams.doubt();
-            }
-            if hopeless {
-                self.streams.forget(out);
-                return Progress::LostSync;
+            match self.found(direction, bytes, mark.position, out) {
+                Ok(found) => at = found,
+                Err(Hopeless) => {
+                    self.streams.forget(out);
+                    return Progress::LostSync;
+                }
             }
         }
-        let mut at = 0;
         while at < bytes.len() {
             let here = Mark { position: mark.position.saturating_add(at as u64), ..*mark };
             let (taken, verdict) = self.step(direction, &bytes[at..], here, out);
@@ -333,8 +354,7 @@ impl Parser for Http2 {
             return Progress::Continue;
         }
         let State::Payload(left) = self.lane(direction).state else {
-            self.wants_more = true;
-            self.lost(direction, out);
+            self.gap_between_frames(direction, len, mark.position, out);
             return Progress::Continue;
         };
         let here = u32::try_from(len).unwrap_or(u32::MAX).min(left);
@@ -348,8 +368,8 @@ impl Parser for Http2 {
             }
         }
         if len > u64::from(here) {
-            self.wants_more = true;
-            self.lost(direction, out);
+            let after = mark.position.saturating_add(u64::from(here));
+            self.frames_hidden(direction, after, len - u64::from(here), out);
         }
         Progress::Continue
     }

@@ -31,6 +31,11 @@ impl Body {
         self.missed = true;
     }
 
+    /// So many bytes have passed in all, as is now known.
+    pub(super) fn restore(&mut self, bytes: u64) {
+        *self = Self { bytes: Some(bytes), missed: false };
+    }
+
     /// Length of the whole body, if it is known and there was one.
     pub(super) fn length(&self) -> Option<u64> {
         self.bytes.filter(|_| !self.missed)

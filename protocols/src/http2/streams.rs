@@ -8,8 +8,8 @@ use super::stream::{Failure, Stream};
 use crate::Settings;
 use crate::exchange::Output;
 
-/// Most memory that streams in flight may take together, bytes: about 400 streams.
-const MAX_BYTES: usize = 192 * 1024;
+/// Most memory that streams in flight may take together, bytes: about 1600 streams.
+const MAX_BYTES: usize = 768 * 1024;
 /// From so many on it is seen from time to time whether some of them are dead. Fewer may stay: one of them may be a stream
 /// that lives for hours and is silent.
 const MANY: usize = 64;

@@ -112,3 +112,67 @@ fn a_stream_that_is_silent_for_long_after_a_gap_is_waited_for() {
     wire.response(server.trailers(1, "0"));
     assert_eq!(wire.summary().last().map(String::as_str), Some("s.V/Watch OK"));
 }
+
+/// Head and body of a response of `len` bytes in frames of `size`, and its end in a frame of its own or not.
+fn large(server: &mut Peer, stream: u32, len: usize, size: usize, end_apart: bool) -> (Vec<u8>, Vec<u8>) {
+    let length = len.to_string();
+    let head = server.head(0, stream, &[(":status", "200"), ("content-length", &length)]);
+    let mut bytes = Vec::new();
+    let body = vec![0; len];
+    let frames: Vec<&[u8]> = body.chunks(size).collect();
+    for (n, payload) in frames.iter().enumerate() {
+        let last = n + 1 == frames.len() && !end_apart;
+        bytes.extend(data(if last { END_STREAM } else { 0 }, stream, payload));
+    }
+    if end_apart {
+        bytes.extend(data(END_STREAM, stream, &[]));
+    }
+    (head, bytes)
+}
+
+/// As curl reads, 32 KiB at a time, and as nghttpd writes, three frames at a time; 16 KiB are captured. Wherever the last
+/// header lies, the end is known.
+#[test]
+fn a_large_response_is_found_though_most_of_its_frames_are_hidden() {
+    let forms = [(16_384, false), (16_384, true), (8_192, false), (16_375, true)];
+    for (n, len) in (40_000..400_000).step_by(7_001).enumerate() {
+        for (size, end_apart) in forms {
+            let at_once = if n % 2 == 0 { 32_768 } else { 3 * (size + 9) };
+            let (mut wire, mut client, mut server) = greeted();
+            wire.request(client.get(1, "/big"));
+            let (head, body) = large(&mut server, 1, len, size, end_apart);
+            wire.response(head);
+            for operation in body.chunks(at_once) {
+                let seen = operation.len().min(16_384);
+                wire.response_cut(&operation[..seen], (operation.len() - seen) as u64);
+            }
+            assert_eq!(wire.summary(), ["GET /big 200"], "{len} by {size}");
+            assert_eq!(wire.only().end, wire.time, "{len} by {size}");
+            assert_eq!(int(wire.only(), "http.response.body.size"), Some(len as i64));
+            wire.request(client.get(3, "/next")).response(server.status(END_STREAM, 3, "204"));
+            assert_eq!(wire.summary(), ["GET /big 200", "GET /next 204"]);
+        }
+    }
+}
+
+#[test]
+fn what_is_hidden_between_the_frames_of_a_body_is_not_taken_for_it() {
+    let (mut wire, mut client, mut server) = greeted();
+    wire.request([client.get(1, "/big"), client.get(3, "/b")].concat());
+    let (head, body) = large(&mut server, 1, 60_000, 16_384, false);
+    let whole = [head, body].concat();
+    // The other response comes among its frames, and shifts them.
+    let at = whole.len() - (60_000 - 3 * 16_384) - 9;
+    let other = [server.status(0, 3, "404"), data(END_STREAM, 3, b"none")].concat();
+    let bytes = [&whole[..at], &other, &whole[at..]].concat();
+    for operation in bytes.chunks(32_768) {
+        let seen = operation.len().min(16_384);
+        wire.response_cut(&operation[..seen], (operation.len() - seen) as u64);
+    }
+    wire.end(Response, End::Closed);
+    for exchange in wire.finished() {
+        let expected = if exchange.name == "GET /big" { "GET /big 200" } else { "GET /b 404" };
+        assert!(crate::wire::summary(exchange).starts_with(expected), "{exchange:#?}");
+    }
+    assert!(!wire.dropped().is_empty(), "the end of one is hidden");
+}

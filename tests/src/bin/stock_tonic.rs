@@ -1,5 +1,5 @@
-//! A gRPC server and a client on tonic, on a runtime of several threads: `stock_tonic serve PORT`, and
-//! `stock_tonic call PORT CALL…`, all calls on one connection.
+//! A gRPC server and a client on tonic, on a runtime of several threads: `stock_tonic serve PORT`, `stock_tonic web PORT`
+//! (gRPC-Web over HTTP/1.1), and `stock_tonic call PORT CALL…`, all calls on one connection.
 
 use std::convert::Infallible;
 
@@ -14,6 +14,7 @@ use tonic::codegen::{BoxFuture, BoxStream, Context, Poll, Service, http};
 use tonic::server::{self, NamedService, StreamingService, UnaryService};
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Request, Response, Status};
+use tonic_web::GrpcWebLayer;
 
 /// Calls that `crowd` makes, and how many are under way at once.
 const CROWD: (usize, usize) = (300, 100);
@@ -195,10 +196,14 @@ async fn call(client: &mut Client, what: &str) -> Result<()> {
 #[tokio::main(flavor = "multi_thread", worker_threads = 4)]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [verb, port, calls @ ..] = arguments.as_slice() else { bail!("serve PORT | call PORT CALL…") };
+    let [verb, port, calls @ ..] = arguments.as_slice() else { bail!("serve PORT | web PORT | call PORT CALL…") };
     let address = format!("127.0.0.1:{port}");
     if verb == "serve" {
         return Server::builder().add_service(Stock).serve(address.parse()?).await.context("cannot serve");
+    }
+    if verb == "web" {
+        let mut server = Server::builder().accept_http1(true).layer(GrpcWebLayer::new());
+        return server.add_service(Stock).serve(address.parse()?).await.context("cannot serve");
     }
     let mut client = Client::new(Endpoint::from_shared(format!("http://{address}"))?.connect().await?);
     for what in calls {

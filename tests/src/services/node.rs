@@ -1,6 +1,7 @@
 //! Node's `http` module, as server and client.
 
 use std::process::Command;
+use std::time::Duration;
 
 use crate::curl;
 use crate::node_modules;
@@ -86,6 +87,13 @@ impl Node {
         inside_of(&self.program)
     }
 
+    /// Makes calls of `shop.v1.Stock` by gRPC-Web, and waits for their end.
+    pub fn call_stock_web(scene: &Scene, port: u16, calls: &[&str]) {
+        let server = port.to_string();
+        let mut program = spawn(scene, "stock_web.js", &[&[&server[..]], calls].concat(), port);
+        assert!(program.wait(Duration::from_secs(20)).is_some_and(|status| status.success()), "{}", program.log());
+    }
+
     /// A script that is in the test's directory already, started with a port.
     pub fn script(scene: &Scene, name: &str) -> Self {
         let port = scene.port();
@@ -113,7 +121,7 @@ fn spawn(scene: &Scene, script: &str, arguments: &[&str], port: u16) -> Program 
 fn start(scene: &Scene, script: &str, arguments: &[&str], port: u16) -> Program {
     let mut command = Command::new("node");
     command.current_dir(scene.dir()).arg(script).args(arguments);
-    if script == "stock.js" {
+    if script.starts_with("stock") {
         command.env("NODE_PATH", node_modules::folder());
     }
     Program::start(&format!("{script}-{port}"), scene.dir(), &mut command)

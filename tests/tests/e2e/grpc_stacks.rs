@@ -87,6 +87,22 @@ fn calls_between_programs_of_grpc_java_are_joined() {
     scene.expect(&kinds(("Stock", "Stock"), stock.port, 300));
 }
 
+/// As a browser does it: grpc-web in Node, tonic behind its own layer, HTTP/1.1 between them.
+#[test]
+fn calls_by_grpc_web_are_calls() {
+    let mut scene = Scene::new();
+    let port = scene.port();
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_stock_tonic"));
+    let _tonic = Program::start("tonic", scene.dir(), serve.args(["web", &port.to_string()])).listens_on(port);
+    scene.trace();
+    Node::call_stock_web(&scene, port, &["one", "missing", "one"]);
+    let call = |code: &str, messages: (i64, i64)| {
+        let between = ("stock_web", "stock_tonic");
+        Call { between, port, method: "shop.v1.Stock/One", code, messages: Some(messages) }.joined().version("1.1")
+    };
+    scene.expect(&[call("OK", (1, 1)), call("NOT_FOUND", (1, 0)), call("OK", (1, 1))]);
+}
+
 /// Three makes: Node calls Python, Python calls tonic.
 #[test]
 fn a_caller_and_a_callee_of_different_makes_are_joined() {

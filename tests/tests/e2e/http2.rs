@@ -21,6 +21,9 @@ const LOSSES: [&str; 5] =
 /// More than a hold and a batch: nothing comes after it.
 const QUIET: Duration = Duration::from_millis(1500);
 
+/// Bytes of a large file.
+const LARGE: usize = 3_000_001;
+
 /// nghttp2's server, with a small file.
 struct Nghttpd {
     _program: Program,
@@ -64,6 +67,19 @@ fn curl_with_prior_knowledge_is_a_pair() {
     assert_eq!(curl::run(&["--http2-prior-knowledge", &url]).code, 200);
     let callee = over_http2(server("nghttpd", "GET", &url, 200));
     scene.expect(&[over_http2(client("curl", "GET", &url, 200)).child(callee)]);
+}
+
+/// curl reads more at once than is ever captured, so most of the frames are hidden.
+#[test]
+fn a_large_download_is_a_pair() {
+    let mut scene = Scene::new();
+    let files = Nghttpd::start(&scene);
+    std::fs::write(scene.dir().join("h2/large.bin"), vec![b'x'; LARGE]).expect("a file to serve");
+    scene.trace();
+    let url = files.url("/large.bin");
+    assert_eq!(curl::run(&["--http2-prior-knowledge", &url]).body.len(), LARGE);
+    let end = |span: Expected| over_http2(span).with("http.response.body.size", LARGE as i64);
+    scene.expect(&[end(client("curl", "GET", &url, 200)).child(end(server("nghttpd", "GET", &url, 200)))]);
 }
 
 /// A server of Python's, prior knowledge and `Upgrade: h2c`, a body of several DATA frames, an error.
