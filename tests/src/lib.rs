@@ -14,7 +14,7 @@
 //! | [`db`] | the same for calls of databases |
 //! | [`trace`] | compares the two, and prints both |
 //! | [`program`] | a process that a test started, with its log, ended by pid |
-//! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, databases, brokers, started as shipped with a generated configuration |
+//! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, databases, brokers, started as shipped with a generated configuration; clients of databases |
 //! | [`curl`], [`raw`] | the requesters: a real client, and bytes written by the test |
 //! | [`python`], [`node_modules`] | what the tests need from PyPI and from npm |
 #![forbid(unsafe_code)]

@@ -38,6 +38,17 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("wrk", "wrk"),
 ];
 
+/// What clients of databases stand on: a file or folder, and the package that brings it where it is missing.
+const LIBRARIES: &[(&str, &str)] = &[
+    ("/usr/lib/python3/dist-packages/MySQLdb", "python3-mysqldb"),
+    ("/usr/share/gocode/src/github.com/go-sql-driver/mysql", "golang-github-go-sql-driver-mysql-dev"),
+    ("/usr/share/gocode/src/github.com/gomodule/redigo", "golang-github-gomodule-redigo-dev"),
+    ("/usr/share/gocode/src/github.com/jackc/pgx/v4", "golang-github-jackc-pgx-v4-dev"),
+    ("/usr/share/gocode/src/github.com/lib/pq", "golang-github-lib-pq-dev"),
+    ("/usr/share/java/mariadb-java-client.jar", "libmariadb-java"),
+    ("/usr/share/java/postgresql.jar", "libpostgresql-jdbc-java"),
+];
+
 /// grpc-java and what it needs, which bring no program; [`GRPC_JAVA_JAR`] tells whether they are there.
 const GRPC_JAVA: [&str; 5] = ["libgrpc-java", "libguava-java", "libjsr305-java", "libnetty-java", "libperfmark-java"];
 const GRPC_JAVA_JAR: &str = "/usr/share/java/grpc-netty.jar";
@@ -82,6 +93,7 @@ pub fn go() -> Result<PathBuf> {
 pub fn setup() -> Result<()> {
     let programs = PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|it| it.1);
     let missing: Vec<&str> = programs
+        .chain(LIBRARIES.iter().filter(|(path, _)| !Path::new(path).exists()).map(|it| it.1))
         .chain((!php_has_curl()).then_some("php-curl"))
         .chain(GRPC_JAVA.into_iter().filter(|_| !Path::new(GRPC_JAVA_JAR).is_file()))
         .chain(postgres_programs().is_none().then_some("postgresql"))

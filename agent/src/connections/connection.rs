@@ -85,6 +85,8 @@ pub struct Connection {
     datagrams: Option<u64>,
     streams: [Stream; 2],
     state: State,
+    /// The protocol that the bytes which are being read did not turn out to be.
+    disproved: Option<&'static str>,
     parsers: u32,
     exchanges: u64,
     closed_at: Option<u64>,
@@ -110,6 +112,7 @@ impl Connection {
             datagrams: None,
             streams: Default::default(),
             state: State::detecting(),
+            disproved: None,
             parsers: 0,
             exchanges: 0,
             closed_at: None,
@@ -268,11 +271,17 @@ impl Connection {
         match &mut self.state {
             State::Muted => {}
             State::Detecting { .. } => self.detect(direction, bytes, mark, cx),
-            State::Reading { parser, requests, .. } => {
-                let toward = toward(direction, *requests);
+            State::Reading { protocol, parser, requests, .. } => {
+                let (name, toward) = (protocol.name, toward(direction, *requests));
                 let progress = parser.data(toward, bytes, &mark, cx.outputs);
                 let full = parser.buffered() > cx.limits.max_connection_buffer;
                 self.after(if full { Progress::LostSync } else { progress }, cx);
+                // What disproves one protocol may show another; once, so that two cannot hand it to and fro.
+                if progress == Progress::LostSync && self.disproved.is_none() {
+                    self.disproved = Some(name);
+                    self.data(direction, bytes, mark, cx);
+                    self.disproved = None;
+                }
             }
         }
     }
@@ -317,7 +326,7 @@ impl Connection {
         };
         let mut undecided_yet = false;
         let protocols = if self.datagrams.is_some() { DATAGRAM_PROTOCOLS } else { PROTOCOLS };
-        for protocol in protocols {
+        for protocol in protocols.iter().filter(|p| self.disproved != Some(p.name)) {
             match (protocol.detect)(whole) {
                 Detection::Match(found) => return self.start(protocol, direction, found, bytes, mark, cx),
                 Detection::NeedMore => undecided_yet = true,

@@ -121,6 +121,19 @@ def as_user(user, *command):
     return ["runuser", "-u", user, "--", *map(str, command)] if os.getuid() == 0 else list(map(str, command))
 
 
+CLIENTS = HERE.parents[1] / "tests/services/clients"
+
+
+def go(name, *arguments):
+    """A program of the end-to-end tests, with Debian's libraries (`golang-*-dev`) and the `go` that `GO` names."""
+    environment = {**os.environ, "GOPATH": "/usr/share/gocode", "GO111MODULE": "off", "GOFLAGS": ""}
+    subprocess.run([os.environ.get("GO", "go"), "run", CLIENTS / name, *map(str, arguments)], check=True, timeout=300, env=environment)
+
+
+def debian_version(package):
+    return lambda: f"{package} " + subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True).stdout
+
+
 JDBC = """
 import java.sql.*;
 public class Client { public static void main(String[] a) throws Exception {

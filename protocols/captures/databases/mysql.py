@@ -6,7 +6,8 @@ import shutil
 import subprocess
 
 from .common import (
-    DEADLINE, SERVERS, as_user, free_port, jdbc, node, node_version, patiently, process, python_version, scenario, version)
+    DEADLINE, SERVERS, as_user, debian_version, free_port, go, jdbc, node, node_version, patiently, process, python_version, scenario,
+    version)
 
 
 @contextlib.contextmanager
@@ -145,3 +146,10 @@ def mysql_tls(recorder, work):
 def mysql_replica(recorder, work):
     subprocess.run(["mariadb-binlog", "--no-defaults", "-R", "-h", "127.0.0.1", "-P", str(recorder.port), "-u", "app", "-phunter2", "--skip-ssl",
                     "wire.000001"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=DEADLINE)
+
+
+@scenario("mysql", "go-sql-driver", debian_version("golang-github-go-sql-driver-mysql-dev"), [
+    "CREATE TABLE gomy", "PREPARE shop", "INSERT gomy", "PREPARE shop", "SELECT gomy", "SELECT gomy", "START",
+    "INSERT gomy error 1062", "ROLLBACK"])
+def go_sql_driver(recorder, work):
+    go("mysql_app.go", recorder.port)

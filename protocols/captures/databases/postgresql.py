@@ -9,7 +9,8 @@ import threading
 import time
 
 from .common import (
-    DEADLINE, SERVERS, as_user, free_port, jdbc, node, node_version, patiently, process, python_version, scenario, version)
+    DEADLINE, SERVERS, as_user, debian_version, free_port, go, jdbc, node, node_version, patiently, process, python_version, scenario,
+    version)
 
 PG_BIN = pathlib.Path(sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))[-1])
 
@@ -224,3 +225,17 @@ def replication(recorder, work):
     cur.send_feedback()
     other.close()
     c.close()
+
+
+@scenario("postgresql", "lib-pq", debian_version("golang-github-lib-pq-dev"), [
+    "CREATE TABLE gopq", "PREPARE shop", "INSERT gopq", "PREPARE shop", "SELECT gopq", "SELECT gopq", "CLOSE shop",
+    "INSERT gopq error 23505", "BEGIN", 'COPY "gopq"', "COMMIT"])
+def lib_pq(recorder, work):
+    go("pq_app.go", recorder.port)
+
+
+@scenario("postgresql", "pgx", debian_version("golang-github-jackc-pgx-v4-dev"), [
+    "CREATE TABLE gopgx", "PREPARE shop", "INSERT gopgx", "INSERT gopgx", "PREPARE shop", "PREPARE shop", "SELECT gopgx",
+    "UPDATE gopgx", "PREPARE shop", 'copy "gopgx"', "SELECT nowhere error 42P01"])
+def pgx(recorder, work):
+    go("pgx_app.go", recorder.port)

@@ -5,7 +5,8 @@ import socket
 import subprocess
 import time
 
-from .common import DEADLINE, SERVERS, free_port, node, node_version, process, python_version, raw, scenario, version
+from .common import (
+    CLIENTS, DEADLINE, SERVERS, debian_version, free_port, go, node, node_version, process, python_version, raw, scenario, version)
 
 
 @contextlib.contextmanager
@@ -200,3 +201,18 @@ def client_reply(recorder, work):
 def cluster(recorder, work):
     command = lambda *words: b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
     raw(recorder, (command(b"SET", b"foo", b"1"), b"\r\n"), (command(b"SET", b"bar", b"1"), b"OK\r\n"), (command(b"GET", b"bar"), b"1\r\n"))
+
+
+@scenario("redis", "redigo", debian_version("golang-github-gomodule-redigo-dev"), [
+    "SET", "INCR", "GET", "MULTI", "SELECT", "GET", "EXEC", "NOSUCH error ERR"])
+def redigo(recorder, work):
+    go("redigo_app.go", recorder.port)
+
+
+@scenario("redis", "ioredis-6", node_version("ioredis"), [
+    "hello", "info", "set", "get", "incr", "get", "del", "multi", "set", "get", "exec", "lpush error WRONGTYPE",
+    "rpush", "blpop"])
+def ioredis_6(recorder, work):
+    """RESP3 from its sixth version on."""
+    script = (CLIENTS / "ioredis_app.js").read_text()
+    node(script.replace("process.argv[2]", "process.argv[1]"), recorder.port)

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use libfuzzer_sys::fuzz_target;
 use wirespan_protocols::exchange::{Mark, Output};
-use wirespan_protocols::registry::{PROTOCOLS, Protocol};
+use wirespan_protocols::registry::{DATAGRAM_PROTOCOLS, PROTOCOLS, Protocol};
 use wirespan_protocols::{Direction, End, Parser, Progress, Role, Settings, context, redact, template};
 
 /// What a parser may hold, bytes.
@@ -72,7 +72,7 @@ impl Run {
 }
 
 fuzz_target!(|input: &[u8]| {
-    for protocol in PROTOCOLS {
+    for protocol in PROTOCOLS.iter().chain(DATAGRAM_PROTOCOLS) {
         (protocol.detect)(input);
         let mut run = Run::new(protocol, input.first().copied().unwrap_or_default());
         let mut rest = input;

@@ -70,8 +70,8 @@ impl PostgreSql {
         if self.requests.lost {
             return self.calls.requests_hidden(false, out);
         }
-        // Rows of COPY are no requests.
-        let copying = self.copying;
+        // Rows of COPY are no requests; some clients send them before the server asks.
+        let copying = self.copying || self.requests.open_head().is_some_and(|head| matches!(head[0], b'd' | b'c'));
         match self.requests.skip(len) {
             Skip::Within => {}
             Skip::Ended(frame, beyond) => {

@@ -10,7 +10,7 @@ use wirespan_protocols::{Detection, Direction, End, Progress, Role, Settings, re
 use crate::wire::{TICK, Wire, parser, summary};
 
 /// Names in the registry, and how many captures there are at least.
-const PROTOCOLS: [(&str, usize); 4] = [("memcached", 3), ("mysql", 8), ("postgresql", 12), ("redis", 11)];
+const PROTOCOLS: [(&str, usize); 4] = [("memcached", 3), ("mysql", 9), ("postgresql", 14), ("redis", 13)];
 /// Captures longer than this are replayed at some offsets only, so that debug builds end in time.
 const MANY: usize = 4000;
 

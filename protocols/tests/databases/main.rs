@@ -4,6 +4,7 @@ mod captures;
 mod celery;
 mod detection;
 mod hostile;
+mod late;
 mod memcached;
 mod mysql;
 mod postgresql;

@@ -129,6 +129,68 @@ fn the_database_is_the_one_that_was_selected_last() {
     assert_eq!(wire.summary()[4], "PING third");
 }
 
+/// MySQL's greeting, with all that it can save compression and TLS, and a client's answer to it.
+fn greeted(version: &str) -> [Vec<u8>; 2] {
+    let capabilities: u32 = 0x01ff_f7df;
+    let [a, b, c, d] = capabilities.to_le_bytes();
+    let greeting = [
+        &[10][..],
+        version.as_bytes(),
+        &[0, 8, 0, 0, 0],
+        b"12345678\0",
+        &[a, b, 0xff, 2, 0, c, d, 21],
+        &[0; 10],
+        b"123456789012\0caching_sha2_password\0",
+    ];
+    let introduction = [
+        &[a, b, c & 0xdf, d, 0, 0, 0, 1, 0xff][..],
+        &[0; 23],
+        b"app\0\x20abcdefghijklmnopqrstuvwxyz012345shop\0caching_sha2_password\0",
+    ];
+    [packet(0, greeting.concat()), packet(1, introduction.concat())]
+}
+
+#[test]
+fn proof_of_who_one_is_may_take_many_turns_and_makes_no_span() {
+    let mut wire = wire();
+    let [greeting, introduction] = greeted("8.4.2");
+    wire.response(greeting).request(introduction);
+    // caching_sha2_password without TLS: everything must be said, the server's key is asked for, then used.
+    wire.response(packet(2, [1, 4])).request(packet(3, [2])).response(packet(4, b"\x01-----BEGIN PUBLIC KEY-----"));
+    wire.request(packet(5, [0x17; 256])).response(packet(6, [0, 0, 0, 2, 0, 0, 0]));
+    assert_eq!((wire.out.len(), wire.progress), (0, Progress::Continue));
+    // The client has CLIENT_QUERY_ATTRIBUTES: their number comes before the text.
+    wire.request(packet(0, b"\x03\0\x01SELECT 1 FROM t")).response(ok(1, 2));
+    assert_eq!(wire.summary(), ["SELECT t"]);
+    assert_eq!(text(wire.last(), "db.namespace"), Some("shop"));
+    assert_eq!(text(wire.last(), "db.system.name"), Some("mysql"));
+}
+
+#[test]
+fn another_way_to_prove_it_may_be_asked_for() {
+    let mut wire = wire();
+    let [greeting, introduction] = greeted("5.5.5-10.11.6-MariaDB");
+    wire.response(greeting).request(introduction);
+    wire.response(packet(2, b"\xfemysql_native_password\x0012345678901234567890\0")).request(packet(3, [7; 20]));
+    wire.response(packet(4, [0, 0, 0, 2, 0, 0, 0])).request(packet(0, b"\x0e")).response(ok(1, 2));
+    assert_eq!(wire.summary(), ["PING shop"]);
+    assert_eq!(text(wire.last(), "db.system.name"), Some("mariadb"));
+}
+
+#[test]
+fn a_server_that_refuses_makes_no_span() {
+    let mut wire = wire();
+    let [greeting, introduction] = greeted("8.4.2");
+    wire.response(greeting).request(introduction);
+    wire.response(packet(2, b"\xff\x15\x04#28000Access denied for user 'secret'")).end(Response, End::Finished);
+    assert!(wire.out.is_empty(), "{:?}", wire.out);
+    // It may refuse before it greets.
+    let refusal = packet(0, b"\xff\x10\x04#08004Too many connections");
+    let mut wire = Wire::new("mysql");
+    wire.response(refusal).end(Response, End::Finished);
+    assert!(wire.out.is_empty(), "{:?}", wire.out);
+}
+
 #[test]
 fn rows_are_skipped_to_the_byte() {
     let mut wire = wire();

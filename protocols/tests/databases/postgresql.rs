@@ -185,6 +185,69 @@ fn encryption_refused_goes_on_and_granted_leaves() {
 }
 
 #[test]
+fn both_kinds_of_encryption_may_be_refused_one_after_the_other() {
+    let ask = |code: u32| [8u32.to_be_bytes(), code.to_be_bytes()].concat();
+    let mut wire = Wire::new("postgresql");
+    assert_eq!(detect(&ask(80_877_104)), Detection::Match(Request));
+    wire.request(ask(80_877_104)).response("N").request(ask(80_877_103)).response("N");
+    wire.request(startup("user\0app\0database\0shop\0"))
+        .response([message(b'R', 0u32.to_be_bytes()), ready()].concat());
+    wire.request(query("SELECT 1")).response([done("SELECT 1"), ready()].concat());
+    assert_eq!(wire.summary(), ["SELECT"]);
+    // What a server says that knows neither.
+    let mut wire = Wire::new("postgresql");
+    wire.request(ask(80_877_104)).response(error("0A000")).end(Response, End::Finished);
+    assert!(wire.out.is_empty(), "{:?}", wire.out);
+}
+
+#[test]
+fn a_server_that_refuses_makes_no_span() {
+    let mut wire = Wire::new("postgresql");
+    wire.request(startup("user\0app\0database\0shop\0"));
+    wire.response(message(b'R', 3u32.to_be_bytes())).request(message(b'p', "hunter2\0"));
+    wire.response(error("28P01")).end(Response, End::Finished);
+    assert!(wire.out.is_empty(), "{:?}", wire.out);
+}
+
+#[test]
+fn notifications_and_changed_parameters_answer_nothing() {
+    let mut wire = connected();
+    let news = || [message(b'A', b"\0\0\0\x07news\0secret\0"), message(b'S', "TimeZone\0CET\0")].concat();
+    wire.request(query("LISTEN news")).response([done("LISTEN"), ready()].concat());
+    wire.response(news());
+    wire.request(query("SELECT 1 FROM a"))
+        .response(news())
+        .response([row(), done("SELECT 1"), news(), ready()].concat());
+    wire.response(news());
+    wire.request(query("SELECT 1 FROM b")).response([done("SELECT 0"), ready()].concat());
+    assert_eq!(wire.summary(), ["LISTEN", "SELECT a", "SELECT b"]);
+    assert_eq!(wire.finished()[1].response.unwrap().first.time, 8 * TICK, "a notification is no answer");
+    assert_eq!(wire.dropped(), 0);
+}
+
+#[test]
+fn a_portal_that_is_suspended_goes_on_in_calls_of_their_own() {
+    let mut wire = connected();
+    let rows = [row(), message(b's', "")].concat();
+    wire.request([parse("", "SELECT 1 FROM t"), bind(""), execute(), sync()].concat());
+    wire.response([message(b'1', ""), message(b'2', ""), rows.clone(), ready()].concat());
+    wire.request([execute(), sync()].concat()).response([rows, ready()].concat());
+    wire.request([execute(), sync()].concat()).response([done("SELECT 1"), ready()].concat());
+    assert_eq!(wire.summary(), ["SELECT t"; 3]);
+}
+
+#[test]
+fn rows_that_are_sent_before_the_server_asks_are_no_requests() {
+    let mut wire = connected();
+    let rows = message(b'd', vec![b'x'; 9000]);
+    let all = [query("COPY t FROM STDIN"), rows, message(b'c', "")].concat();
+    wire.operation(Request, &all[..4096], all.len() as u64 - 4096);
+    wire.response([message(b'G', b"\0\0\0"), done("COPY 9"), ready()].concat());
+    wire.request(query("SELECT 1 FROM t")).response([done("SELECT 1"), ready()].concat());
+    assert_eq!((wire.summary(), wire.dropped()), (vec!["COPY t".into(), "SELECT t".into()], 0));
+}
+
+#[test]
 fn rows_are_skipped_to_the_byte() {
     let mut wire = connected();
     wire.request(query("SELECT 1 FROM a"));

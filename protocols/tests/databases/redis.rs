@@ -111,6 +111,38 @@ fn pushes_answer_nothing_and_attributes_belong_to_what_follows() {
 }
 
 #[test]
+fn a_cluster_sends_elsewhere() {
+    let mut wire = wire();
+    wire.request(command(&["GET", "a"])).response("-MOVED 3999 127.0.0.1:6381\r\n");
+    wire.request(command(&["GET", "b"])).response("-ASK 3999 127.0.0.1:6381\r\n");
+    wire.request([command(&["ASKING"]), command(&["GET", "b"])].concat()).response("+OK\r\n$-1\r\n");
+    assert_eq!(wire.summary(), ["GET error MOVED", "GET error ASK", "ASKING", "GET"]);
+    assert!(!format!("{:?}", wire.finished()).contains("127.0.0.1"), "only the error's word is kept");
+}
+
+#[test]
+fn a_blocking_command_lasts_until_it_is_answered() {
+    let mut wire = wire();
+    wire.request(command(&["BLPOP", "queue", "5"]));
+    wire.time += 5_000_000_000;
+    wire.response("*-1\r\n");
+    assert_eq!(wire.summary(), ["BLPOP"]);
+    assert_eq!(wire.last().end - wire.last().request.first.time, 5_000_000_000 + TICK);
+}
+
+#[test]
+fn commands_that_nobody_answers_end_with_themselves() {
+    let mut wire = wire();
+    wire.request([command(&["CLIENT", "REPLY", "OFF"]), command(&["SET", "a", "1"])].concat());
+    wire.request(command(&["SET", "b", "1"]));
+    wire.request([command(&["CLIENT", "REPLY", "ON"]), command(&["GET", "a"])].concat());
+    wire.response("+OK\r\n$1\r\n1\r\n");
+    assert_eq!(wire.summary(), ["CLIENT REPLY", "SET", "SET", "CLIENT REPLY", "GET"]);
+    assert!(wire.finished()[2].response.is_none());
+    assert_eq!(text(wire.last(), "db.operation.name"), Some("GET"));
+}
+
+#[test]
 fn every_kind_of_value_is_passed() {
     let replies = [
         "+OK\r\n",

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chain;
+mod clients;
 mod connections;
 mod console;
 mod context;

