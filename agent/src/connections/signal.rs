@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wirespan_common::{Endpoints, UnitId};
 use wirespan_protocols::Role;
-use wirespan_protocols::exchange::{Exchange, Started, Unit};
+use wirespan_protocols::exchange::{Exchange, Started, TaskEvent, Unit};
 
 use crate::discovery::Process;
 
@@ -71,6 +71,8 @@ pub enum Signal {
     Finished(ExchangeKey, Box<Exchange>),
     /// It will never be.
     Dropped(ExchangeKey),
+    /// An exchange that is not complete says something of a task's execution.
+    Task(ExchangeKey, Box<TaskEvent>),
     /// The process sends telemetry of its own.
     ExportsTelemetry {
         /// Which.

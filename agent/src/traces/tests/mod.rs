@@ -15,6 +15,7 @@ use crate::span::{Span, SpanKind, Status, Value};
 mod links;
 mod messages;
 mod streams;
+mod tasks;
 mod wire;
 
 const HOLD: u64 = 1_000;
