@@ -171,6 +171,83 @@ pub struct Exchange {
     pub attributes: Vec<KeyValue>,
 }
 
+/// What an exchange says of a task that a worker takes from a broker and runs elsewhere, on another thread or in another
+/// process (Celery): what the execution of the task is made of, which passes no socket itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskEvent {
+    /// The exchange that says so, whose [`Started`] came before.
+    pub exchange: u64,
+    /// The operation that carried it: when, and which thread.
+    pub at: Mark,
+    /// What it says.
+    pub fact: TaskFact,
+}
+
+/// What is said of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TaskFact {
+    /// A worker took it from its broker.
+    Taken(Box<TakenTask>),
+    /// A worker settled with its broker what it took under this tag. Where the exchange that brought the task ends when it
+    /// is settled (AMQP), that end says so instead.
+    Settled {
+        /// [`TakenTask::tag`].
+        tag: Box<str>,
+    },
+    /// The thread sends a task again, which it therefore runs for the `retries`th time less one.
+    SentAgain {
+        /// The task's id.
+        id: Box<str>,
+        /// How often it was tried before the attempt that is sent; not 0.
+        retries: u32,
+    },
+    /// The thread writes the task's state where results are kept.
+    State(Box<TaskState>),
+}
+
+/// A task that a worker took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenTask {
+    /// The task's id, the same for all attempts.
+    pub id: Box<str>,
+    /// How often it was tried before.
+    pub retries: u32,
+    /// What its message is settled by, if that is another exchange.
+    pub tag: Option<Box<str>>,
+    /// The message says that no result is to be kept.
+    pub silent: bool,
+    /// It is one of a group: its thread may have to do for that after it told its own end.
+    pub grouped: bool,
+    /// Name of the execution's span.
+    pub name: Cow<'static, str>,
+    /// What is known of the execution.
+    pub attributes: Vec<KeyValue>,
+}
+
+/// How a task stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskState {
+    /// The task's id.
+    pub id: Box<str>,
+    /// What that means for its execution.
+    pub phase: TaskPhase,
+    /// What it adds to what is known of the execution.
+    pub attributes: Vec<KeyValue>,
+    /// Of the execution.
+    pub status: Status,
+}
+
+/// What a task's state means for its execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskPhase {
+    /// The thread that writes it begins to run the task.
+    Begun,
+    /// The thread that writes it has run the task, or speaks for one that could not.
+    Ended,
+    /// The task will not be run, or was stopped by another than writes this.
+    Revoked,
+}
+
 /// What a parser says.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
@@ -187,6 +264,8 @@ pub enum Output {
         /// The id of the [`Started`].
         id: u64,
     },
+    /// An exchange says something of a task's execution. The exchange began before, and has not ended.
+    Task(Box<TaskEvent>),
     /// This connection carries telemetry (an OTLP export request was seen): tracing it would make more of it.
     ExportsTelemetry,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use wirespan_protocols::celery::{self, Action, Write};
-use wirespan_protocols::exchange::{KeyValue, MessageKey};
+use wirespan_protocols::exchange::{KeyValue, MessageKey, Status, TaskFact, TaskPhase};
 
 /// The texts of each RESP array in a stream of whole values, which is all that the captures hold.
 fn arrays(bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
@@ -148,7 +148,10 @@ fn a_retry_is_another_message_of_the_same_task() {
 fn results_say_state_and_exception() {
     let failed = br#"{"status": "FAILURE", "result": {"exc_type": "KeyError", "exc_message": ["a"], "exc_module": "builtins"}, "traceback": "T", "children": [], "task_id": "i"}"#;
     let outcome = celery::outcome(failed).unwrap();
-    assert_eq!((outcome.task_id.as_deref(), outcome.is_final()), (Some("i"), true));
+    assert_eq!(outcome.task_id.as_deref(), Some("i"));
+    let Some(TaskFact::State(state)) = outcome.fact("i") else { panic!() };
+    assert_eq!((&*state.id, state.phase, state.status), ("i", TaskPhase::Ended, Status::Error("".into())));
+    assert!(state.attributes.contains(&KeyValue::str("error.type", "builtins.KeyError")));
     let mut attributes = Vec::new();
     outcome.attributes(&mut attributes);
     assert!(attributes.contains(&KeyValue::str("celery.state", "FAILURE")));
@@ -156,7 +159,35 @@ fn results_say_state_and_exception() {
     assert_eq!(outcome.error(), Some("builtins.KeyError"));
     let own = br#"{"status": "PROGRESS", "result": {"exc_type": "looks like one"}, "traceback": null, "task_id": "i"}"#;
     let outcome = celery::outcome(own).unwrap();
-    assert_eq!((outcome.exception.as_ref(), outcome.error(), outcome.is_final()), (None, None, false));
+    assert_eq!((outcome.exception.as_ref(), outcome.error(), outcome.fact("i")), (None, None, None));
+}
+
+#[test]
+fn a_state_says_whether_its_writer_begins_or_ends_the_task() {
+    let phase = |state: &str| {
+        let json = format!(r#"{{"status": "{state}", "result": null, "traceback": null, "task_id": "i"}}"#);
+        match celery::outcome(json.as_bytes())?.fact("i")? {
+            TaskFact::State(state) => Some(state.phase),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(phase("STARTED"), Some(TaskPhase::Begun));
+    for state in ["SUCCESS", "FAILURE", "RETRY"] {
+        assert_eq!(phase(state), Some(TaskPhase::Ended), "{state}");
+    }
+    assert_eq!(phase("REVOKED"), Some(TaskPhase::Revoked), "by whoever stopped it");
+    assert_eq!(phase("PROGRESS"), None, "which anybody may write");
+}
+
+#[test]
+fn what_a_worker_settles_in_redis_is_known_by_the_tag_in_the_message() {
+    let captures = captures();
+    let worker = captures.iter().find(|c| c.name == "redis-worker").unwrap();
+    let taken = worker.received.iter().filter_map(|r| celery::reply(r.first()?, r.get(1)?));
+    let tags: Vec<_> = taken.map(|queued| queued.tag.expect("a tag").into_owned()).collect();
+    let tag = tags[0].as_bytes();
+    assert_eq!(celery::settled(b"hdel", tag), Some(&*tags[0]));
+    assert_eq!((celery::settled(b"HGET", tag), celery::settled(b"HDEL", b"field")), (None, None));
 }
 
 #[test]

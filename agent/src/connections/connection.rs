@@ -441,6 +441,7 @@ impl Connection {
                     cx.counters.exchanges_dropped.inc();
                     cx.out.push(Signal::Dropped(key(id)));
                 }
+                Output::Task(event) => cx.out.push(Signal::Task(key(event.exchange), event)),
                 Output::ExportsTelemetry => {
                     telemetry = true;
                     if role == Role::Client {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wirespan_common::{Endpoints, UnitId};
 use wirespan_protocols::Role;
-use wirespan_protocols::exchange::{Exchange, Started, Unit};
+use wirespan_protocols::exchange::{Exchange, Started, TaskEvent, Unit};
 
 use crate::discovery::Process;
 
@@ -74,6 +74,8 @@ pub enum Signal {
     Dropped(ExchangeKey),
     /// It has been under way for a while, and this is what it is called so far.
     UnderWay(ExchangeKey, Cow<'static, str>),
+    /// An exchange that is not complete says something of a task's execution.
+    Task(ExchangeKey, Box<TaskEvent>),
     /// The process sends telemetry of its own.
     ExportsTelemetry {
         /// Which.

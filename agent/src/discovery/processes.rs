@@ -41,6 +41,8 @@ pub struct Process {
     pub resource: Arc<Resource>,
     /// When it began, nanoseconds since boot to a clock tick; `None` if it was gone before that could be read.
     pub start: Option<u64>,
+    /// The process that forked it, when it was first looked at; 0 if unknown.
+    pub parent: u32,
     choice: Choice,
     left_alone: AtomicBool,
 }
@@ -110,6 +112,7 @@ impl Processes {
                 tgid: 0,
                 resource: nobody,
                 start: None,
+                parent: 0,
                 choice: Choice::Nothing,
                 left_alone: AtomicBool::new(true),
             }),
@@ -235,6 +238,7 @@ impl Processes {
                 tgid,
                 resource: Arc::new(resource),
                 start: process.start,
+                parent: process.parent,
                 choice: process.choice,
                 left_alone: AtomicBool::new(process.left_alone.load(Ordering::Relaxed)),
             }));
@@ -287,6 +291,7 @@ impl Processes {
             tgid,
             resource: Arc::new(self.resources.build(tgid, &facts)),
             start: facts.start,
+            parent: facts.parent,
             choice: self.selection.choose(tgid, &facts),
             left_alone: AtomicBool::new(entry.exports_telemetry && !self.allow_duplicate_spans),
         }));

@@ -188,6 +188,10 @@ fn complete_url(attributes: &mut [KeyValue], address: &str, port: u16) {
 /// The protocol's attributes and what the socket knows (semantic conventions, *network* and *server*/*client*).
 fn with_connection(mut attributes: Vec<KeyValue>, span: &LiveSpan) -> Vec<KeyValue> {
     let ends = &span.connection.endpoints;
+    if ends.family == 0 {
+        // No connection: the execution of a task.
+        return attributes;
+    }
     if ends.family == AF_UNIX {
         attributes.push(KeyValue::str("network.transport", "unix"));
         return attributes;

@@ -20,11 +20,12 @@ impl Traces {
     /// Hands on what is ready at `now`.
     pub fn tick(&mut self, now: u64, out: &mut Vec<Trace>) {
         self.clock.refresh(now);
+        self.release_expired(now);
         while let Some((_, key)) = self.due.pop_front_if(|(at, _)| *at <= now) {
             let Some(group) = self.groups.get(key) else { continue };
             let quiet = now.saturating_sub(group.last);
-            if group.open > 0 || quiet < self.limits.hold {
-                // Scheduled again when its last span finished, or by what happened since.
+            if group.open > 0 || group.held > 0 || quiet < self.limits.hold {
+                // Scheduled again when its last span finished, by what happened since, or when none is held any more.
                 continue;
             }
             if group.pending > 0 && quiet < PENDING_CAP {
@@ -37,7 +38,7 @@ impl Traces {
                 }
                 continue;
             }
-            if group.receives && quiet < PENDING_CAP && self.awaits_sender(key) {
+            if group.receives && self.awaits_sender(key, quiet) {
                 self.due.push_back((now + self.limits.hold, key));
                 continue;
             }
@@ -45,7 +46,8 @@ impl Traces {
         }
         while let Some((_, key)) = self.open.pop_front_if(|(at, _)| *at + PIECE_AFTER <= now) {
             let Some(group) = self.groups.get(key) else { continue };
-            if group.members.len() as u32 > group.open && now.saturating_sub(group.last) >= self.limits.hold {
+            let quiet = now.saturating_sub(group.last);
+            if group.held == 0 && group.members.len() as u32 > group.open && quiet >= self.limits.hold {
                 self.hand_on(key, out);
             }
             if self.groups.contains_key(key) {
@@ -95,11 +97,13 @@ impl Traces {
         }
     }
 
-    /// Whether a member receives a message whose sender's trace id is not decided.
-    fn awaits_sender(&self, group: GroupKey) -> bool {
-        self.groups[group].members.iter().filter_map(|m| self.sender_of(*m)).any(|sender| match sender {
-            Sender::Live(span) => self.spans.get(span).is_some_and(|s| s.group != group),
-            _ => false,
+    /// Whether a member receives a message whose sender's trace id is not decided. A sender that may be a task's is waited
+    /// for until that is known, for then it may get another.
+    fn awaits_sender(&self, group: GroupKey, quiet: u64) -> bool {
+        self.groups[group].members.iter().filter_map(|m| self.sender_of(*m)).any(|sender| {
+            let Sender::Live(span) = sender else { return false };
+            let Some(senders) = self.spans.get(span).map(|s| s.group).filter(|g| *g != group) else { return false };
+            quiet < PENDING_CAP || self.groups[senders].held > 0
         })
     }
 
@@ -140,6 +144,9 @@ impl Traces {
             if let Some(message) = span.message.as_ref().filter(|_| span.sent || span.dropped) {
                 let root = group.root.as_ref().filter(|r| span.sent && r.sampled);
                 self.messages.leaves(message, member, root.map(|r| (r.trace_id, span.span_id)));
+            }
+            if let Some(root) = group.root.as_ref().filter(|_| span.sent && span.kind == SpanKind::Consumer) {
+                self.tasks.left(member, root, span.span_id);
             }
             if span.exchange.is_none() && !span.dropped && self.by_exchange.contains_key(&span.key) {
                 open.push(member);

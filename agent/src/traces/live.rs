@@ -103,6 +103,8 @@ pub struct Group {
     pub open: u32,
     /// How many links to or from it may still be proven.
     pub pending: u32,
+    /// How many members wait for the end of a task that they may belong to.
+    pub held: u32,
     /// Whether a member receives a message.
     pub receives: bool,
     /// When something last happened, `CLOCK_BOOTTIME` nanoseconds.

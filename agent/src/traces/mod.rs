@@ -7,6 +7,8 @@
 //! | `joins.rs` | the two ends of one exchange |
 //! | `messages.rs` | who sent a message |
 //! | `open.rs` | what has been under way for a while |
+//! | `tasks.rs` | which thread runs a task that a worker took |
+//! | `executions.rs` | the spans of such tasks |
 //! | `leave.rs` | when a trace leaves |
 //! | `assemble.rs` | a finished group into spans |
 //! | `clock.rs` | kernel time into Unix time |
@@ -20,11 +22,13 @@
 
 mod assemble;
 mod clock;
+mod executions;
 mod joins;
 mod leave;
 mod live;
 mod messages;
 pub mod open;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -44,6 +48,7 @@ use joins::Joins;
 use live::{Group, GroupKey, LiveSpan, Parent, Pending, SpanKey};
 use messages::Messages;
 use open::OpenRequests;
+use tasks::Tasks;
 use units::{Evidence, Proof, Request, UnitKey, Units};
 
 /// After this time without news, the finished part of a trace that is still open is handed on, nanoseconds.
@@ -68,6 +73,7 @@ pub struct Traces {
     joins: Joins,
     units: Units,
     messages: Messages,
+    tasks: Tasks,
     /// When to look at which group, in order of time.
     due: VecDeque<(u64, GroupKey)>,
     /// Open groups that are looked at rarely.
@@ -91,6 +97,7 @@ impl Traces {
             joins: Joins::default(),
             units: Units::default(),
             messages: Messages::default(),
+            tasks: Tasks::default(),
             due: VecDeque::new(),
             open: VecDeque::new(),
             limits,
@@ -111,14 +118,20 @@ impl Traces {
             Signal::UnderWay(key, name) => self.under_way(key, name),
             // The pipeline acted on it before.
             Signal::ExportsTelemetry { .. } => {}
-            Signal::RecordsLost(losing) => self.units.lost_records(losing),
+            Signal::RecordsLost(losing) => {
+                self.units.lost_records(losing);
+                self.tasks.lost_records(now);
+            }
+            Signal::Task(key, event) => self.task(key, *event, now),
             Signal::TaskCreated { creator, task } => {
                 self.units.created(UnitKey::thread(creator.tgid, creator.tid), UnitKey::thread(task.tgid, task.tid));
             }
             Signal::TaskEnded { task, with_process } => {
-                for (call, server) in self.units.ended(UnitKey::thread(task.tgid, task.tid), with_process) {
+                let unit = UnitKey::thread(task.tgid, task.tid);
+                for (call, server) in self.units.ended(unit, with_process) {
                     self.settle_pending(call, Some((server, None)), now);
                 }
+                self.runner_gone(unit, now);
             }
             Signal::ReadsUnknown { tgid } => self.units.reads_unknown(tgid),
         }
@@ -166,6 +179,7 @@ impl Traces {
                 _ => {
                     self.units.calls(unit);
                     self.link_by_unit(span, unit, now);
+                    self.link_by_task(span, unit, now);
                 }
             }
         }
@@ -281,6 +295,7 @@ impl Traces {
         target.members.extend(group.members);
         target.open += group.open;
         target.pending += group.pending;
+        target.held += group.held;
         target.receives |= group.receives;
         target.last = target.last.max(group.last);
         let child = &mut self.spans[child];
@@ -292,6 +307,7 @@ impl Traces {
     fn finished(&mut self, key: ExchangeKey, exchange: Box<Exchange>, now: u64) {
         let Some(span) = self.by_exchange.remove(&key) else { return };
         self.over(span, exchange.response.is_some());
+        self.note_response(span, &exchange);
         let live = &mut self.spans[span];
         if let Some(response) = &exchange.response
             && let Some((first, last)) = UnitKey::of(&live.request.first.unit).zip(UnitKey::of(&response.first.unit))

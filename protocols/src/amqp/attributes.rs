@@ -7,12 +7,14 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 
 use super::properties::Properties;
 use crate::celery::{Action, Task};
-use crate::exchange::{KeyValue, MessageKey, Status};
+use crate::exchange::{KeyValue, MessageKey, Status, TaskFact};
 use crate::redact::clip;
 use crate::template::template;
 
 /// Longest text of a message's own that is kept. Short strings have at most 255 bytes anyway.
 const MAX_TEXT: usize = 255;
+/// `messaging.system`.
+const SYSTEM: &str = "rabbitmq";
 /// Longest key of a message.
 const MAX_KEY: usize = 1024;
 
@@ -81,10 +83,14 @@ pub(super) fn message(
     properties: Option<&Properties<'_>>,
     task: Option<&Task<'_>>,
 ) -> (Cow<'static, str>, Vec<KeyValue>) {
-    let (operation_name, operation_type) = operation.names();
+    let (operation_name, operation_type) = match (operation, task) {
+        // What runs a task is another thread than takes it, and a span of its own.
+        (Operation::Process, Some(_)) => Operation::Receive.names(),
+        _ => operation.names(),
+    };
     let mut attributes = Vec::with_capacity(12);
     let mut text = |key, value: Cow<'static, str>| attributes.push(KeyValue::str(key, value));
-    text(semconv::MESSAGING_SYSTEM, "rabbitmq".into());
+    text(semconv::MESSAGING_SYSTEM, SYSTEM.into());
     text(semconv::MESSAGING_OPERATION_NAME, operation_name.into());
     text(semconv::MESSAGING_OPERATION_TYPE, operation_type.into());
     text(semconv::NETWORK_PROTOCOL_NAME, "amqp".into());
@@ -118,6 +124,19 @@ pub(super) fn message(
         task.attributes(action, &mut attributes);
     }
     (name, attributes)
+}
+
+/// What a message with a task says of the task's execution.
+pub(super) fn fact(operation: Operation, destination: &Destination<'_>, task: &Task<'_>) -> Option<TaskFact> {
+    match operation {
+        Operation::Publish => task.sent(),
+        // Whoever asks for one message is no worker.
+        Operation::Receive => None,
+        Operation::Process => {
+            let name = KeyValue::str(semconv::MESSAGING_DESTINATION_NAME, destination.name());
+            task.taken(None, SYSTEM, Some(name))
+        }
+    }
 }
 
 /// What the message says of itself.

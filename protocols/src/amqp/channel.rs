@@ -57,7 +57,8 @@ pub(super) enum Carried {
     },
     Deliver {
         tag: u64,
-        manual: bool,
+        /// Whether the consumer settles it, if that is known.
+        manual: Option<bool>,
         queue: Option<Box<str>>,
     },
     Got {
@@ -72,11 +73,18 @@ pub(super) enum Carried {
 #[derive(Debug, Default)]
 pub(super) struct Tap {
     pub bytes: Vec<u8>,
+    /// `correlation-id`: of a result, the task's id.
+    pub correlation: Box<str>,
     /// What follows is not their continuation, or not wanted.
     closed: bool,
 }
 
 impl Tap {
+    /// Of a message with this `correlation-id`.
+    pub(super) fn of(correlation: &[u8]) -> Self {
+        Self { correlation: String::from_utf8_lossy(correlation).into(), ..Self::default() }
+    }
+
     /// Adds what was seen of the next `len` bytes.
     pub(super) fn feed(&mut self, seen: &[u8], len: u64) {
         if self.closed {
@@ -249,20 +257,25 @@ impl Channel {
         }
     }
 
-    /// The consumer that is given a message of this tag, and whether it is to settle it.
-    pub(super) fn deliver(&mut self, consumer: &[u8], tag: u64) -> (bool, Option<Box<str>>) {
+    /// The consumer that is given a message of this tag, and whether it is to settle it, if that is known.
+    pub(super) fn deliver(&mut self, consumer: &[u8], tag: u64) -> (Option<bool>, Option<Box<str>>) {
         let found = self.consumers.iter_mut().find(|c| c.tag.as_ref() == consumer);
         let Some(found) = found else {
             self.consume(consumer, None, Mode::Unknown([tag].into()));
-            return (false, None);
+            return (None, None);
         };
-        if let Mode::Unknown(tags) = &mut found.mode {
-            if tags.len() == MAX_TAGS {
-                tags.pop_front();
+        let manual = match &mut found.mode {
+            Mode::Manual => Some(true),
+            Mode::Automatic => Some(false),
+            Mode::Unknown(tags) => {
+                if tags.len() == MAX_TAGS {
+                    tags.pop_front();
+                }
+                tags.push_back(tag);
+                None
             }
-            tags.push_back(tag);
-        }
-        (found.mode == Mode::Manual, found.queue.clone())
+        };
+        (manual, found.queue.clone())
     }
 
     /// A tag was settled: that proves who settles.

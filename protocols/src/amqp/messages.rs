@@ -9,7 +9,7 @@ use super::method::{self, Method};
 use super::properties::Properties;
 use crate::Direction;
 use crate::celery::{self, Task};
-use crate::exchange::{Exchange, Mark, Marks, Output, SpanKind, Started, Status};
+use crate::exchange::{Exchange, Mark, Marks, Output, SpanKind, Started, Status, TaskEvent, TaskFact};
 
 impl Amqp {
     /// A method was read; `cut` if some of it is missing.
@@ -149,12 +149,17 @@ impl Amqp {
         content.left = Some(properties.body_size);
         content.size = properties.body_size;
         let task = properties.task.clone().task();
+        if let (Some(_), Carried::Deliver { manual: manual @ None, .. }) = (&task, &mut content.carried) {
+            // Celery's workers settle what they take.
+            *manual = Some(true);
+        }
         let may_be_celery = task.is_none() && is_json(&properties) && !properties.correlation_id.is_empty();
-        content.tap = may_be_celery.then(Tap::default);
-        if let Some((started, span)) = start(content, span_id, operation, &properties, task.as_ref()) {
+        content.tap = may_be_celery.then(|| Tap::of(properties.correlation_id));
+        if let Some((started, span, fact)) = start(content, span_id, operation, &properties, task.as_ref()) {
             content.span = Some(span);
             self.next_id += 1;
             out.push(Output::Started(started));
+            tell(span_id, operation, fact, out);
         }
         if properties.body_size == 0 {
             self.body_frame_ended(direction, id, out);
@@ -192,14 +197,14 @@ impl Amqp {
         touch(&mut span, &content.carried, operation);
         span.end = operation.time;
         if let Some(tap) = &content.tap {
-            look_into(&tap.bytes, &content.carried, &mut span);
+            tell(span.id, operation, look_into(tap, &content.carried, &mut span), out);
         }
         let (ledger, tag, mandatory) = match content.carried {
             Carried::Publish { mandatory, tag: Some(tag) } => {
                 let sent = mandatory.then_some((content.exchange, content.routing_key, content.size));
                 (&mut channel.published, tag, sent)
             }
-            Carried::Deliver { tag, manual: true, .. } => (&mut channel.delivered, tag, None),
+            Carried::Deliver { tag, manual: Some(true), .. } => (&mut channel.delivered, tag, None),
             _ => return out.push(Output::Finished(span)),
         };
         let is_delivery = direction == Direction::Response;
@@ -281,7 +286,7 @@ fn start(
     operation: Mark,
     properties: &Properties<'_>,
     task: Option<&Task<'_>>,
-) -> Option<(Started, Box<Exchange>)> {
+) -> Option<(Started, Box<Exchange>, Option<TaskFact>)> {
     let here = Marks { first: content.first, last: operation };
     let (kind, what, tag, queue, request, response) = match &content.carried {
         Carried::Publish { .. } => (SpanKind::Producer, Operation::Publish, None, None, here, None),
@@ -296,6 +301,7 @@ fn start(
     };
     let destination = Destination { exchange: &content.exchange, routing_key: &content.routing_key, queue };
     let (name, attributes) = attributes::message(what, &destination, tag, Some(properties), task);
+    let fact = task.and_then(|task| attributes::fact(what, &destination, task));
     let found = properties.carrier.context();
     let message = match found {
         Some(_) => None,
@@ -308,7 +314,12 @@ fn start(
         _ => (None, found.into_iter().collect()),
     };
     let span = Exchange { id, name, request, response, end: 0, status: Status::Unset, attributes };
-    Some((Started { id, request, kind, context, links, message, denied }, Box::new(span)))
+    Some((Started { id, request, kind, context, links, message, denied }, Box::new(span), fact))
+}
+
+/// Says of an exchange that is under way what it tells of a task's execution.
+fn tell(exchange: u64, at: Mark, fact: Option<TaskFact>, out: &mut Vec<Output>) {
+    out.extend(fact.map(|fact| Output::Task(Box::new(TaskEvent { exchange, at, fact }))));
 }
 
 /// Whether the body is JSON, as Celery's are by default.
@@ -316,18 +327,20 @@ fn is_json(properties: &Properties<'_>) -> bool {
     properties.content_type == b"application/json"
 }
 
-/// Looks for what Celery says in a body rather than in headers: tasks of message protocol 1, and results.
-fn look_into(body: &[u8], carried: &Carried, span: &mut Exchange) {
-    let action = match carried {
-        Carried::Publish { .. } => celery::Action::Publish,
-        _ => celery::Action::Receive,
-    };
-    if let Some(task) = celery::embedded(body) {
+/// Looks for what Celery says in a body rather than in headers: tasks of message protocol 1, and results. Who sends a
+/// result says how a task's execution stands.
+fn look_into(tap: &Tap, carried: &Carried, span: &mut Exchange) -> Option<TaskFact> {
+    let is_sent = matches!(carried, Carried::Publish { .. });
+    if let Some(task) = celery::embedded(&tap.bytes) {
+        let action = if is_sent { celery::Action::Publish } else { celery::Action::Receive };
         span.name = task.span_name(action);
         span.attributes.retain(|a| a.key != semconv::MESSAGING_MESSAGE_ID);
         task.attributes(action, &mut span.attributes);
-    } else if let Some(outcome) = celery::outcome(body) {
-        // That a task failed is no failure of the message that says so.
-        outcome.attributes(&mut span.attributes);
+        return None;
     }
+    let outcome = celery::outcome(&tap.bytes)?;
+    // That a task failed is no failure of the message that says so.
+    outcome.attributes(&mut span.attributes);
+    let other = outcome.task_id.as_deref().is_some_and(|id| id != &*tap.correlation);
+    if is_sent && !other { outcome.fact(&tap.correlation) } else { None }
 }

@@ -80,6 +80,7 @@ impl<'a> Properties<'a> {
         let value = match field {
             Field::Text(text) => celery::Value::Text(String::from_utf8_lossy(text)),
             Field::Int(number) => celery::Value::Int(number),
+            Field::True => celery::Value::True,
             Field::Void | Field::Other => celery::Value::Other,
         };
         self.task.offer(name, value);

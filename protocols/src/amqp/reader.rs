@@ -11,6 +11,8 @@ pub(super) struct Reader<'a> {
 pub(super) enum Field<'a> {
     Text(&'a [u8]),
     Int(i64),
+    /// `true`.
+    True,
     /// No value.
     Void,
     /// Any other type.
@@ -93,7 +95,7 @@ impl<'a> Reader<'a> {
             b'I' => int(i64::from(i32::from_be_bytes(self.array()?))),
             b'i' => int(i64::from(self.u32()?)),
             b'l' | b'L' => int(i64::from_be_bytes(self.array()?)),
-            b't' => skip(self, 1),
+            b't' => Some(if self.u8()? == 0 { Field::Other } else { Field::True }),
             b'f' => skip(self, 4),
             b'D' => skip(self, 5),
             b'd' | b'T' => skip(self, 8),

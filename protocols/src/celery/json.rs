@@ -25,7 +25,8 @@ impl<'a> Member<'a> {
             Member::Text(raw) => text(raw).map_or(Value::Other, Value::Text),
             Member::Other(raw) => {
                 let number = std::str::from_utf8(raw).ok().and_then(|raw| raw.parse().ok());
-                number.map_or(Value::Other, Value::Int)
+                let other = if raw == b"true" { Value::True } else { Value::Other };
+                number.map_or(other, Value::Int)
             }
             Member::Object(_) | Member::Cut(_) => Value::Other,
         }

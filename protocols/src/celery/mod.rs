@@ -15,6 +15,6 @@ mod redis;
 mod result;
 mod task;
 
-pub use redis::{Queued, Write, reply, write};
+pub use redis::{Queued, Write, reply, settled, write};
 pub use result::{Outcome, outcome};
 pub use task::{Action, Headers, Task, Value, embedded};

@@ -6,12 +6,13 @@
 //! | reply to `BRPOP queue… timeout`: `[queue, message]` | a task that is received |
 //! | `SETEX celery-task-meta-<id> seconds result`, `SET celery-task-meta-<id> result` | a task that ended |
 //! | `PUBLISH celery-task-meta-<id> result` | the same, for whoever waits |
+//! | `HDEL unacked tag` | a task that is settled: kombu keeps what is not in a hash, by a tag in the message |
 
 use std::borrow::Cow;
 
 use super::json::{self, Member};
 use super::result::{Outcome, outcome};
-use super::task::{Headers, Task, embedded};
+use super::task::{Headers, Task, Value, embedded};
 use crate::context::{Carrier, TraceContext};
 
 /// Before the task's id in the names of keys and channels.
@@ -26,6 +27,8 @@ pub struct Queued<'a> {
     pub queue: Cow<'a, str>,
     /// The task.
     pub task: Task<'a>,
+    /// What kombu remembers it by until it is settled.
+    pub tag: Option<Cow<'a, str>>,
     /// The trace context in its headers: the sender's parent, the receiver's link.
     pub context: Option<TraceContext>,
     /// Whether its headers say that the trace is not recorded, without naming one.
@@ -71,25 +74,48 @@ pub fn reply<'a>(queue: &'a [u8], message: &'a [u8]) -> Option<Queued<'a>> {
 }
 
 fn queued<'a>(list: &'a [u8], message: &'a [u8]) -> Option<Queued<'a>> {
-    let (mut envelope, mut protocol1, mut carrier) = (None, None, Carrier::default());
-    let mut marks = 0;
+    let (mut envelope, mut protocol1, mut carrier, mut tag) = (None, None, Carrier::default(), None);
+    let mut encoded = false;
     json::members(message, |name, member| {
         match (name, member) {
             ("body", Member::Text(body)) => protocol1 = Some(body),
             ("headers", Member::Object(raw)) => envelope = Some(headers(raw, &mut carrier)),
-            ("properties", _) => marks |= 1,
-            ("content-type" | "content-encoding", Member::Text(_)) => marks |= 2,
+            ("properties", Member::Object(raw)) => tag = delivery_tag(raw),
+            ("content-type" | "content-encoding", Member::Text(_)) => encoded = true,
             _ => {}
         }
         true
     });
-    let envelope = envelope.filter(|_| marks & 2 != 0)?;
+    let envelope = envelope.filter(|_| encoded)?;
     let task = envelope.task().or_else(|| protocol1.and_then(decoded))?;
     let queue = std::str::from_utf8(list).ok()?;
     let queue = queue.split(PRIORITY).next().unwrap_or(queue).into();
     let context = carrier.context();
     let denied = context.is_none() && carrier.denies_sampling();
-    Some(Queued { queue, task, context, denied })
+    Some(Queued { queue, task, tag, context, denied })
+}
+
+/// The tag among a message's properties.
+fn delivery_tag(properties: &[u8]) -> Option<Cow<'_, str>> {
+    let mut tag = None;
+    json::members(properties, |name, member| {
+        if let ("delivery_tag", Value::Text(text)) = (name, member.value()) {
+            tag = Some(text);
+        }
+        tag.is_none()
+    });
+    tag.filter(|tag| is_tag(tag.as_bytes()))
+}
+
+/// kombu's tags are UUIDs.
+fn is_tag(text: &[u8]) -> bool {
+    text.len() == 36 && text.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-')
+}
+
+/// The tag of the task that a command settles, from its name and its second argument.
+pub fn settled<'a>(command: &[u8], field: &'a [u8]) -> Option<&'a str> {
+    let settles = command.eq_ignore_ascii_case(b"HDEL") && is_tag(field);
+    std::str::from_utf8(field).ok().filter(|_| settles)
 }
 
 fn headers<'a>(raw: &'a [u8], carrier: &mut Carrier<'a>) -> Headers<'a> {
@@ -118,6 +144,8 @@ fn decoded(body: &[u8]) -> Option<Task<'static>> {
         eta: owned(task.eta),
         expires: owned(task.expires),
         origin: None,
+        ignores_result: false,
+        grouped: task.grouped,
     })
 }
 

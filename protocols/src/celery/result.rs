@@ -6,7 +6,7 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 
 use super::json::{self, Member};
 use super::task::Value;
-use crate::exchange::KeyValue;
+use crate::exchange::{KeyValue, Status, TaskFact, TaskPhase, TaskState};
 use crate::redact::clip;
 
 /// Longest name of a state or exception that is kept.
@@ -37,9 +37,28 @@ impl Outcome<'_> {
         (self.state == "FAILURE").then(|| self.exception.as_deref().map_or("FAILURE", |e| clip(e, MAX_TEXT)))
     }
 
-    /// Whether the task is over, and not merely started, or to be tried again.
-    pub fn is_final(&self) -> bool {
-        matches!(&*self.state, "SUCCESS" | "FAILURE" | "REVOKED" | "REJECTED" | "IGNORED")
+    /// What the state means for the task's execution. `None`: nothing, as of the application's own states, which anybody
+    /// may write.
+    fn phase(&self) -> Option<TaskPhase> {
+        Some(match &*self.state {
+            "STARTED" => TaskPhase::Begun,
+            // An attempt that is to be tried again is over.
+            "SUCCESS" | "FAILURE" | "RETRY" => TaskPhase::Ended,
+            "REVOKED" => TaskPhase::Revoked,
+            _ => return None,
+        })
+    }
+
+    /// What the thread that writes this says of the execution of task `id`.
+    pub fn fact(&self, id: &str) -> Option<TaskFact> {
+        let phase = self.phase().filter(|_| (1..=MAX_TEXT).contains(&id.len()))?;
+        let (mut attributes, mut status) = (Vec::new(), Status::Unset);
+        self.attributes(&mut attributes);
+        if let Some(error) = self.error() {
+            attributes.push(KeyValue::str(semconv::ERROR_TYPE, error.to_owned()));
+            status = Status::Error("".into());
+        }
+        Some(TaskFact::State(Box::new(TaskState { id: id.into(), phase, attributes, status })))
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use opentelemetry_semantic_conventions::attribute as semconv;
 
 use super::json;
-use crate::exchange::{KeyValue, MessageKey};
+use crate::exchange::{KeyValue, MessageKey, TakenTask, TaskFact};
 use crate::redact::clip;
 
 /// Longest name of a task, id, time or host that is kept.
@@ -18,7 +18,9 @@ pub enum Value<'a> {
     Text(Cow<'a, str>),
     /// A whole number.
     Int(i64),
-    /// `null`, or a value of another type.
+    /// `true`.
+    True,
+    /// `false`, `null`, or a value of another type.
     Other,
 }
 
@@ -29,6 +31,8 @@ pub enum Action {
     Publish,
     /// A worker takes it from the broker. The instrumentation has no such span.
     Receive,
+    /// A worker runs it.
+    Run,
 }
 
 impl Action {
@@ -37,6 +41,7 @@ impl Action {
         match self {
             Action::Publish => "apply_async",
             Action::Receive => "receive",
+            Action::Run => "run",
         }
     }
 }
@@ -60,6 +65,10 @@ pub struct Task<'a> {
     pub expires: Option<Cow<'a, str>>,
     /// Process and host that sent it: `gen4711@host`.
     pub origin: Option<Cow<'a, str>>,
+    /// Its result is not to be kept, whatever else is said of tasks of this name.
+    pub ignores_result: bool,
+    /// It is one of a group, or of a chord's header.
+    pub grouped: bool,
 }
 
 impl Task<'_> {
@@ -74,6 +83,35 @@ impl Task<'_> {
             retries => format!("{}/{retries}", self.id).into(),
         };
         Some(MessageKey { system: "celery", id })
+    }
+
+    /// What a worker that takes it is to remember: the task's execution may follow. `tag`: what the message is settled by.
+    /// The destination is the caller's to tell. Absent if the id is absurdly long.
+    pub fn taken(&self, tag: Option<&str>, system: &'static str, destination: Option<KeyValue>) -> Option<TaskFact> {
+        let mut attributes = vec![
+            KeyValue::str(semconv::MESSAGING_SYSTEM, system),
+            KeyValue::str(semconv::MESSAGING_OPERATION_NAME, "process"),
+            KeyValue::str(semconv::MESSAGING_OPERATION_TYPE, "process"),
+        ];
+        attributes.extend(destination);
+        self.attributes(Action::Run, &mut attributes);
+        (self.id.len() <= MAX_TEXT).then(|| {
+            TaskFact::Taken(Box::new(TakenTask {
+                id: self.id.as_ref().into(),
+                retries: self.retries,
+                tag: tag.map(Into::into),
+                silent: self.ignores_result,
+                grouped: self.grouped,
+                name: self.span_name(Action::Run),
+                attributes,
+            }))
+        })
+    }
+
+    /// What a thread says of itself that sends this task: that it runs the attempt before, if there was one.
+    pub fn sent(&self) -> Option<TaskFact> {
+        let again = self.retries > 0 && self.id.len() <= MAX_TEXT;
+        again.then(|| TaskFact::SentAgain { id: self.id.as_ref().into(), retries: self.retries })
     }
 
     /// `apply_async/shop.tasks.charge`.
@@ -133,6 +171,8 @@ impl<'a> Headers<'a> {
             "eta" => task.eta = text(value),
             "expires" => task.expires = text(value),
             "origin" => task.origin = text(value),
+            "group" => task.grouped = text(value).is_some(),
+            "ignore_result" => task.ignores_result = value == Value::True,
             _ => {}
         }
     }

@@ -13,7 +13,9 @@ use super::Redis;
 use super::command::{Arguments, Command};
 use crate::celery::{self, Action, Queued, Write};
 use crate::context::TraceContext;
-use crate::exchange::{Exchange, KeyValue, Marks, MessageKey, Output, SpanKind, Started, Status};
+use crate::exchange::{
+    Exchange, KeyValue, Mark, Marks, MessageKey, Output, SpanKind, Started, Status, TaskEvent, TaskFact,
+};
 use crate::redact::clip;
 use crate::{Role, db};
 
@@ -21,6 +23,8 @@ use crate::{Role, db};
 pub(super) const MAX_MESSAGE: usize = 16 * 1024;
 /// Longest name of a queue, or key of a result.
 pub(super) const MAX_KEY: usize = 256;
+/// `messaging.system`: the transport, of which the conventions know no name.
+const SYSTEM: &str = "redis";
 /// Most messages that wait for their command's reply.
 const MAX_SENT: usize = 64;
 
@@ -75,24 +79,34 @@ pub(super) struct Message {
     key: Option<MessageKey>,
     context: Option<TraceContext>,
     denied: bool,
+    /// What it says of a task's execution.
+    fact: Option<TaskFact>,
 }
 
 /// What a command is to Celery.
 pub(super) enum Written {
     /// It sends a task.
     Task(Box<Message>),
-    /// It says how a task stands.
-    Result(Vec<KeyValue>),
+    /// It says how a task stands, in attributes of its own, and perhaps of the task's execution.
+    Result(Vec<KeyValue>, Option<TaskFact>),
+    /// It settles a task.
+    Settled(TaskFact),
 }
 
 /// What a command is to Celery; most are nothing.
 pub(super) fn written(arguments: &Arguments) -> Option<Written> {
-    Some(match celery::write(arguments.get(0)?, arguments.get(1)?, arguments.message()?)? {
+    let command = arguments.get(0)?;
+    if arguments.count == 3
+        && let Some(tag) = arguments.get(2).and_then(|field| celery::settled(command, field))
+    {
+        return Some(Written::Settled(TaskFact::Settled { tag: tag.into() }));
+    }
+    Some(match celery::write(command, arguments.get(1)?, arguments.message()?)? {
         Write::Task(task) => Written::Task(Box::new(describe(&task, Action::Publish))),
-        Write::Result { outcome, .. } => {
+        Write::Result { task_id, outcome } => {
             let mut attributes = Vec::new();
             outcome.attributes(&mut attributes);
-            Written::Result(attributes)
+            Written::Result(attributes, outcome.fact(&task_id))
         }
     })
 }
@@ -107,6 +121,7 @@ impl Redis {
         let mut started = Started::call(id, marks, SpanKind::Producer, message.context, message.denied);
         started.message = message.key;
         out.push(Output::Started(started));
+        tell(id, marks.last, message.fact, out);
         self.sent.push_back(Sent { call, id, name: message.name, attributes: message.attributes });
     }
 
@@ -135,12 +150,13 @@ impl Redis {
     pub(super) fn receives(&mut self, marks: Marks, out: &mut Vec<Output>) {
         let Some(popped) = self.reply.popped.take() else { return };
         let Some(task) = celery::reply(&popped.queue, &popped.message) else { return };
-        let Message { name, attributes, key, context, .. } = describe(&task, Action::Receive);
+        let Message { name, attributes, key, context, fact, .. } = describe(&task, Action::Receive);
         let id = self.calls.reserve();
         let mut started = Started::call(id, marks, SpanKind::Consumer, None, false);
         started.message = key;
         started.links.extend(context);
         out.push(Output::Started(started));
+        tell(id, marks.last, fact, out);
         let (end, status) = (marks.last.time, Status::Unset);
         let exchange = Exchange { id, name, request: marks, response: None, end, status, attributes };
         out.push(Output::Finished(Box::new(exchange)));
@@ -153,6 +169,11 @@ impl Redis {
     }
 }
 
+/// Says of an exchange that is under way what it tells of a task's execution.
+pub(super) fn tell(exchange: u64, at: Mark, fact: Option<TaskFact>, out: &mut Vec<Output>) {
+    out.extend(fact.map(|fact| Output::Task(Box::new(TaskEvent { exchange, at, fact }))));
+}
+
 /// The message's exchange: the command's, by another name.
 fn as_sent(sent: Sent, command: &Exchange) -> Exchange {
     let Sent { id, name, mut attributes, .. } = sent;
@@ -161,18 +182,26 @@ fn as_sent(sent: Sent, command: &Exchange) -> Exchange {
 }
 
 fn describe(task: &Queued<'_>, action: Action) -> Message {
-    let (operation, kind) = match action {
-        Action::Publish => ("publish", "send"),
-        Action::Receive => ("receive", "receive"),
+    let queue = || KeyValue::str(semconv::MESSAGING_DESTINATION_NAME, clip(&task.queue, MAX_KEY).to_owned());
+    let (operation, kind, fact) = match action {
+        Action::Publish => ("publish", "send", task.task.sent()),
+        _ => ("receive", "receive", task.task.taken(task.tag.as_deref(), SYSTEM, Some(queue()))),
     };
     let mut attributes = vec![
-        KeyValue::str(semconv::MESSAGING_SYSTEM, "redis"),
+        KeyValue::str(semconv::MESSAGING_SYSTEM, SYSTEM),
         KeyValue::str(semconv::MESSAGING_OPERATION_NAME, operation),
         KeyValue::str(semconv::MESSAGING_OPERATION_TYPE, kind),
-        KeyValue::str(semconv::MESSAGING_DESTINATION_NAME, clip(&task.queue, MAX_KEY).to_owned()),
+        queue(),
     ];
     task.task.attributes(action, &mut attributes);
     // A message that names its sender itself needs no key.
     let key = if task.context.is_none() { task.task.key() } else { None };
-    Message { name: task.task.span_name(action), attributes, key, context: task.context.clone(), denied: task.denied }
+    Message {
+        name: task.task.span_name(action),
+        attributes,
+        key,
+        context: task.context.clone(),
+        denied: task.denied,
+        fact,
+    }
 }

@@ -5,7 +5,7 @@ use super::messages::{self, Written};
 use super::resp::{Token, number};
 use super::{Redis, Replies, detect, here, names};
 use crate::exchange::{Mark, Marks, Output};
-use crate::{Detection, Direction, Progress};
+use crate::{Detection, Direction, Progress, Role};
 
 /// Most arguments of one command; Redis's own limit.
 const MAX_ARGUMENTS: i64 = 1024 * 1024;
@@ -152,15 +152,19 @@ impl Redis {
         }
         let certain = self.calls.pairs(out);
         let alone = self.calls.len() == 0;
-        let mut sent = None;
+        let (mut sent, mut fact) = (None, None);
         match messages::written(&self.arguments) {
             Some(Written::Task(message)) => sent = Some(message),
-            Some(Written::Result(outcome)) => command.outcome = outcome,
+            Some(Written::Result(outcome, state)) => (command.outcome, fact) = (outcome, state),
+            Some(Written::Settled(tag)) => fact = Some(tag),
             None => {}
         }
         let id = self.calls.start(marks, command, certain, out);
-        if let (Some(call), Some(message)) = (id, sent) {
-            self.sends(call, marks, *message, out);
+        if let Some(call) = id.filter(|_| self.settings.role == Role::Client) {
+            messages::tell(call, marks.last, fact, out);
+            if let Some(message) = sent {
+                self.sends(call, marks, *message, out);
+            }
         }
         if id.is_some() && alone {
             self.responses.expect();

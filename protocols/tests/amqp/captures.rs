@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
-use wirespan_protocols::exchange::{Output, Status};
+use wirespan_protocols::exchange::{Output, Status, TaskFact, TaskPhase, Value as Attribute};
 use wirespan_protocols::{Detection, Direction, End, Progress, Role, registry};
 
 use crate::wire::{TICK, Wire, text, value};
@@ -121,6 +121,41 @@ fn sender_and_worker_of_a_task_know_it_by_the_same_key() {
     assert!(keys.iter().all(|k| k.system == "celery"));
     assert_eq!(keys[..3].iter().map(|k| k.id.to_string()).collect::<Vec<_>>(), ids[..3]);
     assert_eq!((keys[3].id.to_string(), &ids[3]), (format!("{}/1", ids[2]), &ids[2]), "a retry is another message");
+}
+
+#[test]
+fn worker_and_writer_of_results_tell_of_executions() {
+    let all = captures();
+    let facts = |name: &str| {
+        let wire = all.iter().find(|c| c.name == name).unwrap().whole(Role::Client);
+        let events = wire.out.into_iter().filter_map(|o| if let Output::Task(e) = o { Some(e.fact) } else { None });
+        events.collect::<Vec<_>>()
+    };
+    let worker = all.iter().find(|c| c.name == "celery-worker").unwrap().whole(Role::Client);
+    let deliveries = worker.finished();
+    let taken = facts("celery-worker");
+    assert_eq!(taken.len(), deliveries.len());
+    for (fact, delivery) in taken.iter().zip(deliveries) {
+        let TaskFact::Taken(task) = fact else { panic!("{fact:?}") };
+        assert_eq!(Some(&*task.id), text(delivery, "messaging.message.id"));
+        assert_eq!(task.name, delivery.name.replace("receive/", "run/"));
+        assert_eq!(text(delivery, "messaging.operation.type"), Some("receive"));
+        let said = |key: &str| task.attributes.iter().find(|a| a.key == key).map(|a| a.value.clone());
+        assert_eq!(said("messaging.operation.type"), Some(Attribute::Str("process".into())));
+        assert_eq!(said("messaging.destination.name"), value(delivery, "messaging.destination.name").cloned());
+    }
+    let (again, ends): (Vec<_>, Vec<_>) =
+        facts("celery-worker-results").into_iter().partition(|fact| matches!(fact, TaskFact::SentAgain { .. }));
+    assert_eq!(again.len(), 1, "one task was tried again");
+    let results = all.iter().find(|c| c.name == "celery-worker-results").unwrap().whole(Role::Client);
+    let told = results.finished().into_iter().filter(|e| value(e, "celery.state").is_some());
+    for (fact, told) in ends.iter().zip(told) {
+        let TaskFact::State(state) = fact else { panic!("{fact:?}") };
+        assert_eq!(state.phase, TaskPhase::Ended);
+        assert_eq!(Some(&*state.id), text(told, "messaging.message.conversation_id"));
+        assert_eq!(state.status != Status::Unset, text(told, "celery.state") == Some("FAILURE"));
+    }
+    assert!(ends.len() > 2);
 }
 
 #[test]
@@ -257,6 +292,10 @@ pub fn assert_balanced(out: &[Output], context: &str) {
                 exchange.id
             }
             Output::Dropped { id } => *id,
+            Output::Task(event) => {
+                assert!(open.contains(&event.exchange), "{context}: {event:?} of an exchange that is not under way");
+                continue;
+            }
             Output::ExportsTelemetry => continue,
         };
         assert!(open.remove(&closed), "{context}: {closed} ended twice or never began");

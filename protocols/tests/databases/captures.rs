@@ -237,6 +237,10 @@ pub fn assert_balanced(out: &[Output], context: &str) {
             }
             Output::Finished(exchange) => exchange.id,
             Output::Dropped { id } => *id,
+            Output::Task(event) => {
+                assert!(open.contains(&event.exchange), "{context}: {event:?} of an exchange that is not under way");
+                continue;
+            }
             Output::ExportsTelemetry => continue,
         };
         assert!(open.remove(&closed), "{context}: {closed} ended twice or never began");

@@ -1,6 +1,6 @@
 //! Celery's tasks in Redis (`captures/celery/*.json`), as the parser of Redis tells them.
 
-use wirespan_protocols::exchange::{Exchange, SpanKind, Status};
+use wirespan_protocols::exchange::{Exchange, Output, SpanKind, Status, TaskFact};
 use wirespan_protocols::{Direction, Role};
 
 use crate::captures::{Capture, assert_balanced, folder};
@@ -161,4 +161,55 @@ fn a_connection_that_breaks_leaves_the_task_failed() {
     let mut wire = Wire::new("redis");
     wire.request(command(&["LPUSH", "celery", TASK])).end(Direction::Response, wirespan_protocols::End::Reset);
     assert_eq!(wire.summary(), ["LPUSH error connection_reset", "apply_async/t error connection_reset"]);
+}
+
+/// What the exchanges say of the executions of tasks: with a number for each task's id.
+fn facts(wire: &Wire) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut number = |id: &str| {
+        let at = ids.iter().position(|known| known == id).unwrap_or_else(|| {
+            ids.push(id.to_owned());
+            ids.len() - 1
+        });
+        format!("#{at}")
+    };
+    let events = wire.out.iter().filter_map(|o| if let Output::Task(event) = o { Some(&event.fact) } else { None });
+    let told = events.map(|fact| match fact {
+        TaskFact::Taken(task) => {
+            let tag = task.tag.as_deref().map(&mut number).unwrap_or_default();
+            format!("{} takes {} {} under {tag}", number(&task.id), task.name, task.retries)
+        }
+        TaskFact::Settled { tag } => format!("settles {}", number(tag)),
+        TaskFact::SentAgain { id, retries } => format!("{} sent again {retries}", number(id)),
+        TaskFact::State(state) => format!("{} {:?} {:?}", number(&state.id), state.phase, state.status),
+    });
+    told.collect()
+}
+
+#[test]
+fn what_real_programs_tell_of_executions_has_the_same_ids_throughout() {
+    let all = captures();
+    let told = |name: &str, role| facts(&all.iter().find(|c| c.name.ends_with(name)).expect("it").whole(role));
+    let taken = ["shop.add 0 under #0", "shop.fail 0 under #2", "shop.flaky 0 under #4", "shop.flaky 1 under #6"];
+    let ids = ["#1", "#3", "#5", "#5"].into_iter().zip(taken);
+    assert_eq!(
+        told("/redis-worker", Role::Client),
+        ids.map(|(id, t)| format!("{id} takes run/{t}")).collect::<Vec<_>>()
+    );
+    // Each is written and published.
+    let ends = ["#0 Ended Unset", "#1 Ended Error(\"\")", "#2 Ended Unset", "#2 Ended Unset"];
+    assert_eq!(told("/redis-results", Role::Client), ends.into_iter().flat_map(|end| [end, end]).collect::<Vec<_>>());
+    for name in ["/redis-worker", "/redis-results"] {
+        assert!(told(name, Role::Server).is_empty(), "Redis runs no tasks");
+    }
+}
+
+#[test]
+fn what_settles_a_message_and_what_sends_a_task_again_is_told() {
+    let mut wire = Wire::new("redis");
+    let tag = "667b7b06-349d-4363-96bf-ede74c9005e8";
+    wire.request(command(&["HDEL", "unacked", tag]) + &command(&["HDEL", "some", "field"]));
+    let again = TASK.replace(r#""retries": 0"#, r#""retries": 2"#);
+    wire.request(command(&["LPUSH", "celery", &again]) + &command(&["LPUSH", "celery", TASK]));
+    assert_eq!(facts(&wire), ["settles #0", "#1 sent again 2"]);
 }

@@ -1,4 +1,4 @@
-//! gunicorn with the Flask applications `shop:app` and `stack:app`.
+//! gunicorn with Flask applications: `shop:app`, `stack:app`, `desk:app`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -46,6 +46,14 @@ impl Gunicorn {
         install("tasks.py", scene.dir());
         let mut command = command(scene, Worker::Sync, &format!("127.0.0.1:{port}"));
         command.envs(environment.iter().map(|(name, port)| (name, port.to_string()))).arg("stack:app");
+        let program = Program::start(&format!("gunicorn-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
+    /// An application whose files are there already, on this port.
+    pub fn application(scene: &Scene, name: &str, worker: Worker, port: u16, environment: &[(&str, String)]) -> Self {
+        let mut command = command(scene, worker, &format!("127.0.0.1:{port}"));
+        command.envs(environment.iter().map(|(name, value)| (name, value))).arg(name);
         let program = Program::start(&format!("gunicorn-{port}"), scene.dir(), &mut command).listens_on(port);
         Self { program, port }
     }

@@ -1,6 +1,7 @@
 //! Real programs as shipped, each on a port of its own with a generated configuration.
 
 pub mod brokers;
+pub mod celery;
 pub mod clients;
 pub mod databases;
 pub mod gunicorn;

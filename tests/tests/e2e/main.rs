@@ -1,6 +1,7 @@
 //! The end-to-end tests: one module per subject. The agent is one for the whole machine, so a scene waits for its turn.
 
 mod bad_input;
+mod celery;
 mod chain;
 mod clients;
 mod connections;

@@ -16,6 +16,7 @@ mod links;
 mod messages;
 mod open;
 mod streams;
+mod tasks;
 mod wire;
 
 const HOLD: u64 = 1_000;

@@ -62,7 +62,7 @@ impl UnitKey {
     }
 
     /// Whether it is a process's first thread.
-    fn leads(self) -> bool {
+    pub fn leads(self) -> bool {
         self.kind == 0 && self.id == u64::from(self.tgid)
     }
 }
@@ -88,6 +88,9 @@ pub enum Evidence {
     LoneRequest,
     /// The only request in flight on a thread that blocks when it waits for a response.
     WaitingThread,
+    /// The thread told the result of a task that a worker took, and is not known to have done anything else since it can
+    /// have begun it.
+    TaskResult,
 }
 
 impl Evidence {
@@ -96,6 +99,7 @@ impl Evidence {
         match self {
             Self::LoneRequest => "lone_request",
             Self::WaitingThread => "waiting_thread",
+            Self::TaskResult => "task_result",
         }
     }
 }
