@@ -140,6 +140,7 @@ fn trace(first: u64, resources: &[Arc<Resource>]) -> Trace {
             links: Vec::new(),
             resource: Arc::clone(&resources[(first + depth.div_ceil(2)) as usize % resources.len()]),
             protocol: "http",
+            scope: None,
         }
     });
     Trace { spans: spans.collect() }

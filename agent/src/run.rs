@@ -84,6 +84,7 @@ fn settings(config: &Config) -> ExportSettings {
             Color::Never => ColorChoice::Never,
         },
         status: true,
+        follow: config.follow,
     };
     ExportSettings {
         otlp: config.otlp.clone(),

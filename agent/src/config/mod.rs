@@ -79,6 +79,8 @@ pub struct Config {
     pub service_names: Vec<(Rule, String)>,
     /// Finished traces on standard output; `auto` is already resolved.
     pub output: Output,
+    /// Show every trace on a terminal, however many there are.
+    pub follow: bool,
     /// Colours of the console.
     pub color: Color,
     /// Print counters periodically and at exit.
@@ -139,6 +141,7 @@ impl Config {
                 _ if otlp.is_some() && !exporter.console => Output::None,
                 _ => Output::Text,
             },
+            follow: settings.switch("follow")?,
             color: match settings.choice("color")? {
                 "always" => Color::Always,
                 "never" => Color::Never,

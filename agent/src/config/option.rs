@@ -161,6 +161,14 @@ pub static OPTIONS: &[Opt] = &[
          an OTLP endpoint and none with one.",
     )
     .or("auto"),
+    opt(
+        "follow",
+        CONSOLE,
+        Kind::Switch,
+        "Show every trace on a terminal, however many there are. Otherwise more than ten a second become a line with \
+         rates, and the failing and slowest traces. In a pipe or a file every trace is written in any case.",
+    )
+    .or("false"),
     opt("color", CONSOLE, Kind::Choice(&["auto", "always", "never"]), "Colours; `auto` is on a terminal only.")
         .or("auto")
         .also(&["NO_COLOR"]),

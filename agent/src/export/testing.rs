@@ -36,6 +36,7 @@ pub(super) fn span_of(service: &str, name: &str) -> Span {
         links: Vec::new(),
         resource: resource(service),
         protocol: "http",
+        scope: None,
     }
 }
 
@@ -76,8 +77,14 @@ pub(super) fn full_span() -> Span {
             name: "e".into(),
             attributes: vec![KeyValue::str("e", "v")],
         }],
-        links: vec![Link { trace_id: [4; 16], span_id: [5; 8], attributes: vec![KeyValue::int("l", 1)] }],
+        links: vec![Link {
+            trace_id: [4; 16],
+            span_id: [5; 8],
+            trace_state: "".into(),
+            attributes: vec![KeyValue::int("l", 1)],
+        }],
         resource: resource("full"),
         protocol: "http",
+        scope: None,
     }
 }

@@ -1,5 +1,7 @@
 //! The agent's own counters: what it saw, what it lost and where. Nothing is lost silently.
 
+pub mod latency;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {

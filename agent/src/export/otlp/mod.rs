@@ -47,7 +47,6 @@ use outcome::Outcome;
 use report::Reporter;
 use sender::Sender;
 
-pub(crate) use encode::SCOPE_PREFIX;
 pub use tls::TlsError;
 
 /// How wirespan names itself to collectors.
