@@ -15,7 +15,8 @@
 
 mod backoff;
 mod batch;
-mod encode;
+pub(crate) mod decode;
+pub(crate) mod encode;
 mod encoder;
 mod grpc;
 mod http;
