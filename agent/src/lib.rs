@@ -12,6 +12,7 @@
 //! | [`traces`] | exchanges into traces: every link is made here |
 //! | [`pipeline`] | wires the stages |
 //! | [`export`] | spans out: OTLP and the console |
+//! | [`ingest`] | OTLP in: spans that applications make themselves |
 //! | [`metrics`] | the agent's own counters |
 
 pub mod bpf;
@@ -21,6 +22,7 @@ pub mod connections;
 pub mod discovery;
 pub mod doctor;
 pub mod export;
+pub mod ingest;
 pub mod metrics;
 pub mod pipeline;
 pub mod run;

@@ -20,6 +20,7 @@ use crate::connections::{self, Connections, Signal, Verdict};
 use crate::discovery::{ExecInfo, HostInfo, Processes, Selection};
 use crate::export::Exporters;
 use crate::metrics::Counters;
+use crate::span::Trace;
 use crate::traces::{self, Traces};
 
 /// Records read before time is looked at.
@@ -45,11 +46,17 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Attaches the kernel programs and starts the stages. `exporters` get every finished trace.
+    /// Attaches the kernel programs and starts the stages. `exporters` get every finished trace, and those that are
+    /// `received` from applications.
     ///
     /// # Errors
     /// If the kernel programs cannot be loaded.
-    pub fn start(config: &Config, counters: &Arc<Counters>, exporters: Exporters) -> Result<Self, CaptureError> {
+    pub fn start(
+        config: &Config,
+        counters: &Arc<Counters>,
+        received: Option<Receiver<Vec<Trace>>>,
+        exporters: Exporters,
+    ) -> Result<Self, CaptureError> {
         let capture = Capture::start(&CaptureSettings {
             capture_bytes: config.capture_bytes as u32,
             ring_bytes: config.ring_bytes as u32,
@@ -71,7 +78,8 @@ impl Pipeline {
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
         let named = |name: &str| Builder::new().name(name.into());
-        let linker = named("wirespan-link").spawn(move || link(traces, &batches, exporters)).map_err(failed)?;
+        let linker =
+            named("wirespan-link").spawn(move || link(traces, &batches, received, exporters)).map_err(failed)?;
         let reader = named("wirespan-read").spawn(move || reader.run(&stop_reader)).map_err(failed)?;
         Ok(Self { stop, reader, linker })
     }
@@ -102,7 +110,12 @@ fn return_free_memory() {
 }
 
 /// The second thread: signals in, traces out.
-fn link(mut traces: Traces, batches: &Receiver<Vec<Signal>>, exporters: Exporters) -> Exporters {
+fn link(
+    mut traces: Traces,
+    batches: &Receiver<Vec<Signal>>,
+    received: Option<Receiver<Vec<Trace>>>,
+    exporters: Exporters,
+) -> Exporters {
     loop {
         let batch = batches.recv_timeout(IDLE_PAUSE);
         let now = traces::now();
@@ -113,11 +126,13 @@ fn link(mut traces: Traces, batches: &Receiver<Vec<Signal>>, exporters: Exporter
             Err(RecvTimeoutError::Disconnected) => {
                 traces.finish(&mut out);
                 exporters.export(out);
+                received.iter().flat_map(Receiver::try_iter).for_each(|traces| exporters.export(traces));
                 return exporters;
             }
         }
         traces.tick(now, &mut out);
         exporters.export(out);
+        received.iter().flat_map(Receiver::try_iter).for_each(|traces| exporters.export(traces));
     }
 }
 

@@ -13,8 +13,10 @@ use crate::config::{Color, Config, Output};
 use crate::export::console::status::LogWriter;
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::{ExportError, ExportSettings, Exporters};
+use crate::ingest::{self, Ingest};
 use crate::metrics::Counters;
 use crate::pipeline::Pipeline;
+use crate::span::Trace;
 
 /// The whole shutdown takes less than two seconds; the exporters get this much of it.
 const FLUSH: Duration = Duration::from_millis(1500);
@@ -52,10 +54,12 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     // Before anything is attached or said: whoever is told that we trace may tell us to stop.
     let signals = Signals::install(&runtime)?;
     let exporters = Exporters::start(settings(config), Arc::clone(&counters), runtime.handle())?;
-    let pipeline = Pipeline::start(config, &counters, exporters)?;
+    let (ingest, received) = receive(config, &counters, &runtime).unzip();
+    let pipeline = Pipeline::start(config, &counters, received, exporters)?;
     say("wirespan: tracing\n");
     let broken = runtime.block_on(until_stopped(config, &counters, &pipeline, signals));
     let deadline = Instant::now() + FLUSH;
+    drop(ingest);
     if let Some(exporters) = pipeline.stop() {
         finish(exporters, deadline);
     }
@@ -73,6 +77,24 @@ fn start_logger(config: &Config) {
         .target(Target::Pipe(Box::new(LogWriter)))
         .write_style(if colored { WriteStyle::Always } else { WriteStyle::Never })
         .init();
+}
+
+/// Receives spans of applications, if that is asked for.
+fn receive(
+    config: &Config,
+    counters: &Arc<Counters>,
+    runtime: &Runtime,
+) -> Option<(Ingest, std::sync::mpsc::Receiver<Vec<Trace>>)> {
+    let addresses = config.otlp_listen.clone();
+    if addresses.is_empty() {
+        return None;
+    }
+    let settings = ingest::Settings { addresses, token: None, max_message: config.otlp_max_message };
+    let (ingest, received) = Ingest::start(&settings, counters, runtime.handle());
+    for address in ingest.addresses() {
+        log::info!("OTLP is received on {address}, gRPC and HTTP");
+    }
+    Some((ingest, received))
 }
 
 fn settings(config: &Config) -> ExportSettings {

@@ -7,6 +7,7 @@
 //! | [`mod@file`] | the YAML file |
 //! | [`parse`], [`rule`] | texts into values |
 //! | [`otlp`] | where spans go by OTLP |
+//! | [`receive`] | where they may come from |
 //! | [`show`] | `wirespan config` and `docs/configuration.md` |
 //! | [`error`] | what a user did wrong, in one sentence |
 //!
@@ -18,10 +19,12 @@ pub mod file;
 pub mod option;
 pub mod otlp;
 pub mod parse;
+pub mod receive;
 pub mod rule;
 pub mod show;
 pub mod source;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub use error::ConfigError;
@@ -113,6 +116,10 @@ pub struct Config {
     pub otlp: Option<OtlpConfig>,
     /// How spans are gathered before they go there.
     pub batch: BatchConfig,
+    /// Where spans of applications are received; each address for gRPC and HTTP.
+    pub otlp_listen: Vec<SocketAddr>,
+    /// Bytes of one message that is received, before and after decompression.
+    pub otlp_max_message: usize,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
     pub stray_variables: Vec<String>,
 }
@@ -160,6 +167,8 @@ impl Config {
             idle_timeout: settings.time("idle-timeout")?,
             trace_hold: settings.time("trace-hold")?,
             max_spans_in_flight: settings.number("max-spans-in-flight")?,
+            otlp_listen: settings.checked("otlp-listen", receive::addresses)?,
+            otlp_max_message: settings.number("otlp-max-message")?,
             batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
             otlp,
             stray_variables: settings.stray_variables.clone(),
@@ -180,12 +189,38 @@ impl Config {
             let (one, all) = (settings.get("max-connection-buffer"), settings.get("max-buffer"));
             return Err(contradiction(one, all, "one connection may buffer more than all together; raise max-buffer"));
         }
+        self.check_circle(settings)?;
+        if let Some(open) = self.otlp_listen.iter().find(|address| !receive::is_local(address)) {
+            let setting = settings.get("otlp-listen");
+            let remedy = "can be reached from other machines, which demands a token: add --token-file PATH, or listen on 127.0.0.1";
+            return Err(setting.wrong(&open.to_string(), remedy.to_owned()));
+        }
         if let Some(rule) = self.include.iter().find(|rule| self.exclude.contains(rule)) {
             let (include, exclude) = (settings.get("include"), settings.get("exclude"));
             let problem = format!("{rule} is in both, so nothing of it is traced; remove one of them");
             return Err(contradiction(include, exclude, &problem));
         }
         Ok(())
+    }
+}
+
+impl Config {
+    /// What is received must not be sent to the place where it is received.
+    fn check_circle(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let Some(endpoint) = self.otlp.as_ref().map(|otlp| &otlp.endpoint) else { return Ok(()) };
+        let host = endpoint.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let ip: Option<IpAddr> = if host == "localhost" { Some(Ipv4Addr::LOCALHOST.into()) } else { host.parse().ok() };
+        let to = |listens: &&SocketAddr| {
+            let all = listens.ip().is_unspecified() && ip.is_some_and(|ip| ip.is_loopback());
+            endpoint.port_u16() == Some(listens.port()) && (all || ip == Some(listens.ip()))
+        };
+        match self.otlp_listen.iter().find(to) {
+            Some(listens) => Err(ConfigError::Contradiction(format!(
+                "{} listens on {listens}, and spans are sent there: they would go round for ever; send them elsewhere",
+                settings.get("otlp-listen").place()
+            ))),
+            None => Ok(()),
+        }
     }
 }
 

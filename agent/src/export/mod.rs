@@ -14,6 +14,8 @@ pub mod console;
 pub mod otlp;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+pub(crate) use otlp::round_trip as otlp_round_trip;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -24,6 +24,8 @@ mod report;
 mod sender;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::request as round_trip;
 mod tls;
 mod wire;
 
