@@ -6,6 +6,7 @@
 //! | [`config`] | one validated struct from flags, environment and YAML |
 //! | [`discovery`] | which processes there are, what they are called, which are traced |
 //! | [`run`], [`doctor`] | the commands |
+//! | [`client`] | the commands that ask a running agent |
 //! | [`span`] | what leaves the agent: spans, traces, resources |
 //! | [`bpf`] | kernel programs: load, attach, read |
 //! | [`connections`] | records into exchanges |
@@ -17,6 +18,7 @@
 
 pub mod bpf;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod connections;
 pub mod discovery;

@@ -90,6 +90,11 @@ impl Ingest {
     }
 }
 
+/// The traces of a request, as if it had been received.
+pub fn traces(request: ExportTraceServiceRequest) -> Vec<Trace> {
+    Converter::default().convert(request).traces
+}
+
 /// Where both transports put what they decoded.
 struct Inbox {
     traces: SyncSender<Vec<Trace>>,
