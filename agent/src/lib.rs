@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | one validated struct from flags, environment and YAML |
 //! | [`discovery`] | which processes there are, what they are called, which are traced |
+//! | [`session`] | a running agent, from start to stop |
 //! | [`run`], [`doctor`] | the commands |
 //! | [`client`] | the commands that ask a running agent |
 //! | [`span`] | what leaves the agent: spans, traces, resources |
@@ -14,6 +15,8 @@
 //! | [`pipeline`] | wires the stages |
 //! | [`export`] | spans out: OTLP and the console |
 //! | [`ingest`] | OTLP in: spans that applications make themselves |
+//! | [`store`] | the traces of the last while |
+//! | [`web`] | the local view: page, API, Jaeger's API |
 //! | [`metrics`] | the agent's own counters |
 
 pub mod bpf;
@@ -28,5 +31,8 @@ pub mod ingest;
 pub mod metrics;
 pub mod pipeline;
 pub mod run;
+pub mod session;
 pub mod span;
+pub mod store;
 pub mod traces;
+pub mod web;

@@ -29,7 +29,12 @@ pub(super) fn command() -> clap::Command {
         .arg(Arg::new("min").long("min").value_name("TIME").help("Traces that took at least this long, such as 100ms"))
         .arg(Arg::new("max").long("max").value_name("TIME").help("Traces that took at most this long"))
         .arg(Arg::new("errors").long("errors").action(ArgAction::SetTrue).help("Traces in which something failed"))
-        .arg(Arg::new("since").long("since").value_name("TIME").help("Traces that began at most so long ago, such as 10m"))
+        .arg(
+            Arg::new("since")
+                .long("since")
+                .value_name("TIME")
+                .help("Traces that began at most so long ago, such as 10m"),
+        )
         .arg(Arg::new("slow").long("slow").action(ArgAction::SetTrue).help("The slowest first, instead of the latest"))
         .arg(Arg::new("limit").long("limit").value_name("N").help("The most traces to list, up to 1000 [default: 20]"))
 }

@@ -35,7 +35,9 @@ pub enum ClientError {
     #[error("--address: {0:?} is no HOST:PORT, such as 127.0.0.1:4316")]
     Address(String),
     /// Nobody listens there, or nobody answers.
-    #[error("no wirespan answers on {address} ({reason}): start one with `sudo wirespan`, or say where it listens with --address HOST:PORT")]
+    #[error(
+        "no wirespan answers on {address} ({reason}): start one with `sudo wirespan`, or say where it listens with --address HOST:PORT"
+    )]
     NoAgent {
         /// Where it was asked.
         address: String,
@@ -60,7 +62,9 @@ pub enum ClientError {
         sentence: String,
     },
     /// Something else answers, or another version.
-    #[error("what listens on {address} is no wirespan of this version ({reason}): say where it listens with --address HOST:PORT")]
+    #[error(
+        "what listens on {address} is no wirespan of this version ({reason}): say where it listens with --address HOST:PORT"
+    )]
     Foreign {
         /// Where it was asked.
         address: String,

@@ -79,7 +79,8 @@ fn row(trace: &Summary) -> [String; 6] {
     let status = trace.http_status.map(|status| status.to_string());
     let why = trace.error_type.as_deref().filter(|why| Some(*why) != status.as_deref()).unwrap_or_default();
     let mark = if trace.errors > 0 { "✗" } else { "" };
-    let ended: Vec<&str> = [status.as_deref().unwrap_or_default(), mark, why].into_iter().filter(|s| !s.is_empty()).collect();
+    let ended: Vec<&str> =
+        [status.as_deref().unwrap_or_default(), mark, why].into_iter().filter(|s| !s.is_empty()).collect();
     [
         time_of_day(trace.start_unix_ns.parse().unwrap_or(0)),
         harmless(&trace.trace_id).into_owned(),
@@ -118,7 +119,7 @@ mod tests {
         let expected = format!(
             "12:03:04.512Z  {}  18.4 ms  12 spans  shop GET /orders/{{id}}  500 ✗\n\
              12:03:04.512Z  {}  18.4 ms    1 span  shop GET /             200\n\
-             12:03:04.512Z  {}  18.4 ms   2 spans  shop x\\x1b[2J         ✗ timeout\n",
+             12:03:04.512Z  {}  18.4 ms   2 spans  shop x\\x1b[2J          ✗ timeout\n",
             "a".repeat(32),
             "b".repeat(32),
             "c".repeat(32)

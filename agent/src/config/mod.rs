@@ -8,6 +8,7 @@
 //! | [`parse`], [`rule`] | texts into values |
 //! | [`otlp`] | where spans go by OTLP |
 //! | [`receive`] | where they may come from |
+//! | [`view`] | the local view |
 //! | [`show`] | `wirespan config` and `docs/configuration.md` |
 //! | [`error`] | what a user did wrong, in one sentence |
 //!
@@ -23,14 +24,16 @@ pub mod receive;
 pub mod rule;
 pub mod show;
 pub mod source;
+pub mod view;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub use error::ConfigError;
 pub use otlp::{BatchConfig, OtlpConfig};
+pub use receive::OtlpIn;
 pub use rule::Rule;
 pub use source::{Settings, Source, Surroundings};
+pub use view::ViewConfig;
 
 use option::Kind;
 use otlp::{OtlpConfigError, TracesExporter};
@@ -114,12 +117,12 @@ pub struct Config {
     pub max_spans_in_flight: usize,
     /// Where spans go by OTLP, if anywhere.
     pub otlp: Option<OtlpConfig>,
+    /// The local view, if there is to be one.
+    pub view: Option<ViewConfig>,
     /// How spans are gathered before they go there.
     pub batch: BatchConfig,
-    /// Where spans of applications are received; each address for gRPC and HTTP.
-    pub otlp_listen: Vec<SocketAddr>,
-    /// Bytes of one message that is received, before and after decompression.
-    pub otlp_max_message: usize,
+    /// What is received of applications, if anything.
+    pub otlp_in: Option<OtlpIn>,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
     pub stray_variables: Vec<String>,
 }
@@ -167,9 +170,9 @@ impl Config {
             idle_timeout: settings.time("idle-timeout")?,
             trace_hold: settings.time("trace-hold")?,
             max_spans_in_flight: settings.number("max-spans-in-flight")?,
-            otlp_listen: settings.checked("otlp-listen", receive::addresses)?,
-            otlp_max_message: settings.number("otlp-max-message")?,
+            otlp_in: OtlpIn::read(settings, surroundings)?,
             batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
+            view: ViewConfig::read(settings, surroundings, otlp.is_some())?,
             otlp,
             stray_variables: settings.stray_variables.clone(),
         };
@@ -189,11 +192,8 @@ impl Config {
             let (one, all) = (settings.get("max-connection-buffer"), settings.get("max-buffer"));
             return Err(contradiction(one, all, "one connection may buffer more than all together; raise max-buffer"));
         }
-        self.check_circle(settings)?;
-        if let Some(open) = self.otlp_listen.iter().find(|address| !receive::is_local(address)) {
-            let setting = settings.get("otlp-listen");
-            let remedy = "can be reached from other machines, which demands a token: add --token-file PATH, or listen on 127.0.0.1";
-            return Err(setting.wrong(&open.to_string(), remedy.to_owned()));
+        if let (Some(otlp_in), Some(otlp)) = (&self.otlp_in, &self.otlp) {
+            otlp_in.check_circle(&otlp.endpoint, settings)?;
         }
         if let Some(rule) = self.include.iter().find(|rule| self.exclude.contains(rule)) {
             let (include, exclude) = (settings.get("include"), settings.get("exclude"));
@@ -201,26 +201,6 @@ impl Config {
             return Err(contradiction(include, exclude, &problem));
         }
         Ok(())
-    }
-}
-
-impl Config {
-    /// What is received must not be sent to the place where it is received.
-    fn check_circle(&self, settings: &Settings) -> Result<(), ConfigError> {
-        let Some(endpoint) = self.otlp.as_ref().map(|otlp| &otlp.endpoint) else { return Ok(()) };
-        let host = endpoint.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let ip: Option<IpAddr> = if host == "localhost" { Some(Ipv4Addr::LOCALHOST.into()) } else { host.parse().ok() };
-        let to = |listens: &&SocketAddr| {
-            let all = listens.ip().is_unspecified() && ip.is_some_and(|ip| ip.is_loopback());
-            endpoint.port_u16() == Some(listens.port()) && (all || ip == Some(listens.ip()))
-        };
-        match self.otlp_listen.iter().find(to) {
-            Some(listens) => Err(ConfigError::Contradiction(format!(
-                "{} listens on {listens}, and spans are sent there: they would go round for ever; send them elsewhere",
-                settings.get("otlp-listen").place()
-            ))),
-            None => Ok(()),
-        }
     }
 }
 

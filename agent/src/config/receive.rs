@@ -2,11 +2,66 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use http::Uri;
+
+use super::view::{self, Token};
+use super::{ConfigError, Settings, Surroundings};
+
+/// What is received of applications, and from whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtlpIn {
+    /// Where to listen; each address for gRPC and HTTP.
+    pub addresses: Vec<SocketAddr>,
+    /// What senders have to know, if anything.
+    pub token: Option<Token>,
+    /// Bytes of one message, before and after decompression.
+    pub max_message: usize,
+}
+
+impl OtlpIn {
+    /// Reads the settings; `None` if nothing is to be received.
+    ///
+    /// Programs of this machine may send without a token, as they may to any collector on a loopback address; what they
+    /// could forge harms nobody but their own user. Where other machines reach, the token of the view is demanded.
+    pub(super) fn read(settings: &Settings, surroundings: &Surroundings<'_>) -> Result<Option<Self>, ConfigError> {
+        let addresses = settings.checked("otlp-listen", addresses)?;
+        let max_message = settings.number("otlp-max-message")?;
+        if addresses.is_empty() {
+            return Ok(None);
+        }
+        let Some(open) = addresses.iter().find(|address| !is_local(address)) else {
+            return Ok(Some(Self { addresses, token: None, max_message }));
+        };
+        let Some(token) = view::token(settings, surroundings)? else {
+            let problem = "can be reached from other machines, and anybody there could send spans: make a token with \
+                           `openssl rand -hex 32 > FILE` and add --token-file FILE, or listen on 127.0.0.1";
+            return Err(settings.get("otlp-listen").wrong(&open.to_string(), problem.to_owned()));
+        };
+        Ok(Some(Self { addresses, token: Some(token), max_message }))
+    }
+
+    /// What is received must not be sent to the place where it is received.
+    pub(super) fn check_circle(&self, endpoint: &Uri, settings: &Settings) -> Result<(), ConfigError> {
+        let host = endpoint.host().and_then(host);
+        let to = |listens: &&SocketAddr| {
+            let all = listens.ip().is_unspecified() && host.is_some_and(|ip| ip.is_loopback());
+            endpoint.port_u16() == Some(listens.port()) && (all || host == Some(listens.ip()))
+        };
+        match self.addresses.iter().find(to) {
+            Some(listens) => Err(ConfigError::Contradiction(format!(
+                "{} listens on {listens}, and spans are sent there: they would go round for ever; send them elsewhere",
+                settings.get("otlp-listen").place()
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The ports that OTLP has for gRPC and HTTP (OTLP, *Default Port*). Either transport is understood on both.
 const PORTS: [u16; 2] = [4317, 4318];
 
 /// The addresses; none for `off`. Each error is the rest of a sentence that begins with the value.
-pub fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
+fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
     let text = text.trim();
     if text.is_empty() || text.eq_ignore_ascii_case("off") {
         return Ok(Vec::new());
@@ -42,7 +97,7 @@ fn host(text: &str) -> Option<IpAddr> {
 }
 
 /// Whether programs of this machine alone can reach an address.
-pub fn is_local(address: &SocketAddr) -> bool {
+fn is_local(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 

@@ -108,7 +108,7 @@ fn is_authorized(headers: &HeaderMap, token: &str) -> bool {
 }
 
 /// *Again later* in the words of either transport (OTLP, *OTLP/HTTP Throttling* and *OTLP/gRPC Throttling*).
-pub(super) fn busy(grpc: bool) -> Response {
+fn busy(grpc: bool) -> Response {
     let why = "too many requests at one time: send it again";
     let mut response = refuse(grpc, StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, why);
     if !grpc {

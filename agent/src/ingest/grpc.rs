@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
-use super::{Full, Inbox};
+use super::Inbox;
 
 /// Where gRPC calls go.
 pub(super) const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/{method}";
@@ -28,8 +28,6 @@ impl TraceService for Grpc {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        // Retryable (OTLP, *OTLP/gRPC Failures*).
-        let full = |Full| Status::unavailable("wirespan cannot take more spans now: send them again");
-        self.0.take(request.into_inner()).map(Response::new).map_err(full)
+        Ok(Response::new(self.0.take(request.into_inner())))
     }
 }

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use prost::Message as _;
 
-use super::{Full, Inbox, gate};
+use super::Inbox;
 
 /// What the handler works with.
 pub(super) struct Http {
@@ -61,10 +61,7 @@ impl Http {
             let decoded = tokio::task::spawn_blocking(move || http.decode(format, gzipped, &body)).await;
             decoded.map_err(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "the body could not be decoded"))??
         };
-        match self.inbox.take(request) {
-            Ok(taken) => Ok(answer(format, &taken)),
-            Err(Full) => Ok(gate::busy(false)),
-        }
+        Ok(answer(format, &self.inbox.take(request)))
     }
 
     /// The body, unless it is too long.

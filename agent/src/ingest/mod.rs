@@ -1,7 +1,7 @@
 //! OTLP in: spans that applications make themselves, over gRPC and HTTP, go where our own spans go.
 //!
 //! ```text
-//! connection ──▶ gate ──▶ grpc | http ──▶ convert ──Vec<Trace>──▶ (bounded) ──▶ the exporters
+//! connection ──▶ gate ──▶ grpc | http ──▶ convert ──Vec<Trace>──▶ the exporters
 //!   bounded      origin, token,            ids, limits, resource
 //!                room                      and scope kept
 //! ```
@@ -13,8 +13,8 @@
 //! | `grpc`, `http` | the two transports of the OTLP specification |
 //! | `convert` | protobuf's spans into ours |
 //!
-//! Whoever sends is treated as hostile: a message, compressed or not, has at most [`Settings::max_message`] bytes; what
-//! does not fit the queue is refused with a status that says *again later*, as OTLP 1.x, *Failures*, has it.
+//! Whoever sends is treated as hostile: a message, compressed or not, has at most [`Settings::max_message`] bytes, and what
+//! is under way at one time is bounded. What does not fit an exporter's queue is counted there.
 //! Source: <https://opentelemetry.io/docs/specs/otlp/>.
 
 mod convert;
@@ -26,7 +26,6 @@ mod server;
 mod tests;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -39,9 +38,6 @@ use crate::span::Trace;
 
 use convert::Converter;
 use server::Server;
-
-/// Requests that may wait for the exporters. They take what is there every few milliseconds.
-const QUEUE: usize = 8;
 
 /// What to receive, and from whom.
 #[derive(Clone, Debug)]
@@ -61,11 +57,16 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Listens, and hands what comes to the receiver that it returns. An address that cannot be had costs that address
+    /// Listens, and hands what comes to `sink`, which must not block. An address that cannot be had costs that address
     /// alone, and is said in the log.
-    pub fn start(settings: &Settings, counters: &Arc<Counters>, runtime: &Handle) -> (Self, Receiver<Vec<Trace>>) {
-        let (traces, received) = sync_channel(QUEUE);
-        let inbox = Arc::new(Inbox { traces, converter: Mutex::default(), counters: Arc::clone(counters) });
+    pub fn start(
+        settings: &Settings,
+        counters: &Arc<Counters>,
+        runtime: &Handle,
+        sink: impl Fn(Vec<Trace>) + Send + Sync + 'static,
+    ) -> Self {
+        let counters = Arc::clone(counters);
+        let inbox = Arc::new(Inbox { sink: Box::new(sink), converter: Mutex::default(), counters });
         let router = gate::router(settings, &inbox);
         let mut ingest = Self { servers: Vec::new(), addresses: Vec::new() };
         for address in &settings.addresses {
@@ -81,7 +82,7 @@ impl Ingest {
                 ),
             }
         }
-        (ingest, received)
+        ingest
     }
 
     /// Where it listens.
@@ -97,27 +98,19 @@ pub fn traces(request: ExportTraceServiceRequest) -> Vec<Trace> {
 
 /// Where both transports put what they decoded.
 struct Inbox {
-    traces: SyncSender<Vec<Trace>>,
+    sink: Box<dyn Fn(Vec<Trace>) + Send + Sync>,
     converter: Mutex<Converter>,
     counters: Arc<Counters>,
 }
 
-/// Nothing of a request was taken, and it may be sent again.
-struct Full;
-
 impl Inbox {
     /// Takes a request's spans; those that can be none of a trace are refused and counted.
-    fn take(&self, request: ExportTraceServiceRequest) -> Result<ExportTraceServiceResponse, Full> {
+    fn take(&self, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
         let mut converter = self.converter.lock().unwrap_or_else(PoisonError::into_inner);
         let converted = converter.convert(request);
         drop(converter);
         let accepted: usize = converted.traces.iter().map(|trace| trace.spans.len()).sum();
-        if accepted > 0 {
-            match self.traces.try_send(converted.traces) {
-                Ok(()) => {}
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Full),
-            }
-        }
+        (self.sink)(converted.traces);
         self.counters.otlp_requests_received.inc();
         self.counters.spans_received.add(accepted as u64);
         self.counters.spans_refused.add(converted.refused);
@@ -126,6 +119,6 @@ impl Inbox {
             rejected_spans: i64::try_from(converted.refused).unwrap_or(i64::MAX),
             error_message: convert::WHY_REFUSED.to_owned(),
         });
-        Ok(ExportTraceServiceResponse { partial_success })
+        ExportTraceServiceResponse { partial_success }
     }
 }

@@ -14,12 +14,21 @@ pub struct Latencies {
 impl Latencies {
     /// Counts one duration, nanoseconds.
     pub fn add(&mut self, nanos: u64) {
-        let bucket = bucket(nanos);
+        self.add_bucket(bucket(nanos), 1);
+    }
+
+    /// Counts what stands in a bucket.
+    pub(crate) fn add_bucket(&mut self, bucket: usize, count: u32) {
         if bucket >= self.counts.len() {
             self.counts.resize(bucket + 1, 0);
         }
-        self.counts[bucket] = self.counts[bucket].saturating_add(1);
-        self.total += 1;
+        self.counts[bucket] = self.counts[bucket].saturating_add(count);
+        self.total += u64::from(count);
+    }
+
+    /// Counts everything that another counted.
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        other.counts.iter().enumerate().filter(|(_, count)| **count > 0).for_each(|(at, n)| self.add_bucket(at, *n));
     }
 
     /// The duration that `part` (0 to 1) of all do not exceed, nanoseconds; 0 if there is none.
@@ -37,7 +46,7 @@ impl Latencies {
 }
 
 /// Small durations have a bucket each; beyond, the five bits after the highest decide.
-fn bucket(nanos: u64) -> usize {
+pub(crate) fn bucket(nanos: u64) -> usize {
     if nanos < FINE {
         return nanos as usize;
     }
@@ -67,7 +76,7 @@ mod tests {
             one.add(nanos);
             let back = one.quantile(0.5);
             assert!(back.abs_diff(nanos) as f64 <= nanos as f64 / 32.0, "{nanos} became {back}");
-            nanos = nanos * 5 / 4 + 1;
+            nanos += nanos / 4 + 1;
         }
         let mut longest = Latencies::default();
         longest.add(u64::MAX);

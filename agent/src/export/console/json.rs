@@ -97,7 +97,8 @@ impl Serialize for Attributes<'_> {
     }
 }
 
-struct Plain<'a>(&'a Value);
+/// A value in JSON's own types.
+pub(crate) struct Plain<'a>(pub &'a Value);
 
 impl Serialize for Plain<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

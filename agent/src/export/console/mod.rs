@@ -12,7 +12,7 @@
 //! A thread of its own writes. Whoever reads standard output may be slow, stop reading or go away: then traces are
 //! dropped and counted, and the agent goes on.
 
-mod json;
+pub(crate) mod json;
 mod pace;
 pub mod status;
 pub(crate) mod text;

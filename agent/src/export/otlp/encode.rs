@@ -123,3 +123,18 @@ fn value(buffer: &mut Vec<u8>, any: &Value) {
         Value::Empty => {}
     }
 }
+
+/// The fields of a `Resource`, without anything around them.
+pub(crate) fn resource_message(buffer: &mut Vec<u8>, resource: &Resource) {
+    attributes(buffer, 1, &resource.attributes);
+}
+
+/// A span with what it needs beside its resource, as field 1 of a message: the resource's place in some list (1), the
+/// scope (2), the span (3).
+pub(crate) fn placed_span(buffer: &mut Vec<u8>, resource: usize, span: &Span) {
+    wire::message(buffer, 1, |b| {
+        wire::integer(b, 1, resource as u64);
+        scope(b, 2, span.protocol, span.scope.as_deref());
+        self::span(b, 3, span);
+    });
+}
