@@ -13,6 +13,7 @@
 //! | [`http`], [`grpc`] | the OpenTelemetry conventions of HTTP and gRPC in terms of [`expect`] |
 //! | [`db`] | the same for calls of databases |
 //! | [`trace`] | compares the two, and prints both |
+//! | [`tmux`] | a program in a real terminal |
 //! | [`program`] | a process that a test started, with its log, ended by pid |
 //! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, databases, brokers, started as shipped with a generated configuration |
 //! | [`curl`], [`raw`] | the requesters: a real client, and bytes written by the test |
@@ -33,5 +34,6 @@ pub mod receiver;
 pub mod scene;
 pub mod services;
 pub mod span;
+pub mod tmux;
 pub mod trace;
 pub mod wait;

@@ -35,6 +35,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("rabbitmq-server", "rabbitmq-server"),
     ("redis-benchmark", "redis-tools"),
     ("redis-server", "redis-server"),
+    ("tmux", "tmux"),
     ("wrk", "wrk"),
 ];
 

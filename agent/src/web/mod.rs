@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `serve` | connections: how many, how slow, how large |
 //! | [`guard`] | who may ask: host, origin, token; what every response says about safety |
+//! | `otlp` | one trace as OTLP/JSON |
 //! | `api`, `params`, `detail` | the page's own API under `/api/v1/` |
 //! | `live` | new traces as they come |
 //! | `jaeger` | what Jaeger's query service answers |
@@ -17,6 +18,7 @@ mod detail;
 pub mod guard;
 mod jaeger;
 mod live;
+mod otlp;
 mod params;
 mod serve;
 

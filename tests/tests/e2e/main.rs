@@ -22,6 +22,7 @@ mod operations;
 mod outage;
 mod receivers;
 mod responses;
+mod sdk;
 mod selection;
 mod services;
 mod sockets;
