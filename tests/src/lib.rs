@@ -14,6 +14,7 @@
 //! | [`db`] | the same for calls of databases |
 //! | [`trace`] | compares the two, and prints both |
 //! | [`tmux`] | a program in a real terminal |
+//! | [`view`] | the agent's local view, asked by curl |
 //! | [`program`] | a process that a test started, with its log, ended by pid |
 //! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, databases, brokers, started as shipped with a generated configuration |
 //! | [`curl`], [`raw`] | the requesters: a real client, and bytes written by the test |
@@ -36,4 +37,5 @@ pub mod services;
 pub mod span;
 pub mod tmux;
 pub mod trace;
+pub mod view;
 pub mod wait;

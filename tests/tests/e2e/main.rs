@@ -27,3 +27,5 @@ mod selection;
 mod services;
 mod sockets;
 mod units;
+mod view;
+mod view_store;
