@@ -8,6 +8,7 @@
 //! | [`session`] | a running agent, from start to stop |
 //! | [`run`], [`doctor`] | the commands |
 //! | [`client`] | the commands that ask a running agent |
+//! | [`demo`] | a small shop of real processes |
 //! | [`span`] | what leaves the agent: spans, traces, resources |
 //! | [`bpf`] | kernel programs: load, attach, read |
 //! | [`connections`] | records into exchanges |
@@ -24,6 +25,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod connections;
+pub mod demo;
 pub mod discovery;
 pub mod doctor;
 pub mod export;
