@@ -8,7 +8,7 @@ export function ticks(from, until, most) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough * 0.999);
   const found = [];
-  for (let n = Math.ceil(from / step - 1e-9); n * step <= until + step * 1e-9; n += 1) found.push(n * step);
+  for (let n = Math.ceil(from / step - 1e-9); n * step <= until + step * 1e-9; n += 1) found.push(n * step || 0);
   return { step, ticks: found };
 }
 

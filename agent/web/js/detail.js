@@ -8,6 +8,8 @@ import { gapPlace, gaps, length, ownTime } from './path.js';
 import * as text from './text.js';
 import { failure, outlives } from './tree.js';
 
+/** Characters of a value that are shown at first. */
+const LONG = 600;
 /** Gaps that are listed, the longest first. */
 const GAPS = 6;
 
@@ -66,8 +68,9 @@ export class Detail {
     const { span } = node;
     const resource = this.tree.trace.resources[span.resource] ?? { attributes: {} };
     return [
-      this.head(wire(span.name)),
-      h('p', { class: 'detail-of' }, h('span', { class: `dot ${colourClass(node.service)}` }), wire(node.service), ' ', h('span', { class: 'kind' }, span.kind), h('span', { class: `state ${span.status}` }, span.status === 'unset' ? '' : span.status)),
+      this.head(wire(text.clip(span.name, 300))),
+      span.name.length > 300 ? h('p', null, long(span.name)) : null,
+      h('p', { class: 'detail-of' }, h('span', { class: `dot ${colourClass(node.service)}` }), wire(text.clip(node.service, 120)), ' ', h('span', { class: 'kind' }, span.kind), h('span', { class: `state ${span.status}` }, span.status === 'unset' ? '' : span.status)),
       ...this.failed(node),
       this.figures(node),
       this.gapList(node),
@@ -82,7 +85,7 @@ export class Detail {
     const what = failure(node.span);
     if (!what) return [];
     const title = what.type || (what.escaped ? 'Error' : 'Exception');
-    return [h('div', { class: 'failure' }, h('strong', null, '✗ ', wire(title)), what.message ? h('p', null, wire(what.message)) : null,
+    return [h('div', { class: 'failure' }, h('strong', null, '✗ ', wire(text.clip(title, 300))), what.message ? h('p', null, long(what.message)) : null,
       what.stack ? h('pre', { tabindex: '0', 'aria-label': 'Stack trace' }, wire(what.stack)) : null)];
   }
 
@@ -100,9 +103,9 @@ export class Detail {
       !node.parent && span.parent_span_id && ['Parent', h('span', null, h('code', { class: 'mono' }, String(span.parent_span_id)), span.parent_is_remote ? ', stated by the request, not seen here' : ', not seen here')],
       outlives(node) && ['Outlives', `its parent, which does not wait for it, by ${text.duration(node.end - node.parent.end)}`],
       node.children.length > 0 && ['Below', `${text.counted(node.children.length, 'child', 'children')}, ${text.counted(node.below, 'span')}`],
-      evidence && ['Link', EVIDENCE[evidence] ?? wire(String(evidence))],
+      evidence && ['Link', EVIDENCE[evidence] ?? long(String(evidence))],
       ['Span id', h('button', { class: 'link mono', type: 'button', title: 'Copy', on: { click: () => copy(span.span_id, 'Span id copied') } }, String(span.span_id))],
-      span.scope && ['Scope', wire(span.scope)],
+      span.scope && ['Scope', long(span.scope)],
     ]);
   }
 
@@ -123,6 +126,15 @@ export class Detail {
   }
 }
 
+/** Text of any length: its beginning, and a button for the rest. */
+function long(words) {
+  if (words.length <= LONG) return wire(words);
+  const more = h('button', { class: 'link', type: 'button' }, `all ${text.count(words.length)} characters`);
+  const box = h('span', null, wire(`${words.slice(0, LONG)}…`), ' ', more);
+  more.addEventListener('click', () => box.replaceChildren(wire(words)));
+  return box;
+}
+
 function facts(entries) {
   return h('dl', { class: 'facts-list' }, entries.filter(Boolean).map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value))));
 }
@@ -140,9 +152,9 @@ function table(values, searchable) {
   const rows = Object.entries(values).sort(([a], [b]) => a.localeCompare(b)).map(([key, value]) => {
     const shown = text.attribute(value);
     const name = searchable && shown.length < 500
-      ? h('a', { href: filters.address({ ...filters.none(), attrs: [`${key}=${shown}`] }), title: 'Traces with the same value' }, wire(key))
-      : wire(key);
-    return h('div', null, h('dt', null, name), h('dd', { class: typeof value === 'number' ? 'number' : null }, wire(shown)));
+      ? h('a', { href: filters.address({ ...filters.none(), attrs: [`${key}=${shown}`] }), title: 'Traces with the same value' }, wire(text.clip(key, 300)))
+      : wire(text.clip(key, 300));
+    return h('div', null, h('dt', null, name), h('dd', { class: typeof value === 'number' ? 'number' : null }, long(shown)));
   });
   return rows.length ? h('dl', { class: 'attributes' }, rows) : null;
 }
@@ -150,5 +162,5 @@ function table(values, searchable) {
 function events(list, node) {
   if (!list.length) return null;
   return section('Events', h('ul', { class: 'events' }, list.map((event) => h('li', { class: event.name === 'exception' ? 'bad' : null },
-    h('strong', null, wire(event.name)), h('span', { class: 'dim' }, ` ${text.duration(event.at_ns - node.start)} after the start`), table(event.attributes ?? {}, false)))));
+    h('strong', null, wire(text.clip(event.name, 300))), h('span', { class: 'dim' }, ` ${text.duration(event.at_ns - node.start)} after the start`), table(event.attributes ?? {}, false)))));
 }

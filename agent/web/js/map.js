@@ -120,18 +120,23 @@ function drawEdge({ edge, d, middle }, most, data) {
   const bad = edge.errors > 0;
   const thick = 1.2 + 2.8 * Math.sqrt(edge.rate / most);
   const path = svg('path', { class: `edge ${bad ? 'bad' : ''}`, d, 'stroke-width': thick.toFixed(1), 'marker-end': `url(#${bad ? 'head-bad' : 'head'})` });
-  const label = svg('a', { class: 'edge-label', href: edgeAddress(edge, data), 'data-of': `edge ${edge.from}\u0000${edge.to}`, 'aria-label': `${text.clip(edge.from, 80)} calls ${text.clip(edge.to, 80)}, ${said(edge)}` },
-    svg('title', null, `${text.clip(edge.from, 80)} → ${text.clip(edge.to, 80)}\n${said(edge)}`),
-    svg('rect', { x: middle[0] - LABEL.width / 2, y: middle[1] - LABEL.height / 2, ...LABEL, rx: 4 }),
-    svg('text', { x: middle[0], y: middle[1] - 3, 'text-anchor': 'middle' }, [text.rate(edge.rate), bad ? svg('tspan', { class: 'bad' }, ` ${text.percent(edge.errors, edge.calls)} ✗`) : null]),
+  const label = svg('a', { class: 'edge-label', href: edgeAddress(edge, data), 'data-of': `edge ${edge.from}\u0000${edge.to}` },
+    spoken(middle, `${text.clip(edge.from, 80)} calls ${text.clip(edge.to, 80)}: `),
+    svg('rect', { x: middle[0] - LABEL.width / 2, y: middle[1] - LABEL.height / 2, ...LABEL, rx: 4 }, svg('title', null, `${text.clip(edge.from, 80)} → ${text.clip(edge.to, 80)}\n${said(edge)}`)),
+    svg('text', { x: middle[0], y: middle[1] - 3, 'text-anchor': 'middle' }, [`${text.rate(edge.rate)} `, bad ? svg('tspan', { class: 'bad' }, `${text.percent(edge.errors, edge.calls)} ✗ `) : null]),
     svg('text', { x: middle[0], y: middle[1] + 11, 'text-anchor': 'middle', class: 'dim' }, `p95 ${text.duration(edge.p95_ns)}`));
   return { path, label };
 }
 
+/** For screen readers: what the place of a label shows to the eye. */
+function spoken([x, y], words) {
+  return svg('text', { class: 'spoken', x, y }, words);
+}
+
 function drawSelf(edge, { x, y }, data) {
   const top = y - NODE.height / 2;
-  return svg('a', { class: 'edge-label', href: edgeAddress(edge, data), 'aria-label': `${text.clip(edge.from, 80)} calls itself, ${said(edge)}` }, svg('title', null, `calls itself\n${said(edge)}`),
-    svg('path', { class: `edge ${edge.errors ? 'bad' : ''}`, d: `M${x + 20} ${top} C${x + 20} ${top - 24} ${x + 60} ${top - 24} ${x + 60} ${top - 3}`, 'stroke-width': 1.5, 'marker-end': 'url(#head)' }));
+  return svg('a', { class: 'edge-label', href: edgeAddress(edge, data), 'data-of': `edge ${edge.from}\u0000${edge.to}` }, spoken([x, top], `${text.clip(edge.from, 80)} calls itself, ${said(edge)}`),
+    svg('path', { class: `edge ${edge.errors ? 'bad' : ''}`, d: `M${x + 20} ${top} C${x + 20} ${top - 24} ${x + 60} ${top - 24} ${x + 60} ${top - 3}`, 'stroke-width': 1.5, 'marker-end': 'url(#head)' }, svg('title', null, `calls itself\n${said(edge)}`)));
 }
 
 function drawNode(node, { x, y }, data) {
@@ -141,12 +146,11 @@ function drawNode(node, { x, y }, data) {
   const serves = node.calls > 0;
   const figures = serves ? [text.rate(node.rate), bad ? svg('tspan', { class: 'bad' }, `  ${text.percent(node.errors, node.calls)} ✗`) : null] : node.external ? 'not traced itself' : 'only calls';
   const words = serves ? `${text.rate(node.rate)}, ${text.count(node.errors)} errors of ${text.count(node.calls)}, p50 ${text.duration(node.p50_ns)}, p95 ${text.duration(node.p95_ns)}, p99 ${text.duration(node.p99_ns)}` : figures;
-  return svg('a', { class: `node ${node.external ? 'external' : ''} ${bad ? 'bad' : ''} ${node.external ? '' : colourClass(node.service)}`, href: nodeAddress(node.service, data), 'data-of': `node ${node.service}`, 'aria-label': `${text.clip(node.service, 80)}${node.external ? ', external' : ''}: ${Array.isArray(words) ? words.join('') : words}` },
-    svg('title', null, `${text.clip(node.service, 200)}\n${Array.isArray(words) ? words.join('') : words}`),
-    svg('rect', { class: 'box', x: left, y: top, width: NODE.width, height: NODE.height, rx: 6 }),
+  return svg('a', { class: `node ${node.external ? 'external' : ''} ${bad ? 'bad' : ''} ${node.external ? '' : colourClass(node.service)}`, href: nodeAddress(node.service, data), 'data-of': `node ${node.service}` },
+    svg('rect', { class: 'box', x: left, y: top, width: NODE.width, height: NODE.height, rx: 6 }, svg('title', null, `${text.clip(node.service, 200)}\n${words}`)),
     svg('rect', { class: 'edge-mark', x: left, y: top, width: 4, height: NODE.height, rx: 2 }),
-    svg('text', { class: 'node-name', x: left + 14, y: top + 21 }, text.clip(node.service, 21)),
-    svg('text', { x: left + 14, y: top + 39 }, figures),
+    svg('text', { class: 'node-name', x: left + 14, y: top + 21 }, `${text.clip(node.service, 21)} `),
+    svg('text', { x: left + 14, y: top + 39 }, figures, ' '),
     svg('text', { class: 'dim', x: left + 14, y: top + 55 }, serves ? `${text.duration(node.p50_ns)} / ${text.duration(node.p95_ns)} / ${text.duration(node.p99_ns)}` : ''));
 }
 

@@ -22,7 +22,7 @@ export class Operations extends Windowed {
     this.heads = COLUMNS.map((column) => h('th', { scope: 'col', class: classOf(column), data: { key: column.key } },
       h('button', { type: 'button', on: { click: () => this.sortBy(column) } }, column.title, h('span', { class: 'arrow', 'aria-hidden': 'true' }))));
     this.table = h('table', { class: 'list operations' }, h('caption', { class: 'offscreen' }, 'Operations'), h('thead', null, h('tr', null, this.heads, h('th', { scope: 'col' }, 'Slowest'))), this.body);
-    this.content.append(h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Operations' }, this.table));
+    this.content.append(h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Table of operations' }, this.table));
     const move = (by) => this.move(by);
     this.keys.keys.unshift(
       { keys: ['j', 'ArrowDown'], does: 'next operation', run: () => move(1) },
@@ -77,5 +77,5 @@ function row(operation) {
     h('td', { class: 'numeric' }, text.rate(operation.rate)),
     h('td', { class: `numeric ${errors ? 'bad-text' : 'dim'}` }, errors ? `${text.count(errors)} · ${text.percent(errors, calls)}` : '0'),
     ...['p50_ns', 'p95_ns', 'p99_ns'].map((key) => h('td', { class: 'numeric' }, text.duration(operation[key]))),
-    h('td', null, operation.slowest_trace_id ? h('a', { class: 'mono', href: traceAddress(operation.slowest_trace_id), 'aria-label': `Slowest trace of ${text.clip(operation.operation, 100)}` }, operation.slowest_trace_id.slice(0, 8)) : null));
+    h('td', null, operation.slowest_trace_id ? h('a', { class: 'mono', href: traceAddress(operation.slowest_trace_id), 'aria-label': `${operation.slowest_trace_id.slice(0, 8)}, the slowest trace of ${text.clip(operation.operation, 100)}` }, operation.slowest_trace_id.slice(0, 8)) : null));
 }

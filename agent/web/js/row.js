@@ -24,27 +24,19 @@ export function makeRow({ node, gap }, index, view) {
   const onPath = view.tree.path.has(node);
   props.class += `${node.isError ? ' failed' : ''}${onPath ? ' on-path' : ''}`;
   props.data = { span: node.span.span_id };
-  props['aria-label'] = spoken(node, isOpen, onPath);
-  return h('div', props, nameCell(node, isOpen), h('div', { class: 'row-line' }, bar(node, view)));
+  return h('div', props, nameCell(node, isOpen, onPath), h('div', { class: 'row-line' }, bar(node, view)));
 }
 
-function spoken(node, isOpen, onPath) {
-  const parts = [`${text.clip(node.service, 100)} ${text.clip(node.span.name, 200)}`, node.span.kind, text.duration(node.end - node.start)];
-  if (node.isError) parts.push(`error ${text.clip(failure(node.span)?.type ?? '', 100)}`);
-  if (onPath) parts.push('on the critical path');
-  if (!isOpen) parts.push(`${text.counted(node.below, 'span')} hidden`);
-  return parts.join(', ');
-}
-
-function nameCell(node, isOpen) {
+/** What stands here is also what a screen reader says of the row; spaces keep its words apart. */
+function nameCell(node, isOpen, onPath) {
   const { span } = node;
   const twisty = h('span', { class: `twisty ${node.children.length ? '' : 'leaf'}`, 'aria-hidden': 'true' }, node.children.length ? (isOpen ? '▾' : '▸') : '');
-  const hidden = isOpen ? null : h('span', { class: `badge ${node.errorsBelow ? 'bad' : ''}` }, `+${text.count(node.below)}`);
+  const hidden = isOpen ? null : h('span', { class: `badge ${node.errorsBelow ? 'bad' : ''}` }, `+${text.count(node.below)}`, h('span', { class: 'offscreen' }, ' hidden'));
   const depth = node.depth > DEEPEST ? h('span', { class: 'badge' }, `level ${node.depth + 1}`) : null;
   const failed = node.isError ? h('span', { class: 'bad-text why' }, '✗ ', wire((failure(span)?.type || 'error').slice(0, 60))) : null;
   return h('div', { class: 'row-name', title: text.clip(`${node.service} · ${span.name} · ${span.kind}`, 400) },
-    twisty, h('span', { class: `dot ${colourClass(node.service)}` }), wire(node.service.slice(0, 80), { class: 'service' }), depth,
-    wire(span.name.slice(0, 300), { class: 'name' }), h('span', { class: 'kind' }, span.kind), hidden, failed);
+    twisty, h('span', { class: `dot ${colourClass(node.service)}` }), wire(node.service.slice(0, 80), { class: 'service' }), ' ', depth, ' ',
+    wire(span.name.slice(0, 300), { class: 'name' }), ' ', h('span', { class: 'kind' }, span.kind), ' ', hidden, ' ', failed, onPath ? h('span', { class: 'offscreen' }, ' critical path ') : null);
 }
 
 /** Left end and width of a stretch in per cent of the window; null if it is out of sight. */
@@ -111,7 +103,6 @@ function gapRow(props, node, gap, view) {
   const words = `${text.duration(gap.end - gap.start)} in nobody’s span`;
   const at = place(gap.start, gap.end, view.window);
   props.class += ' gap';
-  props['aria-label'] = `${words}, ${text.clip(gapPlace(gap), 200)}`;
-  return h('div', props, h('div', { class: 'row-name', title: text.clip(gapPlace(gap), 400) }, h('span', { class: 'twisty leaf' }), h('span', { class: 'gap-words' }, words)),
+  return h('div', props, h('div', { class: 'row-name', title: text.clip(gapPlace(gap), 400) }, h('span', { class: 'twisty leaf' }), h('span', { class: 'gap-words' }, words, h('span', { class: 'offscreen' }, `, ${text.clip(gapPlace(gap), 200)}`))),
     h('div', { class: 'row-line' }, at ? [h('i', { class: 'span-bar hole', vars: at.vars })] : null));
 }

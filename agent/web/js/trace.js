@@ -25,7 +25,7 @@ export class TraceView {
     });
     this.body = h('div', { class: 'trace-body' }, h('div', { class: 'trace-main' }, this.minimap.element, this.waterfall.element), this.detail.element);
     this.message = h('div', { class: 'trace-message' });
-    this.element = h('section', { class: 'trace', 'aria-label': 'One trace' }, this.head, this.message, this.body);
+    this.element = h('section', { class: 'trace' }, this.head, this.message, this.body);
     this.live = new Live({ onTraces: () => this.load(), onState: (state, missed) => {
       app.setLive(state);
       if (missed) this.load();
@@ -35,7 +35,11 @@ export class TraceView {
 
   table() {
     const view = this.waterfall;
-    return [
+    const always = [
+      { keys: ['c'], does: 'copy the trace id', run: () => this.copyId() },
+      { keys: ['Escape'], does: 'close the span, then back to the list', run: () => this.escape() },
+    ];
+    const withTree = [
       { keys: ['j', 'ArrowDown'], does: 'next span', run: () => view.move(1) },
       { keys: ['k', 'ArrowUp'], does: 'previous span', run: () => view.move(-1) },
       { keys: ['ArrowRight'], does: 'open it, or go to its first child', run: () => view.inward() },
@@ -53,10 +57,9 @@ export class TraceView {
       { keys: ['h'], does: 'earlier', run: () => view.panBy(-0.25) },
       { keys: ['l'], does: 'later', run: () => view.panBy(0.25) },
       { keys: ['0'], does: 'whole trace', run: () => view.setWindow(null) },
-      { keys: ['c'], does: 'copy the trace id', run: () => this.copyId() },
       { keys: ['d'], does: 'download as JSON', run: () => this.head.querySelector('[download]')?.click() },
-      { keys: ['Escape'], does: 'close the span, then back to the list', run: () => this.escape() },
     ];
+    return [...withTree.map((entry) => ({ ...entry, run: () => (this.tree ? entry.run() : false) })), ...always];
   }
 
   show({ id, span }, isNew) {
@@ -70,7 +73,7 @@ export class TraceView {
     this.wantedSpan = span;
     this.tree = null;
     this.body.hidden = true;
-    this.head.replaceChildren(this.back());
+    this.head.replaceChildren(this.back(), h('h1', { class: 'mono' }, id));
     this.message.replaceChildren();
     this.load();
     this.live.follow(`trace=${id}`);

@@ -27,7 +27,7 @@ export class Traces {
     this.summary = h('p', { class: 'summary', role: 'status' });
     this.message = h('div');
     this.pause = h('button', { class: 'button', type: 'button', 'aria-pressed': 'false', on: { click: () => this.togglePause() } }, 'Pause');
-    this.element = h('section', { class: 'traces', 'aria-label': 'Traces' },
+    this.element = h('section', { class: 'traces' },
       h('h1', { class: 'offscreen' }, 'Traces'), this.form.element, this.chips, this.map.element,
       h('div', { class: 'list-head' }, this.summary, this.pause), this.list.element, this.message);
     this.live = new Live({ onTraces: (news) => this.arrive(news), onState: (state, missed) => this.connected(state, missed) });
@@ -96,8 +96,8 @@ export class Traces {
       params.set('rows', '16');
       this.map.draw(await this.histogram(`histogram?${params}`));
     } catch (error) {
-      if (error.status === 0) this.map.stale();
-      else throw error;
+      if (error.status === undefined) throw error;
+      this.map.stale();
     }
   }
 

@@ -14,7 +14,7 @@ export class Windowed {
     this.buttons = WINDOWS.map(([seconds, label]) => h('button', { class: 'button', type: 'button', data: { seconds }, on: { click: () => this.choose(seconds) } }, label));
     this.note = h('div');
     this.content = h('div', { class: 'windowed-content' });
-    this.element = h('section', { class: 'windowed', 'aria-label': title },
+    this.element = h('section', { class: 'windowed' },
       h('div', { class: 'list-head' }, h('h1', null, title), h('div', { class: 'group', role: 'group', 'aria-label': 'Of the last' }, this.buttons)), this.content, this.note);
     this.keys = { title, keys: [{ keys: ['w'], does: 'a longer window, then the shortest', run: () => this.next() }] };
   }
