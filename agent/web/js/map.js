@@ -27,15 +27,22 @@ export function edgeAddress(edge, data) {
   return address(isExternal ? { ...none(), service: edge.from, attrs: externalAttribute(edge) } : { ...none(), service: edge.to });
 }
 
+/** Systems that carry messages; the API names databases and these alike. */
+const MESSAGING = /^(activemq|aws_sqs|celery|kafka|nats|pulsar|rabbitmq|rocketmq|servicebus)$/;
+
+/** What spans of calls to an external node have in common: the API names it `ADDRESS:PORT`, or by its system. */
 function externalAttribute({ to }) {
   const port = /:(\d+)$/.exec(to);
   if (port) return [`server.port=${port[1]}`];
-  return [];
+  return [`${MESSAGING.test(to) ? 'messaging.system' : 'db.system.name'}=${to}`];
 }
 
 /** An SVG of the services and their calls, for a page of `width` pixels. */
 export function drawMap(data, width) {
   const down = width < NARROW;
+  // A name that is both (one instance is traced, another is not) is one box.
+  const own = new Set(data.nodes.filter((node) => !node.external).map((node) => node.service));
+  data = { ...data, nodes: data.nodes.filter((node) => !node.external || !own.has(node.service)) };
   const edges = merged(data.edges);
   const lay = (size) => layout(data.nodes.map((node) => ({ id: node.service })), edges.map(({ from, to }) => ({ from, to })), size, down);
   let placed = lay(down ? BELOW : BESIDE);
