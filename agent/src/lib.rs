@@ -12,6 +12,8 @@
 //! | [`traces`] | exchanges into traces: every link is made here |
 //! | [`pipeline`] | wires the stages |
 //! | [`export`] | spans out: OTLP and the console |
+//! | [`store`] | the traces of the last while |
+//! | [`web`] | the local view: page, API, Jaeger's API |
 //! | [`metrics`] | the agent's own counters |
 
 pub mod bpf;
@@ -25,4 +27,6 @@ pub mod metrics;
 pub mod pipeline;
 pub mod run;
 pub mod span;
+pub mod store;
 pub mod traces;
+pub mod web;

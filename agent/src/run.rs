@@ -9,12 +9,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bpf::CaptureError;
-use crate::config::{Color, Config, Output};
+use crate::config::{Color, Config, Output, ViewConfig};
 use crate::export::console::status::LogWriter;
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::metrics::Counters;
 use crate::pipeline::Pipeline;
+use crate::web::{Bound, Shown, View, ViewError};
 
 /// The whole shutdown takes less than two seconds; the exporters get this much of it.
 const FLUSH: Duration = Duration::from_millis(1500);
@@ -51,11 +52,20 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("wirespan-io").enable_all().build()?;
     // Before anything is attached or said: whoever is told that we trace may tell us to stop.
     let signals = Signals::install(&runtime)?;
-    let exporters = Exporters::start(settings(config), Arc::clone(&counters), runtime.handle())?;
-    let pipeline = Pipeline::start(config, &counters, exporters)?;
-    say("wirespan: tracing\n");
+    let bound = config.view.as_ref().and_then(bind);
+    let settings = settings(config, bound.is_some());
+    let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;
+    let own = bound.as_ref().map(Bound::address);
+    let view = bound.zip(exporters.reader()).map(|(bound, reader)| {
+        let persistent = config.view.as_ref().is_some_and(|view| view.store.path.is_some());
+        bound.serve(Shown { reader, counters: Arc::clone(&counters), persistent, otlp_listen: None })
+    });
+    let pipeline = Pipeline::start(config, &counters, exporters, own)?;
+    say(&ready(view.as_ref()));
     let broken = runtime.block_on(until_stopped(config, &counters, &pipeline, signals));
     let deadline = Instant::now() + FLUSH;
+    // Whoever watches would hold the exit up.
+    view.map(View::stop);
     if let Some(exporters) = pipeline.stop() {
         finish(exporters, deadline);
     }
@@ -75,7 +85,21 @@ fn start_logger(config: &Config) {
         .init();
 }
 
-fn settings(config: &Config) -> ExportSettings {
+/// Takes the view's address. Without it there is no view, and tracing goes on.
+fn bind(config: &ViewConfig) -> Option<Bound> {
+    let problem = |error: &ViewError| log::error!("the local view is off, and nothing is stored: {error}");
+    Bound::new(config).inspect_err(problem).ok()
+}
+
+/// What is said once everything works.
+fn ready(view: Option<&View>) -> String {
+    match view {
+        Some(view) => format!("wirespan: tracing, see http://{}/\n", view.address()),
+        None => "wirespan: tracing\n".to_owned(),
+    }
+}
+
+fn settings(config: &Config, view: bool) -> ExportSettings {
     let console = |format| ConsoleSettings {
         format,
         color: match config.color {
@@ -84,6 +108,7 @@ fn settings(config: &Config) -> ExportSettings {
             Color::Never => ColorChoice::Never,
         },
         status: true,
+        follow: config.follow,
     };
     ExportSettings {
         otlp: config.otlp.clone(),
@@ -92,6 +117,7 @@ fn settings(config: &Config) -> ExportSettings {
             Output::Json => Some(console(Format::Json)),
             Output::None => None,
         },
+        store: config.view.as_ref().filter(|_| view).map(|view| view.store.clone()),
         batch: config.batch,
     }
 }
@@ -129,6 +155,9 @@ fn finish(exporters: Exporters, deadline: Instant) {
     let lost = exporters.shutdown(deadline);
     if lost.otlp > 0 {
         log::warn!("{} spans were not acknowledged by the OTLP endpoint before the exit", lost.otlp);
+    }
+    if lost.store > 0 {
+        log::warn!("{} spans did not get into the local view before the exit", lost.store);
     }
     if lost.console > 0 {
         log::warn!("{} spans were not written before the exit", lost.console);

@@ -7,6 +7,7 @@
 //! | [`mod@file`] | the YAML file |
 //! | [`parse`], [`rule`] | texts into values |
 //! | [`otlp`] | where spans go by OTLP |
+//! | [`view`] | the local view |
 //! | [`show`] | `wirespan config` and `docs/configuration.md` |
 //! | [`error`] | what a user did wrong, in one sentence |
 //!
@@ -21,6 +22,7 @@ pub mod parse;
 pub mod rule;
 pub mod show;
 pub mod source;
+pub mod view;
 
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ pub use error::ConfigError;
 pub use otlp::{BatchConfig, OtlpConfig};
 pub use rule::Rule;
 pub use source::{Settings, Source, Surroundings};
+pub use view::ViewConfig;
 
 use option::Kind;
 use otlp::{OtlpConfigError, TracesExporter};
@@ -79,6 +82,8 @@ pub struct Config {
     pub service_names: Vec<(Rule, String)>,
     /// Finished traces on standard output; `auto` is already resolved.
     pub output: Output,
+    /// Show every trace on a terminal, however many there are.
+    pub follow: bool,
     /// Colours of the console.
     pub color: Color,
     /// Print counters periodically and at exit.
@@ -109,6 +114,8 @@ pub struct Config {
     pub max_spans_in_flight: usize,
     /// Where spans go by OTLP, if anywhere.
     pub otlp: Option<OtlpConfig>,
+    /// The local view, if there is to be one.
+    pub view: Option<ViewConfig>,
     /// How spans are gathered before they go there.
     pub batch: BatchConfig,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
@@ -139,6 +146,7 @@ impl Config {
                 _ if otlp.is_some() && !exporter.console => Output::None,
                 _ => Output::Text,
             },
+            follow: settings.switch("follow")?,
             color: match settings.choice("color")? {
                 "always" => Color::Always,
                 "never" => Color::Never,
@@ -158,6 +166,7 @@ impl Config {
             trace_hold: settings.time("trace-hold")?,
             max_spans_in_flight: settings.number("max-spans-in-flight")?,
             batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
+            view: ViewConfig::read(settings, surroundings, otlp.is_some())?,
             otlp,
             stray_variables: settings.stray_variables.clone(),
         };

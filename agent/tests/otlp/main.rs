@@ -97,6 +97,7 @@ fn trace(resource: &Arc<Resource>, index: usize) -> Trace {
         links: Vec::new(),
         resource: Arc::clone(resource),
         protocol: "http",
+        scope: None,
     };
     Trace { spans: vec![span] }
 }

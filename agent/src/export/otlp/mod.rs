@@ -15,7 +15,8 @@
 
 mod backoff;
 mod batch;
-mod encode;
+pub(crate) mod decode;
+pub(crate) mod encode;
 mod encoder;
 mod grpc;
 mod http;
@@ -47,7 +48,6 @@ use outcome::Outcome;
 use report::Reporter;
 use sender::Sender;
 
-pub(crate) use encode::SCOPE_PREFIX;
 pub use tls::TlsError;
 
 /// How wirespan names itself to collectors.
