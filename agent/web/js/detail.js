@@ -98,7 +98,7 @@ export class Detail {
       ['Start', h('span', { title: text.fullTime(this.tree.trace.start_ms + node.start / 1e6) }, `+${text.duration(node.start)} · ${text.time(this.tree.trace.start_ms + node.start / 1e6)}`)],
       ['Duration', `${text.duration(took)} · ${text.percent(took, this.tree.duration)} of the trace`],
       node.children.length > 0 && ['In no child', `${text.duration(ownTime(node))} · ${text.percent(ownTime(node), took)} of the span`],
-      critical > 0 && ['Critical', `${text.duration(critical)} of it on the critical path`],
+      critical > 0 && ['Critical', `${text.duration(critical)} of its own time on the critical path`],
       node.parent && ['Parent', this.to(node.parent)],
       !node.parent && span.parent_span_id && ['Parent', h('span', null, h('code', { class: 'mono' }, String(span.parent_span_id)), span.parent_is_remote ? ', stated by the request, not seen here' : ', not seen here')],
       outlives(node) && ['Outlives', `its parent, which does not wait for it, by ${text.duration(node.end - node.parent.end)}`],

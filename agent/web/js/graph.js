@@ -1,5 +1,8 @@
 // A layered drawing of who calls whom: callers before callees, few crossings, one pass. Pure.
 
+/** Room before the first layer and after the last. */
+const MARGIN = 14;
+
 /**
  * Places `nodes` (`{id}`) joined by `edges` (`{from, to}`, identifiers) in layers. Returns `{nodes: [{id, layer, x, y}], edges: [{from, to, points}], width, height}`:
  * x and y are a node's centre. `size` = `{width, height, gapX, gapY}`; `down` puts layers below one another instead of side by side.
@@ -119,14 +122,14 @@ function place(columns, chains, size, down) {
   columns.forEach((column, layer) => {
     let at = (widest - extent(column)) / 2;
     for (const cell of column) {
-      const [main, cross] = [along * (layer + 0.5), at + lane(cell) / 2];
+      const [main, cross] = [MARGIN + (down ? size.height : size.width) / 2 + along * layer, at + lane(cell) / 2];
       at += lane(cell);
       [cell.x, cell.y] = down ? [cross, main] : [main, cross];
       cell.layer = layer;
     }
   });
   const nodes = columns.flat().filter((cell) => cell.id !== null);
-  const total = along * columns.length;
+  const total = Math.max(0, along * columns.length - (down ? size.gapY : size.gapX)) + 2 * MARGIN;
   return {
     nodes: nodes.map(({ id, layer, x, y }) => ({ id, layer, x, y })),
     edges: chains.map(({ edge, chain }) => ({ ...edge, points: chain.map(({ x, y }) => [x, y]) })),

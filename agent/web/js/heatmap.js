@@ -8,12 +8,15 @@ const HEIGHT = 128;
 const LEFT = 58;
 const BOTTOM = 18;
 const TOP = 4;
+/** How long the cells stay where they are after the pointer moved over them, milliseconds. */
+const STILL = 3000;
 /** A drag shorter than this is a click, pixels. */
 const CLICK = 4;
 
 export class HeatMap {
   constructor({ onSelect }) {
     this.onSelect = onSelect;
+    this.movedAt = -Infinity;
     this.plot = svg('svg', { class: 'heat', height: HEIGHT, 'aria-hidden': 'true' });
     this.readout = h('p', { class: 'readout', 'aria-live': 'polite' });
     this.element = h('div', {
@@ -33,7 +36,14 @@ export class HeatMap {
     return Math.min(120, Math.max(24, Math.round((width - LEFT) / 12)));
   }
 
-  draw(data) {
+  /** Shows new figures; a moment later if somebody is pointing at the old ones, unless they are of another search. */
+  draw(data, isSameSearch) {
+    clearTimeout(this.later);
+    const still = STILL - (performance.now() - this.movedAt);
+    if (isSameSearch && this.data && still > 0) {
+      this.later = setTimeout(() => this.draw(data, true), still);
+      return;
+    }
     this.data = data;
     this.byPlace = new Map((data.cells ?? []).map((cell) => [`${cell[0]},${cell[1]}`, cell]));
     this.element.hidden = !data.cells?.length;
@@ -112,6 +122,7 @@ export class HeatMap {
 
   drag(event) {
     if (!this.box || !this.data) return;
+    this.movedAt = event.pointerType === 'touch' ? -Infinity : performance.now();
     const at = this.cellAt(event);
     if (!this.dragging) {
       this.choose(at);

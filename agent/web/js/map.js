@@ -11,6 +11,8 @@ const BESIDE = { ...NODE, gapX: 140, gapY: 34 };
 /** A label between two boxes. */
 const LABEL = { width: 104, height: 34 };
 const BELOW = { ...NODE, gapX: 22, gapY: 74 };
+/** So much smaller than planned is still read; then it is scrolled. */
+const SMALLEST = 0.85;
 /** Below this width layers stand one under the other. */
 const NARROW = 640;
 
@@ -48,8 +50,9 @@ export function drawMap(data, width) {
   let placed = lay(down ? BELOW : BESIDE);
   // Closer together before anybody has to scroll; a label must still fit between two boxes.
   if (!down && placed.width > width) {
-    const layers = Math.round(placed.width / (BESIDE.width + BESIDE.gapX));
-    placed = lay({ ...BESIDE, gapX: Math.max(LABEL.width + 10, Math.floor(width / layers) - BESIDE.width) });
+    const gaps = Math.round(placed.width / (BESIDE.width + BESIDE.gapX)) - 1;
+    const tooWide = placed.width - width;
+    placed = lay({ ...BESIDE, gapX: Math.max(LABEL.width + 6, BESIDE.gapX - Math.ceil(tooWide / gaps)) });
   }
   const at = new Map(placed.nodes.map((node) => [node.id, node]));
   const most = Math.max(...edges.map((edge) => edge.rate), 1e-9);
@@ -59,7 +62,8 @@ export function drawMap(data, width) {
   const selves = edges.filter((edge) => edge.from === edge.to && at.has(edge.from)).map((edge) => drawSelf(edge, at.get(edge.from), data));
   const [w, t] = [Math.ceil(placed.width), Math.ceil(placed.height)];
   const head = (id, kind) => svg('marker', { id, class: kind, viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: 'userSpaceOnUse', orient: 'auto' }, svg('path', { d: 'M0 0 8 4 0 8z' }));
-  return svg('svg', { width: w, height: t, viewBox: `0 0 ${w} ${t}`, class: 'map-drawing' },
+  const scale = Math.min(1, Math.max(SMALLEST, width / w));
+  return svg('svg', { width: Math.floor(w * scale), height: Math.ceil(t * scale), viewBox: `0 0 ${w} ${t}`, class: 'map-drawing' },
     svg('defs', null, head('head', 'head'), head('head-bad', 'head bad')),
     lines.map((line) => line.path), selves, data.nodes.map((node) => drawNode(node, at.get(node.service), data)), lines.map((line) => line.label));
 }

@@ -1,9 +1,9 @@
 // How numbers, times and foreign text are written.
 
-/** Three significant digits, without zeros that say nothing. */
-function digits(value) {
+/** Some significant digits, without zeros that say nothing. */
+function digits(value, most = 3) {
   if (value >= 100) return String(Math.round(value));
-  return value.toPrecision(3).replace(/\.?0+$/, '');
+  return value.toPrecision(most).replace(/\.?0+$/, '');
 }
 
 /** A duration in nanoseconds, for people: `474 µs`, `23.6 ms`, `1.2 s`, `2 min 5 s`. */
@@ -89,7 +89,7 @@ export function counted(number, noun, plural = `${noun}s`) {
 /** Calls per second, or per minute where that would be less than one in ten seconds. */
 export function rate(perSecond) {
   if (!Number.isFinite(perSecond) || perSecond <= 0) return '0/s';
-  return perSecond < 0.1 ? `${digits(perSecond * 60)}/min` : `${digits(perSecond)}/s`;
+  return perSecond < 0.1 ? `${digits(perSecond * 60, 2)}/min` : `${digits(perSecond, 2)}/s`;
 }
 
 /** A part of a whole. */

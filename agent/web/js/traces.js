@@ -72,7 +72,7 @@ export class Traces {
   }
 
   async load() {
-    this.drawMap();
+    this.drawMap(false);
     try {
       const params = new URLSearchParams(filters.query(this.filters));
       params.set('limit', String(LIMIT));
@@ -87,14 +87,14 @@ export class Traces {
     this.say();
   }
 
-  async drawMap() {
+  async drawMap(isSameSearch = true) {
     clearTimeout(this.mapTimer);
     this.mapTimer = null;
     try {
       const params = new URLSearchParams(filters.query(this.filters, { sort: false }));
       params.set('buckets', String(this.map.columns()));
       params.set('rows', '16');
-      this.map.draw(await this.histogram(`histogram?${params}`));
+      this.map.draw(await this.histogram(`histogram?${params}`), isSameSearch);
     } catch (error) {
       if (error.status === undefined) throw error;
       this.map.stale();
