@@ -13,6 +13,8 @@
 //! | [`http`], [`grpc`] | the OpenTelemetry conventions of HTTP and gRPC in terms of [`expect`] |
 //! | [`db`] | the same for calls of databases |
 //! | [`trace`] | compares the two, and prints both |
+//! | [`tmux`] | a program in a real terminal |
+//! | [`view`] | the agent's local view, asked by curl |
 //! | [`program`] | a process that a test started, with its log, ended by pid |
 //! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, databases, brokers, started as shipped with a generated configuration |
 //! | [`browser`] | the agent's page in Chromium, driven by `tests/browser` |
@@ -35,5 +37,7 @@ pub mod receiver;
 pub mod scene;
 pub mod services;
 pub mod span;
+pub mod tmux;
 pub mod trace;
+pub mod view;
 pub mod wait;

@@ -36,6 +36,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("rabbitmq-server", "rabbitmq-server"),
     ("redis-benchmark", "redis-tools"),
     ("redis-server", "redis-server"),
+    ("tmux", "tmux"),
     ("wrk", "wrk"),
 ];
 

@@ -7,6 +7,7 @@
 //! | [`mod@file`] | the YAML file |
 //! | [`parse`], [`rule`] | texts into values |
 //! | [`otlp`] | where spans go by OTLP |
+//! | [`receive`] | where they may come from |
 //! | [`view`] | the local view |
 //! | [`show`] | `wirespan config` and `docs/configuration.md` |
 //! | [`error`] | what a user did wrong, in one sentence |
@@ -19,6 +20,7 @@ pub mod file;
 pub mod option;
 pub mod otlp;
 pub mod parse;
+pub mod receive;
 pub mod rule;
 pub mod show;
 pub mod source;
@@ -28,6 +30,7 @@ use std::time::Duration;
 
 pub use error::ConfigError;
 pub use otlp::{BatchConfig, OtlpConfig};
+pub use receive::OtlpIn;
 pub use rule::Rule;
 pub use source::{Settings, Source, Surroundings};
 pub use view::ViewConfig;
@@ -118,6 +121,8 @@ pub struct Config {
     pub view: Option<ViewConfig>,
     /// How spans are gathered before they go there.
     pub batch: BatchConfig,
+    /// What is received of applications, if anything.
+    pub otlp_in: Option<OtlpIn>,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
     pub stray_variables: Vec<String>,
 }
@@ -165,6 +170,7 @@ impl Config {
             idle_timeout: settings.time("idle-timeout")?,
             trace_hold: settings.time("trace-hold")?,
             max_spans_in_flight: settings.number("max-spans-in-flight")?,
+            otlp_in: OtlpIn::read(settings, surroundings)?,
             batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
             view: ViewConfig::read(settings, surroundings, otlp.is_some())?,
             otlp,
@@ -185,6 +191,9 @@ impl Config {
         if self.max_connection_buffer > self.max_buffer {
             let (one, all) = (settings.get("max-connection-buffer"), settings.get("max-buffer"));
             return Err(contradiction(one, all, "one connection may buffer more than all together; raise max-buffer"));
+        }
+        if let (Some(otlp_in), Some(otlp)) = (&self.otlp_in, &self.otlp) {
+            otlp_in.check_circle(&otlp.endpoint, settings)?;
         }
         if let Some(rule) = self.include.iter().find(|rule| self.exclude.contains(rule)) {
             let (include, exclude) = (settings.get("include"), settings.get("exclude"));

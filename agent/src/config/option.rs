@@ -90,6 +90,7 @@ const NAMES: &str = "Names";
 const CONSOLE: &str = "Console and log";
 const VIEW: &str = "Local view";
 pub(crate) const OTLP: &str = "OTLP";
+const OTLP_IN: &str = "OTLP in";
 const CAPTURE: &str = "Capture and limits";
 
 const MIB: u64 = 1 << 20;
@@ -251,6 +252,21 @@ pub static OPTIONS: &[Opt] = &[
     opt("batch-delay", OTLP, Kind::Time(0, HOUR), "How long a span may wait for others to share a request with.")
         .or("200ms")
         .also(&["OTEL_BSP_SCHEDULE_DELAY"]),
+    opt(
+        "otlp-listen",
+        OTLP_IN,
+        Kind::Text,
+        "Where applications may send the spans that they make themselves: off; 127.0.0.1, which means port 4317 for gRPC \
+         and 4318 for HTTP; or ADDRESS:PORT, several with commas, each for both. Anything but loopback needs token-file.",
+    )
+    .or("off"),
+    opt(
+        "otlp-max-message",
+        OTLP_IN,
+        Kind::Size(1024, 64 * MIB),
+        "Bytes of one message that is received, before and after decompression.",
+    )
+    .or("4MiB"),
     opt(
         "query-values",
         CAPTURE,

@@ -100,7 +100,8 @@ fn listen(text: &str) -> Result<Listen, String> {
     numeric.parse().map(Listen::At).map_err(|_| problem.to_owned())
 }
 
-fn token(settings: &Settings, surroundings: &Surroundings<'_>) -> Result<Option<Token>, ConfigError> {
+/// The token of `token-file`, if there is to be one.
+pub(super) fn token(settings: &Settings, surroundings: &Surroundings<'_>) -> Result<Option<Token>, ConfigError> {
     let setting = settings.get("token-file");
     let Some(path) = setting.texts.first() else { return Ok(None) };
     let text = (surroundings.read)(path.as_ref()).map_err(|error| {

@@ -14,6 +14,8 @@ pub mod console;
 pub mod otlp;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+pub(crate) use otlp::round_trip as otlp_round_trip;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

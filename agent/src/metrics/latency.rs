@@ -76,7 +76,7 @@ mod tests {
             one.add(nanos);
             let back = one.quantile(0.5);
             assert!(back.abs_diff(nanos) as f64 <= nanos as f64 / 32.0, "{nanos} became {back}");
-            nanos = nanos * 5 / 4 + 1;
+            nanos += nanos / 4 + 1;
         }
         let mut longest = Latencies::default();
         longest.add(u64::MAX);

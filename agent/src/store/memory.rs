@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::disk::Log;
+use super::disk::log::Log;
 use super::intern::{Interner, Sym};
 use super::piece::{self, PieceError};
 use super::resources::{ResourceId, Resources};
@@ -14,7 +14,7 @@ use super::row;
 use super::stats::Stats;
 use super::terms::Term;
 use super::trace::{Class, Piece, Row, Stored};
-use crate::span::{Span, Trace};
+use crate::span::{Resource, Span, Trace};
 
 /// Spans of one trace beyond which pieces are not taken any more: a trace without end must not drive out all others.
 pub const MAX_TRACE_SPANS: usize = 20_000;
@@ -134,22 +134,48 @@ impl Memory {
         0
     }
 
-    /// Brings back a piece that was kept on disk, whose resources are here already.
+    /// What comes from here on has these numbers and those after them, and the disk learns it.
+    pub fn number_from(&mut self, piece: u64, resource: u64) {
+        self.next_piece = piece;
+        self.resources.number_from(resource);
+        self.log.begin();
+    }
+
+    /// Brings back a resource that was kept on disk.
+    pub fn restore_resource(&mut self, resource: &Arc<Resource>, number: u64) {
+        self.resources.restore(resource, number, &mut self.texts);
+    }
+
+    /// Forgets the resources that no piece came for.
+    pub fn forget_unused_resources(&mut self) {
+        self.resources.forget_unused(&mut self.texts);
+        self.log.removed(&[], &mut self.resources);
+    }
+
+    /// Brings back a piece that was kept on disk, whose resources are here already. One that is here already is left as it
+    /// is.
     ///
     /// # Errors
     /// If it is damaged. Nothing has changed then.
     pub fn restore(&mut self, number: u64, bytes: Arc<[u8]>) -> Result<Inserted, PieceError> {
         let head = piece::open(&bytes)?;
-        let spans = head.spans(|number| Some(Arc::clone(&self.resources.by_number(number)?.resource)))?;
         let mut inserted = Inserted::default();
-        let Some(first) = spans.first() else { return Err(PieceError::Nonsense) };
-        self.next_piece = self.next_piece.max(number + 1);
-        let Some(slot) = self.slot_for(&first.trace_id, spans.len()) else {
+        let here = |stored: &Stored| stored.pieces.iter().any(|piece| piece.number == number);
+        if self.get(&head.trace_id).is_some_and(here) {
+            return Ok(inserted);
+        }
+        let spans = head.spans(|number| Some(Arc::clone(&self.resources.by_number(number)?.resource)))?;
+        if spans.is_empty() || spans.iter().any(|span| span.trace_id != head.trace_id) {
+            return Err(PieceError::Nonsense);
+        }
+        let piece = Piece { number, bytes: Arc::clone(&bytes) };
+        let Some(slot) = self.slot_for(&head.trace_id, spans.len()) else {
+            self.log.removed(&[piece], &mut self.resources);
             return Ok(Inserted { refused: spans.len(), ..inserted });
         };
         let ids: Vec<ResourceId> =
             spans.iter().map(|span| self.resources.take(&span.resource, &mut self.texts)).collect();
-        self.add(slot, &spans, &ids, Piece { number, bytes });
+        self.add(slot, &spans, &ids, piece);
         self.make_room(&mut inserted);
         Ok(inserted)
     }

@@ -44,6 +44,7 @@ use crate::export::Parcel;
 use crate::export::admission::Admission;
 use crate::metrics::Counters;
 use crate::span::Trace;
+use disk::Keeper;
 
 pub use memory::{Limits, MAX_TRACE_SPANS, Memory};
 pub use piece::PieceError;
@@ -87,6 +88,7 @@ pub struct Store {
     admission: Arc<Admission>,
     counters: Arc<Counters>,
     reader: Reader,
+    keeper: Option<Keeper>,
     done: Receiver<()>,
 }
 
@@ -101,6 +103,8 @@ impl Store {
         let (parcels, parcels_out) = mpsc::channel();
         let (changes, changed) = watch::channel(0);
         let (done_in, done) = mpsc::sync_channel(1);
+        let keeper = settings.path.map(|path| Keeper::start(&path, Arc::clone(&memory), Arc::clone(&counters)));
+        let (keeper, ready) = keeper.transpose()?.unzip();
         let writer = Writer {
             memory: Arc::clone(&memory),
             admission: Arc::clone(&admission),
@@ -108,10 +112,14 @@ impl Store {
             changes,
         };
         std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            if let Some(ready) = ready {
+                // Fails if the disk's thread has ended, and nothing has to be waited for then.
+                let _ = ready.recv();
+            }
             writer.run(&parcels_out);
             let _ = done_in.send(());
         })?;
-        Ok(Self { parcels, admission, counters, reader: Reader { memory, changed }, done })
+        Ok(Self { parcels, admission, counters, reader: Reader { memory, changed }, keeper, done })
     }
 
     /// Those who read.
@@ -138,6 +146,9 @@ impl Store {
     pub(crate) fn shutdown(self, deadline: Instant) -> usize {
         drop(self.parcels);
         let _ = self.done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        if let Some(keeper) = self.keeper {
+            keeper.finish(deadline);
+        }
         self.admission.held()
     }
 }

@@ -81,14 +81,14 @@ impl Resources {
     pub fn restore(&mut self, resource: &Arc<Resource>, number: u64, texts: &mut Interner) {
         let mut encoded = Vec::new();
         encode::resource_message(&mut encoded, resource);
-        self.add(resource, encoded.into(), number, texts);
+        if !self.by_number.contains_key(&number) {
+            self.add(resource, encoded.into(), number, texts);
+        }
     }
 
-    /// One more use of what was kept under `number`.
-    pub fn take_number(&mut self, number: u64) -> Option<ResourceId> {
-        let id = *self.by_number.get(&number)?;
-        self.slots[id as usize].as_mut()?.uses += 1;
-        Some(id)
+    /// What comes from here on has this number and those after it.
+    pub fn number_from(&mut self, number: u64) {
+        self.next_number = number;
     }
 
     fn add(&mut self, resource: &Arc<Resource>, encoded: Arc<[u8]>, number: u64, texts: &mut Interner) -> ResourceId {
@@ -122,7 +122,8 @@ impl Resources {
         };
         self.by_address.insert(Arc::as_ptr(resource) as usize, id);
         self.by_number.insert(number, id);
-        self.by_content.insert(encoded, id);
+        // What the disk brings back may be known by now under a number of its own.
+        self.by_content.entry(encoded).or_insert(id);
         id
     }
 
@@ -147,7 +148,9 @@ impl Resources {
         let Some(entry) = self.slots[id as usize].take() else { return };
         self.by_address.remove(&(Arc::as_ptr(&entry.resource) as usize));
         self.by_number.remove(&entry.number);
-        self.by_content.remove(&entry.encoded);
+        if self.by_content.get(&entry.encoded) == Some(&id) {
+            self.by_content.remove(&entry.encoded);
+        }
         self.bytes -= entry.bytes;
         texts.release(entry.service);
         self.changes.push(Change::Removed(entry.number));

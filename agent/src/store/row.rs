@@ -6,9 +6,10 @@ use super::terms;
 use super::trace::{MessageLink, Row, Stored};
 use crate::span::{Span, SpanKind, Value};
 
-/// The row of a span, whose attributes and links are added to those of its trace.
+/// The row of a span, whose attributes, those of its events, and links are added to those of its trace.
 pub fn of(span: &Span, resource: ResourceId, resources: &Resources, texts: &mut Interner, stored: &mut Stored) -> Row {
-    span.attributes.iter().for_each(|attribute| terms::of(attribute, &mut stored.terms));
+    let of_events = span.events.iter().flat_map(|event| &event.attributes);
+    span.attributes.iter().chain(of_events).for_each(|attribute| terms::of(attribute, &mut stored.terms));
     // A receiver's links name the sender of its message; what other spans link to is no message.
     let sender = span.links.first().filter(|_| span.kind == SpanKind::Consumer);
     if let Some(link) = sender {

@@ -132,7 +132,9 @@ fn the_oldest_goes_first_and_what_failed_goes_last() {
 fn failed_traces_alone_do_not_drive_all_others_out() {
     let mut memory = Memory::new(Limits { traces: 10, ..ROOMY });
     let ordinary: Vec<Span> = (0..4).map(|_| root("shop", "GET /", 1)).collect();
-    ordinary.iter().for_each(|span| drop(memory.insert(&trace(vec![span.clone()]))));
+    for span in &ordinary {
+        memory.insert(&trace(vec![span.clone()]));
+    }
     for _ in 0..100 {
         memory.insert(&trace(vec![failed(root("shop", "GET /bad", 1))]));
     }

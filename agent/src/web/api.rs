@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::Shared;
 use super::detail::{self, Detail};
 use super::live;
+use super::otlp;
 use super::params::{Params, Refusal, json};
 use crate::store::filter::Filter;
 use crate::store::query::Sort;
@@ -49,6 +50,7 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/search", get(search))
         .route("/api/v1/histogram", get(histogram))
         .route("/api/v1/trace/{id}", get(trace))
+        .route("/api/v1/trace/{id}/otlp", get(otlp::trace))
         .route("/api/v1/services", get(services))
         .route("/api/v1/operations", get(operations))
         .route("/api/v1/suggest", get(suggest))

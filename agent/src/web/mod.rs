@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `serve` | connections: how many, how slow, how large |
 //! | [`guard`] | who may ask: host, origin, token; what every response says about safety |
+//! | `otlp` | one trace as OTLP/JSON |
 //! | `api`, `params`, `detail` | the page's own API under `/api/v1/` |
 //! | `live` | new traces as they come |
 //! | `jaeger` | what Jaeger's query service answers |
@@ -17,6 +18,7 @@ mod detail;
 pub mod guard;
 mod jaeger;
 mod live;
+mod otlp;
 mod params;
 mod serve;
 
@@ -38,6 +40,7 @@ use crate::metrics::Counters;
 use crate::store::{Memory, Reader};
 use guard::Guard;
 use params::Refusal;
+use serve::Patience;
 
 /// Searches that run at a time; others wait.
 const SEARCHES: usize = 4;
@@ -63,6 +66,7 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     token: Option<Token>,
+    patience: Patience,
     runtime: Runtime,
 }
 
@@ -112,7 +116,8 @@ impl Bound {
         };
         let listener = bound.map_err(|source| ViewError::Bind { address: config.listen, source })?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, token: config.token.clone(), runtime })
+        let patience = Patience::default();
+        Ok(Self { listener, address, token: config.token.clone(), patience, runtime })
     }
 
     /// Where it listens.
@@ -122,7 +127,7 @@ impl Bound {
 
     /// Begins to answer.
     pub fn serve(self, shown: Shown) -> View {
-        let Self { listener, address, token, runtime } = self;
+        let Self { listener, address, token, patience, runtime } = self;
         let shared = Arc::new(Shared {
             shown,
             guard: Guard::new(token.as_ref(), address),
@@ -130,7 +135,7 @@ impl Bound {
             searches: Semaphore::new(SEARCHES),
             watchers: Arc::new(Semaphore::new(live::MAX_WATCHERS)),
         });
-        runtime.spawn(serve::run(listener, router(shared)));
+        runtime.spawn(serve::run(listener, router(shared), patience));
         View { address, runtime }
     }
 }
@@ -176,3 +181,6 @@ impl Shared {
         tokio::task::spawn_blocking(move || question(&reader.read())).await.map_err(|_| Refusal::internal())
     }
 }
+
+#[cfg(test)]
+mod tests;

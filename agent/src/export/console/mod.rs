@@ -149,6 +149,13 @@ impl Console {
     }
 }
 
+/// A trace as it is printed to a pipe.
+pub(crate) fn plain(trace: &Trace) -> Vec<u8> {
+    let mut text = Vec::new();
+    tree::render(trace, Style { color: false, width: None, rows: usize::MAX }, &mut text);
+    text
+}
+
 fn wants_color(choice: ColorChoice, terminal: bool) -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
     match choice {
