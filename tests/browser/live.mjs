@@ -1,5 +1,6 @@
 // A developer's way through the page, with real requests through real services: SHOP (Flask) calls ORDERS (Node).
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 
 import { PAGE, api, assertAccessible, assertFits, close, curl, open, start, traceOf, until } from './lib.mjs';
@@ -274,6 +275,21 @@ test('the map shows who calls whom, the table each operation, and both lead to t
   await row.waitFor();
   await row.locator('td a.mono').click();
   await page.waitForSelector('.row[data-span]');
+  await close(page);
+});
+
+test('the keys that the help shows are those that docs/page.md lists', async () => {
+  const page = await open(browser);
+  const documented = new Set([...readFileSync(new URL('../../docs/page.md', import.meta.url), 'utf8').matchAll(/^\| (`[^|]+`) \| ([^|]+) \|$/gm)].map(([, keys, does]) => `${keys.replaceAll('`', '').replaceAll(' ', '')} ${does}`));
+  const shown = new Set();
+  for (const address of ['/', `/trace/${'0'.repeat(31)}1`, '/services', '/operations']) {
+    await page.goto(PAGE + address);
+    await page.waitForSelector('#live[data-state="live"]');
+    await page.keyboard.press('?');
+    const rows = await page.locator('dialog.help dl > div').evaluateAll((all) => all.map((row) => `${row.querySelector('dt').textContent.replaceAll(' ', '')} ${row.querySelector('dd').textContent}`));
+    rows.forEach((row) => shown.add(row));
+  }
+  assert.deepEqual([...shown].sort(), [...documented].sort());
   await close(page);
 });
 

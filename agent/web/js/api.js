@@ -47,8 +47,8 @@ export function latest() {
 const RETRY = [500, 1000, 2000, 4000];
 
 /**
- * New traces as they happen. `onTraces({traces, skipped})` gets what arrived, `onState(state)` one of `live` and `reconnecting`; after a break the first `live` says that
- * something may have been missed.
+ * New traces as they happen. `onTraces({traces, skipped})` gets what arrived; `onState(state, isBack)` one of `live`, when what was before may be asked for (`isBack` after a break, when
+ * the agent may be another one), and `reconnecting`. A page that nobody sees does not follow: a browser opens no more than six connections to one server, in all its windows together.
  */
 export class Live {
   constructor({ onTraces, onState }) {
@@ -57,30 +57,42 @@ export class Live {
     this.failures = 0;
     this.query = null;
     this.source = null;
+    this.isWanted = false;
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) this.disconnect();
+      else if (this.isWanted) this.connect();
+    });
   }
 
   /** Follows the traces that match a query; nothing happens if it does so already. */
   follow(query) {
     if (this.query === query && this.source) return;
     this.query = query;
+    this.isWanted = true;
     this.connect();
   }
 
   /** Stops following. */
   stop() {
+    this.isWanted = false;
+    this.disconnect();
+  }
+
+  disconnect() {
     clearTimeout(this.timer);
     this.source?.close();
     this.source = null;
   }
 
   connect() {
-    this.stop();
+    this.disconnect();
+    if (document.hidden) return;
     const source = new EventSource(`/api/v1/live${this.query ? `?${this.query}` : ''}`);
     this.source = source;
     source.addEventListener('open', () => {
-      const missed = this.failures > 0;
+      const isBack = this.failures > 0;
       this.failures = 0;
-      this.onState('live', missed);
+      this.onState('live', isBack);
     });
     source.addEventListener('traces', (event) => {
       let data;

@@ -13,10 +13,11 @@ const LONG = 600;
 /** Gaps that are listed, the longest first. */
 const GAPS = 6;
 
-const EVIDENCE = {
-  lone_request: 'Its parent is concluded, not proven: it was the only request that its process served.',
-  waiting_thread: 'Its parent is concluded, not proven: its thread waited for the answer while it served that request.',
-};
+/** What a link to the parent rests on that is not exact (docs/links.md). */
+const EVIDENCE = new Map([
+  ['lone_request', 'Its parent is concluded, not proven: it was the only request that its process served.'],
+  ['waiting_thread', 'Its parent is concluded, not proven: its thread waited for the answer while it served that request.'],
+]);
 
 export class Detail {
   constructor({ onClose, onChoose }) {
@@ -103,7 +104,7 @@ export class Detail {
       !node.parent && span.parent_span_id && ['Parent', h('span', null, h('code', { class: 'mono' }, String(span.parent_span_id)), span.parent_is_remote ? ', stated by the request, not seen here' : ', not seen here')],
       outlives(node) && ['Outlives', `its parent, which does not wait for it, by ${text.duration(node.end - node.parent.end)}`],
       node.children.length > 0 && ['Below', `${text.counted(node.children.length, 'child', 'children')}, ${text.counted(node.below, 'span')}`],
-      evidence && ['Link', EVIDENCE[evidence] ?? long(String(evidence))],
+      evidence && ['Link', EVIDENCE.get(evidence) ?? long(String(evidence))],
       ['Span id', h('button', { class: 'link mono', type: 'button', title: 'Copy', on: { click: () => copy(span.span_id, 'Span id copied') } }, String(span.span_id))],
       span.scope && ['Scope', long(span.scope)],
     ]);

@@ -64,6 +64,12 @@ export class TraceList {
     this.insert(summaries, false);
   }
 
+  /** Whether a trace is here as it is now. */
+  knows(summary) {
+    const known = this.items.get(summary.trace_id)?.summary ?? this.pending.get(summary.trace_id);
+    return known !== undefined && known.spans === summary.spans;
+  }
+
   /** Takes new traces; returns how many of them were not known. */
   arrive(summaries) {
     let unknown = 0;

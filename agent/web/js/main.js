@@ -46,6 +46,7 @@ function show(name, params) {
   if (view !== current) {
     current?.hide();
     main.replaceChildren(view.element);
+    scrollTo(0, 0);
     document.body.dataset.view = name;
     for (const link of document.querySelectorAll('[data-nav]')) {
       const here = link.dataset.nav === name || (name === 'trace' && link.dataset.nav === 'traces');
@@ -108,7 +109,9 @@ document.addEventListener('click', (event) => {
 addEventListener('popstate', route);
 document.getElementById('theme').addEventListener('click', toggleTheme);
 document.getElementById('help').addEventListener('click', openHelp);
-document.getElementById('live').addEventListener('click', () => views.traces.togglePause());
+document.getElementById('live').addEventListener('click', () => {
+  if (current === views.traces) current.togglePause();
+});
 keys.listen(() => [current.keys, everywhere]);
 status.start();
 route();

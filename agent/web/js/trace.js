@@ -26,9 +26,9 @@ export class TraceView {
     this.body = h('div', { class: 'trace-body' }, h('div', { class: 'trace-main' }, this.minimap.element, this.waterfall.element), this.detail.element);
     this.message = h('div', { class: 'trace-message' });
     this.element = h('section', { class: 'trace' }, this.head, this.message, this.body);
-    this.live = new Live({ onTraces: () => this.load(), onState: (state, missed) => {
+    this.live = new Live({ onTraces: () => this.load(), onState: (state) => {
       app.setLive(state);
-      if (missed) this.load();
+      if (state === 'live') this.load();
     } });
     this.keys = { title: 'One trace', keys: this.table() };
   }
@@ -92,7 +92,8 @@ export class TraceView {
       if (id === this.id && !this.tree) this.failed(error);
       return;
     }
-    if (id !== this.id) return;
+    // Spans are only ever added to a trace.
+    if (id !== this.id || trace.spans.length === this.tree?.nodes.length) return;
     performance.mark('trace-received');
     this.draw(trace);
     performance.measure('trace-draw', 'trace-received');

@@ -20,6 +20,7 @@ export class Traces {
     this.paused = false;
     this.search = latest();
     this.histogram = latest();
+    this.missed = latest();
     this.form = new Form({ suggest: app.suggest, onChange: (changed, replace) => app.go(filters.address(changed), { replace }) });
     this.map = new HeatMap({ onSelect: (range) => this.narrow(range) });
     this.list = new TraceList({ onSort: (sort) => this.sort(sort), onHeld: () => this.say(), onShown: () => this.say() });
@@ -30,7 +31,7 @@ export class Traces {
     this.element = h('section', { class: 'traces' },
       h('h1', { class: 'offscreen' }, 'Traces'), this.form.element, this.chips, this.map.element,
       h('div', { class: 'list-head' }, this.summary, this.pause), this.list.element, this.message);
-    this.live = new Live({ onTraces: (news) => this.arrive(news), onState: (state, missed) => this.connected(state, missed) });
+    this.live = new Live({ onTraces: (news) => this.arrive(news), onState: (state, isBack) => this.connected(state, isBack) });
     this.keys = { title: 'Traces', keys: this.table() };
   }
 
@@ -57,18 +58,21 @@ export class Traces {
     const same = this.filters && filters.query(wanted) === filters.query(this.filters);
     if (same) {
       if (isNew) this.list.restore();
+      this.live.follow(filters.query(wanted, { sort: false }));
       return;
     }
     this.filters = wanted;
     this.form.fill(wanted);
     this.drawChips();
     this.list.reset(wanted.sort);
+    this.matched = undefined;
     this.load();
     this.live.follow(filters.query(wanted, { sort: false }));
   }
 
   hide() {
     this.list.remember();
+    this.live.stop();
   }
 
   async load() {
@@ -108,12 +112,29 @@ export class Traces {
     if (!this.mapTimer && !this.paused && this.element.isConnected) this.mapTimer = setTimeout(() => this.drawMap(), MAP_EVERY);
   }
 
-  connected(state, missed) {
+  connected(state, isBack) {
     this.state = state;
-    if (this.element.isConnected || document.body.dataset.view !== 'trace') this.app.setLive(this.paused ? 'paused' : state);
-    if (state === 'live' && missed) {
+    this.app.setLive(this.paused ? 'paused' : state);
+    if (state !== 'live') return;
+    if (isBack) {
       this.load();
       this.app.refreshed();
+    } else {
+      this.catchUp();
+    }
+  }
+
+  /** Asks for what came while nobody listened, and treats it as what comes now. */
+  async catchUp() {
+    try {
+      const { traces, matched } = await this.missed(`search?${filters.query(this.filters, { sort: false })}&limit=${LIMIT}`);
+      if (this.matched === undefined) return;
+      this.list.arrive(traces.filter((trace) => !this.list.knows(trace)));
+      this.matched = matched;
+      this.say();
+    } catch (error) {
+      if (error.status === undefined) throw error;
+      // The stream itself says if the agent is gone.
     }
   }
 
@@ -123,7 +144,7 @@ export class Traces {
     this.pause.textContent = this.paused ? 'Go on' : 'Pause';
     this.list.hold(this.paused);
     this.app.setLive(this.paused ? 'paused' : this.state ?? 'reconnecting');
-    if (!this.paused) this.drawMap();
+    if (!this.paused && this.filters) this.drawMap();
   }
 
   sort(sort) {

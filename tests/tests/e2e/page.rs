@@ -64,6 +64,15 @@ fn hostile_strings_are_shown_and_never_run() {
 }
 
 #[test]
+fn spans_that_an_application_sends_are_drawn_exactly_and_never_run() {
+    let mut scene = Scene::new();
+    let otlp = format!("127.0.0.1:{}", wait::free_port());
+    let page = start_agent(&mut scene, &["--otlp-listen", &otlp]);
+    browser::run(&scene, "spans.mjs", &page, &[("OTLP", &format!("http://{otlp}"))]);
+    scene.agent().stop();
+}
+
+#[test]
 fn an_empty_page_says_what_to_do_and_follows_an_agent_that_starts_anew() {
     let mut scene = Scene::new();
     let orders = Node::orders(&scene, "");
