@@ -29,7 +29,7 @@ export class TraceList {
     this.pointerAt = -Infinity;
     this.body = h('tbody', { on: { pointermove: (event) => this.pointer(event), pointerleave: () => { this.pointerAt = -Infinity; this.settle(); } } });
     this.heads = COLUMNS.map((column) => this.head(column));
-    this.news = h('button', { class: 'news', type: 'button', on: { click: () => this.release() } });
+    this.news = h('button', { class: 'news', type: 'button', on: { click: () => this.showNews() } });
     this.news.hidden = true;
     const table = h('table', { class: 'list' }, h('caption', { class: 'offscreen' }, 'Traces'), h('thead', null, h('tr', null, this.heads)), this.body);
     this.element = h('div', { class: 'list-box' }, h('div', { class: 'news-place' }, this.news), table);
@@ -96,9 +96,12 @@ export class TraceList {
     this.settle();
   }
 
+  isScrolled() {
+    return this.element.isConnected && this.element.getBoundingClientRect().top < -40;
+  }
+
   isHeld() {
-    const isScrolled = this.element.isConnected && this.element.getBoundingClientRect().top < -40;
-    return this.paused || isScrolled || this.body.contains(document.activeElement) || performance.now() - this.pointerAt < STILL || !this.element.isConnected;
+    return this.paused || this.isScrolled() || this.body.contains(document.activeElement) || performance.now() - this.pointerAt < STILL || !this.element.isConnected;
   }
 
   pointer(event) {
@@ -120,6 +123,12 @@ export class TraceList {
         this.release();
       }
     });
+  }
+
+  /** Shows what waits, and goes where it is. */
+  showNews() {
+    this.release();
+    if (this.isScrolled()) this.element.scrollIntoView();
   }
 
   /** Shows what waits. */

@@ -46,7 +46,7 @@ export class Traces {
       { keys: ['s'], does: 'slowest or latest first', run: () => this.sort(this.filters.sort === 'slow' ? 'recent' : 'slow') },
       { keys: ['x'], does: 'clear all filters', run: () => pick(filters.none()) },
       { keys: ['p'], does: 'pause or go on', run: () => this.togglePause() },
-      { keys: ['.'], does: 'show what arrived meanwhile', run: () => this.list.release() },
+      { keys: ['.'], does: 'show what arrived meanwhile', run: () => this.list.showNews() },
       { keys: ['Escape'], does: 'leave the field or the list', run: () => document.activeElement?.blur() },
     ];
   }
