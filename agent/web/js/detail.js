@@ -152,7 +152,7 @@ function attributes(title, values, searchable) {
 function table(values, searchable) {
   const rows = Object.entries(values).sort(([a], [b]) => a.localeCompare(b)).map(([key, value]) => {
     const shown = text.attribute(value);
-    const name = searchable && shown.length < 500
+    const name = searchable && shown.length < 500 && !key.includes('=')
       ? h('a', { href: filters.address({ ...filters.none(), attrs: [`${key}=${shown}`] }), title: 'Traces with the same value' }, wire(text.clip(key, 300)))
       : wire(text.clip(key, 300));
     return h('div', null, h('dt', null, name), h('dd', { class: typeof value === 'number' ? 'number' : null }, long(shown)));
