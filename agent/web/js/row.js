@@ -45,7 +45,7 @@ function place(start, end, { from, until }) {
   if (end < from || start > until) return null;
   const left = Math.max(0, (start - from) / total);
   const right = Math.min(1, (end - from) / total);
-  return { left, right, vars: { x: `${100 * left}%`, w: `${100 * (right - left)}%` } };
+  return { right, vars: { x: `${100 * left}%`, w: `${100 * (right - left)}%` } };
 }
 
 function bar(node, view) {
@@ -92,11 +92,9 @@ function eventMark(event, view) {
   return at && h('i', { class: `event ${event.name === 'exception' ? 'bad' : ''}`, title: text.clip(event.name, 100), vars: at.vars });
 }
 
-/** The duration stands where there is room: after the bar, before it, or on it. */
+/** The duration stands after the bar; beside the timeline is room for it. */
 function label(words, at) {
-  if (at.right < 0.86) return h('span', { class: 'length after', vars: { x: `${100 * at.right}%` } }, words);
-  if (at.left > 0.14) return h('span', { class: 'length before', vars: { x: `${100 * at.left}%` } }, words);
-  return h('span', { class: 'length on' }, words);
+  return h('span', { class: 'length', vars: { x: `${100 * at.right}%` } }, words);
 }
 
 function gapRow(props, node, gap, view) {
