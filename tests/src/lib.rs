@@ -17,11 +17,13 @@
 //! | [`view`] | the agent's local view, asked by curl |
 //! | [`program`] | a process that a test started, with its log, ended by pid |
 //! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, databases, brokers, started as shipped with a generated configuration |
+//! | [`browser`] | the agent's page in Chromium, driven by `tests/browser` |
 //! | [`curl`], [`raw`] | the requesters: a real client, and bytes written by the test |
 //! | [`python`], [`node_modules`] | what the tests need from PyPI and from npm |
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod browser;
 pub mod curl;
 pub mod db;
 pub mod expect;

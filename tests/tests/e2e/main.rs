@@ -20,6 +20,7 @@ mod messages;
 mod names;
 mod operations;
 mod outage;
+mod page;
 mod receivers;
 mod responses;
 mod sdk;
