@@ -78,7 +78,7 @@ impl Memory {
             limits,
             texts: Interner::default(),
             resources: Resources::default(),
-            stats: Stats::default(),
+            stats: Stats::new(limits.bytes),
             log: Log::default(),
             slots: Vec::new(),
             free: Vec::new(),
