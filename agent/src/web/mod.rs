@@ -40,6 +40,7 @@ use crate::metrics::Counters;
 use crate::store::{Memory, Reader};
 use guard::Guard;
 use params::Refusal;
+use serve::Patience;
 
 /// Searches that run at a time; others wait.
 const SEARCHES: usize = 4;
@@ -65,6 +66,7 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     token: Option<Token>,
+    patience: Patience,
     runtime: Runtime,
 }
 
@@ -114,7 +116,8 @@ impl Bound {
         };
         let listener = bound.map_err(|source| ViewError::Bind { address: config.listen, source })?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, token: config.token.clone(), runtime })
+        let patience = Patience::default();
+        Ok(Self { listener, address, token: config.token.clone(), patience, runtime })
     }
 
     /// Where it listens.
@@ -124,7 +127,7 @@ impl Bound {
 
     /// Begins to answer.
     pub fn serve(self, shown: Shown) -> View {
-        let Self { listener, address, token, runtime } = self;
+        let Self { listener, address, token, patience, runtime } = self;
         let shared = Arc::new(Shared {
             shown,
             guard: Guard::new(token.as_ref(), address),
@@ -132,7 +135,7 @@ impl Bound {
             searches: Semaphore::new(SEARCHES),
             watchers: Arc::new(Semaphore::new(live::MAX_WATCHERS)),
         });
-        runtime.spawn(serve::run(listener, router(shared)));
+        runtime.spawn(serve::run(listener, router(shared), patience));
         View { address, runtime }
     }
 }
@@ -178,3 +181,6 @@ impl Shared {
         tokio::task::spawn_blocking(move || question(&reader.read())).await.map_err(|_| Refusal::internal())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,10 +16,21 @@ use tokio_io_timeout::TimeoutStream;
 const MAX_CONNECTIONS: usize = 256;
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
-/// How long a request's head may take, and a connection be without a request.
-const HEAD: Duration = Duration::from_secs(15);
-/// How long a reader may take none of a response.
-const STALL: Duration = Duration::from_secs(30);
+/// How long readers are waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A request's head may take this long, and a connection be without a request.
+    pub head: Duration,
+    /// A reader may take none of a response for this long.
+    pub stall: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(15), stall: Duration::from_secs(30) }
+    }
+}
+
 /// Pause after the system refused a connection (no file descriptor left, usually).
 const PAUSE: Duration = Duration::from_millis(100);
 const BACKLOG: u32 = 128;
@@ -34,7 +45,7 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Accepts and serves connections for ever.
-pub async fn run(listener: TcpListener, router: Router) {
+pub async fn run(listener: TcpListener, router: Router, patience: Patience) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
@@ -42,7 +53,7 @@ pub async fn run(listener: TcpListener, router: Router) {
             Ok((stream, _)) => {
                 let router = router.clone();
                 tokio::spawn(async move {
-                    connection(stream, router).await;
+                    connection(stream, router, patience).await;
                     drop(place);
                 });
             }
@@ -54,13 +65,13 @@ pub async fn run(listener: TcpListener, router: Router) {
     }
 }
 
-async fn connection(stream: TcpStream, router: Router) {
+async fn connection(stream: TcpStream, router: Router, patience: Patience) {
     let mut stream = TimeoutStream::new(stream);
     // Of reading, the server keeps the time itself: a stream of events reads nothing for hours.
-    stream.set_write_timeout(Some(STALL));
+    stream.set_write_timeout(Some(patience.stall));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(patience.head)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router))
         .await;
