@@ -26,7 +26,6 @@ use crate::client::answer::AgentStatus;
 use crate::client::{Client, ClientError, Endpoint, failed};
 use crate::config::{Config, Output, ViewConfig};
 use crate::session::{RunError, Session, io_runtime};
-use crate::store;
 use poll::{Poll, Update};
 use table::Table;
 
@@ -83,9 +82,7 @@ fn show(config: &Config, endpoint: Endpoint) -> Result<(), TopError> {
 fn own(config: &Config) -> Result<(Option<Session>, Endpoint), TopError> {
     let mut config = config.clone();
     config.output = Output::None;
-    let limits = store::Limits { bytes: 64 << 20, traces: 50_000 };
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.view = Some(ViewConfig { listen, token: None, store: store::Settings { limits, path: None } });
+    config.view = Some(ViewConfig::brief(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));
     let session = Session::start(&config, io_runtime()?)?;
     let address = session.view().map(|address| address.to_string()).unwrap_or_default();
     Ok((Some(session), Endpoint { address, token: None }))

@@ -166,7 +166,7 @@ fn top_traces_itself_where_no_agent_runs() {
 }
 
 /// Starts the demo, and waits for its first trace, which must come within ten seconds.
-fn demo(scene: &Scene, change: impl Fn(&mut Command)) -> (Program, String, Vec<u16>) {
+fn demo(scene: &Scene, change: impl Fn(&mut Command) -> &mut Command) -> (Program, String, Vec<u16>) {
     let address = format!("127.0.0.1:{}", wait::free_port());
     let mut command = agent::command();
     command.args(["--listen", &address, "demo", "--no-open"]);
@@ -193,7 +193,7 @@ fn all_are_gone(ports: &[u16]) -> bool {
 #[test]
 fn the_demo_shows_a_shop_with_a_slow_and_a_failing_path_and_leaves_nothing_behind() {
     let scene = Scene::new();
-    let (mut program, address, ports) = demo(&scene, |_| ());
+    let (mut program, address, ports) = demo(&scene, |command| command);
     let slow = query(&address, 1, &["--min", "400ms"]);
     let failing = query(&address, 1, &["--errors"]);
     let names = |trace: &Json| trace["services"].as_array().map(|names| names.len());
@@ -214,7 +214,7 @@ fn the_demo_shows_a_shop_with_a_slow_and_a_failing_path_and_leaves_nothing_behin
 #[test]
 fn without_any_language_the_demo_plays_every_part_itself_and_dies_with_its_parts() {
     let scene = Scene::new();
-    let (mut program, address, ports) = demo(&scene, |command| drop(command.env("PATH", "/nowhere")));
+    let (mut program, address, ports) = demo(&scene, |command| command.env("PATH", "/nowhere"));
     assert!(program.log().contains("shop (wirespan, "), "{}", program.log());
     assert!(!query(&address, 1, &["--errors"]).is_empty());
     program.signal(Signal::KILL);
@@ -229,7 +229,7 @@ fn the_demo_uses_an_agent_that_runs_already() {
     let mut command = agent::command();
     command.args(["--output", "none", "--listen", &address]);
     let mut running = Agent::start(scene.dir(), &mut command);
-    let (mut program, _, ports) = demo(&scene, |command| drop(command.args(["--address", &address])));
+    let (mut program, _, ports) = demo(&scene, |command| command.args(["--address", &address]));
     assert!(program.log().contains("the wirespan that runs already"), "{}", program.log());
     assert!(!query(&address, 1, &["--service", "shop"]).is_empty());
     program.signal(Signal::INT);
