@@ -3,6 +3,7 @@
 mod demo;
 mod export;
 mod query;
+mod top;
 
 use std::ffi::OsString;
 
@@ -33,6 +34,8 @@ pub enum Command {
     Query(Endpoint, Query),
     /// Print one trace of a running agent.
     Export(Endpoint, Wanted),
+    /// Show services and operations.
+    Top(Box<Config>, Endpoint),
     /// Start a small shop, and show it.
     Demo(Box<Config>, Demo),
     /// Be a process of that shop.
@@ -77,6 +80,7 @@ pub fn parse(
         ("config", _) => Command::Print(show::text(&settings)),
         ("doctor", format) => Command::Doctor { config, json: format == "json" },
         ("demo", _) => Command::Demo(config.clone(), demo::read(sub, endpoint(sub, &config))),
+        ("top", _) => Command::Top(config.clone(), endpoint(sub, &config)),
         ("query", format) => Command::Query(endpoint(sub, &config), query::read(sub, format == "json")?),
         ("export", format) => Command::Export(endpoint(sub, &config), export::read(sub, format)?),
         _ => Command::Run(config),
@@ -109,6 +113,7 @@ fn definition() -> clap::Command {
         )
         .subcommand(demo::command())
         .subcommand(query::command())
+        .subcommand(top::command())
         .subcommand(export::command())
         .subcommand(clap::Command::new("run").about("Traces, as without a command"))
 }
@@ -192,7 +197,7 @@ fn sentence(error: &clap::Error) -> String {
         }
         ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument => {
             let name = context(ContextKind::InvalidSubcommand).unwrap_or(name);
-            let otherwise = "commands are config, demo, doctor, export, query and run";
+            let otherwise = "commands are config, demo, doctor, export, query, run and top";
             format!("unknown command {name:?}; {}", meant(ContextKind::SuggestedSubcommand, otherwise))
         }
         ErrorKind::InvalidValue => match context(ContextKind::InvalidValue) {

@@ -8,6 +8,7 @@
 //! | [`session`] | a running agent, from start to stop |
 //! | [`run`], [`doctor`] | the commands |
 //! | [`client`] | the commands that ask a running agent |
+//! | [`top`] | services and operations in a table |
 //! | [`demo`] | a small shop of real processes |
 //! | [`span`] | what leaves the agent: spans, traces, resources |
 //! | [`bpf`] | kernel programs: load, attach, read |
@@ -36,5 +37,6 @@ pub mod run;
 pub mod session;
 pub mod span;
 pub mod store;
+pub mod top;
 pub mod traces;
 pub mod web;

@@ -154,10 +154,35 @@ fn values_that_contradict_each_other_are_refused() {
         (given(&[("include", "nginx"), ("exclude", "exe:nginx")], &[], ""), "is in both"),
         (given(&[("max-connection-buffer", "2MiB"), ("max-buffer", "1MiB")], &[], ""), "raise max-buffer"),
         (given(&[("otlp-headers", "a=b")], &[], ""), "--otlp-headers has no effect without an endpoint"),
+        (circle("127.0.0.1", "http://localhost:4318"), "round for ever"),
+        (circle("[::1]:4317", "http://[::1]:4317"), "round for ever"),
     ] {
         let problem = given.problem();
         assert!(problem.contains(expected), "{problem}");
         assert_eq!(given.config().unwrap_err().exit_status(), 2);
+    }
+}
+
+/// Spans are received here and sent there.
+fn circle(listen: &'static str, endpoint: &'static str) -> Given {
+    given(&[("otlp-listen", listen), ("otlp-endpoint", endpoint)], &[], "")
+}
+
+#[test]
+fn what_is_received_may_be_sent_on_to_another_place() {
+    for (listen, endpoint) in [("127.0.0.1", "http://127.0.0.1:9000"), ("127.0.0.1", "http://192.0.2.1:4318")] {
+        let config = circle(listen, endpoint).config().unwrap();
+        assert_eq!(config.otlp_in.unwrap().addresses.len(), 2);
+    }
+}
+
+#[test]
+fn otlp_from_other_machines_demands_a_token() {
+    assert!(given(&[("otlp-listen", "127.0.0.1")], &[], "").config().unwrap().otlp_in.unwrap().token.is_none());
+    assert_eq!(given(&[], &[], "").config().unwrap().otlp_in, None);
+    for open in ["0.0.0.0", "192.0.2.1:4317", "127.0.0.1:1,[::]:2"] {
+        let problem = given(&[("otlp-listen", open)], &[], "").problem();
+        assert!(problem.starts_with("--otlp-listen: ") && problem.contains("--token-file FILE"), "{problem}");
     }
 }
 

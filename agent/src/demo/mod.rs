@@ -23,10 +23,10 @@ pub use plan::Role;
 
 use crate::client::answer::{AgentStatus, Found};
 use crate::client::{Client, ClientError, Endpoint, failed};
+use crate::config::view::DEFAULT_LISTEN;
 use crate::config::{Config, Rule, ViewConfig};
 use crate::run::{Signals, start_logger};
 use crate::session::{RunError, Session, io_runtime};
-use crate::store;
 use troupe::Troupe;
 
 /// How long the first trace may take until the demo says that something is wrong.
@@ -131,12 +131,7 @@ fn shown(config: &Config, demo: &Demo, ports: &[u16], nobody_there: bool) -> Con
     if !demo.all && config.include.is_empty() {
         config.include = ports.iter().map(|port| Rule::Port(*port)).collect();
     }
-    let limits = store::Limits { bytes: 64 << 20, traces: 50_000 };
-    let view = config.view.get_or_insert(ViewConfig {
-        listen: crate::config::view::DEFAULT_LISTEN,
-        token: None,
-        store: store::Settings { limits, path: None },
-    });
+    let view = config.view.get_or_insert_with(|| ViewConfig::brief(DEFAULT_LISTEN));
     if !nobody_there {
         // Something else has the port.
         view.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
