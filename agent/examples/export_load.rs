@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     let json = lookup("WIRESPAN_OUTPUT").is_some_and(|o| o == "json");
     let format = if json { Format::Json } else { Format::Text };
     let console = otlp.is_none().then(|| ConsoleSettings { format, ..ConsoleSettings::default() });
-    let settings = ExportSettings { otlp, console, batch: BatchConfig::from_lookup(lookup)? };
+    let settings = ExportSettings { otlp, console, store: None, batch: BatchConfig::from_lookup(lookup)? };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let counters = Arc::new(Counters::default());
     let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;
@@ -140,6 +140,7 @@ fn trace(first: u64, resources: &[Arc<Resource>]) -> Trace {
             links: Vec::new(),
             resource: Arc::clone(&resources[(first + depth.div_ceil(2)) as usize % resources.len()]),
             protocol: "http",
+            scope: None,
         }
     });
     Trace { spans: spans.collect() }

@@ -1,14 +1,22 @@
 //! The command line: flags from the registry of options, and which command they ask for.
 
+mod demo;
+mod export;
+mod query;
+mod top;
+
 use std::ffi::OsString;
 
 use clap::builder::{PossibleValuesParser, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches};
 
+use crate::client::{Endpoint, export::Wanted, query::Query};
 use crate::config::option::{CONFIG, Kind, OPTIONS, Opt};
 use crate::config::source::FlagValues;
+use crate::config::view::DEFAULT_LISTEN;
 use crate::config::{Config, ConfigError, Settings, Surroundings, show};
+use crate::demo::{Demo, own::Part};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -22,6 +30,16 @@ pub enum Command {
         /// For programs instead of people.
         json: bool,
     },
+    /// List traces of a running agent.
+    Query(Endpoint, Query),
+    /// Print one trace of a running agent.
+    Export(Endpoint, Wanted),
+    /// Show services and operations.
+    Top(Box<Config>, Endpoint),
+    /// Start a small shop, and show it.
+    Demo(Box<Config>, Demo),
+    /// Be a process of that shop.
+    Part(Part),
     /// Print this text and exit with status 0: help, version, or the configuration in force.
     Print(String),
 }
@@ -43,11 +61,17 @@ pub fn parse(
     };
     let (name, sub) = matches.subcommand().unwrap_or(("", &matches));
     let asked_format = sub.try_get_one::<String>(FORMAT).ok().flatten();
-    let format = asked_format.map_or("text", String::as_str);
+    let format = asked_format.map_or("", String::as_str);
     match format {
         "markdown" => return Ok(Command::Print(show::markdown())),
         "yaml" => return Ok(Command::Print(show::yaml())),
         _ => {}
+    }
+    // A part of the demo's shop has no configuration: it is no agent.
+    if name == "demo"
+        && let Some(part) = demo::part(sub)?
+    {
+        return Ok(Command::Part(part));
     }
     let settings = Settings::resolve(&flags(&matches, sub), surroundings)?;
     let config = Box::new(Config::from_settings(&settings, surroundings)?);
@@ -55,6 +79,10 @@ pub fn parse(
         ("config", "json") => Command::Print(show::json(&settings)),
         ("config", _) => Command::Print(show::text(&settings)),
         ("doctor", format) => Command::Doctor { config, json: format == "json" },
+        ("demo", _) => Command::Demo(config.clone(), demo::read(sub, endpoint(sub, &config))),
+        ("top", _) => Command::Top(config.clone(), endpoint(sub, &config)),
+        ("query", format) => Command::Query(endpoint(sub, &config), query::read(sub, format == "json")?),
+        ("export", format) => Command::Export(endpoint(sub, &config), export::read(sub, format)?),
         _ => Command::Run(config),
     })
 }
@@ -72,10 +100,6 @@ fn definition() -> clap::Command {
         // `--output` means the command's own format after `config` and `doctor`.
         command = command.arg(flag(option, show::flag_help(option)).global(option.name != "output"));
     }
-    let format = |words: &'static [&'static str]| {
-        let help = "For people (text) or for programs (json)";
-        Arg::new(FORMAT).long("output").value_name("FORMAT").help(help).value_parser(PossibleValuesParser::new(words))
-    };
     command
         .subcommand(
             clap::Command::new("config")
@@ -87,7 +111,43 @@ fn definition() -> clap::Command {
                 .about("Prints what works on this machine, how, and why not")
                 .arg(format(&["text", "json"])),
         )
+        .subcommand(demo::command())
+        .subcommand(query::command())
+        .subcommand(top::command())
+        .subcommand(export::command())
         .subcommand(clap::Command::new("run").about("Traces, as without a command"))
+}
+
+/// The format of a command's own output, which `--output` means after its name.
+fn format(words: &'static [&'static str]) -> Arg {
+    let help = "For people (text) or for programs (json)";
+    Arg::new(FORMAT).long("output").value_name("FORMAT").help(help).value_parser(PossibleValuesParser::new(words))
+}
+
+/// Which agent is asked.
+fn address() -> Arg {
+    Arg::new("address")
+        .long("address")
+        .value_name("HOST:PORT")
+        .help("Where the running wirespan listens [default: where --listen says]")
+}
+
+fn endpoint(sub: &ArgMatches, config: &Config) -> Endpoint {
+    let listens = config.view.as_ref().map_or(DEFAULT_LISTEN, |view| view.listen);
+    let address = sub.get_one::<String>("address").cloned().unwrap_or_else(|| listens.to_string());
+    let token = config.view.as_ref().and_then(|view| view.token.as_ref()).map(|token| token.secret().to_owned());
+    Endpoint { address, token }
+}
+
+/// The value of a command's own flag, if it is given and makes sense.
+fn limits<T>(
+    sub: &ArgMatches,
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, ConfigError> {
+    let Some(text) = sub.get_one::<String>(name) else { return Ok(None) };
+    let wrong = |problem| ConfigError::Arguments(format!("--{name}: {text:?} {problem}"));
+    parse(text).map(Some).map_err(wrong)
 }
 
 fn flag(option: &'static Opt, help: String) -> Arg {
@@ -137,7 +197,7 @@ fn sentence(error: &clap::Error) -> String {
         }
         ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument => {
             let name = context(ContextKind::InvalidSubcommand).unwrap_or(name);
-            let otherwise = "commands are config, doctor and run";
+            let otherwise = "commands are config, demo, doctor, export, query, run and top";
             format!("unknown command {name:?}; {}", meant(ContextKind::SuggestedSubcommand, otherwise))
         }
         ErrorKind::InvalidValue => match context(ContextKind::InvalidValue) {

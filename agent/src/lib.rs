@@ -5,24 +5,38 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | one validated struct from flags, environment and YAML |
 //! | [`discovery`] | which processes there are, what they are called, which are traced |
+//! | [`session`] | a running agent, from start to stop |
 //! | [`run`], [`doctor`] | the commands |
+//! | [`client`] | the commands that ask a running agent |
+//! | [`top`] | services and operations in a table |
+//! | [`demo`] | a small shop of real processes |
 //! | [`span`] | what leaves the agent: spans, traces, resources |
 //! | [`bpf`] | kernel programs: load, attach, read |
 //! | [`connections`] | records into exchanges |
 //! | [`traces`] | exchanges into traces: every link is made here |
 //! | [`pipeline`] | wires the stages |
 //! | [`export`] | spans out: OTLP and the console |
+//! | [`ingest`] | OTLP in: spans that applications make themselves |
+//! | [`store`] | the traces of the last while |
+//! | [`web`] | the local view: page, API, Jaeger's API |
 //! | [`metrics`] | the agent's own counters |
 
 pub mod bpf;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod connections;
+pub mod demo;
 pub mod discovery;
 pub mod doctor;
 pub mod export;
+pub mod ingest;
 pub mod metrics;
 pub mod pipeline;
 pub mod run;
+pub mod session;
 pub mod span;
+pub mod store;
+pub mod top;
 pub mod traces;
+pub mod web;

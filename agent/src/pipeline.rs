@@ -3,6 +3,7 @@
 //! Between the two runs a bounded channel. When the second falls behind, the first waits and the ring fills: there,
 //! in one place, records are lost and counted.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use wirespan_protocols::Role;
 use crate::bpf::{Capture, CaptureError, CaptureSettings, Mode, Record};
 use crate::config::Config;
 use crate::connections::{self, Connections, Signal, Verdict};
+use crate::discovery::own::OwnServer;
 use crate::discovery::{ExecInfo, HostInfo, Processes, Selection};
 use crate::export::Exporters;
 use crate::metrics::Counters;
@@ -47,11 +49,17 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Attaches the kernel programs and starts the stages. `exporters` get every finished trace.
+    /// Attaches the kernel programs and starts the stages. `exporters` get every finished trace. Connections to `view`,
+    /// the agent's own server, are left alone.
     ///
     /// # Errors
     /// If the kernel programs cannot be loaded.
-    pub fn start(config: &Config, counters: &Arc<Counters>, exporters: Exporters) -> Result<Self, CaptureError> {
+    pub fn start(
+        config: &Config,
+        counters: &Arc<Counters>,
+        exporters: Exporters,
+        view: Option<SocketAddr>,
+    ) -> Result<Self, CaptureError> {
         let capture = Capture::start(&CaptureSettings {
             capture_bytes: config.capture_bytes as u32,
             ring_bytes: config.ring_bytes as u32,
@@ -70,7 +78,7 @@ impl Pipeline {
             Arc::clone(counters),
         );
         let open_requests = traces.open_requests();
-        let reader = Reader::new(config, capture, Arc::clone(counters), signals);
+        let reader = Reader::new(config, capture, Arc::clone(counters), signals, view);
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
         let named = |name: &str| Builder::new().name(name.into());
@@ -152,10 +160,18 @@ struct Stages {
     ignore: Vec<u32>,
     /// Operations of processes that are not traced, by process.
     left_out: FxHashMap<u32, u32>,
+    /// The agent's own server.
+    own: Option<OwnServer>,
 }
 
 impl Reader {
-    fn new(config: &Config, capture: Capture, counters: Arc<Counters>, signals: SyncSender<Vec<Signal>>) -> Self {
+    fn new(
+        config: &Config,
+        capture: Capture,
+        counters: Arc<Counters>,
+        signals: SyncSender<Vec<Signal>>,
+        view: Option<SocketAddr>,
+    ) -> Self {
         let processes = Processes::new(config, PathBuf::from("/proc"), HostInfo::read("/".as_ref()));
         let limits = connections::Limits {
             max_connections: config.max_connections,
@@ -174,6 +190,7 @@ impl Reader {
             widen: Vec::new(),
             ignore: Vec::new(),
             left_out: FxHashMap::default(),
+            own: view.map(OwnServer::new),
         };
         Self { capture, stages, signals, counters, lost: 0, said_io_uring: false, said_ring_full: false }
     }
@@ -272,7 +289,10 @@ impl Stages {
         if !process.is_traced() {
             return self.leave_out(event.unit.tgid);
         }
-        if !self.selection.connection_selected(process, ends.local_port, ends.peer_port) {
+        let own = |server: &OwnServer| server.is_peer(ends, event.unit.tgid);
+        if self.own.as_ref().is_some_and(own)
+            || !self.selection.connection_selected(process, ends.local_port, ends.peer_port)
+        {
             return self.mute.push(event.cookie);
         }
         let process = Arc::clone(process);

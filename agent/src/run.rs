@@ -1,43 +1,20 @@
 //! `wirespan` without a command: traces until it is told to stop.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use env_logger::{Target, WriteStyle};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::bpf::CaptureError;
-use crate::config::{Color, Config, Output};
+use crate::config::Config;
 use crate::export::console::open;
 use crate::export::console::status::LogWriter;
-use crate::export::console::{ColorChoice, ConsoleSettings, Format};
-use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::metrics::Counters;
-use crate::pipeline::Pipeline;
+use crate::session::{RunError, Session, io_runtime};
 
-/// The whole shutdown takes less than two seconds; the exporters get this much of it.
-const FLUSH: Duration = Duration::from_millis(1500);
 /// How often it is checked that every stage still runs.
 const WATCH: Duration = Duration::from_secs(1);
-
-/// Why the agent cannot run. Each message names the remedy.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The kernel programs cannot be loaded.
-    #[error(transparent)]
-    Capture(#[from] CaptureError),
-    /// An exporter cannot start.
-    #[error(transparent)]
-    Export(#[from] ExportError),
-    /// The system refused a thread or a signal handler.
-    #[error("cannot start: {0}")]
-    System(#[from] std::io::Error),
-    /// A defect.
-    #[error("a stage stopped by itself: please report the log above")]
-    Broken,
-}
 
 /// Traces until SIGINT or SIGTERM, then flushes.
 ///
@@ -48,25 +25,18 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     for name in &config.stray_variables {
         log::warn!("{name} is set, but wirespan has no such option: see `wirespan config`");
     }
-    let counters = Arc::new(Counters::default());
-    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("wirespan-io").enable_all().build()?;
+    let runtime = io_runtime()?;
     // Before anything is attached or said: whoever is told that we trace may tell us to stop.
     let signals = Signals::install(&runtime)?;
-    let exporters = Exporters::start(settings(config), Arc::clone(&counters), runtime.handle())?;
-    let pipeline = Pipeline::start(config, &counters, exporters)?;
-    say("wirespan: tracing\n");
-    let broken = runtime.block_on(until_stopped(config, &counters, &pipeline, signals));
-    let deadline = Instant::now() + FLUSH;
-    if let Some(exporters) = pipeline.stop() {
-        finish(exporters, deadline);
-    }
-    report(config, &counters);
-    shut_down(runtime);
+    let session = Session::start(config, runtime)?;
+    say(&ready(&session));
+    let broken = session.runtime().block_on(until_stopped(config, &session, signals));
+    report(config, &session.stop());
     if broken { Err(RunError::Broken) } else { Ok(()) }
 }
 
 /// Log lines go to standard error, around the console's status line.
-fn start_logger(config: &Config) {
+pub(crate) fn start_logger(config: &Config) {
     let colored = config.color.enabled(std::io::stderr().is_terminal());
     env_logger::Builder::new()
         .parse_filters(&config.log)
@@ -76,29 +46,16 @@ fn start_logger(config: &Config) {
         .init();
 }
 
-fn settings(config: &Config) -> ExportSettings {
-    let console = |format| ConsoleSettings {
-        format,
-        color: match config.color {
-            Color::Auto => ColorChoice::Auto,
-            Color::Always => ColorChoice::Always,
-            Color::Never => ColorChoice::Never,
-        },
-        status: true,
-    };
-    ExportSettings {
-        otlp: config.otlp.clone(),
-        console: match config.output {
-            Output::Text => Some(console(Format::Text)),
-            Output::Json => Some(console(Format::Json)),
-            Output::None => None,
-        },
-        batch: config.batch,
+/// What is said once everything works.
+fn ready(session: &Session) -> String {
+    match session.view() {
+        Some(address) => format!("wirespan: tracing, see http://{address}/\n"),
+        None => "wirespan: tracing\n".to_owned(),
     }
 }
 
 /// What ends the agent, and what asks it.
-struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     /// Asks for what has been under way for a while.
@@ -107,7 +64,7 @@ struct Signals {
 
 impl Signals {
     /// From here on the signals wait to be asked for.
-    fn install(runtime: &Runtime) -> std::io::Result<Self> {
+    pub(crate) fn install(runtime: &Runtime) -> std::io::Result<Self> {
         let _context = runtime.enter();
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -115,10 +72,18 @@ impl Signals {
             user: signal(SignalKind::user_defined1())?,
         })
     }
+
+    /// Waits for one.
+    pub(crate) async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// Waits for a signal; true if a stage broke first.
-async fn until_stopped(config: &Config, counters: &Counters, pipeline: &Pipeline, mut signals: Signals) -> bool {
+async fn until_stopped(config: &Config, session: &Session, mut signals: Signals) -> bool {
     let mut watch = tokio::time::interval(WATCH);
     let mut stats = tokio::time::interval(config.stats_interval);
     stats.tick().await;
@@ -126,29 +91,19 @@ async fn until_stopped(config: &Config, counters: &Counters, pipeline: &Pipeline
         tokio::select! {
             _ = signals.interrupt.recv() => return false,
             _ = signals.terminate.recv() => return false,
-            _ = signals.user.recv() => say(&open::table(&pipeline.open_requests().get())),
-            _ = watch.tick() => if pipeline.is_broken() { return true },
-            _ = stats.tick() => if config.stats { print_stats(counters, pipeline) },
+            _ = signals.user.recv() => say(&open::table(&session.open_requests().get())),
+            _ = watch.tick() => if session.is_broken() { return true },
+            _ = stats.tick() => if config.stats { print_stats(session) },
         }
     }
 }
 
 /// The counters, and what has been under way for a while if anything has.
-fn print_stats(counters: &Counters, pipeline: &Pipeline) {
-    print_counters(counters);
-    let list = pipeline.open_requests().get();
+fn print_stats(session: &Session) {
+    print_counters(session.counters());
+    let list = session.open_requests().get();
     if list.total > 0 {
         say(&open::table(&list));
-    }
-}
-
-fn finish(exporters: Exporters, deadline: Instant) {
-    let lost = exporters.shutdown(deadline);
-    if lost.otlp > 0 {
-        log::warn!("{} spans were not acknowledged by the OTLP endpoint before the exit", lost.otlp);
-    }
-    if lost.console > 0 {
-        log::warn!("{} spans were not written before the exit", lost.console);
     }
 }
 
@@ -177,9 +132,4 @@ fn print_counters(counters: &Counters) {
 /// Writes to standard error, around the status line; a reader that went away is no reason to stop.
 fn say(text: &str) {
     let _ = LogWriter.write_all(text.as_bytes());
-}
-
-/// A connection that hangs must not hold the exit up.
-fn shut_down(runtime: Runtime) {
-    runtime.shutdown_timeout(Duration::from_millis(100));
 }

@@ -34,6 +34,8 @@ pub struct Link {
     pub trace_id: [u8; 16],
     /// The linked span.
     pub span_id: [u8; 8],
+    /// `tracestate` of the linked span, possibly empty.
+    pub trace_state: Box<str>,
     /// Attributes of the link.
     pub attributes: Vec<KeyValue>,
 }
@@ -48,6 +50,22 @@ pub struct SpanEvent {
     /// Attributes.
     pub attributes: Vec<KeyValue>,
 }
+
+/// Who made a span that came in over OTLP: the instrumentation scope, shared by its spans.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scope {
+    /// Name of the library that made the span, possibly empty.
+    pub name: Box<str>,
+    /// Its version, possibly empty.
+    pub version: Box<str>,
+    /// Attributes.
+    pub attributes: Vec<KeyValue>,
+    /// URL of the semantic conventions that the spans keep to, possibly empty.
+    pub schema_url: Box<str>,
+}
+
+/// What the names of our own scopes begin with; the protocol follows.
+pub const SCOPE_PREFIX: &str = "wirespan/";
 
 /// A finished span.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,8 +100,26 @@ pub struct Span {
     pub links: Vec<Link>,
     /// The process.
     pub resource: Arc<Resource>,
-    /// The instrumentation scope's name suffix: the protocol, as in the registry (`http`).
+    /// The instrumentation scope's name suffix: the protocol, as in the registry (`http`). Empty on a span that an
+    /// application made.
     pub protocol: &'static str,
+    /// Which instrumentation made it, if it came in over OTLP; ours otherwise.
+    pub scope: Option<Arc<Scope>>,
+}
+
+impl Span {
+    /// Name of the instrumentation scope: `wirespan/http`, or what the application's own instrumentation says.
+    pub fn scope_name(&self) -> Cow<'_, str> {
+        match &self.scope {
+            Some(scope) => Cow::Borrowed(&scope.name),
+            None => Cow::Owned(format!("{SCOPE_PREFIX}{}", self.protocol)),
+        }
+    }
+
+    /// Whether it failed.
+    pub fn is_error(&self) -> bool {
+        matches!(self.status, Status::Error(_))
+    }
 }
 
 /// Spans of one trace that finished together; parents come before their children. A trace that lives longer than the

@@ -60,6 +60,14 @@ pub enum Value {
     Double(f64),
     /// A list of texts.
     StrArray(Vec<Cow<'static, str>>),
+    /// Bytes. This and what follows only occur on spans that applications made themselves.
+    Bytes(Vec<u8>),
+    /// A list of anything.
+    List(Vec<Value>),
+    /// Names and values.
+    Map(Vec<KeyValue>),
+    /// Present without a value.
+    Empty,
 }
 
 /// An attribute, named as in the OpenTelemetry semantic conventions.
@@ -98,7 +106,7 @@ pub enum SpanKind {
     Consumer,
 }
 
-/// Span status, as in the OpenTelemetry trace API: `Ok` is for applications to set, so it does not occur here.
+/// Span status, as in the OpenTelemetry trace API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Status {
     /// Nothing to report.
@@ -106,6 +114,8 @@ pub enum Status {
     Unset,
     /// It failed. `error.type` is among the attributes; the text is for people and may be empty.
     Error(Cow<'static, str>),
+    /// An application says that it went well; no parser says so.
+    Ok,
 }
 
 /// What a message is known by on both sides of its broker.

@@ -69,7 +69,7 @@ fn describe(exchange: &Exchange) -> String {
     let resent = int(exchange, "dns.resend_count").map(|n| format!(" resent {n}")).unwrap_or_default();
     let error = match exchange.status {
         Status::Error(_) => format!(" error {}", text(exchange, "error.type").unwrap()),
-        Status::Unset => String::new(),
+        Status::Unset | Status::Ok => String::new(),
     };
     format!("{}{code}{answers}{truncated}{resent}{error}", exchange.name)
 }

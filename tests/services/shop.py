@@ -56,6 +56,12 @@ def session(number):
     return SESSION.get(f"{DOWNSTREAM}/hop/{number}/1", timeout=15).text
 
 
+@app.get("/many/<int:count>")
+def many(count):
+    """That many calls, one after the other."""
+    return "".join(SESSION.get(f"{DOWNSTREAM}/hop/{n}/1", timeout=15).text for n in range(count))
+
+
 @app.get("/threaded/<number>")
 def threaded(number):
     """Calls from a thread that the handler creates."""

@@ -13,13 +13,18 @@
 //! | [`http`], [`grpc`] | the OpenTelemetry conventions of HTTP and gRPC in terms of [`expect`] |
 //! | [`db`] | the same for calls of databases |
 //! | [`trace`] | compares the two, and prints both |
+//! | [`tmux`] | a program in a real terminal |
+//! | [`view`] | the agent's local view, asked by curl |
 //! | [`program`] | a process that a test started, with its log, ended by pid |
+//! | [`browser`] | the agent's page in Chromium, driven by `tests/browser` |
+//! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, databases, brokers, started as shipped with a generated configuration |
 //! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, databases, brokers, started as shipped with a generated configuration; clients of databases |
 //! | [`curl`], [`raw`] | the requesters: a real client, and bytes written by the test |
 //! | [`python`], [`node_modules`] | what the tests need from PyPI and from npm |
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod browser;
 pub mod curl;
 pub mod db;
 pub mod expect;
@@ -33,5 +38,7 @@ pub mod receiver;
 pub mod scene;
 pub mod services;
 pub mod span;
+pub mod tmux;
 pub mod trace;
+pub mod view;
 pub mod wait;

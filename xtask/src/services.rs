@@ -13,6 +13,7 @@ use crate::{apt, paths, shell};
 /// A program, and the package that brings it where it is missing. A `*` stands for a version.
 const PROGRAMS: &[(&str, &str)] = &[
     ("bpftool", "bpftool"),
+    ("chromium", "chromium"),
     ("curl", "curl"),
     ("curl-config", "libcurl4-openssl-dev"),
     ("dig", "bind9-dnsutils"),
@@ -35,6 +36,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("rabbitmq-server", "rabbitmq-server"),
     ("redis-benchmark", "redis-tools"),
     ("redis-server", "redis-server"),
+    ("tmux", "tmux"),
     ("wrk", "wrk"),
 ];
 

@@ -84,7 +84,7 @@ fn a_wrong_command_line_gets_one_sentence_with_a_remedy() {
         ("--trace-hodl 1s", "unknown flag --trace-hodl; did you mean --trace-hold?"),
         ("--sampling 1", "unknown flag --sampling; `wirespan --help` lists all flags"),
         ("doktor", "unknown command \"doktor\"; did you mean doctor?"),
-        ("frobnicate", "unknown command \"frobnicate\"; commands are config, doctor and run"),
+        ("frobnicate", "unknown command \"frobnicate\"; commands are config, demo, doctor, export, query, run and top"),
         ("config --output xml", "--output: \"xml\" is not one of text, json, yaml, markdown"),
         ("--trace-hold", "--trace-hold needs a value; `wirespan --help` says which"),
         (
@@ -127,6 +127,7 @@ fn the_example_file_is_valid_as_it_is_and_with_every_option_set() {
     for text in [example, set] {
         let read = |path: &std::path::Path| match path.to_str() {
             Some("/etc/passwd") => Ok("root:x:0:0::/:/bin/sh".to_string()),
+            Some("/etc/wirespan/token") => Ok("0123456789abcdef".to_string()),
             _ => Ok(text.clone()),
         };
         let surroundings = Surroundings { environment: Default::default(), read: &read };

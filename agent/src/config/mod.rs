@@ -7,6 +7,8 @@
 //! | [`mod@file`] | the YAML file |
 //! | [`parse`], [`rule`] | texts into values |
 //! | [`otlp`] | where spans go by OTLP |
+//! | [`receive`] | where they may come from |
+//! | [`view`] | the local view |
 //! | [`show`] | `wirespan config` and `docs/configuration.md` |
 //! | [`error`] | what a user did wrong, in one sentence |
 //!
@@ -18,16 +20,20 @@ pub mod file;
 pub mod option;
 pub mod otlp;
 pub mod parse;
+pub mod receive;
 pub mod rule;
 pub mod show;
 pub mod source;
+pub mod view;
 
 use std::time::Duration;
 
 pub use error::ConfigError;
 pub use otlp::{BatchConfig, OtlpConfig};
+pub use receive::OtlpIn;
 pub use rule::Rule;
 pub use source::{Settings, Source, Surroundings};
+pub use view::ViewConfig;
 
 use option::Kind;
 use otlp::{OtlpConfigError, TracesExporter};
@@ -79,6 +85,8 @@ pub struct Config {
     pub service_names: Vec<(Rule, String)>,
     /// Finished traces on standard output; `auto` is already resolved.
     pub output: Output,
+    /// Show every trace on a terminal, however many there are.
+    pub follow: bool,
     /// Colours of the console.
     pub color: Color,
     /// Print counters periodically and at exit.
@@ -109,8 +117,12 @@ pub struct Config {
     pub max_spans_in_flight: usize,
     /// Where spans go by OTLP, if anywhere.
     pub otlp: Option<OtlpConfig>,
+    /// The local view, if there is to be one.
+    pub view: Option<ViewConfig>,
     /// How spans are gathered before they go there.
     pub batch: BatchConfig,
+    /// What is received of applications, if anything.
+    pub otlp_in: Option<OtlpIn>,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
     pub stray_variables: Vec<String>,
 }
@@ -139,6 +151,7 @@ impl Config {
                 _ if otlp.is_some() && !exporter.console => Output::None,
                 _ => Output::Text,
             },
+            follow: settings.switch("follow")?,
             color: match settings.choice("color")? {
                 "always" => Color::Always,
                 "never" => Color::Never,
@@ -157,7 +170,9 @@ impl Config {
             idle_timeout: settings.time("idle-timeout")?,
             trace_hold: settings.time("trace-hold")?,
             max_spans_in_flight: settings.number("max-spans-in-flight")?,
+            otlp_in: OtlpIn::read(settings, surroundings)?,
             batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
+            view: ViewConfig::read(settings, surroundings, otlp.is_some())?,
             otlp,
             stray_variables: settings.stray_variables.clone(),
         };
@@ -176,6 +191,9 @@ impl Config {
         if self.max_connection_buffer > self.max_buffer {
             let (one, all) = (settings.get("max-connection-buffer"), settings.get("max-buffer"));
             return Err(contradiction(one, all, "one connection may buffer more than all together; raise max-buffer"));
+        }
+        if let (Some(otlp_in), Some(otlp)) = (&self.otlp_in, &self.otlp) {
+            otlp_in.check_circle(&otlp.endpoint, settings)?;
         }
         if let Some(rule) = self.include.iter().find(|rule| self.exclude.contains(rule)) {
             let (include, exclude) = (settings.get("include"), settings.get("exclude"));

@@ -88,7 +88,9 @@ impl Opt {
 const SELECTION: &str = "Selection";
 const NAMES: &str = "Names";
 const CONSOLE: &str = "Console and log";
+const VIEW: &str = "Local view";
 pub(crate) const OTLP: &str = "OTLP";
+const OTLP_IN: &str = "OTLP in";
 const CAPTURE: &str = "Capture and limits";
 
 const MIB: u64 = 1 << 20;
@@ -161,6 +163,14 @@ pub static OPTIONS: &[Opt] = &[
          an OTLP endpoint and none with one.",
     )
     .or("auto"),
+    opt(
+        "follow",
+        CONSOLE,
+        Kind::Switch,
+        "Show every trace on a terminal, however many there are. Otherwise more than ten a second become a line with \
+         rates, and the failing and slowest traces. In a pipe or a file every trace is written in any case.",
+    )
+    .or("false"),
     opt("color", CONSOLE, Kind::Choice(&["auto", "always", "never"]), "Colours; `auto` is on a terminal only.")
         .or("auto")
         .also(&["NO_COLOR"]),
@@ -169,6 +179,37 @@ pub static OPTIONS: &[Opt] = &[
     opt("log", CONSOLE, Kind::Text, "What is logged: error, warn, info, debug, trace, or a filter as in env_logger.")
         .or("info")
         .also(&["RUST_LOG"]),
+    opt(
+        "listen",
+        VIEW,
+        Kind::Text,
+        "ADDRESS:PORT of the local view and its API, or off. `auto` is 127.0.0.1:4316 unless spans go to an OTLP endpoint \
+         and none are stored. A port that is taken turns the view off, and nothing else.",
+    )
+    .or("auto"),
+    opt(
+        "token-file",
+        VIEW,
+        Kind::Text,
+        "File with a token of at least 16 characters, which readers of the view must state then. Any listen address but a \
+         loopback one demands it.",
+    )
+    .like("/etc/wirespan/token"),
+    opt(
+        "store",
+        VIEW,
+        Kind::Text,
+        "File that keeps the view's traces when the agent ends, however it ends. It is made if it is missing.",
+    )
+    .like("/var/lib/wirespan/traces.redb"),
+    opt(
+        "store-bytes",
+        VIEW,
+        Kind::Size(16 * MIB, 65_536 * MIB),
+        "Memory for the view's traces. The oldest go first; those with errors and slow ones are kept longest.",
+    )
+    .or("256MiB"),
+    opt("store-traces", VIEW, Kind::Count(1, 100_000_000), "The most traces that the view keeps.").or("200000"),
     opt(
         "otlp-endpoint",
         OTLP,
@@ -211,6 +252,21 @@ pub static OPTIONS: &[Opt] = &[
     opt("batch-delay", OTLP, Kind::Time(0, HOUR), "How long a span may wait for others to share a request with.")
         .or("200ms")
         .also(&["OTEL_BSP_SCHEDULE_DELAY"]),
+    opt(
+        "otlp-listen",
+        OTLP_IN,
+        Kind::Text,
+        "Where applications may send the spans that they make themselves: off; 127.0.0.1, which means port 4317 for gRPC \
+         and 4318 for HTTP; or ADDRESS:PORT, several with commas, each for both. Anything but loopback needs token-file.",
+    )
+    .or("off"),
+    opt(
+        "otlp-max-message",
+        OTLP_IN,
+        Kind::Size(1024, 64 * MIB),
+        "Bytes of one message that is received, before and after decompression.",
+    )
+    .or("4MiB"),
     opt(
         "query-values",
         CAPTURE,

@@ -8,7 +8,7 @@
 //! | [`naming`] | a program's name from its command line, one file per runtime |
 //! | [`resource`] | facts into an OpenTelemetry resource; the order in which names are tried |
 //! | [`selection`] | include and exclude rules |
-//! | [`host`] | this machine |
+//! | [`host`], [`own`] | this machine; the agent's own server |
 //!
 //! Everything is read below a root path, so tests run on captured trees, without privileges.
 
@@ -17,6 +17,7 @@ pub mod container;
 pub mod facts;
 pub mod host;
 pub mod naming;
+pub mod own;
 pub mod processes;
 pub mod resource;
 pub mod selection;

@@ -1,4 +1,4 @@
-//! Spans out: OTLP and the console.
+//! Spans out: OTLP, the console and the local view's store.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -13,14 +13,17 @@ pub mod admission;
 pub mod console;
 pub mod otlp;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+#[cfg(test)]
+pub(crate) use otlp::round_trip as otlp_round_trip;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::config::otlp::{BatchConfig, OtlpConfig};
 use crate::metrics::Counters;
 use crate::span::Trace;
+use crate::store::{Reader, Settings as StoreSettings, Store};
 
 use admission::Admission;
 use console::{Console, ConsoleSettings};
@@ -33,7 +36,9 @@ pub struct ExportSettings {
     pub otlp: Option<OtlpConfig>,
     /// Standard output, if wanted.
     pub console: Option<ConsoleSettings>,
-    /// How OTLP gathers spans. Its queue size bounds the console's queue too.
+    /// The local view's store, if wanted.
+    pub store: Option<StoreSettings>,
+    /// How OTLP gathers spans. Its queue size bounds the other queues too.
     pub batch: BatchConfig,
 }
 
@@ -60,6 +65,8 @@ pub struct Lost {
     pub otlp: usize,
     /// Spans that were not written to standard output.
     pub console: usize,
+    /// Spans that did not get into the local view's store.
+    pub store: usize,
 }
 
 /// Some finished traces on their way to an exporter: the first `traces` of `all`, which the exporters share.
@@ -70,7 +77,7 @@ pub(crate) struct Parcel {
 
 impl Parcel {
     /// As many traces from the front of `all` as `admission` has room for, and the number of spans that were left out.
-    fn admit(all: &Arc<Vec<Trace>>, admission: &Admission) -> (Option<Self>, usize) {
+    pub(crate) fn admit(all: &Arc<Vec<Trace>>, admission: &Admission) -> (Option<Self>, usize) {
         let admitted = all.iter().take_while(|t| admission.enter(t.spans.len())).count();
         let dropped = all[admitted..].iter().map(|t| t.spans.len()).sum();
         let parcel = (admitted > 0).then(|| Self { all: Arc::clone(all), traces: admitted });
@@ -78,20 +85,63 @@ impl Parcel {
     }
 
     /// The traces that were admitted.
-    fn traces(&self) -> &[Trace] {
+    pub(crate) fn traces(&self) -> &[Trace] {
         &self.all[..self.traces]
     }
 }
 
 /// The running exporters.
 pub struct Exporters {
+    feed: Feed,
+}
+
+/// Where finished traces go in. Cheap to clone: whoever has traces of other origin may have one.
+#[derive(Clone)]
+pub struct Feed {
+    /// Gone once the exporters are shut down.
+    running: Arc<Mutex<Option<Running>>>,
+    counters: Arc<Counters>,
+}
+
+struct Running {
     otlp: Option<OtlpExporter>,
     console: Option<Console>,
+    store: Option<Store>,
+}
+
+impl Feed {
+    /// Nobody holds it for longer than it takes to queue some traces.
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands finished pieces of traces to every exporter. Never blocks; what does not fit a queue, or comes after the
+    /// shutdown, is dropped and counted.
+    pub fn export(&self, traces: Vec<Trace>) {
+        if traces.is_empty() {
+            return;
+        }
+        let running = self.running();
+        let Some(Running { otlp, console, store }) = &*running else {
+            let spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
+            return self.counters.exporter_queue_dropped.add(spans as u64);
+        };
+        let traces = Arc::new(traces);
+        if let Some(console) = console {
+            console.export(&traces);
+        }
+        if let Some(store) = store {
+            store.export(&traces);
+        }
+        if let Some(otlp) = otlp {
+            otlp.export(&traces);
+        }
+    }
 }
 
 impl Exporters {
-    /// Starts the configured exporters. OTLP sends on `runtime` and encodes on a thread of its own; the console has a
-    /// thread of its own. The runtime needs its I/O and time drivers.
+    /// Starts the configured exporters. OTLP sends on `runtime` and encodes on a thread of its own; the console and the
+    /// store have threads of their own. The runtime needs its I/O and time drivers.
     ///
     /// # Errors
     /// If certificates cannot be read or a thread cannot be started. An endpoint that does not answer is no error: it
@@ -101,33 +151,40 @@ impl Exporters {
         counters: Arc<Counters>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, ExportError> {
-        let ExportSettings { otlp, console, batch } = settings;
+        let ExportSettings { otlp, console, store, batch } = settings;
         let otlp = otlp.map(|c| OtlpExporter::start(c, batch, Arc::clone(&counters), runtime)).transpose()?;
-        let console = console.map(|c| Console::start(c, batch.queue_spans, counters)).transpose()?;
-        Ok(Self { otlp, console })
+        let console = console.map(|c| Console::start(c, batch.queue_spans, Arc::clone(&counters))).transpose()?;
+        let failed = |source| ExportError::System { what: "the store", source };
+        let store = store.map(|s| Store::start(s, batch.queue_spans, Arc::clone(&counters)));
+        let running = Running { otlp, console, store: store.transpose().map_err(failed)? };
+        Ok(Self { feed: Feed { running: Arc::new(Mutex::new(Some(running))), counters } })
     }
 
-    /// Hands finished pieces of traces to every exporter. Never blocks; what does not fit a queue is dropped and
-    /// counted.
+    /// Where others may put traces in.
+    pub fn feed(&self) -> Feed {
+        self.feed.clone()
+    }
+
+    /// Hands finished pieces of traces to every exporter, see [`Feed::export`].
     pub fn export(&self, traces: Vec<Trace>) {
-        if traces.is_empty() {
-            return;
-        }
-        let traces = Arc::new(traces);
-        if let Some(console) = &self.console {
-            console.export(&traces);
-        }
-        if let Some(otlp) = &self.otlp {
-            otlp.export(&traces);
-        }
+        self.feed.export(traces);
+    }
+
+    /// What the store holds, if there is one.
+    pub fn reader(&self) -> Option<Reader> {
+        let running = self.feed.running();
+        running.as_ref()?.store.as_ref().map(Store::reader)
     }
 
     /// Delivers what is queued until `deadline`, and says what was lost. Blocks: call it from a plain thread, while the
     /// runtime still runs.
     pub fn shutdown(self, deadline: Instant) -> Lost {
-        // OTLP is told first, so that it works while the console drains.
-        let otlp = self.otlp.map(|o| o.stop(deadline));
-        let console = self.console.map_or(0, |c| c.shutdown(deadline));
-        Lost { otlp: otlp.map_or(0, |o| o.wait()), console }
+        let running = self.feed.running().take();
+        let Some(Running { otlp, console, store }) = running else { return Lost::default() };
+        // OTLP is told first, so that it works while the others drain.
+        let otlp = otlp.map(|o| o.stop(deadline));
+        let console = console.map_or(0, |c| c.shutdown(deadline));
+        let store = store.map_or(0, |s| s.shutdown(deadline));
+        Lost { otlp: otlp.map_or(0, |o| o.wait()), console, store }
     }
 }

@@ -1,4 +1,4 @@
-//! Spans for the tests of this module.
+//! Spans for the tests of this module and of the store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,17 +8,17 @@ use crate::span::{KeyValue, Link, Resource, Span, SpanEvent, SpanKind, Status, T
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// A resource of this service.
-pub(super) fn resource(service: &str) -> Arc<Resource> {
+pub(crate) fn resource(service: &str) -> Arc<Resource> {
     Arc::new(Resource { attributes: vec![KeyValue::str("service.name", service.to_owned())] })
 }
 
 /// A root with an id of its own.
-pub(super) fn span(name: &str) -> Span {
+pub(crate) fn span(name: &str) -> Span {
     span_of("service", name)
 }
 
 /// A root of this service.
-pub(super) fn span_of(service: &str, name: &str) -> Span {
+pub(crate) fn span_of(service: &str, name: &str) -> Span {
     Span {
         trace_id: [1; 16],
         span_id: NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes(),
@@ -36,21 +36,22 @@ pub(super) fn span_of(service: &str, name: &str) -> Span {
         links: Vec::new(),
         resource: resource(service),
         protocol: "http",
+        scope: None,
     }
 }
 
 /// A span below another.
-pub(super) fn child_of(parent: &Span, service: &str, name: &str) -> Span {
+pub(crate) fn child_of(parent: &Span, service: &str, name: &str) -> Span {
     Span { parent_span_id: parent.span_id, ..span_of(service, name) }
 }
 
 /// A trace of these spans.
-pub(super) fn trace(spans: Vec<Span>) -> Trace {
+pub(crate) fn trace(spans: Vec<Span>) -> Trace {
     Trace { spans }
 }
 
 /// A span in which every field says something.
-pub(super) fn full_span() -> Span {
+pub(crate) fn full_span() -> Span {
     let value = |key: &'static str, value| KeyValue { key: key.into(), value };
     Span {
         trace_id: [1; 16],
@@ -76,8 +77,14 @@ pub(super) fn full_span() -> Span {
             name: "e".into(),
             attributes: vec![KeyValue::str("e", "v")],
         }],
-        links: vec![Link { trace_id: [4; 16], span_id: [5; 8], attributes: vec![KeyValue::int("l", 1)] }],
+        links: vec![Link {
+            trace_id: [4; 16],
+            span_id: [5; 8],
+            trace_state: "".into(),
+            attributes: vec![KeyValue::int("l", 1)],
+        }],
         resource: resource("full"),
         protocol: "http",
+        scope: None,
     }
 }

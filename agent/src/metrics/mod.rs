@@ -1,5 +1,7 @@
 //! The agent's own counters: what it saw, what it lost and where. Nothing is lost silently.
 
+pub mod latency;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
@@ -74,7 +76,21 @@ counters! {
     exporter_queue_dropped: "Spans dropped because an exporter's queue was full",
     spans_exported: "Spans accepted by the OTLP endpoint",
     spans_rejected: "Spans that the OTLP endpoint refused (partial success or a permanent error)",
+    otlp_requests_received: "OTLP requests taken from applications that make spans themselves",
+    otlp_requests_refused: "Requests of applications that were refused: too large, too many, not understood, or not allowed",
+    spans_received: "Spans taken from applications",
+    spans_refused: "Spans of applications without valid ids or times, which they were told",
     export_requests: "OTLP requests sent",
     export_failures: "OTLP requests that failed",
     export_retries: "OTLP requests sent again",
+    store_traces: "Traces that the local view holds now",
+    store_spans: "Spans that the local view holds now",
+    store_bytes: "Memory that the local view's traces take now, bytes",
+    store_evicted_traces: "Traces that the local view forgot because it was full",
+    store_evicted_spans: "Spans of those",
+    store_spans_refused: "Spans that the local view did not take because their trace was too long",
+    store_disk_errors: "Times the local view's traces could not be written to disk",
+    view_requests: "Requests to the local view",
+    view_refused: "Requests to the local view that were refused: token, origin, host or size",
+    view_live_skipped: "New traces not told to a reader of the live stream, who could not keep up",
 }

@@ -63,6 +63,7 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
             end_unix_nano: clock.unix(exchange.end.max(span.request.first.time)),
             resource: span.process.resource.clone(),
             protocol: span.protocol,
+            scope: None,
             events: Vec::new(),
             links: std::mem::take(&mut span.links).into_iter().map(link).collect(),
             name: exchange.name,
@@ -85,7 +86,7 @@ pub fn fix_root<'a>(spans: &SlotMap<SpanKey, LiveSpan>, group: &'a mut Group, me
 }
 
 fn link(to: TraceContext) -> Link {
-    Link { trace_id: to.trace_id, span_id: to.span_id, attributes: Vec::new() }
+    Link { trace_id: to.trace_id, span_id: to.span_id, trace_state: to.trace_state, attributes: Vec::new() }
 }
 
 /// Hangs spans that stay below what remains of their parents when those that are finished, or dropped, are gone.

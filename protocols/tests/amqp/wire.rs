@@ -119,7 +119,7 @@ impl Wire {
         let state = text(exchange, "celery.state").map(|s| format!(" {s}")).unwrap_or_default();
         let error = match &exchange.status {
             Status::Error(_) => format!(" error {}", text(exchange, "error.type").expect("an error has a type")),
-            Status::Unset => {
+            Status::Unset | Status::Ok => {
                 assert_eq!(value(exchange, "error.type"), None);
                 String::new()
             }

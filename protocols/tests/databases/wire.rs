@@ -116,7 +116,7 @@ pub fn summary(exchange: &Exchange) -> String {
         Status::Error(_) => {
             format!("{} error {}", exchange.name, text(exchange, "error.type").expect("an error has a type"))
         }
-        Status::Unset => exchange.name.to_string(),
+        Status::Unset | Status::Ok => exchange.name.to_string(),
     }
 }
 

@@ -130,7 +130,7 @@ pub fn summary(exchange: &Exchange) -> String {
     let code = code.or_else(|| text(exchange, "rpc.response.status_code").map(|c| format!(" {c}"))).unwrap_or_default();
     let error = match &exchange.status {
         Status::Error(_) => format!(" error {}", text(exchange, "error.type").expect("an error has a type")),
-        Status::Unset => String::new(),
+        Status::Unset | Status::Ok => String::new(),
     };
     format!("{}{code}{error}", exchange.name)
 }

@@ -33,6 +33,18 @@ impl Node {
         Self { program, port }
     }
 
+    /// `node sdk_stock.js`: OpenTelemetry's SDK, exporting JSON to `endpoint`. Each request calls `downstream`, if it is
+    /// given.
+    pub fn sdk_stock(scene: &Scene, endpoint: &str, downstream: &str) -> Self {
+        let port = scene.port();
+        let script = install("sdk_stock.js", scene.dir());
+        let mut command = Command::new("node");
+        command.current_dir(scene.dir()).arg(script).args([&port.to_string(), downstream]);
+        command.env("NODE_PATH", node_modules::folder()).env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+        let program = Program::start(&format!("sdk_stock.js-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
     /// `node stock.js`: a gRPC server.
     pub fn stock(scene: &Scene) -> Self {
         let port = scene.port();

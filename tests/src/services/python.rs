@@ -53,6 +53,13 @@ impl Python {
         Self::script(scene, "instrumented.py", &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)])
     }
 
+    /// `python sdk_shop.py`: Flask and requests with OpenTelemetry's SDK, exporting to `endpoint` by `protocol`. Each
+    /// request of `/order/N` calls `downstream`, if it is given.
+    pub fn sdk_shop(scene: &Scene, endpoint: &str, protocol: &str, downstream: &str) -> Self {
+        let to = ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+        Self::script(scene, "sdk_shop.py", &[to, ("PROTOCOL", protocol), ("DOWNSTREAM", downstream)])
+    }
+
     /// `python stock.py`: a gRPC server with a pool of threads.
     pub fn stock(scene: &Scene) -> Self {
         Self::script(scene, "stock.py", &[])

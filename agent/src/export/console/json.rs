@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use crate::export::otlp::SCOPE_PREFIX;
 use crate::span::{KeyValue, Link, Span, SpanEvent, SpanKind, Status, Value};
 
 use super::text::{hex, is_harmful};
@@ -53,7 +54,7 @@ impl Serialize for Line<'_> {
         map.serialize_entry("status", &StatusObject(&span.status))?;
         map.serialize_entry("attributes", &Attributes(&span.attributes))?;
         map.serialize_entry("resource", &Attributes(&span.resource.attributes))?;
-        map.serialize_entry("scope", &format_args!("{SCOPE_PREFIX}{}", span.protocol))?;
+        map.serialize_entry("scope", &span.scope_name())?;
         map.serialize_entry("flags", &span.flags)?;
         map.serialize_entry("trace_state", &span.trace_state)?;
         map.serialize_entry("links", &List(&span.links, Linked))?;
@@ -79,6 +80,7 @@ impl Serialize for StatusObject<'_> {
         let (code, message) = match self.0 {
             Status::Unset => ("unset", ""),
             Status::Error(message) => ("error", &**message),
+            Status::Ok => ("ok", ""),
         };
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("code", code)?;
@@ -95,7 +97,8 @@ impl Serialize for Attributes<'_> {
     }
 }
 
-struct Plain<'a>(&'a Value);
+/// A value in JSON's own types.
+pub(crate) struct Plain<'a>(pub &'a Value);
 
 impl Serialize for Plain<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -105,6 +108,10 @@ impl Serialize for Plain<'_> {
             Value::Bool(bool) => serializer.serialize_bool(*bool),
             Value::Double(double) => serializer.serialize_f64(*double),
             Value::StrArray(texts) => serializer.collect_seq(texts),
+            Value::Bytes(bytes) => serializer.serialize_str(&BASE64_STANDARD.encode(bytes)),
+            Value::List(values) => serializer.collect_seq(values.iter().map(Plain)),
+            Value::Map(entries) => Attributes(entries).serialize(serializer),
+            Value::Empty => serializer.serialize_unit(),
         }
     }
 }

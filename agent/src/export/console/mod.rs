@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `tree` | a trace as an indented tree |
 //! | `json` | a span as a JSON object (`docs/output.md`) |
+//! | `pace` | what a terminal is shown when there is more than anybody can read |
+//! | `writer` | the thread that writes |
 //! | `text` | foreign text made harmless and short; durations and times for people |
 //! | [`open`] | what has been under way for a while |
 //! | [`status`] | the line at the bottom of a terminal that says how the agent is doing |
@@ -11,18 +13,20 @@
 //! A thread of its own writes. Whoever reads standard output may be slow, stop reading or go away: then traces are
 //! dropped and counted, and the agent goes on.
 
-mod json;
+pub(crate) mod json;
 pub mod open;
+mod pace;
 pub mod status;
-mod text;
+pub(crate) mod text;
 mod tree;
+mod writer;
 
 use std::fs::File;
-use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Instant;
 
 use log::warn;
 
@@ -31,8 +35,10 @@ use crate::span::Trace;
 
 use super::admission::Admission;
 use super::{ExportError, Parcel};
+use pace::Pace;
 use status::ConsoleStatus;
 use tree::Style;
+use writer::Writer;
 
 /// What traces look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,11 +71,13 @@ pub struct ConsoleSettings {
     pub color: ColorChoice,
     /// Show the status line on standard error, if that is a terminal and the format is text.
     pub status: bool,
+    /// Show every trace on a terminal, however many there are. Elsewhere all are written in any case.
+    pub follow: bool,
 }
 
 impl Default for ConsoleSettings {
     fn default() -> Self {
-        Self { format: Format::default(), color: ColorChoice::default(), status: true }
+        Self { format: Format::default(), color: ColorChoice::default(), status: true, follow: false }
     }
 }
 
@@ -91,13 +99,15 @@ impl Console {
         let failed = |source| ExportError::System { what: "the console", source };
         let stdout = stdout();
         let terminal = stdout.is_terminal();
-        let style = Style { color: wants_color(settings.color, terminal), width: None };
+        let style = Style { color: wants_color(settings.color, terminal), width: None, rows: usize::MAX };
         let status = settings.status && settings.format == Format::Text && stderr().is_terminal();
         let status = status.then(|| ConsoleStatus::new(Arc::clone(&counters)));
         // A descriptor of its own: a write that blocks must not hold the lock of Rust's stdout.
         let file = File::from(stdout.as_fd().try_clone_to_owned().map_err(failed)?);
         let width = terminal.then(|| file.try_clone()).transpose().map_err(failed)?;
-        let writer = Writer { format: settings.format, style, width, output: file, status };
+        let paced = terminal && settings.format == Format::Text && !settings.follow;
+        let pace = paced.then(Pace::default);
+        let writer = Writer { format: settings.format, style, width, output: file, status, pace };
         Self::run(writer, queue_spans, counters).map_err(failed)
     }
 
@@ -141,6 +151,13 @@ impl Console {
     }
 }
 
+/// A trace as it is printed to a pipe.
+pub(crate) fn plain(trace: &Trace) -> Vec<u8> {
+    let mut text = Vec::new();
+    tree::render(trace, Style { color: false, width: None, rows: usize::MAX }, &mut text);
+    text
+}
+
 fn wants_color(choice: ColorChoice, terminal: bool) -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
     match choice {
@@ -151,105 +168,10 @@ fn wants_color(choice: ColorChoice, terminal: bool) -> bool {
     }
 }
 
-/// What the thread works with.
-struct Writer<W> {
-    format: Format,
-    style: Style,
-    /// The terminal whose width limits the lines.
-    width: Option<File>,
-    output: W,
-    status: Option<ConsoleStatus>,
-}
-
-const STATUS_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Rendered text is written in pieces of about this size, so that a burst of traces needs no more memory.
-const PIECE: usize = 64 << 10;
-
-impl<W: Write> Writer<W> {
-    fn run(mut self, parcels: &Receiver<Parcel>, admission: &Admission, counters: &Counters) {
-        let mut open = true;
-        let mut due = Instant::now() + STATUS_INTERVAL;
-        loop {
-            let received = match self.status {
-                None => parcels.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(_) => parcels.recv_timeout(due.saturating_duration_since(Instant::now())),
-            };
-            match received {
-                Ok(parcel) => open = self.parcel(&parcel, open, admission, counters),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            if let Some(status) = self.status.as_mut().filter(|_| Instant::now() >= due) {
-                status.refresh();
-                due = Instant::now() + STATUS_INTERVAL;
-            }
-        }
-        if let Some(status) = &mut self.status {
-            status.erase();
-        }
-    }
-
-    /// Writes a parcel's traces; false once nobody reads any more.
-    fn parcel(&mut self, parcel: &Parcel, mut open: bool, admission: &Admission, counters: &Counters) -> bool {
-        self.style.width = self.width.as_ref().and_then(terminal_size::terminal_size_of).map(|(w, _)| w.0.into());
-        let mut piece = Vec::new();
-        let mut spans = 0;
-        let mut traces = parcel.traces().iter().peekable();
-        while let Some(trace) = traces.next() {
-            spans += trace.spans.len();
-            if open {
-                self.render(trace, &mut piece);
-            }
-            if traces.peek().is_some() && piece.len() < PIECE {
-                continue;
-            }
-            if open && let Err(error) = self.write(&piece) {
-                warn!("standard output cannot be written any more: traces are not shown, and counted: {error}");
-                open = false;
-            }
-            if !open {
-                counters.exporter_queue_dropped.add(spans as u64);
-            }
-            admission.leave(spans);
-            admission.overflow_ended();
-            (spans, piece) = (0, Vec::new());
-        }
-        open
-    }
-
-    fn render(&self, trace: &Trace, out: &mut Vec<u8>) {
-        match self.format {
-            Format::Text => tree::render(trace, self.style, out),
-            Format::Json => trace.spans.iter().for_each(|span| json::line(span, out)),
-        }
-    }
-
-    fn write(&mut self, mut bytes: &[u8]) -> std::io::Result<()> {
-        if let Some(status) = &mut self.status {
-            status.erase();
-        }
-        while !bytes.is_empty() {
-            match self.output.write(bytes) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Somebody made the terminal that we share non-blocking.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(5)),
-                Err(error) => return Err(error),
-            }
-        }
-        self.output.flush()?;
-        if let Some(status) = &mut self.status {
-            status.draw();
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use crate::export::testing::{span, trace};
 
@@ -257,9 +179,13 @@ mod tests {
 
     fn console<W: Write + Send + 'static>(output: W, queue: usize) -> (Console, Arc<Counters>) {
         let counters = Arc::new(Counters::default());
-        let style = Style { color: false, width: None };
-        let writer = Writer { format: Format::Json, style, width: None, output, status: None };
+        let writer = writer(output, Format::Json, None);
         (Console::run(writer, queue, Arc::clone(&counters)).unwrap(), counters)
+    }
+
+    fn writer<W>(output: W, format: Format, pace: Option<Pace>) -> Writer<W> {
+        let style = Style { color: false, width: None, rows: usize::MAX };
+        Writer { format, style, width: None, output, status: None, pace }
     }
 
     fn soon() -> Instant {
@@ -312,5 +238,35 @@ mod tests {
         let lost = console.shutdown(Instant::now() + Duration::from_millis(50));
         assert!(lost > 0 && lost <= 1000, "{lost}");
         drop(reader);
+    }
+
+    /// What a console writes that is given so many traces at once, and how many it did not count as lost.
+    fn written(pace: Option<Pace>, traces: usize) -> String {
+        let (output, counters) = (Shared::default(), Arc::new(Counters::default()));
+        let console = Console::run(writer(output.clone(), Format::Text, pace), 100_000, Arc::clone(&counters)).unwrap();
+        for _ in 0..traces {
+            console.export(&Arc::new(vec![trace(vec![span("a")])]));
+        }
+        assert_eq!(console.shutdown(soon()), 0);
+        assert_eq!(counters.exporter_queue_dropped.get(), 0, "what is not shown on purpose is not lost");
+        let bytes = output.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_crowd_becomes_a_line_with_figures_and_few_traces() {
+        let text = written(Some(Pace::default()), 5000);
+        let shown = text.matches("  trace ").count();
+        assert!((1..200).contains(&shown), "{shown} traces are shown");
+        let hidden: usize = text
+            .lines()
+            .filter_map(|line| line.split_once(" traces not shown")?.0.rsplit(' ').next()?.parse::<usize>().ok())
+            .sum();
+        assert_eq!(shown + hidden, 5000, "{text}");
+    }
+
+    #[test]
+    fn without_a_pace_every_trace_is_written() {
+        assert_eq!(written(None, 5000).matches("  trace ").count(), 5000);
     }
 }

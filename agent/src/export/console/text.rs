@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The text with everything escaped that could steer a terminal or hide what is there: control characters, line
 /// separators, and marks that turn the writing direction.
-pub(super) fn harmless(text: &str) -> Cow<'_, str> {
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
     }
@@ -31,7 +31,7 @@ pub(super) fn is_harmful(c: char) -> bool {
 }
 
 /// Columns that a text takes.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
@@ -56,7 +56,7 @@ pub(super) fn shorten(text: &str, columns: usize) -> Cow<'_, str> {
 }
 
 /// Three digits and a unit: `870 ns`, `12.3 µs`, `4.56 ms`, `1.20 s`.
-pub(super) fn duration(nanos: u64) -> String {
+pub(crate) fn duration(nanos: u64) -> String {
     let (value, unit) = match nanos {
         0..1_000 => return format!("{nanos} ns"),
         1_000..1_000_000 => (nanos as f64 / 1e3, "µs"),
@@ -72,7 +72,7 @@ pub(super) fn duration(nanos: u64) -> String {
 }
 
 /// Time of day in UTC, to the millisecond, as the log has it: `12:03:04.512Z`.
-pub(super) fn time_of_day(unix_nano: u64) -> String {
+pub(crate) fn time_of_day(unix_nano: u64) -> String {
     let seconds = unix_nano / 1_000_000_000;
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{hour:02}:{minute:02}:{second:02}.{:03}Z", unix_nano / 1_000_000 % 1000)

@@ -20,6 +20,8 @@ pub(super) struct Style {
     pub(super) color: bool,
     /// Columns of the terminal, if there is one.
     pub(super) width: Option<usize>,
+    /// The most spans of a trace that are shown.
+    pub(super) rows: usize,
 }
 
 const DIM: &str = "2";
@@ -34,12 +36,19 @@ impl Style {
     }
 }
 
+impl Style {
+    /// A line that is no trace, followed by an empty one.
+    pub(super) fn heading(self, time: &str, text: &str) -> String {
+        format!("{}  {}\n\n", self.paint(DIM, time), self.paint(BOLD, text))
+    }
+}
+
 /// Appends a trace's header and its tree, followed by an empty line.
 pub(super) fn render(trace: &Trace, style: Style, out: &mut Vec<u8>) {
     let Some(first) = trace.spans.first() else { return };
     let begin = trace.spans.iter().map(|s| s.start_unix_nano).min().unwrap_or(0);
     let end = trace.spans.iter().map(|s| s.end_unix_nano).max().unwrap_or(begin);
-    let errors = trace.spans.iter().filter(|s| s.status != Status::Unset).count();
+    let errors = trace.spans.iter().filter(|s| s.is_error()).count();
     let mut header = format!(
         "{}  trace {}  {}  {}",
         style.paint(DIM, &time_of_day(begin)),
@@ -50,12 +59,17 @@ pub(super) fn render(trace: &Trace, style: Style, out: &mut Vec<u8>) {
     if errors > 0 {
         header.push_str(&format!("  {}", style.paint(ERROR, &count(errors, "error"))));
     }
-    let rows: Vec<Row> = walk(&trace.spans).into_iter().map(|p| Row::new(&trace.spans[p.span], p, begin)).collect();
+    let places = walk(&trace.spans).into_iter().take(style.rows);
+    let rows: Vec<Row> = places.map(|p| Row::new(&trace.spans[p.span], p, begin)).collect();
     let columns = Columns::of(&rows, style.width);
     // Writing to memory does not fail.
     let _ = writeln!(out, "{header}");
     for row in &rows {
         let _ = writeln!(out, "{}", row.line(&columns, style));
+    }
+    let more = trace.spans.len() - rows.len();
+    if more > 0 {
+        let _ = writeln!(out, "{}", style.paint(DIM, &format!("   … {}", count(more, "more span"))));
     }
     out.push(b'\n');
 }
@@ -159,12 +173,12 @@ impl Row {
             note: match (place.top && span.parent_span_id != [0; 8], span.parent_is_remote) {
                 (false, _) => "",
                 (true, true) => "(remote parent)",
-                (true, false) => "(parent shown earlier)",
+                (true, false) => "(parent in another piece)",
             },
             duration: duration(span.end_unix_nano.saturating_sub(span.start_unix_nano)),
             offset: if offset == 0 { String::new() } else { format!("+{}", duration(offset)) },
             status: status(span),
-            error: span.status != Status::Unset,
+            error: span.is_error(),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::span::KeyValue;
 
 use super::*;
 
-const PLAIN: Style = Style { color: false, width: None };
+const PLAIN: Style = Style { color: false, width: None, rows: usize::MAX };
 
 fn text(trace: &Trace, style: Style) -> String {
     let mut out = Vec::new();
@@ -59,7 +59,7 @@ fn a_span_without_its_parent_stands_at_the_top_and_says_so() {
     later.parent_span_id = [8; 8];
     let lines = lines(&trace(vec![remote, later]), PLAIN);
     assert!(lines[1].starts_with("├─ ") && lines[1].contains("(remote parent)"), "{lines:?}");
-    assert!(lines[2].starts_with("└─ ") && lines[2].contains("(parent shown earlier)"), "{lines:?}");
+    assert!(lines[2].starts_with("└─ ") && lines[2].contains("(parent in another piece)"), "{lines:?}");
 }
 
 #[test]
@@ -79,7 +79,14 @@ fn deep_traces_are_shown_whole() {
     for _ in 0..20_000 {
         spans.push(child_of(&spans[spans.len() - 1], "s", "n"));
     }
-    assert_eq!(lines(&trace(spans), Style { color: true, width: Some(80) }).len(), 1 + 20_001 + 1);
+    assert_eq!(lines(&trace(spans), Style { color: true, width: Some(80), rows: usize::MAX }).len(), 1 + 20_001 + 1);
+}
+
+#[test]
+fn what_is_left_out_of_a_long_trace_is_counted() {
+    let lines = lines(&example(), Style { rows: 3, ..PLAIN });
+    assert_eq!(lines.len(), 1 + 3 + 1 + 1, "{lines:?}");
+    assert!(lines[3].contains("GET /stock") && lines[4] == "   … 1 more span", "{lines:?}");
 }
 
 #[test]
@@ -88,7 +95,7 @@ fn lines_fit_the_terminal() {
     example.spans[1].name = "GET /a/very/long/path".repeat(20).into();
     example.spans[2].status = Status::Error("connection reset by peer ".repeat(20).into());
     for columns in [60, 80, 120, 200] {
-        for line in &lines(&example, Style { color: false, width: Some(columns) })[1..] {
+        for line in &lines(&example, Style { width: Some(columns), ..PLAIN })[1..] {
             assert!(width(line) <= columns, "{} > {columns}: {line}", width(line));
         }
     }
@@ -99,7 +106,7 @@ fn lines_fit_the_terminal() {
 #[test]
 fn narrow_terminals_do_no_harm() {
     for columns in 0..60 {
-        lines(&example(), Style { color: true, width: Some(columns) });
+        lines(&example(), Style { color: true, width: Some(columns), ..PLAIN });
     }
 }
 
@@ -115,7 +122,7 @@ fn text_from_the_wire_steers_no_terminal() {
 
 #[test]
 fn colours_change_nothing_but_colours() {
-    let colored = text(&example(), Style { color: true, width: Some(100) });
+    let colored = text(&example(), Style { color: true, width: Some(100), ..PLAIN });
     assert!(colored.contains("\x1b[1;31m"), "errors are red");
     let mut plain = String::new();
     let mut rest = colored.as_str();
@@ -124,5 +131,5 @@ fn colours_change_nothing_but_colours() {
         rest = &rest[start + rest[start..].find('m').unwrap() + 1..];
     }
     plain.push_str(rest);
-    assert_eq!(plain, text(&example(), Style { color: false, width: Some(100) }));
+    assert_eq!(plain, text(&example(), Style { width: Some(100), ..PLAIN }));
 }

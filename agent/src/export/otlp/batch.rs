@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 
-use crate::span::{Resource, Span};
+use crate::span::{Resource, Scope, Span};
 
 use super::{encode, wire};
 
@@ -29,6 +29,8 @@ struct ResourceGroup {
 
 struct ScopeGroup {
     protocol: &'static str,
+    /// The scope of spans that applications made.
+    foreign: Option<Arc<Scope>>,
     /// Encoded `ScopeSpans.spans` fields.
     spans: Vec<u8>,
 }
@@ -41,7 +43,7 @@ impl Gathering {
             self.resources.push(ResourceGroup { resource: Arc::clone(&span.resource), scopes: Vec::new() });
             self.resources.len() - 1
         });
-        let buffer = self.resources[index].scope(span.protocol);
+        let buffer = self.resources[index].scope(span);
         let before = buffer.len();
         encode::span(buffer, 2, span);
         self.bytes += buffer.len() - before;
@@ -68,12 +70,15 @@ impl Gathering {
                 encode::resource(b, 1, &group.resource);
                 for scope in &group.scopes {
                     wire::message(b, 2, |b| {
-                        encode::scope(b, 1, scope.protocol);
+                        let foreign = scope.foreign.as_deref();
+                        encode::scope(b, 1, scope.protocol, foreign);
                         b.extend_from_slice(&scope.spans);
-                        wire::text(b, 3, SCHEMA_URL);
+                        wire::text(b, 3, foreign.map_or(SCHEMA_URL, |s| &s.schema_url));
                     });
                 }
-                wire::text(b, 3, SCHEMA_URL);
+                // A resource that an application stated keeps to the conventions that it says, which we do not keep.
+                let ours = group.scopes.iter().all(|scope| scope.foreign.is_none());
+                wire::text(b, 3, if ours { SCHEMA_URL } else { "" });
             });
         }
         body
@@ -81,10 +86,16 @@ impl Gathering {
 }
 
 impl ResourceGroup {
-    fn scope(&mut self, protocol: &'static str) -> &mut Vec<u8> {
-        // A process speaks few protocols.
-        let index = self.scopes.iter().position(|s| s.protocol == protocol).unwrap_or_else(|| {
-            self.scopes.push(ScopeGroup { protocol, spans: Vec::new() });
+    fn scope(&mut self, span: &Span) -> &mut Vec<u8> {
+        let same = |a: &Option<Arc<Scope>>| match (a, &span.scope) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        // A process speaks few protocols, and has few libraries that make spans.
+        let found = self.scopes.iter().position(|s| s.protocol == span.protocol && same(&s.foreign));
+        let index = found.unwrap_or_else(|| {
+            let foreign = span.scope.clone();
+            self.scopes.push(ScopeGroup { protocol: span.protocol, foreign, spans: Vec::new() });
             self.scopes.len() - 1
         });
         &mut self.scopes[index].spans

@@ -15,7 +15,8 @@
 
 mod backoff;
 mod batch;
-mod encode;
+pub(crate) mod decode;
+pub(crate) mod encode;
 mod encoder;
 mod grpc;
 mod http;
@@ -24,6 +25,8 @@ mod report;
 mod sender;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::request as round_trip;
 mod tls;
 mod wire;
 
@@ -36,7 +39,7 @@ use tokio::sync::watch;
 
 use crate::config::otlp::{BatchConfig, Compression, OtlpConfig, Protocol};
 use crate::metrics::Counters;
-use crate::span::Trace;
+use crate::span::{Span, Trace};
 
 use super::Parcel;
 use super::admission::Admission;
@@ -47,7 +50,6 @@ use outcome::Outcome;
 use report::Reporter;
 use sender::Sender;
 
-pub(crate) use encode::SCOPE_PREFIX;
 pub use tls::TlsError;
 
 /// How wirespan names itself to collectors.
@@ -65,6 +67,13 @@ pub enum OtlpError {
     /// The system gives no thread.
     #[error("cannot start the OTLP encoder thread: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+/// An `ExportTraceServiceRequest` of these spans, encoded.
+pub(crate) fn request(spans: &[Span]) -> Vec<u8> {
+    let mut gathering = batch::Gathering::default();
+    spans.iter().for_each(|span| gathering.push(span));
+    gathering.take()
 }
 
 /// The running exporter.

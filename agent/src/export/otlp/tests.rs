@@ -15,7 +15,8 @@ use crate::span::{Span, SpanKind};
 
 use super::batch::Gathering;
 
-fn request(spans: &[Span]) -> ExportTraceServiceRequest {
+/// What spans are on the wire.
+pub(crate) fn request(spans: &[Span]) -> ExportTraceServiceRequest {
     let mut gathering = Gathering::default();
     spans.iter().for_each(|s| gathering.push(s));
     assert_eq!(gathering.spans(), spans.len());

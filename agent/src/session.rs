@@ -1,0 +1,177 @@
+//! A running agent: all that `wirespan`, and `top` and `demo` where no agent runs, start and stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::bpf::CaptureError;
+use crate::config::{Color, Config, Output, ViewConfig};
+use crate::export::console::{ColorChoice, ConsoleSettings, Format};
+use crate::export::{ExportError, ExportSettings, Exporters};
+use crate::ingest::{self, Ingest};
+use crate::metrics::Counters;
+use crate::pipeline::Pipeline;
+use crate::traces::open::OpenRequests;
+use crate::web::{Bound, Shown, View, ViewError};
+
+/// The whole shutdown takes less than two seconds; the exporters get this much of it.
+const FLUSH: Duration = Duration::from_millis(1500);
+
+/// Why the agent cannot run. Each message names the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The kernel programs cannot be loaded.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// An exporter cannot start.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The system refused a thread or a signal handler.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// A defect.
+    #[error("a stage stopped by itself: please report the log above")]
+    Broken,
+}
+
+/// The stages, the exporters, the view and what is received, all running.
+pub struct Session {
+    counters: Arc<Counters>,
+    runtime: Runtime,
+    ingest: Option<Ingest>,
+    view: Option<View>,
+    pipeline: Pipeline,
+}
+
+impl Session {
+    /// Starts everything. `runtime` is for input and output; see [`io_runtime`].
+    ///
+    /// # Errors
+    /// If it cannot trace. A view or a receiver whose address is taken is no reason not to.
+    pub fn start(config: &Config, runtime: Runtime) -> Result<Self, RunError> {
+        let counters = Arc::new(Counters::default());
+        let bound = config.view.as_ref().and_then(bind);
+        let settings = settings(config, bound.is_some());
+        let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;
+        let ingest = receive(config, &exporters, &counters, &runtime);
+        let listens: Vec<String> = ingest.iter().flat_map(Ingest::addresses).map(ToString::to_string).collect();
+        // Not the receiver's: whoever sends spans to it is known by that, and left alone.
+        let own = bound.as_ref().map(Bound::address);
+        let view = bound.zip(exporters.reader()).map(|(bound, reader)| {
+            let persistent = config.view.as_ref().is_some_and(|view| view.store.path.is_some());
+            let otlp_listen = (!listens.is_empty()).then(|| listens.join(", "));
+            bound.serve(Shown { reader, counters: Arc::clone(&counters), persistent, otlp_listen })
+        });
+        let pipeline = Pipeline::start(config, &counters, exporters, own)?;
+        Ok(Self { counters, runtime, ingest, view, pipeline })
+    }
+
+    /// What was seen and lost.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Where the view listens, if there is one.
+    pub fn view(&self) -> Option<SocketAddr> {
+        self.view.as_ref().map(View::address)
+    }
+
+    /// Whether a stage ended by itself, which is a defect.
+    pub fn is_broken(&self) -> bool {
+        self.pipeline.is_broken()
+    }
+
+    /// What has been under way for a while.
+    pub fn open_requests(&self) -> &Arc<OpenRequests> {
+        self.pipeline.open_requests()
+    }
+
+    /// The runtime for input and output.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Detaches, delivers what is left for as long as it may take, and ends everything.
+    pub fn stop(self) -> Arc<Counters> {
+        let deadline = Instant::now() + FLUSH;
+        drop(self.ingest);
+        // Whoever watches would hold the exit up.
+        if let Some(view) = self.view {
+            view.stop();
+        }
+        if let Some(exporters) = self.pipeline.stop() {
+            finish(exporters, deadline);
+        }
+        // A connection that hangs must not hold the exit up.
+        self.runtime.shutdown_timeout(Duration::from_millis(100));
+        self.counters
+    }
+}
+
+/// The runtime that a session is given.
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn io_runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).thread_name("wirespan-io").enable_all().build()
+}
+
+/// Takes the view's address. Without it there is no view, and tracing goes on.
+fn bind(config: &ViewConfig) -> Option<Bound> {
+    let problem = |error: &ViewError| log::error!("the local view is off, and nothing is stored: {error}");
+    Bound::new(config).inspect_err(problem).ok()
+}
+
+/// Receives spans of applications, if that is asked for.
+fn receive(config: &Config, exporters: &Exporters, counters: &Arc<Counters>, runtime: &Runtime) -> Option<Ingest> {
+    let otlp_in = config.otlp_in.as_ref()?;
+    let settings = ingest::Settings {
+        addresses: otlp_in.addresses.clone(),
+        token: otlp_in.token.as_ref().map(|token| token.secret().into()),
+        max_message: otlp_in.max_message,
+    };
+    let feed = exporters.feed();
+    let ingest = Ingest::start(&settings, counters, runtime.handle(), move |traces| feed.export(traces));
+    for address in ingest.addresses() {
+        log::info!("OTLP is received on {address}, gRPC and HTTP");
+    }
+    Some(ingest)
+}
+
+fn settings(config: &Config, view: bool) -> ExportSettings {
+    let console = |format| ConsoleSettings {
+        format,
+        color: match config.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        },
+        status: true,
+        follow: config.follow,
+    };
+    ExportSettings {
+        otlp: config.otlp.clone(),
+        console: match config.output {
+            Output::Text => Some(console(Format::Text)),
+            Output::Json => Some(console(Format::Json)),
+            Output::None => None,
+        },
+        store: config.view.as_ref().filter(|_| view).map(|view| view.store.clone()),
+        batch: config.batch,
+    }
+}
+
+fn finish(exporters: Exporters, deadline: Instant) {
+    let lost = exporters.shutdown(deadline);
+    if lost.otlp > 0 {
+        log::warn!("{} spans were not acknowledged by the OTLP endpoint before the exit", lost.otlp);
+    }
+    if lost.store > 0 {
+        log::warn!("{} spans did not get into the local view before the exit", lost.store);
+    }
+    if lost.console > 0 {
+        log::warn!("{} spans were not written before the exit", lost.console);
+    }
+}

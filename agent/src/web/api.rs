@@ -1,0 +1,175 @@
+//! The page's own API, under `/api/v1/`. `docs/view.md` describes it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::get;
+use serde::Serialize;
+
+use super::Shared;
+use super::detail::{self, Detail};
+use super::live;
+use super::otlp;
+use super::params::{Params, Refusal, json};
+use crate::store::filter::Filter;
+use crate::store::query::Sort;
+use crate::store::{Memory, stats, unix_seconds};
+
+/// Most traces in one answer.
+const MAX_LIMIT: u64 = 1000;
+/// Most names suggested.
+const MAX_SUGGESTIONS: usize = 1000;
+/// Counters that say that something was lost.
+const LOSSES: [&str; 14] = [
+    "kernel_ring_full",
+    "kernel_faults",
+    "kernel_io_uring",
+    "kernel_missed",
+    "events_malformed",
+    "gaps",
+    "connections_evicted",
+    "connections_lost_sync",
+    "exchanges_dropped",
+    "spans_evicted",
+    "exporter_queue_dropped",
+    "spans_rejected",
+    "store_spans_refused",
+    "store_disk_errors",
+];
+
+type Answer = Result<Response, Refusal>;
+type Asked = State<Arc<Shared>>;
+
+/// The addresses.
+pub fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/search", get(search))
+        .route("/api/v1/histogram", get(histogram))
+        .route("/api/v1/trace/{id}", get(trace))
+        .route("/api/v1/trace/{id}/otlp", get(otlp::trace))
+        .route("/api/v1/services", get(services))
+        .route("/api/v1/operations", get(operations))
+        .route("/api/v1/suggest", get(suggest))
+        .route("/api/v1/live", get(live::watch))
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    version: &'static str,
+    host: String,
+    kernel: String,
+    started_ms: f64,
+    traces: usize,
+    spans: usize,
+    bytes: usize,
+    max_bytes: usize,
+    max_traces: usize,
+    persistent: bool,
+    counters: BTreeMap<&'static str, u64>,
+    lost: BTreeMap<&'static str, u64>,
+    otlp_listen: &'a Option<String>,
+}
+
+async fn status(State(shared): Asked) -> Answer {
+    let machine = rustix::system::uname();
+    let counters: BTreeMap<_, _> =
+        shared.shown.counters.snapshot().into_iter().map(|(name, _, value)| (name, value)).collect();
+    let lost = counters.iter().filter(|(name, value)| **value > 0 && LOSSES.contains(name));
+    let lost = lost.map(|(name, value)| (*name, *value)).collect();
+    let (traces, spans, bytes, limits) = {
+        let memory = shared.shown.reader.read();
+        (memory.traces(), memory.span_count(), memory.bytes(), memory.limits())
+    };
+    Ok(json(&Status {
+        version: env!("CARGO_PKG_VERSION"),
+        host: machine.nodename().to_string_lossy().into_owned(),
+        kernel: machine.release().to_string_lossy().into_owned(),
+        started_ms: shared.started,
+        traces,
+        spans,
+        bytes,
+        max_bytes: limits.bytes,
+        max_traces: limits.traces,
+        persistent: shared.shown.persistent,
+        counters,
+        lost,
+        otlp_listen: &shared.shown.otlp_listen,
+    }))
+}
+
+async fn search(State(shared): Asked, params: Params) -> Answer {
+    let filter = params.filter()?;
+    let sort = params.word("sort", &[("recent", Sort::Recent), ("slow", Sort::Slow)])?.unwrap_or_default();
+    let limit = params.count("limit", 100, 1, MAX_LIMIT)? as usize;
+    let found = shared.ask(move |memory| memory.search(&filter, sort, limit)).await?;
+    Ok(json(&found))
+}
+
+async fn histogram(State(shared): Asked, params: Params) -> Answer {
+    let filter: Filter = params.filter()?;
+    let columns = params.count("buckets", 60, 1, 1000)? as usize;
+    let rows = params.count("rows", 20, 1, 200)? as usize;
+    let heat = shared.ask(move |memory| memory.histogram(&filter, columns, rows)).await?;
+    Ok(json(&heat))
+}
+
+async fn trace(State(shared): Asked, Path(id): Path<String>) -> Answer {
+    let wanted = detail::trace_id(&id)
+        .ok_or_else(|| Refusal::bad(format!("{id}: write the 32 hexadecimal digits of a trace id")))?;
+    let read = move |memory: &Memory| memory.get(&wanted).map(|stored| Detail::read(memory, stored));
+    match shared.ask(read).await? {
+        Some(Ok(detail)) => Ok(json(&detail)),
+        Some(Err(error)) => {
+            log::error!("a trace in memory cannot be read: {error}");
+            Err(Refusal::internal())
+        }
+        None => Err(Refusal::not_found("this trace is not here: it never was, or it is forgotten since (store-bytes)")),
+    }
+}
+
+async fn services(State(shared): Asked, params: Params) -> Answer {
+    let window = params.count("window_s", 300, 1, stats::MEMORY)?;
+    Ok(json(&shared.ask(move |memory| memory.map(window, unix_seconds())).await?))
+}
+
+async fn operations(State(shared): Asked, params: Params) -> Answer {
+    let window = params.count("window_s", 60, 1, stats::MEMORY)?;
+    Ok(json(&shared.ask(move |memory| memory.operation_rates(window, unix_seconds())).await?))
+}
+
+#[derive(Serialize)]
+struct Suggestions {
+    values: Vec<String>,
+}
+
+#[derive(Clone, Copy)]
+enum Field {
+    Service,
+    Operation,
+    Attribute,
+}
+
+async fn suggest(State(shared): Asked, params: Params) -> Answer {
+    let fields = [("service", Field::Service), ("operation", Field::Operation), ("attribute", Field::Attribute)];
+    let field = params.word("field", &fields)?;
+    let field = field.ok_or_else(|| Refusal::bad("say which field: service, operation or attribute"))?;
+    let service = params.get("service").map(str::to_owned);
+    let prefix = params.get("prefix").unwrap_or_default().to_owned();
+    let values = shared.ask(move |memory| match field {
+        Field::Service => memory.services(&prefix),
+        Field::Attribute => memory.keys(&prefix),
+        Field::Operation => {
+            let mut names: Vec<String> =
+                memory.operations(service.as_deref(), &prefix).into_iter().map(|(name, _)| name).collect();
+            names.dedup();
+            names
+        }
+    });
+    let mut values = values.await?;
+    values.truncate(MAX_SUGGESTIONS);
+    Ok(json(&Suggestions { values }))
+}
