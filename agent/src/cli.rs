@@ -1,7 +1,9 @@
 //! The command line: flags from the registry of options, and which command they ask for.
 
+mod demo;
 mod export;
 mod query;
+mod top;
 
 use std::ffi::OsString;
 
@@ -14,6 +16,7 @@ use crate::config::option::{CONFIG, Kind, OPTIONS, Opt};
 use crate::config::source::FlagValues;
 use crate::config::view::DEFAULT_LISTEN;
 use crate::config::{Config, ConfigError, Settings, Surroundings, show};
+use crate::demo::{Demo, own::Part};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -31,6 +34,12 @@ pub enum Command {
     Query(Endpoint, Query),
     /// Print one trace of a running agent.
     Export(Endpoint, Wanted),
+    /// Show services and operations.
+    Top(Box<Config>, Endpoint),
+    /// Start a small shop, and show it.
+    Demo(Box<Config>, Demo),
+    /// Be a process of that shop.
+    Part(Part),
     /// Print this text and exit with status 0: help, version, or the configuration in force.
     Print(String),
 }
@@ -58,12 +67,20 @@ pub fn parse(
         "yaml" => return Ok(Command::Print(show::yaml())),
         _ => {}
     }
+    // A part of the demo's shop has no configuration: it is no agent.
+    if name == "demo"
+        && let Some(part) = demo::part(sub)?
+    {
+        return Ok(Command::Part(part));
+    }
     let settings = Settings::resolve(&flags(&matches, sub), surroundings)?;
     let config = Box::new(Config::from_settings(&settings, surroundings)?);
     Ok(match (name, format) {
         ("config", "json") => Command::Print(show::json(&settings)),
         ("config", _) => Command::Print(show::text(&settings)),
         ("doctor", format) => Command::Doctor { config, json: format == "json" },
+        ("demo", _) => Command::Demo(config.clone(), demo::read(sub, endpoint(sub, &config))),
+        ("top", _) => Command::Top(config.clone(), endpoint(sub, &config)),
         ("query", format) => Command::Query(endpoint(sub, &config), query::read(sub, format == "json")?),
         ("export", format) => Command::Export(endpoint(sub, &config), export::read(sub, format)?),
         _ => Command::Run(config),
@@ -94,7 +111,9 @@ fn definition() -> clap::Command {
                 .about("Prints what works on this machine, how, and why not")
                 .arg(format(&["text", "json"])),
         )
+        .subcommand(demo::command())
         .subcommand(query::command())
+        .subcommand(top::command())
         .subcommand(export::command())
         .subcommand(clap::Command::new("run").about("Traces, as without a command"))
 }
@@ -178,7 +197,7 @@ fn sentence(error: &clap::Error) -> String {
         }
         ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument => {
             let name = context(ContextKind::InvalidSubcommand).unwrap_or(name);
-            let otherwise = "commands are config, doctor, export, query and run";
+            let otherwise = "commands are config, demo, doctor, export, query, run and top";
             format!("unknown command {name:?}; {}", meant(ContextKind::SuggestedSubcommand, otherwise))
         }
         ErrorKind::InvalidValue => match context(ContextKind::InvalidValue) {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::bpf::probe;
 use crate::bpf::{BTF_PATH, Mode};
 use crate::config::Config;
+use crate::web::Bound;
 
 /// How a capability stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -88,6 +89,7 @@ pub fn examine(config: &Config) -> Report {
     checks.push(off("plaintext under TLS", "not in this version: encrypted connections are not traced"));
     checks.push(off("io_uring", "its operations are counted (counter kernel_io_uring), their bytes are not seen"));
     checks.push(output(config));
+    checks.push(view(config));
     Report {
         version: env!("CARGO_PKG_VERSION"),
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -219,6 +221,23 @@ fn output(config: &Config) -> Check {
             State::Unavailable,
             format!("OTLP to {endpoint}: {error}"),
             "start the collector or correct the endpoint; until then spans wait in the queue",
+        ),
+    }
+}
+
+fn view(config: &Config) -> Check {
+    let name = "local view";
+    let Some(view) = &config.view else {
+        return off(name, "off (an OTLP endpoint is set, or --listen off)");
+    };
+    let kept = view.store.path.as_ref().map_or("in memory".to_owned(), |path| format!("in {}", path.display()));
+    match Bound::new(view) {
+        Ok(bound) => check(name, State::Available, format!("http://{}/, traces kept {kept}", bound.address()), ""),
+        Err(error) => check(
+            name,
+            State::Unavailable,
+            error.to_string(),
+            "tracing works without it; a running wirespan has it too",
         ),
     }
 }

@@ -8,6 +8,8 @@
 //! | [`session`] | a running agent, from start to stop |
 //! | [`run`], [`doctor`] | the commands |
 //! | [`client`] | the commands that ask a running agent |
+//! | [`top`] | services and operations in a table |
+//! | [`demo`] | a small shop of real processes |
 //! | [`span`] | what leaves the agent: spans, traces, resources |
 //! | [`bpf`] | kernel programs: load, attach, read |
 //! | [`connections`] | records into exchanges |
@@ -24,6 +26,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod connections;
+pub mod demo;
 pub mod discovery;
 pub mod doctor;
 pub mod export;
@@ -34,5 +37,6 @@ pub mod run;
 pub mod session;
 pub mod span;
 pub mod store;
+pub mod top;
 pub mod traces;
 pub mod web;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use wirespan_agent::cli::{self, Command};
 use wirespan_agent::config::Surroundings;
-use wirespan_agent::{client, doctor, run};
+use wirespan_agent::{client, demo, doctor, run, top};
 
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os(), &Surroundings::real()) {
@@ -24,6 +24,9 @@ fn main() -> ExitCode {
             print(&if json { report.json() } else { report.text() });
             ExitCode::from(u8::from(!report.works()))
         }
+        Command::Demo(config, demo) => demo::run(&config, &demo),
+        Command::Part(part) => demo::own::run(&part),
+        Command::Top(config, endpoint) => top::run(&config, endpoint),
         Command::Query(endpoint, query) => client::query::run(endpoint, &query),
         Command::Export(endpoint, wanted) => client::export::run(endpoint, &wanted),
         Command::Run(config) => match run::run(&config) {

@@ -92,7 +92,9 @@ impl Session {
         let deadline = Instant::now() + FLUSH;
         drop(self.ingest);
         // Whoever watches would hold the exit up.
-        self.view.map(View::stop);
+        if let Some(view) = self.view {
+            view.stop();
+        }
         if let Some(exporters) = self.pipeline.stop() {
             finish(exporters, deadline);
         }

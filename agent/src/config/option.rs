@@ -205,7 +205,7 @@ pub static OPTIONS: &[Opt] = &[
     opt(
         "store-bytes",
         VIEW,
-        Kind::Size(MIB, 65_536 * MIB),
+        Kind::Size(16 * MIB, 65_536 * MIB),
         "Memory for the view's traces. The oldest go first; those with errors and slow ones are kept longest.",
     )
     .or("256MiB"),

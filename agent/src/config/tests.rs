@@ -154,10 +154,35 @@ fn values_that_contradict_each_other_are_refused() {
         (given(&[("include", "nginx"), ("exclude", "exe:nginx")], &[], ""), "is in both"),
         (given(&[("max-connection-buffer", "2MiB"), ("max-buffer", "1MiB")], &[], ""), "raise max-buffer"),
         (given(&[("otlp-headers", "a=b")], &[], ""), "--otlp-headers has no effect without an endpoint"),
+        (circle("127.0.0.1", "http://localhost:4318"), "round for ever"),
+        (circle("[::1]:4317", "http://[::1]:4317"), "round for ever"),
     ] {
         let problem = given.problem();
         assert!(problem.contains(expected), "{problem}");
         assert_eq!(given.config().unwrap_err().exit_status(), 2);
+    }
+}
+
+/// Spans are received here and sent there.
+fn circle(listen: &'static str, endpoint: &'static str) -> Given {
+    given(&[("otlp-listen", listen), ("otlp-endpoint", endpoint)], &[], "")
+}
+
+#[test]
+fn what_is_received_may_be_sent_on_to_another_place() {
+    for (listen, endpoint) in [("127.0.0.1", "http://127.0.0.1:9000"), ("127.0.0.1", "http://192.0.2.1:4318")] {
+        let config = circle(listen, endpoint).config().unwrap();
+        assert_eq!(config.otlp_in.unwrap().addresses.len(), 2);
+    }
+}
+
+#[test]
+fn otlp_from_other_machines_demands_a_token() {
+    assert!(given(&[("otlp-listen", "127.0.0.1")], &[], "").config().unwrap().otlp_in.unwrap().token.is_none());
+    assert_eq!(given(&[], &[], "").config().unwrap().otlp_in, None);
+    for open in ["0.0.0.0", "192.0.2.1:4317", "127.0.0.1:1,[::]:2"] {
+        let problem = given(&[("otlp-listen", open)], &[], "").problem();
+        assert!(problem.starts_with("--otlp-listen: ") && problem.contains("--token-file FILE"), "{problem}");
     }
 }
 
@@ -253,4 +278,39 @@ fn secrets_are_masked_wherever_the_configuration_is_shown() {
             "{shown}"
         );
     }
+}
+
+#[test]
+fn the_view_is_on_where_traces_would_be_seen_nowhere_else() {
+    let view = |flags: &[(&'static str, &'static str)], file| given(flags, &[], file).config().unwrap().view;
+    let at = |text: &str| Some(text.parse().unwrap());
+    let endpoint = ("otlp-endpoint", "http://localhost:4318");
+    let listen = |view: Option<ViewConfig>| view.map(|view| view.listen);
+    assert_eq!(listen(view(&[], "")), at("127.0.0.1:4316"));
+    assert_eq!(listen(view(&[endpoint], "")), None);
+    assert_eq!(listen(view(&[endpoint, ("store", "/var/lib/traces.redb")], "")), at("127.0.0.1:4316"));
+    assert_eq!(listen(view(&[endpoint, ("listen", "[::1]:9000")], "")), at("[::1]:9000"));
+    assert_eq!(listen(view(&[("listen", "localhost:9000")], "")), at("127.0.0.1:9000"));
+    assert_eq!(listen(view(&[("listen", "off")], "")), None);
+    let kept = view(&[("store-bytes", "1GiB"), ("store-traces", "7")], "").unwrap().store;
+    assert_eq!((kept.limits.bytes, kept.limits.traces, kept.path), (1 << 30, 7, None));
+}
+
+#[test]
+fn an_address_that_others_reach_demands_a_token() {
+    for address in ["0.0.0.0:4316", "192.0.2.1:4316", "[::]:4316", "[::ffff:192.0.2.1]:4316"] {
+        let problem = given(&[("listen", address)], &[], "").problem();
+        assert!(problem.contains("--token-file") && problem.contains("openssl rand"), "{problem}");
+    }
+    let token = [("listen", "0.0.0.0:4316"), ("token-file", "/etc/wirespan/token")];
+    let problem = given(&token, &[], "").problem();
+    assert!(problem.contains("/etc/wirespan/token") && problem.contains("cannot be read"), "{problem}");
+    let passwd = [("token-file", "/etc/passwd"), ("listen", "0.0.0.0:4316")];
+    assert!(given(&passwd, &[], "").config().unwrap().view.unwrap().token.is_some());
+    assert!(!format!("{:?}", given(&passwd, &[], "").config().unwrap()).contains("shop:x:1001"));
+    for (listen, problem) in [("4316", "no address with a port"), ("example.com:80", "no address with a port")] {
+        assert!(given(&[("listen", listen)], &[], "").problem().contains(problem), "{listen}");
+    }
+    let contradiction = given(&[("listen", "off"), ("store", "/x")], &[], "").problem();
+    assert!(contradiction.contains("--store") && contradiction.contains("--listen"), "{contradiction}");
 }

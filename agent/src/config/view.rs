@@ -46,6 +46,12 @@ impl std::fmt::Debug for Token {
 }
 
 impl ViewConfig {
+    /// A view beside which nothing was asked, as a command needs that traces for a while: it keeps less.
+    pub fn brief(listen: SocketAddr) -> Self {
+        let limits = store::Limits { bytes: 64 << 20, traces: 50_000 };
+        Self { listen, token: None, store: store::Settings { limits, path: None } }
+    }
+
     /// Reads the settings of the view; `None` if there is to be none. `exported`: spans go elsewhere.
     pub(super) fn read(
         settings: &Settings,

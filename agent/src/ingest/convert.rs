@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1 as common;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 
-use crate::span::{KeyValue, Link, Resource, Scope, Span, SpanEvent, SpanKind, Status, Trace, Value};
+use crate::export::otlp::decode;
+use crate::span::{KeyValue, Link, Resource, Scope, Span, SpanEvent, SpanKind, Trace};
 
 /// What senders are told of spans that were refused.
 pub(super) const WHY_REFUSED: &str = "refused spans without a trace id of 16 bytes, a span id of 8 bytes, or a time";
@@ -98,7 +98,7 @@ fn convert(span: otlp::Span, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Op
     let trace_id = id::<16>(&span.trace_id)?;
     let span_id = id::<8>(&span.span_id)?;
     let start = [span.start_time_unix_nano, span.end_time_unix_nano].into_iter().find(|t| *t > 0)?;
-    let kind = kind(span.kind());
+    let kind = decode::kind(span.kind());
     let mut lost = Lost {
         attributes: span.dropped_attributes_count.into(),
         events: span.dropped_events_count.into(),
@@ -106,7 +106,7 @@ fn convert(span: otlp::Span, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Op
     };
     lost.events += excess(span.events.len());
     lost.links += excess(span.links.len());
-    let status = status(span.status);
+    let status = span.status.map(decode::status).unwrap_or_default();
     let mut kept = attributes(span.attributes, &mut lost.attributes);
     lost.state(&mut kept);
     Some(Span {
@@ -164,26 +164,6 @@ fn id<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     <[u8; N]>::try_from(bytes).ok().filter(|id| *id != [0; N])
 }
 
-fn kind(kind: otlp::span::SpanKind) -> SpanKind {
-    match kind {
-        otlp::span::SpanKind::Server => SpanKind::Server,
-        otlp::span::SpanKind::Client => SpanKind::Client,
-        otlp::span::SpanKind::Producer => SpanKind::Producer,
-        otlp::span::SpanKind::Consumer => SpanKind::Consumer,
-        // "Implementations MAY assume SpanKind to be INTERNAL when receiving UNSPECIFIED" (trace.proto).
-        otlp::span::SpanKind::Internal | otlp::span::SpanKind::Unspecified => SpanKind::Internal,
-    }
-}
-
-fn status(status: Option<otlp::Status>) -> Status {
-    let Some(status) = status else { return Status::Unset };
-    match status.code() {
-        otlp::status::StatusCode::Unset => Status::Unset,
-        otlp::status::StatusCode::Ok => Status::Ok,
-        otlp::status::StatusCode::Error => Status::Error(Cow::Owned(status.message)),
-    }
-}
-
 fn event(event: otlp::span::Event) -> SpanEvent {
     let mut lost = event.dropped_attributes_count.into();
     let mut kept = attributes(event.attributes, &mut lost);
@@ -215,34 +195,7 @@ fn attributes(list: Vec<common::KeyValue>, lost: &mut u64) -> Vec<KeyValue> {
 }
 
 fn attribute(pair: common::KeyValue) -> KeyValue {
-    KeyValue { key: Cow::Owned(pair.key), value: value(pair.value) }
-}
-
-/// A value. It nests as deep as the decoders allow, about a hundred levels.
-fn value(any: Option<common::AnyValue>) -> Value {
-    match any.and_then(|any| any.value) {
-        Some(Any::StringValue(text)) => Value::Str(Cow::Owned(text)),
-        Some(Any::BoolValue(bool)) => Value::Bool(bool),
-        Some(Any::IntValue(int)) => Value::Int(int),
-        Some(Any::DoubleValue(double)) => Value::Double(double),
-        Some(Any::BytesValue(bytes)) => Value::Bytes(bytes),
-        Some(Any::ArrayValue(list)) => array(list.values),
-        Some(Any::KvlistValue(map)) => Value::Map(map.values.into_iter().take(MOST).map(attribute).collect()),
-        // A reference into a dictionary that only the profiles signal has.
-        Some(Any::StringValueStrindex(_)) | None => Value::Empty,
-    }
-}
-
-fn array(values: Vec<common::AnyValue>) -> Value {
-    let values: Vec<Value> = values.into_iter().map(|item| value(Some(item))).collect();
-    if !values.iter().all(|item| matches!(item, Value::Str(_))) || values.is_empty() {
-        return Value::List(values);
-    }
-    let texts = values.into_iter().filter_map(|item| match item {
-        Value::Str(text) => Some(text),
-        _ => None,
-    });
-    Value::StrArray(texts.collect())
+    KeyValue { key: Cow::Owned(pair.key), value: decode::value(pair.value) }
 }
 
 /// Spans of one trace by their start, each after its parent. A circle of parents begins anywhere.

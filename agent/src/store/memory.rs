@@ -78,7 +78,7 @@ impl Memory {
             limits,
             texts: Interner::default(),
             resources: Resources::default(),
-            stats: Stats::default(),
+            stats: Stats::new(limits.bytes),
             log: Log::default(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -414,12 +414,24 @@ impl Memory {
     /// Memory held by everything that grows with what arrives.
     pub fn bytes(&self) -> usize {
         self.trace_bytes
+            + self.table_bytes()
             + self.texts.bytes()
             + self.resources.bytes()
             + self.stats.bytes()
             + self.key_bytes
             + self.log.bytes()
             + self.changes.capacity() * size_of::<(Slot, u64)>()
+    }
+
+    /// Memory of the tables themselves, which do not shrink: what they hold comes and goes.
+    fn table_bytes(&self) -> usize {
+        // A hash table has room for an eighth more, and a byte beside each entry.
+        let ids = self.by_id.capacity() * 8 / 7 * (size_of::<([u8; 16], Slot)>() + 1);
+        let queues: usize = self.queues.iter().map(VecDeque::capacity).sum();
+        self.slots.capacity() * size_of::<Option<Stored>>()
+            + self.free.capacity() * size_of::<Slot>()
+            + queues * size_of::<(Slot, [u8; 16])>()
+            + ids
     }
 
     /// Names and services in use.

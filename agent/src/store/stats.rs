@@ -22,12 +22,14 @@ const QUIET: Duration = Duration::from_secs(2);
 const BUCKET: u64 = 5;
 /// Seconds that are remembered.
 pub const MEMORY: u64 = 3600;
-/// Figures that are remembered in all buckets.
+/// Figures that are remembered in all buckets, at most, and for how many bytes of the store there is one.
 const MAX_CELLS: usize = 40_000;
+const BYTES_PER_CELL: usize = 2_048;
 /// Figures of one bucket.
 const MAX_BUCKET_CELLS: usize = 4_000;
-/// Senders remembered whose message was received.
+/// The same of senders whose message was received.
 const MAX_RECEIVED: usize = 65_536;
+const BYTES_PER_RECEIVED: usize = 1_024;
 /// Operations whose usual duration is known.
 const MAX_USUAL: usize = 4_096;
 /// Traces of an operation after which is known what is slow for it.
@@ -105,6 +107,8 @@ struct Usual {
 /// The figures.
 #[derive(Debug, Default)]
 pub struct Stats {
+    max_cells: usize,
+    max_received: usize,
     due: VecDeque<(Instant, Slot, [u8; 16])>,
     /// In order of time.
     buckets: VecDeque<Bucket>,
@@ -116,6 +120,15 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// No figures yet, for a store of this many bytes: a small store must not be full of figures.
+    pub fn new(bytes: usize) -> Self {
+        Self {
+            max_cells: (bytes / BYTES_PER_CELL).min(MAX_CELLS),
+            max_received: (bytes / BYTES_PER_RECEIVED).min(MAX_RECEIVED),
+            ..Self::default()
+        }
+    }
+
     /// A piece has arrived, whose rows begin at `from`.
     pub fn arrived(&mut self, slot: Slot, stored: &Stored, from: usize, now: Instant) {
         self.due.push_back((now + QUIET, slot, stored.id));
@@ -125,7 +138,7 @@ impl Stats {
                 self.received_order.push_back(sender);
             }
         }
-        while self.received_order.len() > MAX_RECEIVED {
+        while self.received_order.len() > self.max_received {
             if let Some(sender) = self.received_order.pop_front() {
                 self.received.remove(&sender);
             }
@@ -196,7 +209,7 @@ impl Stats {
                 at
             }
         };
-        if self.cells < MAX_CELLS || self.buckets.len() == 1 {
+        if self.cells < self.max_cells || self.buckets.len() == 1 {
             return Some(at);
         }
         self.forget_first(texts);

@@ -9,8 +9,6 @@ use super::resources::ResourceId;
 use super::terms::Term;
 use crate::span::SpanKind;
 
-/// Memory of a trace beside its rows, terms and pieces: its slot, its place in the tables and queues.
-const OVERHEAD: usize = size_of::<Option<Stored>>() + 16 + 40 + 8 + 16;
 /// Spans up to which a trace is looked at as a whole for each of its pieces.
 const SMALL: usize = 256;
 /// What an allocation takes beside its size.
@@ -137,11 +135,10 @@ impl Stored {
         self.rows.get(self.root as usize)
     }
 
-    /// Memory held.
+    /// Memory held beyond its place in the table.
     pub fn bytes(&self) -> usize {
         let pieces: usize = self.pieces.iter().map(|p| p.bytes.len() + 16 + ALLOCATION).sum();
-        OVERHEAD
-            + pieces
+        pieces
             + self.rows.capacity() * size_of::<Row>()
             + self.terms.capacity() * size_of::<Term>()
             + self.links.capacity() * size_of::<MessageLink>()

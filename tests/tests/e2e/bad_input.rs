@@ -68,3 +68,12 @@ fn no_privilege_is_an_error_of_the_environment() {
     command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--bounding-set=-all"]).arg(copy);
     assert_refused(&mut command, 1, &["CAP_BPF"]);
 }
+
+#[test]
+fn a_view_that_others_reach_without_a_token_is_a_usage_error() {
+    assert_refused(
+        agent::command().args(["--listen", "0.0.0.0:4316"]),
+        2,
+        &["--listen", "0.0.0.0:4316", "--token-file"],
+    );
+}

@@ -23,6 +23,21 @@ fn doctor_speaks_json() {
 }
 
 #[test]
+fn doctor_says_whether_the_view_can_listen() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let said = |address: &str| {
+        let output = agent::command().args(["doctor", "--listen", address]).output().expect("the agent");
+        assert!(output.status.success(), "a view that cannot be had is no reason not to trace");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().find(|line| line.contains("local view")).unwrap_or_default().to_owned()
+    };
+    assert!(said(&address).contains("off") && said(&address).contains(&address), "{}", said(&address));
+    assert!(said("127.0.0.1:0").contains("ok") && said("127.0.0.1:0").contains("in memory"), "{}", said("127.0.0.1:0"));
+    assert!(said("off").contains("off"));
+}
+
+#[test]
 fn doctor_names_the_missing_privilege() {
     let (_dir, copy) = agent::copy_for_everybody();
     let mut command = agent::unconfigured(Command::new("setpriv"));

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chain;
+mod commands;
 mod connections;
 mod console;
 mod context;

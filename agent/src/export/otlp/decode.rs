@@ -22,7 +22,7 @@ pub(crate) fn resource(resource: OtlpResource) -> Resource {
 
 /// A span; `None` if an id does not have its length.
 pub(crate) fn span(span: otlp::Span, scope: Option<InstrumentationScope>, resource: Arc<Resource>) -> Option<Span> {
-    let kind = span.kind();
+    let kind = kind(span.kind());
     let (protocol, scope) = made_by(scope.unwrap_or_default());
     Some(Span {
         trace_id: span.trace_id.try_into().ok()?,
@@ -35,13 +35,7 @@ pub(crate) fn span(span: otlp::Span, scope: Option<InstrumentationScope>, resour
         flags: span.flags as u8,
         parent_is_remote: span.flags & IS_REMOTE != 0,
         name: span.name.into(),
-        kind: match kind {
-            OtlpKind::Server => SpanKind::Server,
-            OtlpKind::Client => SpanKind::Client,
-            OtlpKind::Producer => SpanKind::Producer,
-            OtlpKind::Consumer => SpanKind::Consumer,
-            OtlpKind::Internal | OtlpKind::Unspecified => SpanKind::Internal,
-        },
+        kind,
         start_unix_nano: span.start_time_unix_nano,
         end_unix_nano: span.end_time_unix_nano.max(span.start_time_unix_nano),
         attributes: attributes(span.attributes),
@@ -74,7 +68,19 @@ fn made_by(scope: InstrumentationScope) -> (&'static str, Option<Arc<Scope>>) {
     }
 }
 
-fn status(status: otlp::Status) -> Status {
+/// A kind. "Implementations MAY assume SpanKind to be INTERNAL when receiving UNSPECIFIED" (trace.proto).
+pub(crate) fn kind(kind: OtlpKind) -> SpanKind {
+    match kind {
+        OtlpKind::Server => SpanKind::Server,
+        OtlpKind::Client => SpanKind::Client,
+        OtlpKind::Producer => SpanKind::Producer,
+        OtlpKind::Consumer => SpanKind::Consumer,
+        OtlpKind::Internal | OtlpKind::Unspecified => SpanKind::Internal,
+    }
+}
+
+/// A status.
+pub(crate) fn status(status: otlp::Status) -> Status {
     match status.code() {
         StatusCode::Error => Status::Error(status.message.into()),
         StatusCode::Ok => Status::Ok,
@@ -104,7 +110,8 @@ fn attributes(attributes: Vec<OtlpKeyValue>) -> Vec<KeyValue> {
     attributes.into_iter().map(one).collect()
 }
 
-fn value(any: Option<AnyValue>) -> Value {
+/// A value. It nests as deep as the decoders allow, about a hundred levels.
+pub(crate) fn value(any: Option<AnyValue>) -> Value {
     match any.and_then(|any| any.value) {
         Some(Any::StringValue(text)) => Value::Str(text.into()),
         Some(Any::BoolValue(bool)) => Value::Bool(bool),

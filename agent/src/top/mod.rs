@@ -1,0 +1,223 @@
+//! `wirespan top`: services and operations in a table that renews itself.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `poll` | asks an agent again and again, on a thread of its own |
+//! | `table` | what is in the table: rows, order, filter |
+//! | `draw` | the screen, however narrow |
+//!
+//! It asks a running agent; without one it traces itself, as root.
+
+mod draw;
+mod poll;
+mod table;
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use env_logger::Target;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use crate::client::answer::AgentStatus;
+use crate::client::{Client, ClientError, Endpoint, failed};
+use crate::config::{Config, Output, ViewConfig};
+use crate::session::{RunError, Session, io_runtime};
+use poll::{Poll, Update};
+use table::Table;
+
+/// How long the screen waits for a key before it looks for news.
+const TICK: Duration = Duration::from_millis(50);
+/// Seconds that the figures may be about.
+const WINDOWS: [u64; 3] = [60, 300, 10];
+
+/// Why there is no table. Each message names the remedy.
+#[derive(Debug, thiserror::Error)]
+enum TopError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("the terminal cannot be used: {0}; run `wirespan top` in a terminal, or `wirespan query` in a script")]
+    Terminal(#[from] std::io::Error),
+}
+
+/// Shows the table until `q`.
+pub fn run(config: &Config, endpoint: Endpoint) -> ExitCode {
+    let log = Log::start(config);
+    let shown = show(config, endpoint);
+    log.print();
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(TopError::Client(error)) => failed(&error),
+        Err(error) => {
+            eprintln!("wirespan: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show(config: &Config, endpoint: Endpoint) -> Result<(), TopError> {
+    let client = Client::new(endpoint.clone())?;
+    let asked = client.get::<AgentStatus>("/api/v1/status", &[]);
+    let root = rustix::process::geteuid().is_root();
+    let (session, endpoint) = match asked {
+        Ok(_) => (None, endpoint),
+        Err(ClientError::NoAgent { .. } | ClientError::Foreign { .. }) if root => own(config)?,
+        Err(error) => return Err(error.into()),
+    };
+    let own = session.is_some();
+    // Restores the terminal whatever happens, a panic included.
+    let mut terminal = ratatui::try_init()?;
+    let watched = watch(&mut terminal, &endpoint, own);
+    ratatui::try_restore()?;
+    session.map(Session::stop);
+    watched
+}
+
+/// An agent inside this process, for this table alone.
+fn own(config: &Config) -> Result<(Option<Session>, Endpoint), TopError> {
+    let mut config = config.clone();
+    config.output = Output::None;
+    config.view = Some(ViewConfig::brief(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));
+    let session = Session::start(&config, io_runtime()?)?;
+    let address = session.view().map(|address| address.to_string()).unwrap_or_default();
+    Ok((Some(session), Endpoint { address, token: None }))
+}
+
+fn watch(terminal: &mut ratatui::DefaultTerminal, endpoint: &Endpoint, own: bool) -> Result<(), TopError> {
+    let mut poll = Poll::start(endpoint.clone())?;
+    let mut screen = Screen { table: Table::default(), window: 0, typing: None, paused: false, problem: None };
+    let place = if own { "tracing here".to_owned() } else { endpoint.address.clone() };
+    loop {
+        screen.take(&poll.updates);
+        terminal.draw(|frame| draw::draw(frame, &mut screen, &place))?;
+        if !event::poll(TICK)? {
+            continue;
+        }
+        match event::read()? {
+            Event::Key(key) if key.kind != KeyEventKind::Release && !screen.key(key, &mut poll) => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+/// What is on the screen.
+struct Screen {
+    table: Table,
+    /// Index into [`WINDOWS`].
+    window: usize,
+    /// The filter while it is being typed: what it was before.
+    typing: Option<String>,
+    paused: bool,
+    /// Why there is nothing new.
+    problem: Option<String>,
+}
+
+impl Screen {
+    /// Takes the latest news, unless it is paused.
+    fn take(&mut self, updates: &Receiver<Update>) {
+        let Some(update) = updates.try_iter().last() else { return };
+        match update {
+            Ok(_) if self.paused => {}
+            Ok(news) => {
+                self.problem = None;
+                self.table.renew(news);
+            }
+            Err(error) => self.problem = Some(error.to_string()),
+        }
+    }
+
+    /// Does what a key asks for; false for the end.
+    fn key(&mut self, key: KeyEvent, poll: &mut Poll) -> bool {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        if control && matches!(key.code, KeyCode::Char('c' | 'd')) {
+            return false;
+        }
+        if self.typing.is_some() {
+            self.type_filter(key.code);
+            return true;
+        }
+        match key.code {
+            KeyCode::Char('q') | KeyCode::Esc => return false,
+            KeyCode::Char('p' | ' ') => self.paused = !self.paused,
+            KeyCode::Char('/') => self.typing = Some(self.table.filter.clone()),
+            KeyCode::Char('s') | KeyCode::Right => self.table.sort_by_next(1),
+            KeyCode::Left => self.table.sort_by_next(-1),
+            KeyCode::Char('r') => self.table.reverse(),
+            KeyCode::Tab | KeyCode::Char('v') => self.table.switch(),
+            KeyCode::Char('w') => {
+                self.window = (self.window + 1) % WINDOWS.len();
+                poll.window(WINDOWS[self.window]);
+            }
+            KeyCode::Down | KeyCode::Char('j') => self.table.scroll(1),
+            KeyCode::Up | KeyCode::Char('k') => self.table.scroll(-1),
+            KeyCode::PageDown => self.table.scroll(10),
+            KeyCode::PageUp => self.table.scroll(-10),
+            KeyCode::Home => self.table.scroll(i64::MIN),
+            _ => {}
+        }
+        true
+    }
+
+    fn type_filter(&mut self, code: KeyCode) {
+        match code {
+            KeyCode::Enter => self.typing = None,
+            KeyCode::Esc => self.table.set_filter(self.typing.take().unwrap_or_default()),
+            KeyCode::Backspace => {
+                let mut filter = self.table.filter.clone();
+                filter.pop();
+                self.table.set_filter(filter);
+            }
+            KeyCode::Char(c) if self.table.filter.len() < 100 => {
+                let filter = format!("{}{c}", self.table.filter);
+                self.table.set_filter(filter);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What is logged while the table has the terminal: its end is printed afterwards.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+/// The most that is kept.
+const MAX_LOG: usize = 16 << 10;
+
+impl Log {
+    fn start(config: &Config) -> Self {
+        let log = Self::default();
+        env_logger::Builder::new()
+            .parse_filters(&config.log)
+            .format_timestamp_millis()
+            .target(Target::Pipe(Box::new(log.clone())))
+            .init();
+        log
+    }
+
+    fn print(&self) {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = std::io::stderr().write_all(&bytes);
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.extend_from_slice(bytes);
+        let excess = log.len().saturating_sub(MAX_LOG);
+        if excess > 0 {
+            let line_end = log[excess..].iter().position(|byte| *byte == b'\n').map_or(log.len(), |at| excess + at + 1);
+            log.drain(..line_end);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
