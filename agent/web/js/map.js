@@ -9,7 +9,7 @@ import * as text from './text.js';
 const NODE = { width: 168, height: 66 };
 const BESIDE = { ...NODE, gapX: 140, gapY: 34 };
 /** A label between two boxes. */
-const LABEL = { width: 104, height: 34 };
+const LABEL = { width: 84, height: 34 };
 const BELOW = { ...NODE, gapX: 22, gapY: 74 };
 /** So much smaller than planned is still read; then it is scrolled. */
 const SMALLEST = 0.85;
@@ -52,7 +52,7 @@ export function drawMap(data, width) {
   if (!down && placed.width > width) {
     const gaps = Math.round(placed.width / (BESIDE.width + BESIDE.gapX)) - 1;
     const tooWide = placed.width - width;
-    placed = lay({ ...BESIDE, gapX: Math.max(LABEL.width + 6, BESIDE.gapX - Math.ceil(tooWide / gaps)) });
+    placed = lay({ ...BESIDE, gapX: Math.max(LABEL.width + 26, BESIDE.gapX - Math.ceil(tooWide / gaps)) });
   }
   const at = new Map(placed.nodes.map((node) => [node.id, node]));
   const most = Math.max(...edges.map((edge) => edge.rate), 1e-9);
@@ -91,8 +91,8 @@ function said(edge) {
 const ASIDE = 16;
 
 /**
- * A curve through the places of an edge, from border to border, and where its label goes: in its own lane if it passes layers, else nearer to
- * the callee, so that the calls of one caller stand apart.
+ * A curve through the places of an edge, from border to border, and where its label goes: in its own lane if it passes layers, else in the
+ * middle.
  */
 function curve(points, down) {
   const main = down ? 1 : 0;
@@ -107,14 +107,7 @@ function curve(points, down) {
     const [[x0, y0], [x1, y1]] = [ends[i - 1], ends[i]];
     d += down ? ` C${x0} ${(y0 + y1) / 2} ${x1} ${(y0 + y1) / 2} ${x1} ${y1}` : ` C${(x0 + x1) / 2} ${y0} ${(x0 + x1) / 2} ${y1} ${x1} ${y1}`;
   }
-  return { d, middle: ends.length > 2 ? ends[Math.floor((ends.length - 1) / 2)] : onCurve(ends[0], ends[1], 0.62, main) };
-}
-
-/** The point at `t` of an S-curve that leaves and arrives along the main axis. */
-function onCurve(from, to, t, main) {
-  const along = (a, b) => a + (b - a) * (1.5 * t * (1 - t) + t ** 3);
-  const across = (a, b) => a + (b - a) * (3 * t * t - 2 * t ** 3);
-  return [0, 1].map((axis) => (axis === main ? along(from[axis], to[axis]) : across(from[axis], to[axis])));
+  return { d, middle: ends.length > 2 ? ends[Math.floor((ends.length - 1) / 2)] : [0, 1].map((axis) => (ends[0][axis] + ends[1][axis]) / 2) };
 }
 
 /** Moves labels that would lie on one another. */
