@@ -22,6 +22,9 @@ use wirespan_agent::store::{Limits, Memory, Reader, Settings};
 
 /// Traces handed over at once.
 const TRACES: u64 = 64;
+/// A search, the n-th of its kind.
+type Ask = Box<dyn Fn(u64) -> Filter>;
+
 /// Searches of each kind.
 const SEARCHES: usize = 40;
 
@@ -121,7 +124,7 @@ fn searches(reader: &Reader, made: u64) {
     let text = |text: &str| Some(text.to_owned());
     let attribute = |key: &str, value: String| vec![(key.to_owned(), Some(value))];
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-    let kinds: [(&str, Box<dyn Fn(u64) -> Filter>); 8] = [
+    let kinds: [(&str, Ask); 8] = [
         ("the latest 100", Box::new(|_| Filter::default())),
         ("a service", Box::new(|n| Filter { service: text(&format!("service-{}", n % 20)), ..Filter::default() })),
         (
@@ -230,7 +233,7 @@ fn trace(n: u64, resources: &[Arc<Resource>]) -> Trace {
             start_unix_nano: now + depth * 150_000,
             end_unix_nano: now + duration - depth * 200_000,
             attributes: attributes(n, client, random),
-            status: if n % 50 == 0 { Status::Error("".into()) } else { Status::Unset },
+            status: if n.is_multiple_of(50) { Status::Error("".into()) } else { Status::Unset },
             events: Vec::new(),
             links: Vec::new(),
             resource: Arc::clone(&resources[(n + depth.div_ceil(2)) as usize % resources.len()]),
@@ -245,7 +248,7 @@ fn trace(n: u64, resources: &[Arc<Resource>]) -> Trace {
 fn attributes(n: u64, client: bool, random: u64) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::str("http.request.method", "GET"),
-        KeyValue::int("http.response.status_code", if n % 50 == 0 { 500 } else { 200 }),
+        KeyValue::int("http.response.status_code", if n.is_multiple_of(50) { 500 } else { 200 }),
         KeyValue::str("server.address", "127.0.0.1"),
         KeyValue::int("server.port", 8080),
         KeyValue::str("network.peer.address", "127.0.0.1"),
@@ -265,7 +268,7 @@ fn attributes(n: u64, client: bool, random: u64) -> Vec<KeyValue> {
         attributes.push(KeyValue::str("client.address", "127.0.0.1"));
         attributes.push(KeyValue::int("order.id", n as i64));
     }
-    if n % 50 == 0 {
+    if n.is_multiple_of(50) {
         attributes.push(KeyValue::str("error.type", "500"));
     }
     attributes

@@ -60,7 +60,7 @@ fn trace(n: u64, spans: u64, unique: bool) -> Trace {
             KeyValue::str("url.path", format!("/orders/{n}/{at}")),
             KeyValue::int("network.peer.port", 32_768 + (n * 7 + at) as i64),
         ],
-        status: if n % 10 == 0 { Status::Error("".into()) } else { Status::Unset },
+        status: if n.is_multiple_of(10) { Status::Error("".into()) } else { Status::Unset },
         events: Vec::new(),
         links: Vec::new(),
         resource: Arc::clone(&resource),
@@ -76,7 +76,7 @@ fn counted(traces: u64, spans: u64, unique: bool, limits: Limits) -> f64 {
     let mut memory = Memory::new(limits);
     for n in 0..traces {
         memory.insert(&trace(n, spans, unique));
-        if n % 1000 == 0 {
+        if n.is_multiple_of(1000) {
             memory.tick(1_700_000_000);
         }
     }

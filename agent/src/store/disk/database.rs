@@ -31,6 +31,9 @@ const CACHE: usize = 16 << 20;
 /// Bytes written in one transaction when everything is learned anew.
 const BATCH: usize = 4 << 20;
 
+/// Numbers with what is kept under them.
+type Entries = Vec<(u64, Arc<[u8]>)>;
+
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
@@ -172,7 +175,7 @@ impl Disk {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn resources(&self) -> Result<Vec<(u64, Arc<[u8]>)>, DiskError> {
+    pub fn resources(&self) -> Result<Entries, DiskError> {
         self.read(RESOURCES, 0, usize::MAX)
     }
 
@@ -180,7 +183,7 @@ impl Disk {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn pieces(&self, from: u64, bytes: usize) -> Result<Vec<(u64, Arc<[u8]>)>, DiskError> {
+    pub fn pieces(&self, from: u64, bytes: usize) -> Result<Entries, DiskError> {
         self.read(PIECES, from, bytes)
     }
 
@@ -189,7 +192,7 @@ impl Disk {
         table: TableDefinition<'_, u64, &'static [u8]>,
         from: u64,
         bytes: usize,
-    ) -> Result<Vec<(u64, Arc<[u8]>)>, DiskError> {
+    ) -> Result<Entries, DiskError> {
         guarded(|| {
             let transaction = self.database.begin_read()?;
             let (mut entries, mut read) = (Vec::new(), 0);
