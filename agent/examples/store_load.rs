@@ -25,6 +25,9 @@ type Make<'a> = Box<dyn Fn(u64) -> Filter + 'a>;
 
 /// Traces handed over at once.
 const TRACES: u64 = 64;
+/// A search, the n-th of its kind.
+type Ask = Box<dyn Fn(u64) -> Filter>;
+
 /// Searches of each kind.
 const SEARCHES: usize = 40;
 
@@ -124,7 +127,7 @@ fn searches(reader: &Reader, made: u64) {
     let text = |text: &str| Some(text.to_owned());
     let attribute = |key: &str, value: String| vec![(key.to_owned(), Some(value))];
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-    let kinds: [(&str, Make<'_>); 8] = [
+    let kinds: [(&str, Ask); 8] = [
         ("the latest 100", Box::new(|_| Filter::default())),
         ("a service", Box::new(|n| Filter { service: text(&format!("service-{}", n % 20)), ..Filter::default() })),
         (

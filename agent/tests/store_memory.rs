@@ -76,7 +76,7 @@ fn counted(traces: u64, spans: u64, unique: bool, limits: Limits) -> f64 {
     let mut memory = Memory::new(limits);
     for n in 0..traces {
         memory.insert(&trace(n, spans, unique));
-        if n % 1000 == 0 {
+        if n.is_multiple_of(1000) {
             memory.tick(1_700_000_000);
         }
     }

@@ -152,7 +152,8 @@ fn bytes_are_bounded_and_all_given_back() {
         assert!(memory.bytes() <= limits.bytes, "{} after {n}", memory.bytes());
     }
     let found = memory.search(&Filter::default(), Sort::Recent, 1).matched;
-    assert!(found == memory.traces() && found > 500 && found < 4_000, "{found}");
+    // The figures of a second that never passes here, and the list of changes, take a third of so small a store.
+    assert!(found == memory.traces() && found > 300 && found < 4_000, "{found}");
 }
 
 #[test]

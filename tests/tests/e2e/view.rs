@@ -124,7 +124,8 @@ fn the_view_shows_the_very_spans_that_otlp_delivers_and_who_looks_makes_none() {
         assert!(span["parent_span_id"].is_null() || parent < own, "parents come first");
     }
     // curl has asked the view several times by now, and none of it is a span.
-    scene.expect(&[http::curl("shop", "GET", &url, 200).child(http::call("shop", "orders", &orders.url("/hop/1/1")))]);
+    let callee = http::server("shop", "GET", &url, 200).child(http::call("shop", "orders", &orders.url("/hop/1/1")));
+    scene.expect(&[http::client("curl", "GET", &url, 200).child(callee)]);
 }
 
 #[test]

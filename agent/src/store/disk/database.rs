@@ -31,8 +31,8 @@ const CACHE: usize = 16 << 20;
 /// Bytes written in one transaction when everything is learned anew.
 const BATCH: usize = 4 << 20;
 
-/// What a table holds, by number.
-pub type Entries = Vec<(u64, Arc<[u8]>)>;
+/// Numbers with what is kept under them.
+type Entries = Vec<(u64, Arc<[u8]>)>;
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -179,7 +179,8 @@ fn is(tag: &Tag, key: &str, value: &str) -> bool {
     tag.key == key
         && match &tag.value {
             Json::String(text) => text == value,
-            other => other.to_string().as_str() == value,
+            // Not as JSON, but as people write it.
+            other => *value == *other.to_string(),
         }
 }
 

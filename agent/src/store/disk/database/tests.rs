@@ -20,7 +20,7 @@ fn file() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn numbers(disk: &Disk) -> (Vec<u64>, Vec<u64>) {
-    let numbers = |entries: Vec<(u64, Arc<[u8]>)>| entries.into_iter().map(|(number, _)| number).collect();
+    let numbers = |entries: Entries| entries.into_iter().map(|(number, _)| number).collect();
     (numbers(disk.pieces(0, usize::MAX).unwrap()), numbers(disk.resources().unwrap()))
 }
 
