@@ -20,13 +20,10 @@ use wirespan_agent::store::filter::{Filter, Outcome, Prefix};
 use wirespan_agent::store::query::Sort;
 use wirespan_agent::store::{Limits, Memory, Reader, Settings};
 
-/// Makes the filter of a search from its number.
-type Make<'a> = Box<dyn Fn(u64) -> Filter + 'a>;
-
 /// Traces handed over at once.
 const TRACES: u64 = 64;
 /// A search, the n-th of its kind.
-type Ask = Box<dyn Fn(u64) -> Filter>;
+type Ask<'a> = Box<dyn Fn(u64) -> Filter + 'a>;
 
 /// Searches of each kind.
 const SEARCHES: usize = 40;
@@ -127,7 +124,7 @@ fn searches(reader: &Reader, made: u64) {
     let text = |text: &str| Some(text.to_owned());
     let attribute = |key: &str, value: String| vec![(key.to_owned(), Some(value))];
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-    let kinds: [(&str, Ask); 8] = [
+    let kinds: [(&str, Ask<'_>); 8] = [
         ("the latest 100", Box::new(|_| Filter::default())),
         ("a service", Box::new(|n| Filter { service: text(&format!("service-{}", n % 20)), ..Filter::default() })),
         (
