@@ -15,7 +15,7 @@
 //! | `disk` | a copy that outlives the agent |
 //!
 //! Invariants: nothing here waits for a reader or for a disk longer than it takes to read memory; all memory is counted
-//! and bounded; [`Store::export`] never blocks.
+//! and bounded; `Store::export` never blocks.
 
 mod disk;
 pub mod filter;
