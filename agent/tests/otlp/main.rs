@@ -40,7 +40,7 @@ impl Agent {
     fn start(config: OtlpConfig, batch: BatchConfig) -> Self {
         let runtime = runtime();
         let counters = Arc::new(Counters::default());
-        let settings = ExportSettings { otlp: Some(config), console: None, batch };
+        let settings = ExportSettings { otlp: Some(config), console: None, store: None, batch };
         let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle()).expect("exporters start");
         Self { exporters, counters, runtime }
     }

@@ -64,7 +64,7 @@ fn what_does_not_fit_the_queue_is_counted_and_export_does_not_wait() {
     assert_eq!(agent.counters.exporter_queue_dropped.get(), 4000);
     let before = Instant::now();
     let lost = agent.exporters.shutdown(before + Duration::from_millis(300));
-    assert_eq!(lost, Lost { otlp: 1000, console: 0 }, "what the queue held was never acknowledged");
+    assert_eq!(lost, Lost { otlp: 1000, console: 0, store: 0 }, "what the queue held was never acknowledged");
     assert!(before.elapsed() < Duration::from_secs(2), "shutdown keeps its deadline");
 }
 
@@ -98,7 +98,7 @@ fn stopping_without_a_collector_keeps_the_deadline_and_says_what_is_lost() {
     agent.export(42);
     let before = Instant::now();
     let lost = agent.exporters.shutdown(before + Duration::from_millis(500));
-    assert_eq!(lost, Lost { otlp: 42, console: 0 });
+    assert_eq!(lost, Lost { otlp: 42, console: 0, store: 0 });
     assert!(before.elapsed() < Duration::from_secs(2));
 }
 
