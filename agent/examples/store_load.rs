@@ -121,8 +121,12 @@ fn again(path: PathBuf, made: u64) -> Result<()> {
 }
 
 fn searches(reader: &Reader, made: u64) {
-    let text = |text: &str| Some(text.to_owned());
-    let attribute = |key: &str, value: String| vec![(key.to_owned(), Some(value))];
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+    fn attribute(key: &str, value: String) -> Vec<(String, Option<String>)> {
+        vec![(key.to_owned(), Some(value))]
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
     let kinds: [(&str, Ask<'_>); 8] = [
         ("the latest 100", Box::new(|_| Filter::default())),
