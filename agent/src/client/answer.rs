@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::store::report::Rates;
+
 /// `/api/v1/search`.
 #[derive(Debug, Deserialize)]
 pub struct Found {
@@ -63,7 +65,7 @@ pub struct Operation {
     pub kind: String,
     /// The figures.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: Rates,
 }
 
 /// `/api/v1/services`.
@@ -83,22 +85,5 @@ pub struct Service {
     pub external: bool,
     /// The figures.
     #[serde(flatten)]
-    pub figures: Figures,
-}
-
-/// Calls in a window of time.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub struct Figures {
-    /// How many.
-    pub calls: u64,
-    /// How many a second.
-    pub rate: f64,
-    /// How many of them failed.
-    pub errors: u64,
-    /// Half took no longer, nanoseconds.
-    pub p50_ns: u64,
-    /// 95 of 100 took no longer, nanoseconds.
-    pub p95_ns: u64,
-    /// 99 of 100 took no longer, nanoseconds.
-    pub p99_ns: u64,
+    pub figures: Rates,
 }

@@ -1,7 +1,7 @@
 //! Figures of services, calls and operations, as they are shown.
 
 use rustc_hash::FxHashMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::intern::Sym;
 use super::memory::Memory;
@@ -10,8 +10,8 @@ use super::stats::{Edge, Figures};
 use super::trace::Stored;
 use crate::span::SpanKind;
 
-/// Figures of whatever is counted.
-#[derive(Clone, Debug, Serialize)]
+/// Figures of whatever is counted in a window of time.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Rates {
     /// How many.
     pub calls: u64,

@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 
 use super::poll::News;
-use crate::client::answer::{AgentStatus, Figures};
+use crate::client::answer::AgentStatus;
+use crate::store::report::Rates;
 
 /// A column that the table can be sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub(super) struct Row {
     /// Empty for a service.
     pub(super) operation: String,
     pub(super) kind: String,
-    pub(super) figures: Figures,
+    pub(super) figures: Rates,
 }
 
 impl Row {
@@ -177,9 +178,9 @@ pub(super) mod tests {
     use super::*;
     use crate::client::answer::{Operation, Operations, Service, Services};
 
-    pub(in crate::top) fn figures(rate: f64, errors: u64, p95_ms: u64) -> Figures {
+    pub(in crate::top) fn figures(rate: f64, errors: u64, p95_ms: u64) -> Rates {
         let ms = 1_000_000;
-        Figures { calls: 100, rate, errors, p50_ns: p95_ms * ms / 2, p95_ns: p95_ms * ms, p99_ns: p95_ms * ms * 2 }
+        Rates { calls: 100, rate, errors, p50_ns: p95_ms * ms / 2, p95_ns: p95_ms * ms, p99_ns: p95_ms * ms * 2 }
     }
 
     /// Three operations of two services, and a database.

@@ -4,14 +4,14 @@
 use wirespan_common::Endpoints;
 use wirespan_protocols::Role;
 use wirespan_protocols::exchange::{
-    Exchange, KeyValue, Mark, Marks, SpanKind, Status, TakenTask, TaskEvent, TaskFact, TaskPhase, TaskState,
+    Exchange, KeyValue, Mark, Marks, SpanKind, Started, Status, TakenTask, TaskEvent, TaskFact, TaskPhase, TaskState,
 };
 
 use super::Traces;
 use super::live::{Group, LiveSpan, Parent, SpanKey};
 use super::tasks::{Actor, Call, Deferred, Delivery, Execution, Verdict};
 use super::units::{Evidence, UnitKey};
-use crate::connections::{ConnectionInfo, ExchangeKey};
+use crate::connections::{ConnectionInfo, ExchangeKey, StartedSignal};
 
 /// [`ExchangeKey::connection`] of what passed no connection.
 const NO_CONNECTION: ExchangeKey = ExchangeKey { connection: u64::MAX, parser: 0, id: 0 };
@@ -139,39 +139,30 @@ impl Traces {
         let process = self.spans[told_by].process.clone();
         let receives = delivery.message.is_some();
         let group = self.groups.insert(Group { last: now, receives, ..Group::default() });
-        let span = self.spans.insert(LiveSpan {
-            key: NO_CONNECTION,
-            protocol: delivery.protocol,
-            kind: SpanKind::Consumer,
-            process,
-            connection: ConnectionInfo {
-                cookie: 0,
-                endpoints: Endpoints::default(),
-                role: Role::Client,
-                connect: None,
-                streams: false,
-                datagrams: false,
-                first: false,
-            },
+        let started = Started {
+            id: 0,
             request: exchange.request,
+            kind: SpanKind::Consumer,
             context: None,
             links: delivery.links.clone(),
             message: delivery.message.clone(),
             denied: false,
-            span_id: fastrand::u64(1..).to_be_bytes(),
-            parent: Parent::None,
-            joined: false,
-            // It has no other end.
-            met: true,
-            group,
-            unit: None,
-            pending: None,
-            evidence: None,
-            name: None,
-            dropped: false,
-            sent: false,
-            exchange: Some(Box::new(exchange)),
-        });
+        };
+        let connection = ConnectionInfo {
+            cookie: 0,
+            endpoints: Endpoints::default(),
+            role: Role::Client,
+            connect: None,
+            streams: false,
+            datagrams: false,
+            first: false,
+        };
+        let signal = StartedSignal { key: NO_CONNECTION, protocol: delivery.protocol, started, process, connection };
+        let mut live = LiveSpan::new(signal, group);
+        // It has no other end.
+        live.met = true;
+        live.exchange = Some(Box::new(exchange));
+        let span = self.spans.insert(live);
         self.groups[group].members.push(span);
         self.watch(now, group);
         if self.spans.contains_key(delivery.span) {

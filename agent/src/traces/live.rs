@@ -8,7 +8,7 @@ use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::{Exchange, Marks, MessageKey, SpanKind};
 
 use super::units::{Evidence, Moment, UnitKey};
-use crate::connections::{ConnectionInfo, ExchangeKey};
+use crate::connections::{ConnectionInfo, ExchangeKey, StartedSignal};
 use crate::discovery::Process;
 
 new_key_type! {
@@ -88,6 +88,35 @@ pub struct LiveSpan {
 }
 
 impl LiveSpan {
+    /// What has just begun, hanging below nothing.
+    pub fn new(signal: StartedSignal, group: GroupKey) -> Self {
+        let StartedSignal { key, protocol, started, process, connection } = signal;
+        Self {
+            key,
+            protocol,
+            kind: started.kind,
+            process,
+            connection,
+            request: started.request,
+            context: started.context,
+            links: started.links,
+            message: started.message,
+            denied: started.denied,
+            span_id: fastrand::u64(1..).to_be_bytes(),
+            parent: Parent::None,
+            joined: false,
+            met: false,
+            group,
+            unit: None,
+            pending: None,
+            evidence: None,
+            name: None,
+            dropped: false,
+            sent: false,
+            exchange: None,
+        }
+    }
+
     /// Whether this end answers.
     pub fn is_callee(&self) -> bool {
         matches!(self.kind, SpanKind::Server | SpanKind::Consumer)

@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap as HashMap;
 use slotmap::SlotMap;
-use wirespan_protocols::exchange::{Exchange, SpanKind};
+use wirespan_protocols::exchange::{Exchange, SpanKind, Unit};
 
 pub use clock::{Clock, now};
 
@@ -138,40 +138,17 @@ impl Traces {
     }
 
     fn started(&mut self, signal: StartedSignal, now: u64) {
-        let StartedSignal { key, protocol, started, process, connection } = signal;
-        let unit = UnitKey::of(&started.request.first.unit);
-        let nonblocking = started.request.first.unit.nonblocking;
-        let queued = !connection.streams;
+        let (key, kind) = (signal.key, signal.started.kind);
+        let Unit { nonblocking, .. } = signal.started.request.first.unit;
+        let unit = UnitKey::of(&signal.started.request.first.unit);
+        let queued = !signal.connection.streams;
         let group = self.groups.insert(Group { open: 1, last: now, ..Group::default() });
-        let span = self.spans.insert(LiveSpan {
-            key,
-            protocol,
-            kind: started.kind,
-            process,
-            connection,
-            request: started.request,
-            context: started.context,
-            links: started.links,
-            message: started.message,
-            denied: started.denied,
-            span_id: fastrand::u64(1..).to_be_bytes(),
-            parent: Parent::None,
-            joined: false,
-            met: false,
-            group,
-            unit: None,
-            pending: None,
-            evidence: None,
-            name: None,
-            dropped: false,
-            sent: false,
-            exchange: None,
-        });
+        let span = self.spans.insert(LiveSpan::new(signal, group));
         self.groups[group].members.push(span);
         self.watch(now, group);
         self.by_exchange.insert(key, span);
         if let Some(unit) = unit {
-            match started.kind {
+            match kind {
                 SpanKind::Server | SpanKind::Consumer => {
                     self.spans[span].unit = Some(unit);
                     self.units.read_request(unit, Request { span, connection: key.connection, nonblocking, queued });
