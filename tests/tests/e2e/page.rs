@@ -12,10 +12,13 @@ use wirespan_tests::services::gunicorn::{Gunicorn, Worker};
 use wirespan_tests::services::node::Node;
 use wirespan_tests::wait;
 
-/// An agent that serves its page at the address returned.
-fn start_agent(scene: &mut Scene, arguments: &[&str]) -> String {
+/// An agent that serves its page at the address returned, and sees what passes these ports. (The page lists the latest
+/// traces: those of a busy machine would push the test's own out of sight.)
+fn start_agent(scene: &mut Scene, ports: &[u16], arguments: &[&str]) -> String {
     let listen = format!("127.0.0.1:{}", wait::free_port());
-    start_agent_at(scene, &listen, arguments);
+    let rules: Vec<String> = ports.iter().map(|port| format!("port:{port}")).collect();
+    let includes = rules.iter().flat_map(|rule| ["--include", rule.as_str()]);
+    start_agent_at(scene, &listen, &includes.chain(arguments.iter().copied()).collect::<Vec<_>>());
     format!("http://{listen}")
 }
 
@@ -35,7 +38,7 @@ fn a_developer_finds_her_way_through_the_page() {
     let mut scene = Scene::new();
     let orders = Node::orders(&scene, "");
     let shop = Gunicorn::start(&scene, Worker::Threads(4), &orders.url(""));
-    let page = start_agent(&mut scene, &[]);
+    let page = start_agent(&mut scene, &[shop.port, orders.port], &[]);
     browser::run(&scene, "live.mjs", &page, &[("SHOP", &shop.url(""))]);
     scene.agent().stop();
 }
@@ -45,7 +48,7 @@ fn a_trace_of_a_thousand_spans_does_not_stutter() {
     let mut scene = Scene::new();
     let orders = Node::orders(&scene, "");
     let shop = Gunicorn::start(&scene, Worker::Sync, &orders.url(""));
-    let page = start_agent(&mut scene, &[]);
+    let page = start_agent(&mut scene, &[shop.port, orders.port], &[]);
     browser::run(&scene, "thousand.mjs", &page, &[("SHOP", &shop.url(""))]);
     scene.agent().stop();
 }
@@ -57,7 +60,7 @@ fn hostile_strings_are_shown_and_never_run() {
     let port = scene.port();
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
     let victim = raw::serve(listener, 5, b"HTTP/1.1 500 <b>no</b>\r\nContent-Length: 2\r\n\r\nno".to_vec());
-    let page = start_agent(&mut scene, &["--service-name", &format!("port:{port}={SERVICE}")]);
+    let page = start_agent(&mut scene, &[port], &["--service-name", &format!("port:{port}={SERVICE}")]);
     browser::run(&scene, "hostile.mjs", &page, &[("VICTIM", &port.to_string()), ("SERVICE", SERVICE)]);
     scene.agent().stop();
     victim.join().expect("the victim ends");
@@ -67,7 +70,9 @@ fn hostile_strings_are_shown_and_never_run() {
 fn spans_that_an_application_sends_are_drawn_exactly_and_never_run() {
     let mut scene = Scene::new();
     let otlp = format!("127.0.0.1:{}", wait::free_port());
-    let page = start_agent(&mut scene, &["--otlp-listen", &otlp]);
+    // Nothing is traced: the spans are sent.
+    let nobody = wait::free_port();
+    let page = start_agent(&mut scene, &[nobody], &["--otlp-listen", &otlp]);
     browser::run(&scene, "spans.mjs", &page, &[("OTLP", &format!("http://{otlp}"))]);
     scene.agent().stop();
 }
