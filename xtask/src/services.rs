@@ -40,8 +40,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("wrk", "wrk"),
 ];
 
-/// What clients of databases stand on: a file or folder, and the package that brings it where it is missing.
+/// What clients of databases and the browser stand on: a file or folder, and the package that brings it where it is missing.
 const LIBRARIES: &[(&str, &str)] = &[
+    ("/usr/share/fonts/truetype/dejavu", "fonts-dejavu-core"),
     ("/usr/lib/python3/dist-packages/MySQLdb", "python3-mysqldb"),
     ("/usr/share/gocode/src/github.com/go-sql-driver/mysql", "golang-github-go-sql-driver-mysql-dev"),
     ("/usr/share/gocode/src/github.com/gomodule/redigo", "golang-github-gomodule-redigo-dev"),

@@ -7,7 +7,7 @@
 //! | `joins.rs` | the two ends of one exchange |
 //! | `messages.rs` | who sent a message |
 //! | `open.rs` | what has been under way for a while |
-//! | `tasks.rs` | which thread runs a task that a worker took |
+//! | `tasks/` | which thread runs a task that a worker took |
 //! | `executions.rs` | the spans of such tasks |
 //! | `leave.rs` | when a trace leaves |
 //! | `assemble.rs` | a finished group into spans |
