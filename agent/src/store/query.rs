@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::filter::{Filter, Matcher};
 use super::memory::Memory;
 use super::trace::Stored;
-use crate::span::SpanKind;
+use crate::span::{SpanKind, hex, kind};
 
 /// What is shown of a trace in a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -83,22 +83,6 @@ pub struct HeatRow {
     pub min_ns: u64,
     /// To below here; in the last row, to here.
     pub max_ns: u64,
-}
-
-/// A kind as the API spells it.
-pub fn kind(kind: SpanKind) -> &'static str {
-    match kind {
-        SpanKind::Internal => "internal",
-        SpanKind::Server => "server",
-        SpanKind::Client => "client",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
-    }
-}
-
-/// Hexadecimal digits of an id.
-pub fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Nanoseconds as milliseconds.

@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::intern::Sym;
 use super::memory::Memory;
-use super::query::{hex, kind};
 use super::stats::{Edge, Figures};
 use super::trace::Stored;
-use crate::span::SpanKind;
+use crate::span::{SpanKind, hex, kind};
 
 /// Figures of whatever is counted in a window of time.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]

@@ -80,7 +80,7 @@ fn each_filter_finds_what_it_says_and_nothing_else() {
         (Filter { attributes: attribute("order.id", None), ..Filter::default() }, first.clone()),
         (Filter { attributes: attribute("service.name", Some("stock")), ..Filter::default() }, first.clone()),
         (Filter { attributes: attribute("error.type", Some("timeout")), ..Filter::default() }, second),
-        (Filter { trace: Prefix::parse(&super::query::hex(&id)), ..Filter::default() }, first),
+        (Filter { trace: Prefix::parse(&crate::span::hex(&id)), ..Filter::default() }, first),
         (Filter { from: Some(start + 1), ..Filter::default() }, vec![]),
         (Filter { to: Some(start), ..Filter::default() }, both),
     ];

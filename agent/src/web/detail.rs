@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::export::console::json::Plain;
-use crate::span::{KeyValue, Resource, Span, Status};
-use crate::store::query::{hex, kind, millis};
+use crate::span::{KeyValue, Resource, Span, Status, hex, kind};
+use crate::store::query::millis;
 use crate::store::{Memory, PieceError, Stored};
 
 /// A trace.

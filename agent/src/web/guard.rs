@@ -23,7 +23,7 @@ use ring::hmac;
 use super::Shared;
 use super::params::Refusal;
 use crate::config::view::Token;
-use crate::store::query::hex;
+use crate::span::hex;
 
 /// Bytes of an address.
 const MAX_URI: usize = 8 << 10;

@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use crate::span::{KeyValue, Link, Span, SpanEvent, SpanKind, Status, Value};
+use crate::span::{KeyValue, Link, Span, SpanEvent, Status, Value, hex, kind};
 
-use super::text::{hex, is_harmful};
+use super::text::is_harmful;
 
 /// Appends the span's line.
 pub(super) fn line(span: &Span, out: &mut Vec<u8>) {
@@ -60,16 +60,6 @@ impl Serialize for Line<'_> {
         map.serialize_entry("links", &List(&span.links, Linked))?;
         map.serialize_entry("events", &List(&span.events, Event))?;
         map.end()
-    }
-}
-
-pub(super) fn kind(kind: SpanKind) -> &'static str {
-    match kind {
-        SpanKind::Internal => "internal",
-        SpanKind::Server => "server",
-        SpanKind::Client => "client",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::traces::open::{OPEN_AFTER, OpenList, OpenSpan};
 
-use super::json::kind;
-use super::text::{harmless, hex, shorten, width};
+use super::text::{harmless, shorten, width};
+use crate::span::{hex, kind};
 
 /// Widest name that is shown whole, in columns.
 const MAX_NAME: usize = 60;

@@ -78,13 +78,6 @@ pub(crate) fn time_of_day(unix_nano: u64) -> String {
     format!("{hour:02}:{minute:02}:{second:02}.{:03}Z", unix_nano / 1_000_000 % 1000)
 }
 
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

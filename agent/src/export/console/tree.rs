@@ -9,9 +9,9 @@
 use std::collections::HashMap;
 use std::io::Write;
 
-use crate::span::{Span, SpanKind, Status, Trace, Value};
+use crate::span::{Span, SpanKind, Status, Trace, Value, hex};
 
-use super::text::{duration, harmless, hex, shorten, time_of_day, width};
+use super::text::{duration, harmless, shorten, time_of_day, width};
 
 /// What lines may look like.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use super::Shared;
 use super::params::{Params, Refusal, json};
-use crate::store::query::kind;
+use crate::span::kind;
 use crate::store::{Memory, unix_seconds};
 use model::Trace;
 use query::Query;

@@ -8,8 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use crate::span::{KeyValue, Resource, Span, SpanKind, Status, Value};
-use crate::store::query::{hex, kind};
+use crate::span::{KeyValue, Resource, Span, SpanKind, Status, Value, hex, kind};
 use crate::store::text;
 
 /// What JavaScript's numbers hold exactly; beyond, Jaeger writes text.
