@@ -12,6 +12,7 @@
 //! | [`demo`] | a small shop of real processes |
 //! | [`span`] | what leaves the agent: spans, traces, resources |
 //! | [`bpf`] | kernel programs: load, attach, read |
+//! | [`stages`] | records into signals: discovery and connections, put together |
 //! | [`connections`] | records into exchanges |
 //! | [`traces`] | exchanges into traces: every link is made here |
 //! | [`pipeline`] | wires the stages |
@@ -36,6 +37,7 @@ pub mod pipeline;
 pub mod run;
 pub mod session;
 pub mod span;
+pub mod stages;
 pub mod store;
 pub mod top;
 pub mod traces;

@@ -11,17 +11,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
-use wirespan_common::{ExecEvent, IoEvent, MAX_EXEC_PAYLOAD, TaskEvent, UnitId};
-use wirespan_protocols::Role;
-
-use crate::bpf::{Capture, CaptureError, CaptureSettings, Mode, Record};
+use crate::bpf::{Capture, CaptureError, CaptureSettings, Mode};
 use crate::config::Config;
-use crate::connections::{self, Connections, Signal, Verdict};
+use crate::connections::{self, Signal};
 use crate::discovery::own::OwnServer;
-use crate::discovery::{ExecInfo, HostInfo, Processes, Selection};
+use crate::discovery::{HostInfo, Processes};
 use crate::export::Exporters;
 use crate::metrics::Counters;
+use crate::stages::{Stages, Wish};
 use crate::traces::open::OpenRequests;
 use crate::traces::{self, Traces};
 
@@ -33,8 +30,6 @@ const BATCHES: usize = 16;
 const BUSY_PAUSE: Duration = Duration::from_millis(4);
 /// Longest pause of the reader while nothing comes.
 const IDLE_PAUSE: Duration = Duration::from_millis(10);
-/// Operations of a process that is not traced after which the kernel stops reporting it.
-const IGNORE_AFTER: u32 = 32;
 /// How often the kernel's counters are read.
 const COUNTERS_EVERY: Duration = Duration::from_millis(500);
 /// How often processes that ended unseen are looked for.
@@ -149,21 +144,6 @@ struct Reader {
     said_ring_full: bool,
 }
 
-/// What the reader feeds, apart from the ring that it borrows from.
-struct Stages {
-    processes: Processes,
-    selection: Arc<Selection>,
-    connections: Connections,
-    out: Vec<Signal>,
-    mute: Vec<u64>,
-    widen: Vec<u64>,
-    ignore: Vec<u32>,
-    /// Operations of processes that are not traced, by process.
-    left_out: FxHashMap<u32, u32>,
-    /// The agent's own server.
-    own: Option<OwnServer>,
-}
-
 impl Reader {
     fn new(
         config: &Config,
@@ -173,25 +153,8 @@ impl Reader {
         view: Option<SocketAddr>,
     ) -> Self {
         let processes = Processes::new(config, PathBuf::from("/proc"), HostInfo::read("/".as_ref()));
-        let limits = connections::Limits {
-            max_connections: config.max_connections,
-            max_connection_buffer: config.max_connection_buffer,
-            max_buffer: config.max_buffer,
-            idle_timeout: config.idle_timeout.as_nanos() as u64,
-            keep_query_values: config.keep_query_values,
-            keep_query_text: config.keep_query_text,
-        };
-        let stages = Stages {
-            selection: Arc::clone(processes.selection()),
-            processes,
-            connections: Connections::new(limits, Arc::clone(&counters)),
-            out: Vec::new(),
-            mute: Vec::new(),
-            widen: Vec::new(),
-            ignore: Vec::new(),
-            left_out: FxHashMap::default(),
-            own: view.map(OwnServer::new),
-        };
+        let limits = connections::Limits::of(config);
+        let stages = Stages::new(processes, limits, Arc::clone(&counters), view.map(OwnServer::new));
         Self { capture, stages, signals, counters, lost: 0, said_io_uring: false, said_ring_full: false }
     }
 
@@ -206,7 +169,7 @@ impl Reader {
             }
             if swept.elapsed() > SWEEP_EVERY {
                 swept = Instant::now();
-                self.stages.processes.sweep();
+                self.stages.sweep();
             }
             if read < DRAIN {
                 pause = if read > 0 { BUSY_PAUSE } else { (pause + Duration::from_millis(1)).min(IDLE_PAUSE) };
@@ -216,7 +179,7 @@ impl Reader {
         self.capture.read_counters(&self.counters);
         self.capture.detach();
         while self.turn() > 0 {}
-        self.stages.connections.finish(traces::now(), &mut self.stages.out);
+        self.stages.finish(traces::now());
         self.flush();
     }
 
@@ -235,132 +198,27 @@ impl Reader {
     fn turn(&mut self) -> usize {
         let stages = &mut self.stages;
         let read = self.capture.drain(DRAIN, &self.counters, |record| stages.record(record));
-        stages.connections.tick(traces::now(), &mut stages.out);
+        stages.tick(traces::now());
         let lost = self.capture.lost_records();
         if lost != std::mem::replace(&mut self.lost, lost) {
-            // Where among these records is not known: whatever they suggest about threads is no proof.
-            stages.out.insert(0, Signal::RecordsLost(true));
-            stages.out.push(Signal::RecordsLost(false));
+            stages.records_lost();
         }
-        for cookie in stages.mute.drain(..) {
-            self.capture.mute_socket(cookie);
-        }
-        for cookie in stages.widen.drain(..) {
-            self.capture.widen_socket(cookie);
-        }
-        for tgid in stages.ignore.drain(..) {
-            self.capture.ignore_process(tgid);
+        for wish in stages.wishes() {
+            match wish {
+                Wish::Mute(cookie) => self.capture.mute_socket(cookie),
+                Wish::Widen(cookie) => self.capture.widen_socket(cookie),
+                Wish::Ignore(tgid) => self.capture.ignore_process(tgid),
+            }
         }
         self.flush();
         read
     }
 
     fn flush(&mut self) {
-        if !self.stages.out.is_empty() {
+        let signals = self.stages.take_signals();
+        if !signals.is_empty() {
             // Fails only when the other thread is gone, and then there is nobody to tell.
-            let _ = self.signals.send(std::mem::take(&mut self.stages.out));
+            let _ = self.signals.send(signals);
         }
     }
-}
-
-impl Stages {
-    fn record(&mut self, record: Record<'_>) {
-        match record {
-            Record::Io(event, bytes) => self.operation(&event, bytes),
-            Record::State(event) => self.connections.state(&event, &mut self.out),
-            Record::Fork(event) => self.fork(&event),
-            Record::Exit(event) => {
-                if event.tid == event.tgid {
-                    self.processes.on_exit(event.tgid);
-                    self.left_out.remove(&event.tgid);
-                }
-                self.out.push(Signal::TaskEnded {
-                    task: unit(event.tgid, event.tid),
-                    with_process: event.with_process != 0,
-                });
-            }
-            Record::Exec(event, args, env) => self.exec(&event, args, env),
-        }
-    }
-
-    fn operation(&mut self, event: &IoEvent, bytes: &[u8]) {
-        let process = self.processes.get(event.unit.tgid);
-        let ends = &event.endpoints;
-        if !process.is_traced() {
-            return self.leave_out(event.unit.tgid);
-        }
-        let own = |server: &OwnServer| server.is_peer(ends, event.unit.tgid);
-        if self.own.as_ref().is_some_and(own)
-            || !self.selection.connection_selected(process, ends.local_port, ends.peer_port)
-        {
-            return self.mute.push(event.cookie);
-        }
-        let process = Arc::clone(process);
-        let from = self.out.len();
-        match self.connections.operation(event, bytes, &process, &mut self.out) {
-            Verdict::Continue => {}
-            Verdict::Mute => self.mute.push(event.cookie),
-            Verdict::Widen => self.widen.push(event.cookie),
-        }
-        for at in from..self.out.len() {
-            self.learn(at, event.time);
-        }
-    }
-
-    /// An operation of a process that is not traced. The kernel is told only after some of them: a wrapper such as `sudo`
-    /// may by now have become the program that is.
-    fn leave_out(&mut self, tgid: u32) {
-        let operations = self.left_out.entry(tgid).or_default();
-        *operations += 1;
-        if *operations == IGNORE_AFTER {
-            self.ignore.push(tgid);
-        }
-    }
-
-    /// What a signal says about its process.
-    fn learn(&mut self, at: usize, now: u64) {
-        match &mut self.out[at] {
-            Signal::Started(started) if started.connection.role == Role::Server => {
-                let tgid = started.process.tgid;
-                if self.processes.on_server_port(tgid, started.connection.endpoints.local_port) {
-                    started.process = Arc::clone(self.processes.get(tgid));
-                }
-            }
-            Signal::ExportsTelemetry { tgid } if self.processes.mark_exports_telemetry(*tgid) => {
-                let tgid = *tgid;
-                log::info!("process {tgid} exports its own telemetry: left alone (--allow-duplicate-spans traces it)");
-                self.ignore.push(tgid);
-                self.connections.leave_alone(tgid, now, &mut self.out);
-            }
-            _ => {}
-        }
-    }
-
-    fn fork(&mut self, event: &TaskEvent) {
-        if event.tid == event.tgid {
-            self.processes.on_fork(event.tgid, event.parent_tgid, event.time);
-        }
-        let creator = unit(event.parent_tgid, event.parent_tid);
-        self.out.push(Signal::TaskCreated { creator, task: unit(event.tgid, event.tid) });
-    }
-
-    fn exec(&mut self, event: &ExecEvent, args: &[u8], env: &[u8]) {
-        self.left_out.remove(&event.tgid);
-        self.processes.on_exec(&ExecInfo {
-            tgid: event.tgid,
-            parent_tgid: event.parent_tgid,
-            uid: event.uid,
-            cgroup_id: event.cgroup_id,
-            time: event.time,
-            comm: &event.comm,
-            args,
-            env,
-            args_truncated: args.len() >= MAX_EXEC_PAYLOAD / 4,
-            env_truncated: env.len() >= MAX_EXEC_PAYLOAD * 3 / 4,
-        });
-    }
-}
-
-fn unit(tgid: u32, tid: u32) -> UnitId {
-    UnitId { tgid, tid, ..UnitId::default() }
 }

@@ -3,7 +3,10 @@
 //! | file | what it is |
 //! |---|---|
 //! | `stream.rs` | one direction: positions, operations ahead of their turn |
-//! | `connection.rs` | one socket: order, protocol, parser |
+//! | `order.rs` | both directions in causal order |
+//! | `detection.rs` | which protocol it is |
+//! | `emit.rs` | what a parser says, as signals |
+//! | `connection.rs` | one socket: its life, what is read on it |
 //! | `signal.rs` | what the traces stage hears |
 //!
 //! Every byte has a position, so what is missing is known exactly and is told to the parser. The two directions of a
@@ -11,6 +14,9 @@
 //! handed on when everything before *n* has been.
 
 mod connection;
+mod detection;
+mod emit;
+mod order;
 mod signal;
 mod stream;
 
@@ -22,9 +28,12 @@ use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS,
 use wirespan_protocols::End;
 use wirespan_protocols::exchange::{Output, Unit};
 
-use connection::{Connection, Context, RawPositions};
+use connection::{Connection, Context};
+use emit::Origin;
+use order::Operation;
 pub use signal::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 
+use crate::config::Config;
 use crate::discovery::Process;
 use crate::metrics::Counters;
 
@@ -60,6 +69,20 @@ pub struct Limits {
     pub keep_query_values: bool,
     /// Keep the text of database queries and the arguments of commands.
     pub keep_query_text: bool,
+}
+
+impl Limits {
+    /// As configured.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            max_connections: config.max_connections,
+            max_connection_buffer: config.max_connection_buffer,
+            max_buffer: config.max_buffer,
+            idle_timeout: config.idle_timeout.as_nanos() as u64,
+            keep_query_values: config.keep_query_values,
+            keep_query_text: config.keep_query_text,
+        }
+    }
 }
 
 /// All connections.
@@ -134,10 +157,7 @@ impl Connections {
         }
         let Some(connection) = self.by_cookie.get_mut(&event.cookie) else { return Verdict::Continue };
         let mut cx = self.shared.context(out);
-        connection.last_seen = event.time;
-        if !Arc::ptr_eq(&connection.process, process) {
-            connection.process = process.clone();
-        }
+        connection.used(process, event.time);
         let unit = Unit { nonblocking: event.flags & FLAG_NONBLOCKING != 0, ..unit_of(&event.unit) };
         if event.flags & FLAG_DATAGRAM != 0 {
             connection.datagram(event.direction, bytes, event.time, unit, &mut cx);
@@ -146,8 +166,8 @@ impl Connections {
                 EGRESS => (event.tx_position, event.rx_position),
                 _ => (event.rx_position, event.tx_position),
             };
-            let raw = RawPositions { end, opposite, time: event.time };
-            connection.operation(event.direction, bytes, event.result as u64, raw, unit, &mut cx);
+            let (direction, len, time) = (event.direction, event.result as u64, event.time);
+            connection.operation(Operation { direction, bytes, len, end, opposite, time, unit }, &mut cx);
         } else if event.result == 0 {
             connection.end(event.direction, End::Finished, event.time, unit, &mut cx);
         } else {
@@ -215,7 +235,8 @@ impl Connections {
 
     /// Forgets every connection of a process that is left alone from now on.
     pub fn leave_alone(&mut self, tgid: u32, now: u64, out: &mut Vec<Signal>) {
-        let cookies: Vec<u64> = self.by_cookie.values().filter(|c| c.process.tgid == tgid).map(|c| c.cookie).collect();
+        let cookies: Vec<u64> =
+            self.by_cookie.values().filter(|c| c.process().tgid == tgid).map(|c| c.cookie()).collect();
         for cookie in cookies {
             self.forget(cookie, now, out);
         }
@@ -243,7 +264,7 @@ impl Connections {
             return;
         }
         let began = std::mem::replace(&mut self.named, before)..before;
-        for connection in self.by_cookie.values().filter(|c| c.in_flight > 0) {
+        for connection in self.by_cookie.values().filter(|c| c.in_flight() > 0) {
             connection.under_way(&began, out);
         }
     }
@@ -297,15 +318,16 @@ impl Connections {
             return false;
         }
         if self.by_cookie.len() >= self.shared.limits.max_connections {
-            let oldest = self.by_cookie.values().take(EVICTION_SAMPLE).min_by_key(|c| c.last_seen).map(|c| c.cookie);
+            let oldest =
+                self.by_cookie.values().take(EVICTION_SAMPLE).min_by_key(|c| c.last_seen()).map(|c| c.cookie());
             if let Some(cookie) = oldest {
                 self.shared.counters.connections_evicted.inc();
                 self.forget(cookie, event.time, out);
             }
         }
-        let mut connection =
-            Connection::new(self.next_id, event.cookie, event.epoch, event.endpoints, process.clone(), event.time);
-        connection.connect = self.connecting.remove(&event.cookie);
+        let mut origin = Origin::new(self.next_id, event.cookie, event.endpoints, process.clone());
+        origin.connect = self.connecting.remove(&event.cookie);
+        let connection = Connection::new(origin, event.epoch, event.time);
         self.next_id += 1;
         self.shared.counters.connections.inc();
         self.by_cookie.insert(event.cookie, Box::new(connection));
@@ -317,7 +339,7 @@ impl Connections {
 
     fn close_silent_datagrams(&mut self, now: u64, out: &mut Vec<Signal>) {
         while let Some((_, cookie)) = self.datagrams.pop_front_if(|(at, _)| *at <= now) {
-            match self.by_cookie.get(&cookie).map(|c| c.last_seen + DATAGRAM_SILENCE) {
+            match self.by_cookie.get(&cookie).map(|c| c.last_seen() + DATAGRAM_SILENCE) {
                 Some(again) if again > now => self.datagrams.push_back((again, cookie)),
                 Some(_) => self.remove(cookie, End::Closed, now, out),
                 None => {}
@@ -327,12 +349,12 @@ impl Connections {
 
     fn sweep(&mut self, now: u64, out: &mut Vec<Signal>) {
         let idle = self.shared.limits.idle_timeout;
-        let patience = |c: &Connection| if c.in_flight == 0 { idle } else { idle.saturating_mul(PATIENCE) };
+        let patience = |c: &Connection| if c.in_flight() == 0 { idle } else { idle.saturating_mul(PATIENCE) };
         let silent: Vec<u64> = self
             .by_cookie
             .values()
-            .filter(|c| now.saturating_sub(c.last_seen) > patience(c))
-            .map(|c| c.cookie)
+            .filter(|c| now.saturating_sub(c.last_seen()) > patience(c))
+            .map(|c| c.cookie())
             .collect();
         for cookie in silent {
             self.shared.counters.connections_evicted.inc();

@@ -1,0 +1,113 @@
+//! Turns what a parser says into signals, which name the exchange, the connection and the process.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use wirespan_common::Endpoints;
+use wirespan_protocols::exchange::Output;
+use wirespan_protocols::registry::Protocol;
+use wirespan_protocols::{Parser, Role};
+
+use super::signal::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
+use crate::discovery::Process;
+use crate::metrics::Counters;
+
+/// Whose exchanges they are.
+#[derive(Debug)]
+pub struct Origin {
+    /// Number of the connection, unique while the agent runs.
+    pub id: u64,
+    /// Socket cookie.
+    pub cookie: u64,
+    /// Ends.
+    pub endpoints: Endpoints,
+    /// The process that used it last.
+    pub process: Arc<Process>,
+    /// How this process began to connect.
+    pub connect: Option<Connect>,
+    /// It is a socket for datagrams.
+    pub datagrams: bool,
+    /// Requests without an answer.
+    pub in_flight: u32,
+    parsers: u32,
+    exchanges: u64,
+}
+
+impl Origin {
+    /// A connection without exchanges.
+    pub fn new(id: u64, cookie: u64, endpoints: Endpoints, process: Arc<Process>) -> Self {
+        Self { id, cookie, endpoints, process, connect: None, datagrams: false, in_flight: 0, parsers: 0, exchanges: 0 }
+    }
+
+    /// From here on, another parser speaks.
+    pub fn next_parser(&mut self) {
+        self.parsers += 1;
+    }
+
+    fn key(&self, id: u64) -> ExchangeKey {
+        ExchangeKey { connection: self.id, parser: self.parsers, id }
+    }
+
+    /// Turns the parser's outputs into signals. Returns whether the connection turned out to carry telemetry.
+    pub fn emit(
+        &mut self,
+        protocol: &'static Protocol,
+        role: Role,
+        outputs: &mut Vec<Output>,
+        counters: &Counters,
+        out: &mut Vec<Signal>,
+    ) -> bool {
+        let mut telemetry = false;
+        for output in outputs.drain(..) {
+            match output {
+                Output::Started(started) => {
+                    self.in_flight += 1;
+                    counters.exchanges_started.inc();
+                    let connection = self.info(protocol, role);
+                    self.exchanges += 1;
+                    out.push(Signal::Started(Box::new(StartedSignal {
+                        key: self.key(started.id),
+                        protocol: protocol.name,
+                        started,
+                        process: self.process.clone(),
+                        connection,
+                    })));
+                }
+                Output::Finished(exchange) => {
+                    self.in_flight = self.in_flight.saturating_sub(1);
+                    out.push(Signal::Finished(self.key(exchange.id), exchange));
+                }
+                Output::Dropped { id } => {
+                    self.in_flight = self.in_flight.saturating_sub(1);
+                    counters.exchanges_dropped.inc();
+                    out.push(Signal::Dropped(self.key(id)));
+                }
+                Output::Task(event) => out.push(Signal::Task(self.key(event.exchange), event)),
+                Output::ExportsTelemetry => {
+                    telemetry = true;
+                    if role == Role::Client {
+                        out.push(Signal::ExportsTelemetry { tgid: self.process.tgid });
+                    }
+                }
+            }
+        }
+        telemetry
+    }
+
+    fn info(&self, protocol: &Protocol, role: Role) -> ConnectionInfo {
+        ConnectionInfo {
+            cookie: self.cookie,
+            endpoints: self.endpoints,
+            role,
+            connect: self.connect,
+            streams: protocol.streams,
+            datagrams: self.datagrams,
+            first: self.exchanges == 0,
+        }
+    }
+
+    /// Tells the names of requests that began in `began` and have no end yet.
+    pub fn under_way(&self, parser: &dyn Parser, began: &Range<u64>, out: &mut Vec<Signal>) {
+        parser.under_way(began, &mut |id, name| out.push(Signal::UnderWay(self.key(id), name)));
+    }
+}

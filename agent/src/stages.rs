@@ -1,0 +1,194 @@
+//! Records in, signals out: discovery, selection and connections, put together. Knows no kernel: whoever has records can
+//! drive it.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use wirespan_common::{ExecEvent, IoEvent, MAX_EXEC_PAYLOAD, TaskEvent, UnitId};
+use wirespan_protocols::Role;
+
+use crate::bpf::Record;
+use crate::connections::{self, Connections, Signal, Verdict};
+use crate::discovery::own::OwnServer;
+use crate::discovery::{ExecInfo, Processes, Selection};
+use crate::metrics::Counters;
+
+/// Operations of a process that is not traced after which the kernel stops reporting it.
+const IGNORE_AFTER: u32 = 32;
+
+/// What the kernel is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Nothing more of this socket.
+    Mute(u64),
+    /// As much as possible of each operation of this socket.
+    Widen(u64),
+    /// Nothing more of this process.
+    Ignore(u32),
+}
+
+/// Everything between the ring and the traces.
+pub struct Stages {
+    processes: Processes,
+    selection: Arc<Selection>,
+    connections: Connections,
+    out: Vec<Signal>,
+    wishes: Vec<Wish>,
+    /// Operations of processes that are not traced, by process.
+    left_out: FxHashMap<u32, u32>,
+    /// The agent's own server.
+    own: Option<OwnServer>,
+}
+
+impl Stages {
+    /// Nothing was seen yet. `own` is the agent's own server, if there is one: connections to it are left alone.
+    pub fn new(
+        processes: Processes,
+        limits: connections::Limits,
+        counters: Arc<Counters>,
+        own: Option<OwnServer>,
+    ) -> Self {
+        Self {
+            selection: Arc::clone(processes.selection()),
+            processes,
+            connections: Connections::new(limits, counters),
+            out: Vec::new(),
+            wishes: Vec::new(),
+            left_out: FxHashMap::default(),
+            own,
+        }
+    }
+
+    /// Does what time demands; to be called every few milliseconds with `CLOCK_BOOTTIME` nanoseconds.
+    pub fn tick(&mut self, now: u64) {
+        self.connections.tick(now, &mut self.out);
+    }
+
+    /// Looks for processes that ended unseen.
+    pub fn sweep(&mut self) {
+        self.processes.sweep();
+    }
+
+    /// Ends every connection: the agent stops.
+    pub fn finish(&mut self, now: u64) {
+        self.connections.finish(now, &mut self.out);
+    }
+
+    /// Some records since the signals were last taken are missing. Where among them is not known: whatever they suggest
+    /// about threads is no proof.
+    pub fn records_lost(&mut self) {
+        self.out.insert(0, Signal::RecordsLost(true));
+        self.out.push(Signal::RecordsLost(false));
+    }
+
+    /// What happened since they were last taken, in order.
+    pub fn take_signals(&mut self) -> Vec<Signal> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// What the kernel is asked for since this was last asked.
+    pub fn wishes(&mut self) -> std::vec::Drain<'_, Wish> {
+        self.wishes.drain(..)
+    }
+
+    /// Takes in a record.
+    pub fn record(&mut self, record: Record<'_>) {
+        match record {
+            Record::Io(event, bytes) => self.operation(&event, bytes),
+            Record::State(event) => self.connections.state(&event, &mut self.out),
+            Record::Fork(event) => self.fork(&event),
+            Record::Exit(event) => {
+                if event.tid == event.tgid {
+                    self.processes.on_exit(event.tgid);
+                    self.left_out.remove(&event.tgid);
+                }
+                self.out.push(Signal::TaskEnded {
+                    task: unit(event.tgid, event.tid),
+                    with_process: event.with_process != 0,
+                });
+            }
+            Record::Exec(event, args, env) => self.exec(&event, args, env),
+        }
+    }
+
+    fn operation(&mut self, event: &IoEvent, bytes: &[u8]) {
+        let process = self.processes.get(event.unit.tgid);
+        let ends = &event.endpoints;
+        if !process.is_traced() {
+            return self.leave_out(event.unit.tgid);
+        }
+        let own = |server: &OwnServer| server.is_peer(ends, event.unit.tgid);
+        if self.own.as_ref().is_some_and(own)
+            || !self.selection.connection_selected(process, ends.local_port, ends.peer_port)
+        {
+            return self.wishes.push(Wish::Mute(event.cookie));
+        }
+        let process = Arc::clone(process);
+        let from = self.out.len();
+        match self.connections.operation(event, bytes, &process, &mut self.out) {
+            Verdict::Continue => {}
+            Verdict::Mute => self.wishes.push(Wish::Mute(event.cookie)),
+            Verdict::Widen => self.wishes.push(Wish::Widen(event.cookie)),
+        }
+        for at in from..self.out.len() {
+            self.learn(at, event.time);
+        }
+    }
+
+    /// An operation of a process that is not traced. The kernel is told only after some of them: a wrapper such as `sudo`
+    /// may by now have become the program that is.
+    fn leave_out(&mut self, tgid: u32) {
+        let operations = self.left_out.entry(tgid).or_default();
+        *operations += 1;
+        if *operations == IGNORE_AFTER {
+            self.wishes.push(Wish::Ignore(tgid));
+        }
+    }
+
+    /// What a signal says about its process.
+    fn learn(&mut self, at: usize, now: u64) {
+        match &mut self.out[at] {
+            Signal::Started(started) if started.connection.role == Role::Server => {
+                let tgid = started.process.tgid;
+                if self.processes.on_server_port(tgid, started.connection.endpoints.local_port) {
+                    started.process = Arc::clone(self.processes.get(tgid));
+                }
+            }
+            Signal::ExportsTelemetry { tgid } if self.processes.mark_exports_telemetry(*tgid) => {
+                let tgid = *tgid;
+                log::info!("process {tgid} exports its own telemetry: left alone (--allow-duplicate-spans traces it)");
+                self.wishes.push(Wish::Ignore(tgid));
+                self.connections.leave_alone(tgid, now, &mut self.out);
+            }
+            _ => {}
+        }
+    }
+
+    fn fork(&mut self, event: &TaskEvent) {
+        if event.tid == event.tgid {
+            self.processes.on_fork(event.tgid, event.parent_tgid, event.time);
+        }
+        let creator = unit(event.parent_tgid, event.parent_tid);
+        self.out.push(Signal::TaskCreated { creator, task: unit(event.tgid, event.tid) });
+    }
+
+    fn exec(&mut self, event: &ExecEvent, args: &[u8], env: &[u8]) {
+        self.left_out.remove(&event.tgid);
+        self.processes.on_exec(&ExecInfo {
+            tgid: event.tgid,
+            parent_tgid: event.parent_tgid,
+            uid: event.uid,
+            cgroup_id: event.cgroup_id,
+            time: event.time,
+            comm: &event.comm,
+            args,
+            env,
+            args_truncated: args.len() >= MAX_EXEC_PAYLOAD / 4,
+            env_truncated: env.len() >= MAX_EXEC_PAYLOAD * 3 / 4,
+        });
+    }
+}
+
+fn unit(tgid: u32, tid: u32) -> UnitId {
+    UnitId { tgid, tid, ..UnitId::default() }
+}
