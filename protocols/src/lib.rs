@@ -21,6 +21,7 @@
 //! | [`dns`] | DNS over UDP |
 //! | [`template`] | paths with ids, hashes and the like replaced: low-cardinality names |
 //! | [`redact`] | query strings without values |
+//! | [`weight`] | what exchanges take of memory |
 //!
 //! A parser reads bytes that a stranger chose. It never panics, bounds its memory, its depth and its requests in
 //! flight, and says when it lost the thread instead of inventing an answer.
@@ -56,6 +57,7 @@ pub mod redis;
 pub mod registry;
 pub mod sql;
 pub mod template;
+pub mod weight;
 
 use std::borrow::Cow;
 use std::ops::Range;

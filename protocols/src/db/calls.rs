@@ -12,8 +12,8 @@ use crate::{End, Role};
 
 /// Most requests in flight.
 pub(crate) const MAX_CALLS: usize = 1024;
-/// Most memory that requests in flight may hold together, bytes.
-const MAX_BYTES: usize = 1024 * 1024;
+/// Most memory that requests in flight may take together, bytes, their own size included.
+const MAX_BYTES: usize = 768 * 1024;
 
 /// What a protocol knows of one request.
 pub(crate) trait Request {
@@ -104,7 +104,8 @@ impl<T: Request> Calls<T> {
     pub(crate) fn start(&mut self, marks: Marks, request: T, certain: bool, out: &mut Vec<Output>) -> Option<u64> {
         let id = self.announce(marks, out);
         let weight = request.weight();
-        let room = self.queue.len() < MAX_CALLS && self.bytes + weight <= MAX_BYTES;
+        let taken = self.bytes + weight + (self.queue.len() + 1) * size_of::<Call<T>>();
+        let room = self.queue.len() < MAX_CALLS && taken <= MAX_BYTES;
         if !certain || !room {
             out.push(Output::Dropped { id });
             if certain {

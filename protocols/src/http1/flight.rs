@@ -11,8 +11,8 @@ use crate::http::attributes;
 
 /// Most requests in flight.
 const MAX_REQUESTS: usize = 1024;
-/// Most memory that requests in flight may hold together, bytes.
-const MAX_BYTES: usize = 1024 * 1024;
+/// Most memory that requests in flight may take together, bytes, their own size included.
+const MAX_BYTES: usize = 768 * 1024;
 
 /// One request, and what came of its response.
 #[derive(Debug)]
@@ -121,7 +121,8 @@ impl Flight {
     /// Takes a request in, unless there are too many.
     pub(super) fn push(&mut self, mut request: Request) -> bool {
         request.weight = request.measure();
-        if self.queue.len() == MAX_REQUESTS || self.bytes + request.weight > MAX_BYTES {
+        let taken = self.bytes + request.weight + (self.queue.len() + 1) * size_of::<Request>();
+        if self.queue.len() == MAX_REQUESTS || taken > MAX_BYTES {
             return false;
         }
         self.bytes += request.weight;

@@ -73,7 +73,9 @@ pub(super) struct Stream {
     /// The client has said all.
     pub request_ended: bool,
     /// Frames were missed that may have ended it.
-    pub doubtful: bool,
+    doubtful: bool,
+    /// How often frames had been missed when it was last asked for.
+    pub misses: u64,
     /// Name and attributes of a request that was made in HTTP/1.1.
     made: Option<Box<(Cow<'static, str>, Vec<KeyValue>)>>,
     /// When its last frame passed, `CLOCK_BOOTTIME` nanoseconds.
@@ -96,6 +98,7 @@ impl Stream {
             call: call.map(Box::new),
             request_ended: false,
             doubtful: false,
+            misses: 0,
             made: None,
             seen: request.last.time,
         }
@@ -115,6 +118,26 @@ impl Stream {
     /// A method whose success makes a tunnel of the stream (RFC 9113 §8.5, RFC 8441).
     pub(super) fn connects(&self) -> bool {
         self.head.method().as_deref() == Some("CONNECT")
+    }
+
+    /// Frames have been missed so often. If one was since it was last asked for, it may have ended, and parts of its
+    /// bodies may have passed.
+    pub(super) fn hear_of(&mut self, misses: u64) {
+        if std::mem::replace(&mut self.misses, misses) == misses {
+            return;
+        }
+        self.doubtful = true;
+        self.sent.miss();
+        self.received.miss();
+        if let Some(call) = &mut self.call {
+            call.sent.lose();
+            call.received.lose();
+        }
+    }
+
+    /// Whether it may have ended, frames having been missed so often.
+    pub(super) fn is_doubtful(&self, misses: u64) -> bool {
+        self.doubtful || self.misses != misses
     }
 
     /// A frame with something of the message passed; the mark's first is where the frame began.

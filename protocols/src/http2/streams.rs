@@ -15,6 +15,9 @@ const MAX_BYTES: usize = 768 * 1024;
 const MANY: usize = 64;
 /// How long a stream whose end may have been missed is kept without a sign of life, nanoseconds.
 const PATIENCE: u64 = 30_000_000_000;
+/// How often, at most, all streams are looked at for dead ones, nanoseconds: a connection that is full of live streams
+/// and opens more would have all of them looked at for each.
+const SWEEP_EVERY: u64 = 1_000_000_000;
 
 /// Streams whose request was seen and whose end was not.
 #[derive(Debug)]
@@ -24,11 +27,15 @@ pub(super) struct Streams {
     bytes: usize,
     /// Some of them are doubtful.
     doubtful: bool,
+    /// How often frames were missed. Each stream learns it when it is asked for, so that a gap costs nothing.
+    misses: u64,
+    /// When dead streams may be looked for again.
+    sweep_after: u64,
 }
 
 impl Streams {
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, open: BTreeMap::new(), bytes: 0, doubtful: false }
+        Self { settings, open: BTreeMap::new(), bytes: 0, doubtful: false, misses: 0, sweep_after: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -45,14 +52,16 @@ impl Streams {
     }
 
     pub(super) fn get(&mut self, stream: u32) -> Option<&mut Stream> {
-        self.open.get_mut(&stream).map(|s| &mut **s)
+        let stream = self.open.get_mut(&stream)?;
+        stream.hear_of(self.misses);
+        Some(stream)
     }
 
     /// Takes a request in. One for which there is no room is dropped, and `false` returned.
-    pub(super) fn open(&mut self, number: u32, stream: Stream, out: &mut Vec<Output>) -> bool {
+    pub(super) fn open(&mut self, number: u32, mut stream: Stream, out: &mut Vec<Output>) -> bool {
         let (weight, id) = (stream.weight(), stream.id);
         let many = self.open.len() >= MANY && self.open.len().is_power_of_two();
-        if self.doubtful && (many || self.bytes + weight > MAX_BYTES) {
+        if self.doubtful && stream.seen >= self.sweep_after && (many || self.bytes + weight > MAX_BYTES) {
             self.sweep(stream.seen, out);
         }
         if self.bytes + weight > MAX_BYTES {
@@ -60,6 +69,7 @@ impl Streams {
             return false;
         }
         self.bytes += weight;
+        stream.misses = self.misses;
         self.open.insert(number, Box::new(stream));
         true
     }
@@ -72,7 +82,8 @@ impl Streams {
     }
 
     fn remove(&mut self, number: u32) -> Option<Stream> {
-        let stream = self.open.remove(&number)?;
+        let mut stream = self.open.remove(&number)?;
+        stream.hear_of(self.misses);
         // (A call may have been recognised since, which weighs a little more.)
         self.bytes = if self.open.is_empty() { 0 } else { self.bytes.saturating_sub(stream.weight()) };
         Some(*stream)
@@ -96,7 +107,7 @@ impl Streams {
     /// The connection broke at `time`. How doubtful streams ended before, if they did, is not known.
     pub(super) fn fail(&mut self, error: &'static str, time: u64, out: &mut Vec<Output>) {
         while let Some((number, stream)) = self.open.first_key_value() {
-            let (number, doubtful) = (*number, stream.doubtful);
+            let (number, doubtful) = (*number, stream.is_doubtful(self.misses));
             if doubtful {
                 self.drop_one(number, out);
             } else {
@@ -119,24 +130,18 @@ impl Streams {
     /// Frames were missed: any stream may have ended.
     pub(super) fn doubt(&mut self) {
         self.doubtful = !self.open.is_empty();
-        self.open.values_mut().for_each(|stream| {
-            stream.doubtful = true;
-            stream.sent.miss();
-            stream.received.miss();
-            if let Some(call) = &mut stream.call {
-                call.sent.lose();
-                call.received.lose();
-            }
-        });
+        self.misses += 1;
     }
 
     /// Drops streams that showed no life since frames were missed.
     fn sweep(&mut self, now: u64, out: &mut Vec<Output>) {
-        let silent = |s: &Stream| s.doubtful && now.saturating_sub(s.seen) > PATIENCE;
+        self.sweep_after = now.saturating_add(SWEEP_EVERY);
+        let doubtful = |s: &Stream| s.is_doubtful(self.misses);
+        let silent = |s: &Stream| doubtful(s) && now.saturating_sub(s.seen) > PATIENCE;
         let dead: Vec<u32> = self.open.iter().filter(|(_, s)| silent(s)).map(|(number, _)| *number).collect();
         for number in dead {
             self.drop_one(number, out);
         }
-        self.doubtful = self.open.values().any(|s| s.doubtful);
+        self.doubtful = self.open.values().any(|s| s.is_doubtful(self.misses));
     }
 }

@@ -72,14 +72,18 @@ fn pipelined_requests_are_answered_in_order() {
 #[test]
 fn too_many_requests_in_flight_are_dropped_and_none_is_paired_wrong() {
     let mut wire = Wire::server();
-    for n in 0..1100 {
-        wire.request(format!("GET /{} HTTP/1.1\r\n\r\n", if n < 1024 { "in" } else { "out" }));
+    for _ in 0..1100 {
+        wire.request("GET / HTTP/1.1\r\n\r\n");
+        assert!(wire.parser.buffered() < 1024 * 1024, "{}", wire.parser.buffered());
     }
     for _ in 0..1100 {
         wire.response("HTTP/1.1 204 No Content\r\n\r\n");
     }
-    assert_eq!(wire.summary(), vec!["GET /in 204"; 1024]);
-    assert_eq!(wire.dropped().len(), 76);
+    let answered: Vec<u64> = wire.finished().iter().map(|e| e.id).collect();
+    let room = answered.len() as u64;
+    assert!((500..1100).contains(&room), "{room} have room");
+    assert_eq!(answered, (0..room).collect::<Vec<_>>(), "the first are answered, in order");
+    assert_eq!(wire.dropped(), (room..1100).collect::<Vec<_>>());
 }
 
 #[test]

@@ -16,5 +16,6 @@ mod upgrade;
 mod web;
 #[path = "../http1/wire.rs"]
 mod wire;
+mod work;
 
 use wirespan_protocols::http2::parser;
