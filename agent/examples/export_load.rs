@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     while sent < total {
         let traces: Vec<Trace> = (0..TRACES).map(|i| trace(sent + i * SPANS, &resources)).collect();
         sent += TRACES * SPANS;
-        counters.spans_finished.add(TRACES * SPANS);
+        counters.links.spans_finished.add(TRACES * SPANS);
         let before = Instant::now();
         exporters.export(traces);
         inside += before.elapsed();

@@ -10,11 +10,12 @@
 //! | [`client`] | the commands that ask a running agent |
 //! | [`top`] | services and operations in a table |
 //! | [`demo`] | a small shop of real processes |
-//! | [`span`] | what leaves the agent: spans, traces, resources |
+//! | [`span`] | what leaves the agent: spans, traces, resources (crate `wirespan-signals`) |
 //! | [`bpf`] | kernel programs: load, attach, read |
 //! | [`stages`] | records into signals: discovery and connections, put together |
 //! | [`connections`] | records into exchanges |
-//! | [`traces`] | exchanges into traces: every link is made here |
+//! | [`traces`] | exchanges into traces: every link is made there (crate `wirespan-links`) |
+//! | [`clock`] | the kernel's time and Unix time |
 //! | [`pipeline`] | wires the stages |
 //! | [`export`] | spans out: OTLP and the console |
 //! | [`ingest`] | OTLP in: spans that applications make themselves |
@@ -25,6 +26,7 @@
 pub mod bpf;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod demo;
@@ -36,9 +38,10 @@ pub mod metrics;
 pub mod pipeline;
 pub mod run;
 pub mod session;
-pub mod span;
 pub mod stages;
 pub mod store;
 pub mod top;
-pub mod traces;
 pub mod web;
+
+pub use wirespan_links as traces;
+pub use wirespan_signals as span;

@@ -12,14 +12,15 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::bpf::{Capture, CaptureError, CaptureSettings, Mode};
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::connections::{self, Signal};
 use crate::discovery::own::OwnServer;
 use crate::discovery::{HostInfo, Processes};
 use crate::export::Exporters;
 use crate::metrics::Counters;
+use crate::span::OpenRequests;
 use crate::stages::{Stages, Wish};
-use crate::traces::open::OpenRequests;
 use crate::traces::{self, Traces};
 
 /// Records read before time is looked at.
@@ -70,14 +71,15 @@ impl Pipeline {
         let (signals, batches) = sync_channel(BATCHES);
         let traces = Traces::new(
             traces::Limits { hold: config.trace_hold.as_nanos() as u64, max_spans: config.max_spans_in_flight },
-            Arc::clone(counters),
+            Arc::clone(&counters.links),
         );
         let open_requests = traces.open_requests();
         let reader = Reader::new(config, capture, Arc::clone(counters), signals, view);
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
         let named = |name: &str| Builder::new().name(name.into());
-        let linker = named("wirespan-link").spawn(move || link(traces, &batches, exporters)).map_err(failed)?;
+        let linking = Linking { traces, clock: Clock::default(), counters: Arc::clone(counters) };
+        let linker = named("wirespan-link").spawn(move || linking.run(&batches, exporters)).map_err(failed)?;
         let reader = named("wirespan-read").spawn(move || reader.run(&stop_reader)).map_err(failed)?;
         Ok(Self { stop, reader, linker, open_requests })
     }
@@ -113,22 +115,33 @@ fn return_free_memory() {
 }
 
 /// The second thread: signals in, traces out.
-fn link(mut traces: Traces, batches: &Receiver<Vec<Signal>>, exporters: Exporters) -> Exporters {
-    loop {
-        let batch = batches.recv_timeout(IDLE_PAUSE);
-        let now = traces::now();
-        let mut out = Vec::new();
-        match batch {
-            Ok(signals) => signals.into_iter().for_each(|signal| traces.signal(signal, now)),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                traces.finish(&mut out);
-                exporters.export(out);
-                return exporters;
+struct Linking {
+    traces: Traces,
+    clock: Clock,
+    counters: Arc<Counters>,
+}
+
+impl Linking {
+    fn run(mut self, batches: &Receiver<Vec<Signal>>, exporters: Exporters) -> Exporters {
+        loop {
+            let batch = batches.recv_timeout(IDLE_PAUSE);
+            let now = clock::now();
+            let mut out = Vec::new();
+            self.clock.refresh(now);
+            self.traces.set_offset(self.clock.offset());
+            match batch {
+                Ok(signals) => signals.into_iter().for_each(|signal| self.traces.signal(signal, now)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let in_flight = self.traces.finish(&mut out);
+                    self.counters.exchanges_dropped.add(in_flight as u64);
+                    exporters.export(out);
+                    return exporters;
+                }
             }
+            self.traces.tick(now, &mut out);
+            exporters.export(out);
         }
-        traces.tick(now, &mut out);
-        exporters.export(out);
     }
 }
 
@@ -179,7 +192,7 @@ impl Reader {
         self.capture.read_counters(&self.counters);
         self.capture.detach();
         while self.turn() > 0 {}
-        self.stages.finish(traces::now());
+        self.stages.finish(clock::now());
         self.flush();
     }
 
@@ -198,7 +211,7 @@ impl Reader {
     fn turn(&mut self) -> usize {
         let stages = &mut self.stages;
         let read = self.capture.drain(DRAIN, &self.counters, |record| stages.record(record));
-        stages.tick(traces::now());
+        stages.tick(clock::now());
         let lost = self.capture.lost_records();
         if lost != std::mem::replace(&mut self.lost, lost) {
             stages.records_lost();

@@ -13,7 +13,7 @@ use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::ingest::{self, Ingest};
 use crate::metrics::Counters;
 use crate::pipeline::Pipeline;
-use crate::traces::open::OpenRequests;
+use crate::span::OpenRequests;
 use crate::web::{Bound, Shown, View, ViewError};
 
 /// The whole shutdown takes less than two seconds; the exporters get this much of it.

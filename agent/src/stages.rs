@@ -149,9 +149,9 @@ impl Stages {
     fn learn(&mut self, at: usize, now: u64) {
         match &mut self.out[at] {
             Signal::Started(started) if started.connection.role == Role::Server => {
-                let tgid = started.process.tgid;
+                let tgid = started.process.tgid();
                 if self.processes.on_server_port(tgid, started.connection.endpoints.local_port) {
-                    started.process = Arc::clone(self.processes.get(tgid));
+                    started.process = self.processes.get(tgid).clone();
                 }
             }
             Signal::ExportsTelemetry { tgid } if self.processes.mark_exports_telemetry(*tgid) => {

@@ -12,9 +12,9 @@ use super::Limits;
 use super::detection::{Answer, Detecting};
 use super::emit::Origin;
 use super::order::{Operation, Order, Sink};
-use super::signal::Signal;
 use crate::discovery::Process;
 use crate::metrics::Counters;
+use wirespan_links::Signal;
 
 /// Operations after which the kernel is told again that more of a socket is wanted.
 const WIDEN_AGAIN: u32 = 4096;

@@ -8,9 +8,9 @@ use wirespan_protocols::exchange::Output;
 use wirespan_protocols::registry::Protocol;
 use wirespan_protocols::{Parser, Role};
 
-use super::signal::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 use crate::discovery::Process;
 use crate::metrics::Counters;
+use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 
 /// Whose exchanges they are.
 #[derive(Debug)]

@@ -7,7 +7,6 @@
 //! | `detection.rs` | which protocol it is |
 //! | `emit.rs` | what a parser says, as signals |
 //! | `connection.rs` | one socket: its life, what is read on it |
-//! | `signal.rs` | what the traces stage hears |
 //!
 //! Every byte has a position, so what is missing is known exactly and is told to the parser. The two directions of a
 //! socket are brought into causal order: an operation that happened when the other direction stood at position *n* is
@@ -17,7 +16,6 @@ mod connection;
 mod detection;
 mod emit;
 mod order;
-mod signal;
 mod stream;
 
 use std::collections::VecDeque;
@@ -31,7 +29,7 @@ use wirespan_protocols::exchange::{Output, Unit};
 use connection::{Connection, Context};
 use emit::Origin;
 use order::Operation;
-pub use signal::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
+pub use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 
 use crate::config::Config;
 use crate::discovery::Process;

@@ -47,6 +47,28 @@ pub struct Process {
     left_alone: AtomicBool,
 }
 
+impl wirespan_links::Process for Process {
+    fn tgid(&self) -> u32 {
+        self.tgid
+    }
+
+    fn resource(&self) -> &Arc<Resource> {
+        &self.resource
+    }
+
+    fn parent(&self) -> u32 {
+        self.parent
+    }
+
+    fn start(&self) -> Option<u64> {
+        self.start
+    }
+
+    fn is_traced(&self) -> bool {
+        self.is_traced()
+    }
+}
+
 impl Process {
     /// Whether any of its connections may be traced. Port rules decide further: [`Selection::connection_selected`].
     pub fn is_traced(&self) -> bool {

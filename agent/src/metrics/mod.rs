@@ -2,52 +2,13 @@
 
 pub mod latency;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
-macro_rules! counters {
-    ($($name:ident: $help:literal,)*) => {
-        /// One atomic per counter; shared by all stages.
-        #[derive(Debug, Default)]
-        pub struct Counters {
-            $(#[doc = $help] pub $name: Counter,)*
-        }
+pub use wirespan_signals::{Counter, Reading};
 
-        impl Counters {
-            /// Every counter's name, description and value, in a fixed order.
-            pub fn snapshot(&self) -> Vec<(&'static str, &'static str, u64)> {
-                vec![$((stringify!($name), $help, self.$name.get()),)*]
-            }
-        }
-    };
-}
-
-/// A number that only grows, save where it is set from a source that counts itself.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds `n`.
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// Adds one.
-    pub fn inc(&self) {
-        self.add(1);
-    }
-
-    /// Replaces the value: for gauges, and for counts that the kernel keeps.
-    pub fn set(&self, n: u64) {
-        self.0.store(n, Ordering::Relaxed);
-    }
-
-    /// The value.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-counters! {
+wirespan_signals::counters! {
+    /// One atomic per counter; shared by all stages.
+    pub struct Counters;
     kernel_ring_full: "Records lost because the ring was full",
     kernel_faults: "Operations whose user buffer could not be read",
     kernel_io_uring: "Operations that passed through io_uring, whose bytes are not seen",
@@ -64,15 +25,8 @@ counters! {
     gaps: "Runs of bytes that passed but were not captured",
     gap_bytes: "Bytes that passed but were not captured",
     exchanges_started: "Requests recognised",
-    exchanges_open: "Requests and streams under way now, however long they take",
-    exchanges_lasting: "Requests and streams that have been under way for more than 5 s",
-    exchanges_longest_seconds: "For how long the longest of them has been under way, seconds",
     exchanges_dropped: "Requests whose end could not be known",
-    tasks_forgotten: "Tasks whose execution is not told because their worker, or all together, had taken too many",
-    task_calls_released: "Calls that waited in vain for the end of the task that may have made them",
-    spans_finished: "Spans handed to the exporters",
-    spans_unsampled: "Spans dropped because the incoming context says not sampled",
-    spans_evicted: "Spans dropped because too many were in flight",
+    @links: Arc<wirespan_links::Counters> = "What the linking stage counts",
     exporter_queue_dropped: "Spans dropped because an exporter's queue was full",
     spans_exported: "Spans accepted by the OTLP endpoint",
     spans_rejected: "Spans that the OTLP endpoint refused (partial success or a permanent error)",

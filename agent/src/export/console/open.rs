@@ -1,6 +1,6 @@
 //! What has been under way for a while, as a table for people.
 
-use crate::traces::open::{OPEN_AFTER, OpenList, OpenSpan};
+use crate::span::{OPEN_AFTER, OpenList, OpenSpan};
 
 use super::text::{harmless, shorten, width};
 use crate::span::{hex, kind};

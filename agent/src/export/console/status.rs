@@ -76,7 +76,7 @@ impl ConsoleStatus {
 
 impl Totals {
     fn of(counters: &Counters) -> Self {
-        Self { at: Instant::now(), events: counters.events.get(), spans: counters.spans_finished.get() }
+        Self { at: Instant::now(), events: counters.events.get(), spans: counters.links.spans_finished.get() }
     }
 }
 
@@ -84,7 +84,7 @@ fn describe(counters: &Counters, last: Totals, now: Totals) -> String {
     let seconds = now.at.duration_since(last.at).as_secs_f64().max(0.001);
     let rate = |from: u64, to: u64| (to.saturating_sub(from) as f64 / seconds).round();
     let lost_events = counters.kernel_ring_full.get() + counters.events_malformed.get();
-    let lost_spans = counters.spans_evicted.get() + counters.exporter_queue_dropped.get();
+    let lost_spans = counters.links.spans_evicted.get() + counters.exporter_queue_dropped.get();
     format!(
         "wirespan: {} events/s  {} spans/s  {} spans in all{}  dropped: {lost_events} events, {lost_spans} spans",
         rate(last.events, now.events),
@@ -96,9 +96,11 @@ fn describe(counters: &Counters, last: Totals, now: Totals) -> String {
 
 /// What has been under way for a while, if anything has.
 fn lasting(counters: &Counters) -> String {
-    match counters.exchanges_lasting.get() {
+    match counters.links.exchanges_lasting.get() {
         0 => String::new(),
-        n => format!("  {n} under way for up to {}", age(counters.exchanges_longest_seconds.get() * 1_000_000_000)),
+        n => {
+            format!("  {n} under way for up to {}", age(counters.links.exchanges_longest_seconds.get() * 1_000_000_000))
+        }
     }
 }
 
@@ -133,14 +135,14 @@ mod tests {
         let counters = Counters::default();
         let last = Totals::of(&counters);
         counters.events.add(2000);
-        counters.spans_finished.add(300);
+        counters.links.spans_finished.add(300);
         counters.kernel_ring_full.add(7);
         counters.exporter_queue_dropped.add(5);
         let now = Totals { at: last.at + Duration::from_secs(2), ..Totals::of(&counters) };
         let expected = "wirespan: 1000 events/s  150 spans/s  300 spans in all  dropped: 7 events, 5 spans";
         assert_eq!(describe(&counters, last, now), expected);
-        counters.exchanges_lasting.set(2);
-        counters.exchanges_longest_seconds.set(4000);
+        counters.links.exchanges_lasting.set(2);
+        counters.links.exchanges_longest_seconds.set(4000);
         assert!(describe(&counters, last, now).contains("300 spans in all  2 under way for up to 1:06:40  dropped"));
     }
 }

@@ -8,8 +8,8 @@ use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::{Exchange, Marks, MessageKey, SpanKind};
 
 use super::units::{Evidence, Moment, UnitKey};
-use crate::connections::{ConnectionInfo, ExchangeKey, StartedSignal};
-use crate::discovery::Process;
+use crate::process::Process;
+use crate::signal::{ConnectionInfo, ExchangeKey, StartedSignal};
 
 new_key_type! {
     /// A span that has not been handed on.
@@ -48,7 +48,7 @@ pub struct LiveSpan {
     /// Kind.
     pub kind: SpanKind,
     /// Its process.
-    pub process: Arc<Process>,
+    pub process: Arc<dyn Process>,
     /// Its connection.
     pub connection: ConnectionInfo,
     /// Its request, as known when it started.

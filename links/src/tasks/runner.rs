@@ -6,8 +6,8 @@ use wirespan_protocols::exchange::TakenTask;
 
 use super::worker::{Deferred, Delivery, Habit, Taken, Worker};
 use super::{Actor, Call};
-use crate::traces::live::SpanKey;
-use crate::traces::units::{Evidence, UnitKey};
+use crate::live::SpanKey;
+use crate::units::{Evidence, UnitKey};
 
 /// A process of this age makes no calls for its own beginning any more, nanoseconds.
 pub(super) const GROWN: u64 = 1_000_000_000;

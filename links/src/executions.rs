@@ -11,7 +11,7 @@ use super::Traces;
 use super::live::{Group, LiveSpan, Parent, SpanKey};
 use super::tasks::{Actor, Call, Deferred, Delivery, Execution, Verdict};
 use super::units::{Evidence, UnitKey};
-use crate::connections::{ConnectionInfo, ExchangeKey, StartedSignal};
+use crate::signal::{ConnectionInfo, ExchangeKey, StartedSignal};
 
 /// [`ExchangeKey::connection`] of what passed no connection.
 const NO_CONNECTION: ExchangeKey = ExchangeKey { connection: u64::MAX, parser: 0, id: 0 };
@@ -37,7 +37,7 @@ impl Traces {
 
     fn actor(&self, span: SpanKey, unit: UnitKey) -> Actor {
         let process = &self.spans[span].process;
-        Actor { unit, parent: process.parent, since: process.start }
+        Actor { unit, parent: process.parent(), since: process.start() }
     }
 
     fn task_taken(&mut self, span: SpanKey, unit: UnitKey, at: Mark, task: TakenTask) {

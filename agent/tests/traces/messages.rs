@@ -4,7 +4,7 @@ use wirespan_protocols::exchange::{Exchange, Mark, Marks, MessageKey, Started, U
 use wirespan_protocols::{Role, context::TraceContext};
 
 use super::*;
-use crate::connections::{ConnectionInfo, ExchangeKey, StartedSignal};
+use wirespan_agent::connections::{ConnectionInfo, ExchangeKey, StartedSignal};
 
 const SENDER: UnitId = UnitId { tgid: 40, tid: 40, kind: 0, switches: 0, id: 0, parent: 0 };
 const RECEIVER: UnitId = UnitId { tgid: 50, tid: 50, kind: 0, switches: 0, id: 0, parent: 0 };
@@ -99,7 +99,7 @@ fn a_receiver_that_is_done_before_the_senders_trace_waits_and_then_fixes_its_tra
     world.message(1, SpanKind::Producer, FRONT, "m", Vec::new());
     world.done(1);
     assert!(world.traces().is_empty());
-    world.now += super::super::leave::PENDING_CAP;
+    world.now += wirespan_agent::traces::PENDING_CAP;
     let received = world.traces();
     let (_, links) = linked(&received, "2");
     world.pass(&mut b, FRONT, &mut a, CLIENT, OK);

@@ -6,7 +6,7 @@ use wirespan_protocols::exchange::{
 };
 
 use super::*;
-use crate::connections::{ConnectionInfo, ExchangeKey, StartedSignal};
+use wirespan_agent::connections::{ConnectionInfo, ExchangeKey, StartedSignal};
 
 /// The thread that takes tasks, and one of its process that runs them: it needs no parent.
 const MAIN: UnitId = UnitId { tgid: 50, tid: 50, kind: 0, switches: 0, id: 0, parent: 0 };
@@ -171,7 +171,7 @@ fn an_execution_is_linked_to_its_sender_and_what_it_sends_from_it_however_long_i
     world.end(inner, "send b", POOLED);
     let received = world.begin("receive b", SpanKind::Consumer, BACK, Some("b"));
     world.end(received, "receive b", BACK);
-    world.now += 2 * super::super::leave::PENDING_CAP;
+    world.now += 2 * wirespan_agent::traces::PENDING_CAP;
     let early = world.traces();
     assert!(named(&early, "receive b").is_empty(), "its sender's trace is not known");
     world.result("a", POOLED);
@@ -193,5 +193,5 @@ fn calls_that_wait_in_vain_begin_traces_of_their_own() {
     world.traces.signal(Signal::TaskEnded { task: POOLED, with_process: false }, world.now);
     let traces = world.traces();
     assert_eq!(named(&traces, "own")[0].parent_span_id, [0; 8]);
-    assert_eq!(world.counters.task_calls_released.get(), 1);
+    assert_eq!(world.counters.links.task_calls_released.get(), 1);
 }

@@ -4,70 +4,19 @@
 //! shows it (the status line by two counters; `--stats` and SIGUSR1 as a table).
 
 use std::borrow::Cow;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use wirespan_common::AF_UNIX;
-use wirespan_protocols::exchange::SpanKind;
+use wirespan_signals::{OPEN_AFTER, OpenList, OpenRequests, OpenSpan};
 
 use super::live::{LiveSpan, SpanKey};
 use super::{Traces, assemble};
-use crate::connections::ExchangeKey;
-use crate::span::Resource;
+use crate::signal::ExchangeKey;
 
-/// A request is on the list once it has been under way for this long, nanoseconds.
-pub const OPEN_AFTER: u64 = 5_000_000_000;
 /// How often the list is made, nanoseconds.
 const EVERY: u64 = 1_000_000_000;
 /// Most requests on the list; of more, those that began first.
 const MAX_LISTED: usize = 500;
-
-/// A request that has no end yet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OpenSpan {
-    /// When it began, Unix time, nanoseconds.
-    pub start_unix_nano: u64,
-    /// How long ago that was when the list was made, nanoseconds.
-    pub age: u64,
-    /// What the span would be called now; `None` if the protocol does not tell before the end.
-    pub name: Option<Cow<'static, str>>,
-    /// Kind.
-    pub kind: SpanKind,
-    /// The protocol, as in the registry.
-    pub protocol: &'static str,
-    /// The process.
-    pub resource: Arc<Resource>,
-    /// Address and port of the other end, unless that is a Unix socket.
-    pub peer: Option<(IpAddr, u16)>,
-    /// Its trace, if that is certain already: by the request's own context, or because a part of it was exported.
-    pub trace_id: Option<[u8; 16]>,
-    /// Its id, which it keeps.
-    pub span_id: [u8; 8],
-}
-
-/// The list at one moment.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct OpenList {
-    /// How many there are.
-    pub total: usize,
-    /// The longest of them, longest first.
-    pub spans: Vec<OpenSpan>,
-}
-
-/// The newest list, shared.
-#[derive(Debug, Default)]
-pub struct OpenRequests(Mutex<Arc<OpenList>>);
-
-impl OpenRequests {
-    /// The list as of the last second.
-    pub fn get(&self) -> Arc<OpenList> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn set(&self, list: OpenList) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
-    }
-}
 
 impl Traces {
     /// The list that this stage writes.
@@ -112,7 +61,7 @@ impl Traces {
             name: span.name.clone(),
             kind: span.kind,
             protocol: span.protocol,
-            resource: Arc::clone(&span.process.resource),
+            resource: Arc::clone(span.process.resource()),
             peer: (ends.family != AF_UNIX && ends.peer_port != 0)
                 .then(|| (assemble::address(ends, ends.peer), ends.peer_port)),
             trace_id: fixed.or_else(|| self.trace_of(key)),

@@ -1,4 +1,4 @@
-//! What the connections stage tells the traces stage.
+//! What this crate hears: exchanges on connections, and what else happened to processes and threads.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use wirespan_common::{Endpoints, UnitId};
 use wirespan_protocols::Role;
 use wirespan_protocols::exchange::{Exchange, Started, TaskEvent, Unit};
 
-use crate::discovery::Process;
+use crate::process::Process;
 
 /// Names one exchange among all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ pub struct StartedSignal {
     /// What the parser knows so far.
     pub started: Started,
     /// The process that sent or received it.
-    pub process: Arc<Process>,
+    pub process: Arc<dyn Process>,
     /// Its connection.
     pub connection: ConnectionInfo,
 }

@@ -8,7 +8,7 @@ use wirespan_protocols::Role;
 use wirespan_protocols::exchange::Mark;
 
 use super::live::SpanKey;
-use crate::connections::ConnectionInfo;
+use crate::signal::ConnectionInfo;
 
 /// A fact that both ends know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,9 +82,9 @@ impl Joins {
         None
     }
 
-    #[cfg(test)]
-    pub fn is_empty(&self) -> bool {
-        self.clients.is_empty() && self.servers.is_empty()
+    /// Keys that are waited for.
+    pub fn len(&self) -> usize {
+        self.clients.len() + self.servers.len()
     }
 
     /// An end waits no longer.

@@ -7,7 +7,7 @@ use wirespan_protocols::exchange::SpanKind;
 use super::live::{GroupKey, Parent, Pending, SpanKey};
 use super::messages::Sender;
 use super::{PIECE_AFTER, Traces, assemble, joins};
-use crate::span::Trace;
+use wirespan_signals::Trace;
 
 /// For how long nothing may contradict a link that is not exact, after its trace fell silent, nanoseconds.
 const CONFIRM: u64 = 500_000_000;
@@ -19,7 +19,6 @@ const SWEEP_EVERY: u32 = 512;
 impl Traces {
     /// Hands on what is ready at `now`.
     pub fn tick(&mut self, now: u64, out: &mut Vec<Trace>) {
-        self.clock.refresh(now);
         self.release_expired(now);
         while let Some((_, key)) = self.due.pop_front_if(|(at, _)| *at <= now) {
             let Some(group) = self.groups.get(key) else { continue };
@@ -63,13 +62,13 @@ impl Traces {
         }
     }
 
-    /// Hands on everything that is finished: the agent stops. Requests in flight are dropped and counted.
-    pub fn finish(&mut self, out: &mut Vec<Trace>) {
+    /// Hands on everything that is finished: the agent stops. Returns how many requests in flight are dropped with that.
+    pub fn finish(&mut self, out: &mut Vec<Trace>) -> usize {
         let groups: Vec<GroupKey> = self.groups.keys().collect();
         for group in groups {
             self.hand_on(group, out);
         }
-        self.counters.exchanges_dropped.add(self.spans.len() as u64);
+        self.spans.len()
     }
 
     /// Too many spans are being built: the oldest group gives up what it has, or vanishes.
@@ -136,7 +135,7 @@ impl Traces {
             self.link_receivers(key);
         }
         let Some(mut group) = self.groups.remove(key) else { return };
-        let trace = assemble::assemble(&mut self.spans, &mut group, &self.clock);
+        let trace = assemble::assemble(&mut self.spans, &mut group, self.clock);
         assemble::hang_anew(&mut self.spans, &group.members);
         let mut open = Vec::new();
         for member in std::mem::take(&mut group.members) {

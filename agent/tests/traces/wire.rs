@@ -31,7 +31,7 @@ fn a_context_that_is_not_sampled_leaves_no_span_below_it_either() {
     world.pass(&mut d, BACK, &mut c, FRONT, OK);
     world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     assert!(world.traces().is_empty());
-    assert_eq!(world.counters.spans_unsampled.get(), 4);
+    assert_eq!(world.counters.links.spans_unsampled.get(), 4);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_sender_that_denies_recording_without_naming_a_trace_is_obeyed() {
         world.pass(&mut a, CLIENT, &mut b, FRONT, &request);
         world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
         assert!(world.traces().is_empty(), "{header}");
-        assert_eq!(world.counters.spans_unsampled.get(), 2);
+        assert_eq!(world.counters.links.spans_unsampled.get(), 2);
     }
 }
 

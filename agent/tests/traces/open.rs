@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::super::open::{OPEN_AFTER, OpenList};
 use super::*;
+use wirespan_agent::span::{OPEN_AFTER, OpenList};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -39,14 +39,17 @@ fn a_request_is_listed_while_it_is_under_way_and_no_longer() {
         assert_eq!(span.trace_id.map(|id| id[..2].to_vec()), Some(vec![0x4b, 0xf9]));
     }
     assert_eq!(list.spans[0].peer, Some((Ipv4Addr::new(127, 0, 0, 2).into(), 80)));
-    assert_eq!((world.counters.exchanges_lasting.get(), world.counters.exchanges_longest_seconds.get()), (2, 7));
+    assert_eq!(
+        (world.counters.links.exchanges_lasting.get(), world.counters.links.exchanges_longest_seconds.get()),
+        (2, 7)
+    );
     let ids = list.spans.iter().map(|span| span.span_id).collect::<Vec<_>>();
 
     world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     let traces = world.traces();
     assert_eq!(traces[0].iter().map(|span| span.span_id).collect::<Vec<_>>(), ids, "the spans keep their ids");
     assert_eq!(*world.open_after(2 * SECOND), OpenList::default());
-    assert_eq!(world.counters.exchanges_lasting.get(), 0);
+    assert_eq!(world.counters.links.exchanges_lasting.get(), 0);
 }
 
 #[test]

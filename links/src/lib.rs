@@ -11,26 +11,28 @@
 //! | `executions.rs` | the spans of such tasks |
 //! | `leave.rs` | when a trace leaves |
 //! | `assemble.rs` | a finished group into spans |
-//! | `clock.rs` | kernel time into Unix time |
+//! | `signal.rs`, `process.rs` | what comes in |
+//! | `counters.rs` | what was seen and lost |
 //!
 //! A span's parent is, in this order: the other end of its exchange (*join*), the request that its execution unit serves
 //! (*unit*), the context that its request carries (*wire*). Where the wire names another trace than the unit does, the
 //! wire is right: it is what the callee will say. No fact, no parent: two requests are never merged on a guess.
 //!
 //! Spans that hang together are a group. It is handed on when all its spans are finished and nothing happened for
-//! the hold, so that late facts still find it.
+//! the hold, so that late facts still find it. Nothing here does I/O or reads a clock: time comes in with what happened.
+#![forbid(unsafe_code)]
 
 mod assemble;
-mod clock;
+mod counters;
 mod executions;
 mod joins;
 mod leave;
 mod live;
 mod messages;
-pub mod open;
+mod open;
+mod process;
+mod signal;
 mod tasks;
-#[cfg(test)]
-mod tests;
 mod units;
 
 use std::collections::VecDeque;
@@ -40,21 +42,22 @@ use rustc_hash::FxHashMap as HashMap;
 use slotmap::SlotMap;
 use wirespan_protocols::exchange::{Exchange, SpanKind, Unit};
 
-pub use clock::{Clock, now};
+pub use counters::Counters;
+pub use leave::PENDING_CAP;
+pub use process::Process;
+pub use signal::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
+use wirespan_signals::OpenRequests;
 
-use crate::connections::{ExchangeKey, Signal, StartedSignal};
-use crate::metrics::Counters;
 use joins::Joins;
 use live::{Group, GroupKey, LiveSpan, Parent, Pending, SpanKey};
 use messages::Messages;
-use open::OpenRequests;
 use tasks::Tasks;
 use units::{Evidence, Proof, Request, UnitKey, Units};
 
 /// After this time without news, the finished part of a trace that is still open is handed on, nanoseconds.
-const PIECE_AFTER: u64 = 30_000_000_000;
+pub const PIECE_AFTER: u64 = 30_000_000_000;
 /// Entries of groups that are gone which the list of open groups may hold in any case.
-const OPEN_SLACK: usize = 4096;
+pub const OPEN_SLACK: usize = 4096;
 
 /// Bounds of the stage.
 #[derive(Clone, Debug)]
@@ -63,6 +66,36 @@ pub struct Limits {
     pub hold: u64,
     /// Spans being built at a time; beyond, the oldest traces are dropped and counted.
     pub max_spans: usize,
+}
+
+/// From the kernel's clock to the calendar.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clock {
+    offset: u64,
+}
+
+impl Clock {
+    /// Unix time in nanoseconds of a moment on `CLOCK_BOOTTIME`.
+    fn unix(self, boot: u64) -> u64 {
+        boot.wrapping_add(self.offset)
+    }
+}
+
+/// How much is held, for tests and measurements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Spans being built.
+    pub spans: usize,
+    /// Traces being built.
+    pub groups: usize,
+    /// Exchanges without an end.
+    pub exchanges: usize,
+    /// Ends of exchanges that wait for the other end.
+    pub joins: usize,
+    /// Turns of traces that are to be looked at.
+    pub due: usize,
+    /// Entries of the list of open traces, gone ones included.
+    pub open: usize,
 }
 
 /// All traces being built.
@@ -106,6 +139,23 @@ impl Traces {
             ticks: 0,
             open_requests: Arc::default(),
             listed: 0,
+        }
+    }
+
+    /// What must be added to `CLOCK_BOOTTIME` for Unix time, nanoseconds, from now on: the wall clock may be set.
+    pub fn set_offset(&mut self, offset: u64) {
+        self.clock = Clock { offset };
+    }
+
+    /// How much is held now.
+    pub fn held(&self) -> Held {
+        Held {
+            spans: self.spans.len(),
+            groups: self.groups.len(),
+            exchanges: self.by_exchange.len(),
+            joins: self.joins.len(),
+            due: self.due.len(),
+            open: self.open.len(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use slotmap::SlotMap;
 use wirespan_common::{AF_INET, AF_UNIX, Endpoints};
@@ -9,9 +10,9 @@ use wirespan_protocols::Role;
 use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::{Exchange, KeyValue, Value};
 
-use super::clock::Clock;
+use super::Clock;
 use super::live::{Group, LiveSpan, Parent, Root, SpanKey};
-use crate::span::{Link, Span};
+use wirespan_signals::{Link, Span};
 
 /// Spans of one trace, parents first.
 pub struct Assembled {
@@ -22,7 +23,7 @@ pub struct Assembled {
 }
 
 /// Takes the results out of the finished members of `group`, which keeps its trace id for what follows later.
-pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock: &Clock) -> Option<Assembled> {
+pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock: Clock) -> Option<Assembled> {
     for key in &group.members {
         // Found to export its own spans since: these would be duplicates.
         if spans[*key].exchange.is_some() && !spans[*key].process.is_traced() {
@@ -61,7 +62,7 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
             kind: span.kind,
             start_unix_nano: clock.unix(span.request.first.time),
             end_unix_nano: clock.unix(exchange.end.max(span.request.first.time)),
-            resource: span.process.resource.clone(),
+            resource: Arc::clone(span.process.resource()),
             protocol: span.protocol,
             scope: None,
             events: Vec::new(),

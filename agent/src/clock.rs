@@ -2,7 +2,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Converts `CLOCK_BOOTTIME`, which events carry, to Unix time.
+/// How far `CLOCK_BOOTTIME`, which events carry, is from Unix time.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     offset: u64,
@@ -19,9 +19,9 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// Unix time in nanoseconds of a moment on `CLOCK_BOOTTIME`.
-    pub fn unix(&self, boot: u64) -> u64 {
-        boot.wrapping_add(self.offset)
+    /// What must be added to `CLOCK_BOOTTIME` for Unix time, nanoseconds.
+    pub fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// Measures again if the last time is long ago.

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use wirespan_agent::traces::{Limits, Traces};
 use wirespan_common::{AF_INET, AF_UNIX, EGRESS, Endpoints, FLAG_DATAGRAM, INGRESS, IoEvent, Kind, StateEvent, UnitId};
 
-use super::{Limits, Traces};
-use crate::config::{Config, Settings, Surroundings};
-use crate::connections::{Connections, Limits as ConnectionLimits, Signal, Verdict};
-use crate::discovery::{HostInfo, Process, Processes};
-use crate::metrics::Counters;
-use crate::span::{Span, SpanKind, Status, Value};
+use wirespan_agent::config::{Config, Settings, Surroundings};
+use wirespan_agent::connections::{Connections, ExchangeKey, Limits as ConnectionLimits, Signal, Verdict};
+use wirespan_agent::discovery::{HostInfo, Process, Processes};
+use wirespan_agent::metrics::Counters;
+use wirespan_agent::span::{Span, SpanKind, Status, Value};
 
 mod links;
 mod messages;
@@ -28,6 +28,8 @@ struct World {
     processes: Processes,
     counters: Arc<Counters>,
     signals: Vec<Signal>,
+    /// Exchanges that began, with the sockets that they were seen on.
+    started: Vec<(u64, ExchangeKey)>,
     now: u64,
     cookies: u64,
 }
@@ -63,10 +65,11 @@ impl World {
         };
         Self {
             connections: Connections::new(limits, Arc::clone(&counters)),
-            traces: Traces::new(Limits { hold: HOLD, max_spans: 1000 }, Arc::clone(&counters)),
+            traces: Traces::new(Limits { hold: HOLD, max_spans: 1000 }, Arc::clone(&counters.links)),
             processes: Processes::new(&config, PathBuf::from("/nonexistent"), HostInfo::read("/nonexistent".as_ref())),
             counters,
             signals: Vec::new(),
+            started: Vec::new(),
             now: 1_000_000,
             cookies: 0,
         }
@@ -139,6 +142,9 @@ impl World {
         let process = self.process(unit.tgid);
         let verdict = self.connections.operation(&event, bytes, &process, &mut self.signals);
         for signal in std::mem::take(&mut self.signals) {
+            if let Signal::Started(started) = &signal {
+                self.started.push((started.connection.cookie, started.key));
+            }
             self.traces.signal(signal, self.now);
         }
         verdict

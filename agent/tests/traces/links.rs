@@ -117,7 +117,7 @@ fn a_pooled_thread_created_during_a_request_does_not_take_its_calls_along() {
     world.pass(&mut c, worker, &mut d, BACK, &second);
     world.pass(&mut d, BACK, &mut c, worker, OK);
     world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
-    world.now += 3 * super::super::leave::PENDING_CAP;
+    world.now += 3 * wirespan_agent::traces::PENDING_CAP;
     let mut sizes: Vec<_> = world.traces().iter().map(Vec::len).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [2, 2]);
@@ -191,9 +191,9 @@ fn a_call_below_a_request_without_a_known_end_keeps_what_is_above_in_a_later_pie
     world.pass(&mut c, FRONT, &mut d, BACK, &second);
     world.pass(&mut b, FRONT, &mut a, CLIENT, OK);
     // The request between is forgotten; above it all is finished, below it a call goes on.
-    let middle = world.traces.spans.values().find(|s| s.connection.cookie == c.cookie).unwrap().key;
+    let middle = world.started.iter().find(|(cookie, _)| *cookie == c.cookie).unwrap().1;
     world.traces.signal(Signal::Dropped(middle), world.now);
-    world.now += 2 * super::super::PIECE_AFTER;
+    world.now += 2 * wirespan_agent::traces::PIECE_AFTER;
     let piece = world.traces().remove(0);
     world.send(&mut d, BACK, OK);
     let rest = world.traces().remove(0);

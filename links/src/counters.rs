@@ -1,0 +1,14 @@
+//! What this stage saw and what it lost.
+
+wirespan_signals::counters! {
+    /// One atomic per counter.
+    pub struct Counters;
+    exchanges_open: "Requests and streams under way now, however long they take",
+    exchanges_lasting: "Requests and streams that have been under way for more than 5 s",
+    exchanges_longest_seconds: "For how long the longest of them has been under way, seconds",
+    tasks_forgotten: "Tasks whose execution is not told because their worker, or all together, had taken too many",
+    task_calls_released: "Calls that waited in vain for the end of the task that may have made them",
+    spans_finished: "Spans handed to the exporters",
+    spans_unsampled: "Spans dropped because the incoming context says not sampled",
+    spans_evicted: "Spans dropped because too many were in flight",
+}

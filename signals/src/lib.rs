@@ -1,0 +1,18 @@
+//! What leaves the agent, in types that lie below all who make it, export it or show it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `span.rs` | finished spans, by trace, each with its resource |
+//! | `open.rs` | requests that have no end yet |
+//! | `counter.rs` | how stages count what they saw and lost |
+#![forbid(unsafe_code)]
+
+mod counter;
+mod open;
+mod span;
+
+pub use counter::{Counter, Reading};
+pub use open::{OPEN_AFTER, OpenList, OpenRequests, OpenSpan};
+pub use span::{
+    KeyValue, Link, Resource, SCOPE_PREFIX, Scope, Span, SpanEvent, SpanKind, Status, Trace, Value, hex, kind,
+};
