@@ -180,7 +180,9 @@ fn complete_url(attributes: &mut [KeyValue], address: &str, port: u16) {
         return;
     }
     let Some(path) = attributes.iter_mut().find(|a| a.key == "url.path") else { return };
-    if let Value::Str(text) = &path.value {
+    if let Value::Str(text) = &path.value
+        && text.starts_with('/')
+    {
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
         path.value = Value::Str(format!("http://{host}:{port}{text}").into());
         path.key = "url.full".into();

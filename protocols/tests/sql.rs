@@ -45,14 +45,14 @@ fn postgresql_quotes_in_its_own_ways() {
     ] {
         assert_eq!(postgresql(text), clean);
     }
-    let backslash = Dialect { backslash: true, ..Dialect::POSTGRESQL };
+    let backslash = Dialect { backslash: Some(true), ..Dialect::POSTGRESQL };
     assert_eq!(Query::read(br"SELECT 'it\'s', a", backslash, false).text, "SELECT ?, a");
 }
 
 #[test]
 fn mysql_quotes_in_its_own_ways() {
     for (text, clean) in [
-        (r#"SELECT 'it\'s', "a ""b"" \" c", `t``x`"#, "SELECT ?, ?, `t``x`"),
+        (r#"SELECT 'it\'s', "a ""b"" c", `t``x`"#, "SELECT ?, ?, `t``x`"),
         ("SELECT _utf8mb4'abc', _binary 'x'", "SELECT ?, _binary ?"),
         ("SELECT 5--1, a # comment\n, b -- more\n, c", "SELECT ?--?, a , b , c"),
         ("SELECT /*!40001 SQL_NO_CACHE */ 'x' FROM t /* plain */", "SELECT SQL_NO_CACHE ? FROM t"),

@@ -1,10 +1,14 @@
 //! `cargo xtask lint`: format, clippy for both sides, documentation, licences.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{ebpf, shell};
+use crate::{ebpf, paths, shell};
+
+/// The version of cargo-deny that is installed.
+const DENY: &str = "0.20.2";
 
 /// All that runs in user space: the BPF programs are for another target.
 const HOST: [&str; 4] = ["--workspace", "--exclude", "wirespan-ebpf", "--locked"];
@@ -37,10 +41,30 @@ fn cargo(verb: &str) -> Command {
 }
 
 fn licences() -> Result<()> {
-    if shell::has("cargo-deny") {
-        return shell::run(cargo("deny").args(["check", "licenses", "bans", "sources"]));
+    let mut deny = shell::cargo(ensure_deny()?);
+    shell::run(deny.current_dir(paths::workspace()).args(["--locked", "check", "licenses", "bans", "sources"]))
+}
+
+/// cargo-deny, compiled if it is not there.
+fn ensure_deny() -> Result<PathBuf> {
+    let root = paths::cache()?.join(format!("cargo-deny-{DENY}"));
+    let program = root.join("bin/cargo-deny");
+    if !program.is_file() {
+        shell::say(format!("compiling cargo-deny {DENY} into {} (about two minutes)", root.display()));
+        let mut cargo = shell::host_cargo();
+        cargo.args([
+            "install",
+            "cargo-deny",
+            "--quiet",
+            "--locked",
+            "--version",
+            DENY,
+            "--no-default-features",
+            "--root",
+        ]);
+        // It runs for seconds: what it takes to compile counts.
+        cargo.arg(&root).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
+        shell::run(cargo.env_remove("CARGO_TARGET_DIR"))?;
     }
-    // Compiling it takes longer than everything else together.
-    shell::say("cargo-deny is not installed, so these are NOT checked: `cargo install cargo-deny --locked`");
-    Ok(())
+    Ok(program)
 }

@@ -48,7 +48,7 @@ def pymemcache_client(recorder, work):
 
 
 @scenario("memcached", "meta", lambda: "bare socket", [
-    "ms", "mg", "mg", "mg", "mg", "mn", "ma error CLIENT_ERROR", "md", "mn", "bogus error ERROR", "me"])
+    "ms", "mg", "mg", "mg", "mg", "mn", "ma error CLIENT_ERROR", "md", "mn", "memcached error ERROR", "me"])
 def memcached_meta(recorder, work):
     raw(recorder, (b"ms key 5 T90\r\nhello\r\n", b"\r\n"), (b"mg key v t\r\n", b"hello\r\n"), (b"mg missing v\r\n", b"\r\n"),
         (b"mg key s v q\r\nmg missing v q\r\nmn\r\n", b"MN\r\n"), (b"ma key N90 J5\r\n", b"\r\n"),

@@ -93,7 +93,7 @@ def redis_py_pipelines(recorder, work):
 
 
 @scenario("redis", "redis-py-resp3", python_version("redis"), [
-    "HELLO", "CLIENT MAINT_NOTIFICATIONS error ERR", "CLIENT SETINFO error ERR", "CLIENT SETINFO error ERR", "HSET", "HGETALL", "SADD", "SMEMBERS", "GET", "ZADD", "ZRANGE", "CLIENT TRACKING", "GET", "SET", "PING", "NOSUCH error ERR"])
+    "HELLO", "CLIENT MAINT_NOTIFICATIONS error ERR", "CLIENT SETINFO error ERR", "CLIENT SETINFO error ERR", "HSET", "HGETALL", "SADD", "SMEMBERS", "GET", "ZADD", "ZRANGE", "CLIENT TRACKING", "GET", "SET", "PING", "redis error ERR"])
 def redis_py_resp3(recorder, work):
     import redis
     r = redis.Redis(port=recorder.port, protocol=3, single_connection_client=True)
@@ -151,7 +151,7 @@ def redis_benchmark(recorder, work):
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=DEADLINE)
 
 
-@scenario("redis", "inline", lambda: "bare socket", ["PING", "SET", "GET", "ECHO", "nonsense error ERR", "QUIT"])
+@scenario("redis", "inline", lambda: "bare socket", ["PING", "SET", "GET", "ECHO", "redis error ERR", "QUIT"])
 def inline(recorder, work):
     # A connection that begins with an inline command is not recognised, so the first is a proper one.
     raw(recorder, (b"*1\r\n$4\r\nPING\r\n", b"\r\n"), (b"SET key value\r\n", b"\r\n"), (b"GET key\n", b"value\r\n"),
@@ -204,7 +204,7 @@ def cluster(recorder, work):
 
 
 @scenario("redis", "redigo", debian_version("golang-github-gomodule-redigo-dev"), [
-    "SET", "INCR", "GET", "MULTI", "SELECT", "GET", "EXEC", "NOSUCH error ERR"])
+    "SET", "INCR", "GET", "MULTI", "SELECT", "GET", "EXEC", "redis error ERR"])
 def redigo(recorder, work):
     go("redigo_app.go", recorder.port)
 

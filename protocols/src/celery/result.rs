@@ -105,8 +105,11 @@ fn exception_of(member: Member<'_>) -> Option<String> {
         true
     });
     let class = class?;
-    Some(match module {
+    let name = match module {
         Some(module) => format!("{module}.{class}"),
         None => class.into_owned(),
-    })
+    };
+    // Anything else is no class, and may be what only its message should say.
+    let is_name = |name: &String| name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_'));
+    Some(name).filter(is_name)
 }

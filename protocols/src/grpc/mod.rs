@@ -19,7 +19,7 @@ pub(crate) use status::Code;
 use crate::exchange::{KeyValue, Status};
 use crate::http::attributes::address;
 use crate::http::fields::media;
-use crate::redact::clip;
+use crate::redact::{self, clip};
 use crate::{Direction, Role};
 
 /// Messages of a call, by direction. The conventions have no name for it.
@@ -147,7 +147,8 @@ fn name_of(call: &Call, role: Role, path: Option<&str>, attributes: &mut Vec<Key
             method.to_owned().into()
         }
         None => {
-            let original = clip(path.strip_prefix('/').unwrap_or(path), MAX_METHOD);
+            let path = redact::path(path.split(['?', '#']).next().unwrap_or_default(), false);
+            let original = clip(path.strip_prefix('/').unwrap_or(&path), MAX_METHOD);
             attributes.push(KeyValue::str(semconv::RPC_METHOD, "_OTHER"));
             attributes.push(KeyValue::str(semconv::RPC_METHOD_ORIGINAL, original.to_owned()));
             "grpc".into()

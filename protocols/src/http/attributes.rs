@@ -24,6 +24,9 @@ const MAX_USER_AGENT: usize = 512;
 /// Methods that the conventions call known: RFC 9110, PATCH, QUERY.
 const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
 
+/// Schemes of targets that are told: a proxy is asked for others than HTTP's, too.
+const SCHEMES: [&str; 6] = ["http", "https", "ws", "wss", "ftp", "ftps"];
+
 /// A request as every version of HTTP knows it.
 pub(crate) struct Request<'a> {
     /// `None` if it is not known.
@@ -38,10 +41,12 @@ pub(crate) struct Request<'a> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Target<'a> {
     pub scheme: Option<&'static str>,
-    /// Without user information.
+    /// Without user information, and a host beyond doubt.
     pub authority: Option<&'a str>,
     /// User information was there.
     credentials: bool,
+    /// It has a scheme that is not told.
+    foreign: bool,
     /// Empty in authority form, and where it is not known.
     pub path: &'a str,
     query: Option<&'a str>,
@@ -52,25 +57,30 @@ impl<'a> Target<'a> {
     pub(crate) fn parse(method: &str, target: &'a str) -> Self {
         let target = target.split('#').next().unwrap_or_default();
         if method == "CONNECT" {
-            return Self { authority: Some(target), ..Self::default() };
+            return Self { authority: redact::authority(target), ..Self::default() };
         }
         let (origin, query) = match target.split_once('?') {
             Some((origin, query)) => (origin, Some(query)),
             None => (target, None),
         };
-        let absolute = ["http", "https"].into_iter().find_map(|scheme| {
-            let head = origin.get(..scheme.len()).filter(|h| h.eq_ignore_ascii_case(scheme))?;
-            Some((scheme, origin[head.len()..].strip_prefix("://")?))
-        });
+        let absolute = origin.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
         let Some((scheme, rest)) = absolute else { return Self { path: origin, query, ..Self::default() } };
+        let scheme = SCHEMES.into_iter().find(|known| scheme.eq_ignore_ascii_case(known));
+        let foreign = scheme.is_none();
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (credentials, authority) = match authority.rsplit_once('@') {
-            Some((_, host)) => (true, host),
-            None => (false, authority),
+        let Some(host) = redact::authority(authority) else {
+            // The rest may be a password that was not encoded.
+            return Self { scheme, foreign, ..Self::default() };
         };
         let path = if path.is_empty() { "/" } else { path };
-        Self { scheme: Some(scheme), authority: Some(authority), credentials, path, query }
+        Self { scheme, authority: Some(host), credentials: host.len() < authority.len(), foreign, path, query }
     }
+}
+
+/// RFC 3986 §3.1.
+fn is_scheme(text: &str) -> bool {
+    let sound = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(sound)
 }
 
 /// The span's name and the attributes that the request alone gives.
@@ -96,6 +106,7 @@ pub(crate) fn request(head: &Request<'_>, settings: &Settings) -> (Cow<'static, 
     }
     if let Some(agent) = head.fields.user_agent.filter(|a| !a.is_empty()) {
         let agent = String::from_utf8_lossy(agent);
+        let agent = redact::text(&agent);
         attributes.push(KeyValue::str(semconv::USER_AGENT_ORIGINAL, clip(&agent, MAX_USER_AGENT).to_owned()));
     }
     if let Some(length) = head.fields.length.known() {
@@ -116,8 +127,8 @@ pub(crate) fn request(head: &Request<'_>, settings: &Settings) -> (Cow<'static, 
 fn server(fields: &Fields<'_>, target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
     let host = forwarded::host(fields).or(target.authority).or_else(|| forwarded::text(fields.host?));
     address(host, attributes);
-    let scheme = forwarded::scheme(fields).or(target.scheme).unwrap_or("http");
-    attributes.push(KeyValue::str(semconv::URL_SCHEME, scheme));
+    let scheme = forwarded::scheme(fields).or(target.scheme).or((!target.foreign).then_some("http"));
+    attributes.extend(scheme.map(|scheme| KeyValue::str(semconv::URL_SCHEME, scheme)));
     path_and_query(target, settings, attributes);
     if let Some(client) = forwarded::client(fields) {
         attributes.push(KeyValue::str(semconv::CLIENT_ADDRESS, client.to_owned()));
@@ -125,25 +136,25 @@ fn server(fields: &Fields<'_>, target: &Target<'_>, settings: &Settings, attribu
 }
 
 fn client(fields: &Fields<'_>, target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
-    let host = target.authority.or_else(|| forwarded::text(fields.host?)).filter(|h| !h.is_empty());
+    let host = target.authority.or_else(|| redact::authority(forwarded::text(fields.host?)?));
     address(host, attributes);
-    // A tunnel has an address and no URL.
-    if target.path.is_empty() {
+    // A tunnel has an address and no URL, and what is fetched by another scheme is no URL of this one.
+    if target.path.is_empty() || target.foreign {
         return;
     }
-    let Some(host) = host.map(|h| clip(h, MAX_PATH)) else {
+    let Some(host) = host.filter(|_| target.path.starts_with(['/', '*'])) else {
         return path_and_query(target, settings, attributes);
     };
     let mut url = String::with_capacity(host.len() + target.path.len() + 32);
     url.push_str(target.scheme.unwrap_or("http"));
     url.push_str("://");
     if target.credentials {
-        url.push_str("REDACTED:REDACTED@");
+        url.push_str(redact::USER);
     }
     url.push_str(host);
     // RFC 9112 §3.3: the URI of `OPTIONS *` has no path.
     if target.path != "*" {
-        url.push_str(clip(target.path, MAX_PATH));
+        url.push_str(clip(&redact::path(target.path, settings.keep_query_values), MAX_PATH));
     }
     if let Some(query) = target.query {
         url.push('?');
@@ -154,7 +165,8 @@ fn client(fields: &Fields<'_>, target: &Target<'_>, settings: &Settings, attribu
 
 fn path_and_query(target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
     if !target.path.is_empty() {
-        attributes.push(KeyValue::str(semconv::URL_PATH, clip(target.path, MAX_PATH).to_owned()));
+        let path = redact::path(target.path, settings.keep_query_values);
+        attributes.push(KeyValue::str(semconv::URL_PATH, clip(&path, MAX_PATH).to_owned()));
     }
     if let Some(query) = target.query.filter(|q| !q.is_empty()) {
         attributes.push(KeyValue::str(semconv::URL_QUERY, redact::query(query, settings.keep_query_values)));
@@ -163,7 +175,7 @@ fn path_and_query(target: &Target<'_>, settings: &Settings, attributes: &mut Vec
 
 /// `server.address`, and `server.port` if it is written down.
 pub(crate) fn address(authority: Option<&str>, attributes: &mut Vec<KeyValue>) {
-    let (host, port) = host_port(authority.unwrap_or_default());
+    let (host, port) = host_port(authority.and_then(redact::authority).unwrap_or_default());
     if host.is_empty() {
         return;
     }

@@ -1,7 +1,7 @@
 //! What proxies say of the original request: `Forwarded` (RFC 7239) and the older `X-Forwarded-*`.
 
 use super::fields::Fields;
-use crate::redact::clip;
+use crate::redact::{self, clip};
 
 /// Longest value that is believed.
 const MAX_VALUE: usize = 256;
@@ -9,7 +9,7 @@ const MAX_VALUE: usize = 256;
 /// The original client's address, without port.
 pub(crate) fn client<'a>(fields: &Fields<'a>) -> Option<&'a str> {
     let node = parameter(fields.forwarded, "for").or_else(|| first(fields.forwarded_for))?;
-    let (address, _port) = host_port(node);
+    let (address, _port) = host_port(redact::authority(node)?);
     // RFC 7239 §6.2, §6.3: a proxy may hide who it was.
     let hidden = address.is_empty() || address.eq_ignore_ascii_case("unknown") || address.starts_with('_');
     (!hidden).then_some(address)
@@ -17,7 +17,7 @@ pub(crate) fn client<'a>(fields: &Fields<'a>) -> Option<&'a str> {
 
 /// The `Host` of the original request.
 pub(crate) fn host<'a>(fields: &Fields<'a>) -> Option<&'a str> {
-    parameter(fields.forwarded, "host").or_else(|| first(fields.forwarded_host))
+    redact::authority(parameter(fields.forwarded, "host").or_else(|| first(fields.forwarded_host))?)
 }
 
 /// The scheme of the original request.

@@ -7,7 +7,7 @@ use crate::Settings;
 use crate::exchange::KeyValue;
 use crate::http::attributes::{self, Request, Target};
 use crate::http::fields::Fields;
-use crate::redact::clip;
+use crate::redact;
 
 /// Longest value that is kept of any field but the path.
 const MAX_VALUE: usize = 512;
@@ -106,13 +106,9 @@ impl Head {
         let mut target = Target::parse(method.as_deref().unwrap_or_default(), target.unwrap_or_default());
         let scheme = ["http", "https"].into_iter().find(|known| scheme.as_deref() == Some(known));
         target.scheme = target.scheme.or(scheme);
-        target.authority = target.authority.or(authority.as_deref().map(without_user));
+        // An authority should have no user information (RFC 9113 §8.3.1).
+        target.authority = target.authority.or(authority.as_deref().and_then(redact::authority));
         let request = Request { method: method.as_deref(), version: "2", target, fields: &fields };
         attributes::request(&request, settings)
     }
-}
-
-/// An authority should have no user information (RFC 9113 §8.3.1).
-fn without_user(authority: &str) -> &str {
-    clip(authority.rsplit_once('@').map_or(authority, |(_, host)| host), MAX_VALUE)
 }

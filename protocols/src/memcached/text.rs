@@ -33,7 +33,7 @@ pub(super) enum Shape {
 }
 
 /// The commands.
-pub(super) static VERBS: [(&[u8], Shape); 26] = [
+pub(super) static VERBS: [(&[u8], Shape); 36] = [
     (b"get", Shape::Get),
     (b"gets", Shape::Get),
     (b"set", Shape::Store),
@@ -60,6 +60,16 @@ pub(super) static VERBS: [(&[u8], Shape); 26] = [
     (b"md", Shape::Meta),
     (b"ma", Shape::Meta),
     (b"me", Shape::Meta),
+    (b"cache_memlimit", Shape::Other),
+    (b"debugtime", Shape::Other),
+    (b"extstore", Shape::Other),
+    (b"lru", Shape::Other),
+    (b"lru_crawler", Shape::Other),
+    (b"misbehave", Shape::Other),
+    (b"refresh_certs", Shape::Other),
+    (b"shutdown_graceful", Shape::Other),
+    (b"slabs", Shape::Other),
+    (b"watch", Shape::Other),
 ];
 
 /// A number without a sign.
@@ -139,15 +149,17 @@ impl Memcached {
         if !verb.iter().all(|b| b.is_ascii_lowercase() || *b == b'_') {
             return false;
         }
-        let shape = VERBS.iter().find(|v| v.0 == *verb).map_or(Shape::Other, |v| v.1);
+        let known = VERBS.iter().find(|v| v.0 == *verb);
+        let shape = known.map_or(Shape::Other, |v| v.1);
         let data = match shape {
             Shape::Store => words.get(4).and_then(|w| number(w)),
             Shape::MetaStore => words.get(2).and_then(|w| number(w)),
             _ => None,
         };
         self.commands.data = data.filter(|len| *len <= MAX_DATA).map(|len| len + 2);
-        let name = String::from_utf8_lossy(verb).into_owned();
-        if matches!(name.as_str(), "quit" | "shutdown") {
+        // Of what nobody knows, no name is told: it may be anything.
+        let name = known.map(|(name, _)| String::from_utf8_lossy(name));
+        if matches!(*verb, b"quit" | b"shutdown") {
             return true;
         }
         let answer = match shape {
@@ -161,8 +173,8 @@ impl Memcached {
         let quiet = meta && words.iter().skip(2).any(|w| *w == b"q");
         let (_, silent) = without_noreply(&words);
         let marks = Marks { first: self.commands.first, last: self.commands.operation };
-        let text = render(line, self.settings.keep_query_text);
-        let work = Work { name: name.into(), text, answer, behind_quiet: self.quiet };
+        let text = render(line, name.is_some(), self.settings.keep_query_text);
+        let work = Work { name, text, answer, behind_quiet: self.quiet };
         if quiet || (silent && !meta) {
             self.quiet |= quiet;
             self.calls.unanswered(marks, work, out);

@@ -28,20 +28,22 @@ pub(super) enum Answer {
 /// One call in flight.
 #[derive(Debug)]
 pub(super) struct Work {
-    pub name: Cow<'static, str>,
+    /// `None` if no server is known to have such a command.
+    pub name: Option<Cow<'static, str>>,
     pub text: String,
     pub answer: Answer,
     /// Commands that may be answered, or not, came before it.
     pub behind_quiet: bool,
 }
 
-/// The command with its words masked, or as it is.
-pub(super) fn render(line: &[u8], keep: bool) -> String {
+/// The command with its words masked, the first one as well unless it is `known`; or as it is.
+pub(super) fn render(line: &[u8], known: bool, keep: bool) -> String {
     if keep {
         return String::from_utf8_lossy(&line[..line.len().min(MAX_TEXT)]).into_owned();
     }
     let mut words = line.split(|b| *b == b' ').filter(|w| !w.is_empty());
-    let mut out = String::from_utf8_lossy(words.next().unwrap_or_default()).into_owned();
+    let first = words.next().unwrap_or_default();
+    let mut out = if known { String::from_utf8_lossy(first).into_owned() } else { "?".to_owned() };
     let count = words.count();
     for _ in 0..count.min(MAX_WORDS) {
         out.push_str(" ?");
@@ -54,11 +56,11 @@ pub(super) fn render(line: &[u8], keep: bool) -> String {
 
 impl Request for Work {
     fn weight(&self) -> usize {
-        self.name.len() + self.text.capacity()
+        self.text.capacity()
     }
 
     fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
         let text = Some(self.text).filter(|text| !text.is_empty()).map(Cow::Owned);
-        Description { system: "memcached", operation: Some(self.name), text, ..Description::default() }.render()
+        Description { system: "memcached", operation: self.name, text, ..Description::default() }.render()
     }
 }

@@ -54,6 +54,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct MySql {
     settings: Settings,
+    /// Unsure until the server tells its mode, which it does in each answer.
     dialect: Dialect,
     /// `db.system.name`.
     system: &'static str,
@@ -89,7 +90,7 @@ impl MySql {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            dialect: Dialect::MYSQL,
+            dialect: Dialect::MYSQL.unsure(),
             system: "mysql",
             phase: Phase::Commands,
             calls: Calls::new(settings.role),

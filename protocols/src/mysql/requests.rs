@@ -177,7 +177,9 @@ impl MySql {
     }
 
     fn read(&self, sql: &[u8], whole: bool) -> Arc<Query> {
-        let query = Query::read(sql, self.dialect, self.settings.keep_query_text);
+        // What is in flight may change how strings are meant.
+        let dialect = if self.calls.len() == 0 { self.dialect } else { self.dialect.unsure() };
+        let query = Query::read(sql, dialect, self.settings.keep_query_text);
         Arc::new(if whole { query } else { query.cut() })
     }
 

@@ -79,6 +79,7 @@ impl MySql {
     fn response_nonsense(&mut self, out: &mut Vec<Output>) -> Progress {
         let doubtful = self.responses.doubtful;
         self.responses.lose();
+        self.mode(None);
         self.stage = Stage::First;
         if doubtful {
             self.calls.disproved(out);
@@ -132,7 +133,7 @@ impl MySql {
             return Progress::Continue;
         }
         if self.phase != Phase::Commands {
-            return self.authentication(first);
+            return self.authentication(first, frame);
         }
         if self.calls.len() == 0 {
             self.calls.responses_unread();
@@ -172,15 +173,22 @@ impl MySql {
     }
 
     fn response_end_hidden(&mut self, out: &mut Vec<Output>) {
+        self.mode(None);
         if self.calls.requests().any(|work| matches!(work.byte, INIT_DB | CHANGE_USER) || work.selects.is_some()) {
             self.namespace = None;
         }
         self.calls.response_end_hidden(out);
     }
 
-    fn authentication(&mut self, first: Option<u8>) -> Progress {
+    /// What the server tells of how strings are meant.
+    fn mode(&mut self, status: Option<u16>) {
+        self.dialect.backslash = status.map(|status| status & wire::NO_BACKSLASH_ESCAPES == 0);
+    }
+
+    fn authentication(&mut self, first: Option<u8>, frame: &Frame<'_>) -> Progress {
         if first == Some(0) && self.phase == Phase::Authentication {
             self.phase = Phase::Commands;
+            self.mode(wire::status(&frame.body, frame.len));
             if self.compressed {
                 return Progress::Left;
             }
@@ -325,9 +333,7 @@ impl MySql {
     fn result_ends(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) -> bool {
         let status = wire::status(&frame.body, frame.len);
         self.stage = Stage::First;
-        if let Some(status) = status {
-            self.dialect.backslash = status & wire::NO_BACKSLASH_ESCAPES == 0;
-        }
+        self.mode(status);
         if status.unwrap_or(0) & wire::MORE_RESULTS != 0 {
             return true;
         }

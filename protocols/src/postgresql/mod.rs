@@ -67,6 +67,7 @@ struct Awaited {
 #[derive(Debug)]
 pub struct PostgreSql {
     settings: Settings,
+    /// Unsure until the server tells a mode, and when it may have told another unseen.
     dialect: Dialect,
     calls: Calls<Work>,
     requests: Lane,
@@ -101,7 +102,7 @@ impl PostgreSql {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            dialect: Dialect::POSTGRESQL,
+            dialect: Dialect::POSTGRESQL.unsure(),
             calls: Calls::new(settings.role),
             requests: Lane::default(),
             responses: Lane::default(),

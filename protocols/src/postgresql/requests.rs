@@ -244,7 +244,10 @@ impl PostgreSql {
     }
 
     fn read(&self, sql: &[u8], whole: bool) -> Arc<Query> {
-        let query = Query::read(sql, self.dialect, self.settings.keep_query_text);
+        // What is in flight may change how strings are meant.
+        let told = self.calls.len() == 0 && self.awaited.is_empty();
+        let dialect = if told { self.dialect } else { self.dialect.unsure() };
+        let query = Query::read(sql, dialect, self.settings.keep_query_text);
         Arc::new(if whole { query } else { query.cut() })
     }
 

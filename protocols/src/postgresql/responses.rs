@@ -79,6 +79,8 @@ impl PostgreSql {
     }
 
     fn lose_answers(&mut self) {
+        // How strings are meant now may be among what was missed.
+        self.dialect = self.dialect.unsure();
         self.awaited.clear();
         self.open = None;
         self.copying = false;
@@ -137,7 +139,11 @@ impl PostgreSql {
     /// How backslashes in strings are meant.
     fn parameter(&mut self, frame: &Frame<'_>) {
         if let Some((b"standard_conforming_strings", value)) = wire::text(&frame.body) {
-            self.dialect.backslash = value.starts_with(b"off");
+            self.dialect.backslash = match wire::text(value) {
+                Some((b"on", _)) => Some(false),
+                Some((b"off", _)) => Some(true),
+                _ => None,
+            };
         }
     }
 

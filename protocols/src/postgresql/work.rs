@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::db::{Description, Request};
 use crate::exchange::KeyValue;
-use crate::sql::Query;
+use crate::sql::{Query, known_tag};
 
 /// Most prepared statements that are remembered of one connection.
 const MAX_STATEMENTS: usize = 512;
@@ -74,10 +74,10 @@ impl Request for Work {
     }
 }
 
-/// `INSERT 0 1` is an `INSERT`.
+/// `INSERT 0 1` is an `INSERT`. Words that no server is known to say are left out: spans are named by them.
 pub(super) fn tag(bytes: &[u8]) -> Option<Box<str>> {
-    let words = bytes.split(|b| *b == b' ').take_while(|w| !w.is_empty() && w.iter().all(u8::is_ascii_uppercase));
-    let words: Vec<_> = words.take(4).map(String::from_utf8_lossy).collect();
+    let words = bytes.split(|b| *b == b' ').enumerate().take_while(|(n, word)| known_tag(word, *n == 0));
+    let words: Vec<_> = words.take(4).map(|(_, word)| String::from_utf8_lossy(word)).collect();
     (!words.is_empty()).then(|| words.join(" ").into())
 }
 

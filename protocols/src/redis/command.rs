@@ -168,16 +168,17 @@ impl Command {
         let first = arguments.get(0).filter(|name| names::plausible(name)).unwrap_or_default();
         let mut buffer = [0; MAX_NAME];
         let capitals = names::capitals(first, &mut buffer);
-        let second = arguments.get(1).filter(|word| names::plausible(word) && names::has_subcommands(first));
+        let second = arguments.get(1).and_then(|word| names::second(first, word));
         let spelt = names::spelt(first).filter(|_| second.is_none());
-        let name: Cow<'static, str> = match (second, spelt) {
-            (Some(second), _) => [text(first), text(second)].join(" ").into(),
-            (None, Some((known, _))) => known.into(),
-            (None, None) => text(first).into_owned().into(),
+        let name: Cow<'static, str> = match (names::told(first), second) {
+            (Some(first), Some(second)) => [first, " ", second].concat().into(),
+            (told, _) => told.unwrap_or_default().into(),
         };
         let words = if second.is_some() { 2 } else { 1 };
         let script = matches!(capitals, b"EVALSHA" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO");
-        let procedure = arguments.get(1).filter(|p| script && !p.is_empty()).map(|p| text(p).into());
+        let digest = |p: &[u8]| p.len() == 40 && p.iter().all(u8::is_ascii_hexdigit);
+        let sound = |p: &&[u8]| if capitals.starts_with(b"F") { names::plausible(p) } else { digest(p) };
+        let procedure = arguments.get(1).filter(|_| script).filter(sound).map(|p| text(p).into());
         let secret = matches!(capitals, b"AUTH" | b"HELLO" | b"ACL" | b"CONFIG" | b"MIGRATE");
         let keep = keep && !secret;
         let make = || render(&name, words, arguments, keep);

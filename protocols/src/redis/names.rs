@@ -1,4 +1,4 @@
-//! The commands of Redis, by which a connection is recognised. Once it is, a command may have any name.
+//! The commands of Redis, by which a connection is recognised, and spans are named: of others, no name is told.
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -40,6 +40,53 @@ const MODULES: [&[u8]; 11] =
 const CONTAINERS: [&str; 16] = [
     "ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DEBUG", "FUNCTION", "LATENCY", "MEMORY", "MODULE", "OBJECT",
     "PUBSUB", "SCRIPT", "SLOWLOG", "XGROUP", "XINFO",
+];
+
+/// What those modules know, in alphabetical order.
+#[rustfmt::skip]
+const OF_MODULES: &[&str] = &[
+    "AI.CONFIG", "AI.DAGEXECUTE", "AI.DAGRUN", "AI.INFO", "AI.MODELDEL", "AI.MODELEXECUTE", "AI.MODELGET", "AI.MODELRUN",
+    "AI.MODELSTORE", "AI.SCRIPTDEL", "AI.SCRIPTEXECUTE", "AI.SCRIPTGET", "AI.SCRIPTSTORE", "AI.TENSORGET",
+    "AI.TENSORSET", "BF.ADD", "BF.CARD", "BF.EXISTS", "BF.INFO", "BF.INSERT", "BF.LOADCHUNK", "BF.MADD", "BF.MEXISTS",
+    "BF.RESERVE", "BF.SCANDUMP", "CF.ADD", "CF.ADDNX", "CF.COUNT", "CF.DEL", "CF.EXISTS", "CF.INFO", "CF.INSERT",
+    "CF.INSERTNX", "CF.LOADCHUNK", "CF.MEXISTS", "CF.RESERVE", "CF.SCANDUMP", "CMS.INCRBY", "CMS.INFO",
+    "CMS.INITBYDIM", "CMS.INITBYPROB", "CMS.MERGE", "CMS.QUERY", "FT.AGGREGATE", "FT.ALIASADD", "FT.ALIASDEL",
+    "FT.ALIASUPDATE", "FT.ALTER", "FT.CONFIG", "FT.CREATE", "FT.CURSOR", "FT.DICTADD", "FT.DICTDEL", "FT.DICTDUMP",
+    "FT.DROPINDEX", "FT.EXPLAIN", "FT.EXPLAINCLI", "FT.HYBRID", "FT.INFO", "FT.PROFILE", "FT.SEARCH", "FT.SPELLCHECK",
+    "FT.SUGADD", "FT.SUGDEL", "FT.SUGGET", "FT.SUGLEN", "FT.SYNDUMP", "FT.SYNUPDATE", "FT.TAGVALS", "FT._LIST",
+    "GRAPH.CONFIG", "GRAPH.DELETE", "GRAPH.EXPLAIN", "GRAPH.LIST", "GRAPH.PROFILE", "GRAPH.QUERY", "GRAPH.RO_QUERY",
+    "GRAPH.SLOWLOG", "JSON.ARRAPPEND", "JSON.ARRINDEX", "JSON.ARRINSERT", "JSON.ARRLEN", "JSON.ARRPOP",
+    "JSON.ARRTRIM", "JSON.CLEAR", "JSON.DEBUG", "JSON.DEL", "JSON.FORGET", "JSON.GET", "JSON.MERGE", "JSON.MGET",
+    "JSON.MSET", "JSON.NUMINCRBY", "JSON.NUMMULTBY", "JSON.OBJKEYS", "JSON.OBJLEN", "JSON.RESP", "JSON.SET",
+    "JSON.STRAPPEND", "JSON.STRLEN", "JSON.TOGGLE", "JSON.TYPE", "TDIGEST.ADD", "TDIGEST.BYRANK",
+    "TDIGEST.BYREVRANK", "TDIGEST.CDF", "TDIGEST.CREATE", "TDIGEST.INFO", "TDIGEST.MAX", "TDIGEST.MERGE",
+    "TDIGEST.MIN", "TDIGEST.QUANTILE", "TDIGEST.RANK", "TDIGEST.RESET", "TDIGEST.REVRANK", "TDIGEST.TRIMMED_MEAN",
+    "TOPK.ADD", "TOPK.COUNT", "TOPK.INCRBY", "TOPK.INFO", "TOPK.LIST", "TOPK.QUERY", "TOPK.RESERVE", "TS.ADD",
+    "TS.ALTER", "TS.CREATE", "TS.CREATERULE", "TS.DECRBY", "TS.DEL", "TS.DELETERULE", "TS.GET", "TS.INCRBY",
+    "TS.INFO", "TS.MADD", "TS.MGET", "TS.MRANGE", "TS.MREVRANGE", "TS.QUERYINDEX", "TS.RANGE", "TS.REVRANGE",
+];
+/// Second words of [`CONTAINERS`], in alphabetical order.
+#[rustfmt::skip]
+const SECOND: &[&str] = &[
+    "ADDSLOTS", "ADDSLOTSRANGE", "BUMPEPOCH", "CACHING", "CAPA", "CAT", "CHANNELS", "CONSUMERS", "COUNT",
+    "COUNT-FAILURE-REPORTS", "COUNTKEYSINSLOT", "CREATE", "CREATECONSUMER", "DEBUG", "DELCONSUMER", "DELETE",
+    "DELSLOTS", "DELSLOTSRANGE", "DELUSER", "DESTROY", "DOCS", "DOCTOR", "DRYRUN", "DUMP", "ENCODING", "EXISTS",
+    "FAILOVER", "FLUSH", "FLUSHALL", "FLUSHSLOTS", "FORGET", "FREQ", "GENPASS", "GET", "GETKEYS", "GETKEYSANDFLAGS",
+    "GETKEYSINSLOT", "GETNAME", "GETREDIR", "GETUSER", "GRAPH", "GROUPS", "HELP", "HISTOGRAM", "HISTORY", "ID",
+    "IDLETIME", "IMPORT-SOURCE", "INFO", "JMAP", "KEYSLOT", "KILL", "LATEST", "LEN", "LINKS", "LIST", "LOAD", "LOADEX", "LOG",
+    "MAINT_NOTIFICATIONS", "MALLOC-STATS", "MEET", "MIGRATION", "MYID", "MYSHARDID", "NO-EVICT", "NO-TOUCH", "NODES", "NUMPAT", "NUMSUB",
+    "OBJECT", "PAUSE", "PURGE", "REFCOUNT", "RELOAD", "REPLICAS", "REPLICATE", "REPLY", "RESET", "RESETSTAT",
+    "RESTORE", "REWRITE", "SAVE", "SAVECONFIG", "SEGFAULT", "SET", "SET-CONFIG-EPOCH", "SETID", "SETINFO", "SETNAME",
+    "SETSLOT", "SETUSER", "SHARDCHANNELS", "SHARDNUMSUB", "SHARDS", "SHOW", "SLAVES", "SLEEP", "SLOT-STATS", "SLOTS",
+    "STATS", "STREAM", "TRACKING", "TRACKINGINFO", "UNBLOCK", "UNLOAD", "UNPAUSE", "USAGE", "USERS", "WHOAMI",
+];
+/// First words of errors that Redis, its cluster, its sentinels and its modules send, in alphabetical order.
+#[rustfmt::skip]
+const ERRORS: &[&str] = &[
+    "ASK", "BUSY", "BUSYGROUP", "BUSYKEY", "CLUSTERDOWN", "CROSSSLOT", "DENIED", "ERR", "EXECABORT", "INPROG",
+    "INVALIDOBJ", "IOERR", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOADDR", "NOAUTH", "NOGOODSLAVE", "NOGROUP",
+    "NOMASTERLINK", "NOPERM", "NOPROTO", "NOQUORUM", "NOREPLICAS", "NOSCRIPT", "NOTBUSY", "NOTREADY", "OOM",
+    "READONLY", "STALE", "TRYAGAIN", "UNBLOCKED", "UNKILLABLE", "UNSTABLE", "WRONGPASS", "WRONGTYPE",
 ];
 
 /// Longest name of a command.
@@ -112,6 +159,28 @@ pub(super) fn masked(at: usize, words: u64, make: impl FnOnce() -> String) -> Op
     Some(text.get_or_init(make))
 }
 
+/// The command's name as spans tell it: as it is spelt in capitals or in small letters, else in capitals. `None` if nobody
+/// has such a command: the word may be anything.
+pub(super) fn told(name: &[u8]) -> Option<&'static str> {
+    spelt(name).map(|(name, _)| name).or_else(|| Some(COMMANDS[position(name)?])).or_else(|| listed(OF_MODULES, name))
+}
+
+/// The second word of a command that says there what it does.
+pub(super) fn second(name: &[u8], word: &[u8]) -> Option<&'static str> {
+    if has_subcommands(name) { listed(SECOND, word) } else { None }
+}
+
+/// The word by which an error begins, if it is one of Redis': scripts may say anything.
+pub(super) fn error(word: &[u8]) -> Option<&'static str> {
+    listed(ERRORS, word)
+}
+
+fn listed(words: &'static [&'static str], word: &[u8]) -> Option<&'static str> {
+    let mut buffer = [0; MAX_NAME];
+    let word = capitals(word, &mut buffer);
+    words.binary_search_by(|known| known.as_bytes().cmp(word)).ok().map(|at| words[at])
+}
+
 /// Whether Redis, or a module, has such a command.
 pub(super) fn known(name: &[u8]) -> bool {
     let module = |prefix: &&[u8]| name.len() > prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
@@ -147,7 +216,9 @@ mod tests {
 
     #[test]
     fn commands_are_found_whatever_their_case() {
-        assert!(COMMANDS.is_sorted() && CONTAINERS.is_sorted());
+        assert!([COMMANDS, &CONTAINERS, OF_MODULES, SECOND, ERRORS].iter().all(|words| words.is_sorted()));
+        assert_eq!((told(b"Get"), told(b"ft.search"), told(b"ft.hunter2")), (Some("GET"), Some("FT.SEARCH"), None));
+        assert_eq!((second(b"config", b"get"), second(b"config", b"hunter2")), (Some("GET"), None));
         assert!(known(b"get") && known(b"ZunionStore") && known(b"ft.search") && !known(b"message") && !known(b"FT."));
         assert!(has_subcommands(b"config") && !has_subcommands(b"get"));
         assert!(!known(&[b'a'; 100]) && !known(b"") && !known(b"[") && !known(b"{X") && !known(b"1"));

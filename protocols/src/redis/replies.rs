@@ -3,12 +3,16 @@
 use super::command::{Command, Effect};
 use super::messages::Popped;
 use super::resp::{Token, number};
-use super::{Redis, here};
+use super::{Redis, here, names};
 use crate::Progress;
+use crate::db::Call;
 use crate::exchange::{Mark, Output};
 
 /// Most of a reply's first word that is kept.
 const WORD: usize = 32;
+
+/// `error.type` of an error that is not Redis' own.
+const OTHER: &str = "_OTHER";
 
 /// What matters of the reply in transfer.
 #[derive(Debug, Default)]
@@ -68,11 +72,13 @@ impl Reply {
         matches!(self.kind, b'-' | b'!')
     }
 
-    /// The word that says what kind of error it is, in capitals.
-    fn error(&self) -> String {
+    /// Says of a call that it failed: by the word that says what kind of error it is, if that is one of Redis' own.
+    fn fail(&self, call: &mut Call<Command>) {
         let word = self.word.split(|b| !(b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')).next();
-        let word = word.filter(|w| !w.is_empty()).unwrap_or(b"ERR");
-        String::from_utf8_lossy(word).into_owned()
+        match names::error(word.unwrap_or_default()) {
+            Some(word) => call.fail(word, ""),
+            None => call.failure = Some((OTHER.into(), "".into())),
+        }
     }
 }
 
@@ -145,7 +151,7 @@ impl Redis {
         let Some(call) = self.calls.oldest() else { return self.calls.response_to_nothing() };
         call.request.namespace = namespace;
         if error {
-            call.fail(self.reply.error(), "");
+            self.reply.fail(call);
         }
         if let Effect::Subscribe { left, .. } = &mut call.request.effect
             && !error
@@ -277,7 +283,7 @@ impl Redis {
             if let Some(call) = self.calls.oldest() {
                 call.request.namespace = namespace;
                 if error {
-                    call.fail(self.reply.error(), "");
+                    self.reply.fail(call);
                 }
             }
             self.calls.response_end_hidden(out);

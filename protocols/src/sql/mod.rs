@@ -2,19 +2,24 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `token` | words, names, literals, symbols, of two dialects |
+//! | `token`, `comments` | words, names, literals, symbols, of two dialects |
+//! | `values` | words that stand where values do |
 //! | `summary`, `words` | operations and their targets, in order |
 //!
 //! Nothing here validates SQL. Whatever the bytes are, cut short or no SQL at all, a literal never gets out: what is not
-//! understood is taken for a literal rather than for a word. What the conventions ask:
+//! understood, or reads differently in a mode that nobody told, is taken for a literal rather than for a word. What the conventions ask:
 //! <https://opentelemetry.io/docs/specs/semconv/db/database-spans/#sanitization-of-dbquerytext>.
 
+mod comments;
 mod summary;
 mod token;
+mod values;
 mod words;
 
 use summary::Summary;
 use token::{Kind, Token, Tokens, is};
+use values::Values;
+pub(crate) use words::known_tag;
 
 use crate::redact::clip;
 
@@ -28,15 +33,21 @@ const MAX_TEXT: usize = 4096;
 pub struct Dialect {
     /// MySQL and MariaDB; else PostgreSQL.
     pub mysql: bool,
-    /// A backslash in a plain string escapes what follows it.
-    pub backslash: bool,
+    /// Whether a backslash in a plain string escapes what follows it; `None` if nobody said.
+    pub backslash: Option<bool>,
 }
 
 impl Dialect {
     /// PostgreSQL as it is set up: `standard_conforming_strings` is on.
-    pub const POSTGRESQL: Self = Self { mysql: false, backslash: false };
+    pub const POSTGRESQL: Self = Self { mysql: false, backslash: Some(false) };
     /// MySQL and MariaDB as they are set up: `NO_BACKSLASH_ESCAPES` is off.
-    pub const MYSQL: Self = Self { mysql: true, backslash: true };
+    pub const MYSQL: Self = Self { mysql: true, backslash: Some(true) };
+
+    /// The same, in a mode that nobody told.
+    #[must_use]
+    pub const fn unsure(self) -> Self {
+        Self { backslash: None, ..self }
+    }
 }
 
 /// What is known of a query.
@@ -59,7 +70,9 @@ impl Query {
         let room = if keep { 0 } else { text.len().min(MAX_TEXT) };
         let mut clean = Clean { out: Vec::with_capacity(room), ..Clean::default() };
         let mut summary = Summary::new(dialect);
+        let mut values = Values::new(dialect.mysql);
         for token in Tokens::new(text, dialect) {
+            let token = values.told(token);
             summary.token(&token);
             if !keep {
                 clean.token(&token);
@@ -98,42 +111,6 @@ struct Clean {
     in_word: bool,
     /// Within the parentheses behind it: where they open, and how many elements came.
     list: Option<(usize, usize)>,
-    assignment: Assignment,
-}
-
-/// `SET name = value`: a value may be a bare word, and secret.
-#[derive(Default, PartialEq, Eq)]
-enum Assignment {
-    /// A statement begins.
-    #[default]
-    Start,
-    /// In a statement that begins with `ALTER`.
-    Alter,
-    /// Behind `SET`, where a name stands.
-    Name,
-    /// Behind `=` or `TO`.
-    Value,
-    /// Not in such a statement.
-    No,
-}
-
-impl Assignment {
-    /// Whether `token` is a value.
-    fn token(&mut self, token: &Token<'_>) -> bool {
-        let next = match (&self, token.kind) {
-            (_, Kind::Symbol(b';')) => Self::Start,
-            (Self::Start, Kind::Word) if is(token.text, b"SET") => Self::Name,
-            (Self::Start, Kind::Word) if is(token.text, b"ALTER") => Self::Alter,
-            (Self::Start, Kind::Word) => Self::No,
-            (Self::Alter, Kind::Word) if is(token.text, b"SET") => Self::Name,
-            (Self::Name, Kind::Symbol(b'=')) => Self::Value,
-            (Self::Name, Kind::Word) if is(token.text, b"TO") => Self::Value,
-            (Self::Value, Kind::Word | Kind::Quoted) => return true,
-            _ => return false,
-        };
-        *self = next;
-        false
-    }
 }
 
 impl Clean {
@@ -144,8 +121,7 @@ impl Clean {
         if token.spaced && !self.out.is_empty() {
             self.out.push(b' ');
         }
-        let value = self.assignment.token(token) || token.kind == Kind::Literal;
-        self.out.extend_from_slice(if value { b"?" } else { token.text });
+        self.out.extend_from_slice(if token.kind == Kind::Literal { b"?" } else { token.text });
         self.collapse(token);
     }
 

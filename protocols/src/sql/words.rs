@@ -152,3 +152,37 @@ pub(super) const CLAUSES: [&[u8]; 20] = [
     b"USING",
     b"STDIN",
 ];
+
+/// Whether a server may say that it ran this: the first words of a command's completion.
+pub(crate) fn known_tag(word: &[u8], first: bool) -> bool {
+    let among = |words: &[&[u8]]| words.contains(&word);
+    if first {
+        return among(&PLAIN) || among(&NAMED) || among(&STATEMENTS);
+    }
+    among(&OBJECTS) || among(&UNNAMED) || among(&MODIFIERS) || among(&TAGGED)
+}
+
+/// Statements that are neither [`PLAIN`] nor [`NAMED`].
+const STATEMENTS: [&[u8]; 14] = [
+    b"SELECT", b"INSERT", b"UPDATE", b"DELETE", b"MERGE", b"VALUES", b"TABLE", b"CREATE", b"ALTER", b"DROP", b"CALL",
+    b"DECLARE", b"PREPARE", b"EXPLAIN",
+];
+/// What else stands in completions.
+const TAGGED: [&[u8]; 16] = [
+    b"AS",
+    b"CURSOR",
+    b"TRANSACTION",
+    b"PREPARED",
+    b"ALL",
+    b"OWNED",
+    b"PLANS",
+    b"SEQUENCES",
+    b"CONSTRAINTS",
+    b"ACCESS",
+    b"METHOD",
+    b"CAST",
+    b"RULE",
+    b"MAPPING",
+    b"PRIVILEGES",
+    b"CONCURRENTLY",
+];

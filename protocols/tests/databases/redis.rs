@@ -107,7 +107,7 @@ fn pushes_answer_nothing_and_attributes_belong_to_what_follows() {
     assert!(wire.finished().is_empty());
     wire.response("|1\r\n+ttl\r\n:3600\r\n$1\r\nx\r\n");
     wire.request(command(&["GET", "a"])).response("!10\r\nWRONG type\r\n");
-    assert_eq!(wire.summary(), ["GET", "GET error WRONG"]);
+    assert_eq!(wire.summary(), ["GET", "GET error _OTHER"]);
 }
 
 #[test]
