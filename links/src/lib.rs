@@ -165,6 +165,7 @@ impl Traces {
             Signal::Started(started) => self.started(*started, now),
             Signal::Finished(key, exchange) => self.finished(key, exchange, now),
             Signal::Dropped(key) => self.dropped(key, now),
+            Signal::Failed { connection } => self.connection_failed(connection, now),
             Signal::UnderWay(key, name) => self.under_way(key, name),
             // The pipeline acted on it before.
             Signal::ExportsTelemetry { .. } => {}
@@ -362,6 +363,14 @@ impl Traces {
         self.groups[group].open -= 1;
         self.groups[group].last = now;
         self.schedule(group, now);
+    }
+
+    /// What is open of a connection will never be complete. (All are looked at: this is a defect, and rare.)
+    fn connection_failed(&mut self, connection: u64, now: u64) {
+        let open: Vec<_> = self.by_exchange.keys().filter(|key| key.connection == connection).copied().collect();
+        for key in open {
+            self.dropped(key, now);
+        }
     }
 
     fn over(&mut self, span: SpanKey, answered: bool) {

@@ -72,6 +72,11 @@ pub enum Signal {
     Finished(ExchangeKey, Box<Exchange>),
     /// It will never be.
     Dropped(ExchangeKey),
+    /// The reading of a connection failed: what is open of it will never be complete.
+    Failed {
+        /// [`ExchangeKey::connection`].
+        connection: u64,
+    },
     /// It has been under way for a while, and this is what it is called so far.
     UnderWay(ExchangeKey, Cow<'static, str>),
     /// An exchange that is not complete says something of a task's execution.

@@ -12,6 +12,15 @@ use crate::discovery::Process;
 use crate::metrics::Counters;
 use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 
+/// What a parser's outputs mean for the connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Said {
+    /// It carries telemetry.
+    pub telemetry: bool,
+    /// An exchange finished.
+    pub finished: bool,
+}
+
 /// Whose exchanges they are.
 #[derive(Debug)]
 pub struct Origin {
@@ -48,7 +57,7 @@ impl Origin {
         ExchangeKey { connection: self.id, parser: self.parsers, id }
     }
 
-    /// Turns the parser's outputs into signals. Returns whether the connection turned out to carry telemetry.
+    /// Turns the parser's outputs into signals.
     pub fn emit(
         &mut self,
         protocol: &'static Protocol,
@@ -56,8 +65,8 @@ impl Origin {
         outputs: &mut Vec<Output>,
         counters: &Counters,
         out: &mut Vec<Signal>,
-    ) -> bool {
-        let mut telemetry = false;
+    ) -> Said {
+        let mut said = Said::default();
         for output in outputs.drain(..) {
             match output {
                 Output::Started(started) => {
@@ -74,6 +83,7 @@ impl Origin {
                     })));
                 }
                 Output::Finished(exchange) => {
+                    said.finished = true;
                     self.in_flight = self.in_flight.saturating_sub(1);
                     out.push(Signal::Finished(self.key(exchange.id), exchange));
                 }
@@ -84,14 +94,14 @@ impl Origin {
                 }
                 Output::Task(event) => out.push(Signal::Task(self.key(event.exchange), event)),
                 Output::ExportsTelemetry => {
-                    telemetry = true;
+                    said.telemetry = true;
                     if role == Role::Client {
                         out.push(Signal::ExportsTelemetry { tgid: self.process.tgid });
                     }
                 }
             }
         }
-        telemetry
+        said
     }
 
     fn info(&self, protocol: &Protocol, role: Role) -> ConnectionInfo {

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `stream.rs` | one direction: positions, operations ahead of their turn |
 //! | `order.rs` | both directions in causal order |
-//! | `detection.rs` | which protocol it is |
+//! | `detection.rs` | which protocol it is: a machine of three states |
+//! | `reading.rs` | drives detection and the parser |
 //! | `emit.rs` | what a parser says, as signals |
-//! | `connection.rs` | one socket: its life, what is read on it |
+//! | `connection.rs` | one socket's life |
+//! | `guard.rs` | a defect takes one connection, not the agent |
 //!
 //! Every byte has a position, so what is missing is known exactly and is told to the parser. The two directions of a
 //! socket are brought into causal order: an operation that happened when the other direction stood at position *n* is
@@ -15,20 +17,26 @@
 mod connection;
 mod detection;
 mod emit;
+mod guard;
 mod order;
+mod reading;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap as HashMap;
-use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS, IoEvent, StateEvent, UnitId};
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
+use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, StateEvent, UnitId};
 use wirespan_protocols::End;
 use wirespan_protocols::exchange::{Output, Unit};
 
-use connection::{Connection, Context};
+use connection::Connection;
+use detection::Registry;
 use emit::Origin;
-use order::Operation;
+use guard::guarded;
+use reading::Context;
 pub use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 
 use crate::config::Config;
@@ -51,6 +59,8 @@ const NAME_EVERY: u64 = 500_000_000;
 const PATIENCE: u64 = 144;
 /// Connections looked at to find one to forget when there are too many.
 const EVICTION_SAMPLE: usize = 32;
+/// Sockets whose reading failed that are remembered; then they are forgotten, and may fail again.
+const MAX_FAILED: usize = 1024;
 
 /// Bounds of the stage.
 #[derive(Clone, Debug)]
@@ -93,6 +103,10 @@ pub struct Connections {
     datagrams: VecDeque<(u64, u64)>,
     /// Sockets that began to connect and have not moved a byte: when.
     connecting: HashMap<u64, Connect>,
+    /// Sockets whose reading failed: muted, whatever is still on the ring of them.
+    failed: HashSet<u64>,
+    /// Protocols whose failure was said.
+    said_failed: Vec<&'static str>,
     shared: Shared,
     next_id: u64,
     buffered: usize,
@@ -106,11 +120,13 @@ struct Shared {
     limits: Limits,
     counters: Arc<Counters>,
     outputs: Vec<Output>,
+    registry: Registry,
 }
 
 impl Shared {
     fn context<'a>(&'a mut self, out: &'a mut Vec<Signal>) -> Context<'a> {
-        Context { out, outputs: &mut self.outputs, counters: &self.counters, limits: &self.limits }
+        let Self { limits, counters, outputs, registry } = self;
+        Context { out, outputs, counters, limits, registry: *registry }
     }
 }
 
@@ -128,12 +144,15 @@ pub enum Verdict {
 impl Connections {
     /// No connections yet.
     pub fn new(limits: Limits, counters: Arc<Counters>) -> Self {
+        guard::install();
         Self {
             by_cookie: HashMap::default(),
             restless: Vec::new(),
             datagrams: VecDeque::new(),
             connecting: HashMap::default(),
-            shared: Shared { limits, counters, outputs: Vec::new() },
+            failed: HashSet::default(),
+            said_failed: Vec::new(),
+            shared: Shared { limits, counters, outputs: Vec::new(), registry: Registry::ALL },
             next_id: 1,
             buffered: 0,
             last_sweep: 0,
@@ -149,41 +168,21 @@ impl Connections {
         process: &Arc<Process>,
         out: &mut Vec<Signal>,
     ) -> Verdict {
+        if !self.failed.is_empty() && self.failed.contains(&event.cookie) {
+            return Verdict::Mute;
+        }
         self.forget_other_epoch(event, out);
         if !self.by_cookie.contains_key(&event.cookie) && !self.admit(event, process, out) {
             return Verdict::Continue;
         }
-        let Some(connection) = self.by_cookie.get_mut(&event.cookie) else { return Verdict::Continue };
-        let mut cx = self.shared.context(out);
-        connection.used(process, event.time);
-        let unit = Unit { nonblocking: event.flags & FLAG_NONBLOCKING != 0, ..unit_of(&event.unit) };
-        if event.flags & FLAG_DATAGRAM != 0 {
-            connection.datagram(event.direction, bytes, event.time, unit, &mut cx);
-        } else if event.result > 0 {
-            let (end, opposite) = match event.direction {
-                EGRESS => (event.tx_position, event.rx_position),
-                _ => (event.rx_position, event.tx_position),
-            };
-            let (direction, len, time) = (event.direction, event.result as u64, event.time);
-            connection.operation(Operation { direction, bytes, len, end, opposite, time, unit }, &mut cx);
-        } else if event.result == 0 {
-            connection.end(event.direction, End::Finished, event.time, unit, &mut cx);
-        } else {
-            for direction in [event.direction, 1 - event.direction] {
-                connection.end(direction, End::Reset, event.time, unit, &mut cx);
-            }
-        }
-        let now_buffered = connection.buffered();
-        self.buffered = self.buffered + now_buffered - connection.counted;
-        connection.counted = now_buffered;
-        let muted = connection.is_muted();
-        // (A Unix socket's entry in the kernel holds its positions.)
-        let widen = !muted && event.endpoints.family != AF_UNIX && connection.widens();
-        if connection.is_waiting() && !std::mem::replace(&mut connection.restless, true) {
+        let Some(seen) = self.work(event.cookie, out, |c, cx| c.take_in(event, bytes, process, cx)) else {
+            return Verdict::Mute;
+        };
+        if seen.newly_restless {
             self.restless.push(event.cookie);
         }
-        if muted || self.buffered > self.shared.limits.max_buffer {
-            if !muted {
+        if seen.muted || self.buffered > self.shared.limits.max_buffer {
+            if !seen.muted {
                 self.shared.counters.connections_evicted.inc();
             }
             self.forget(event.cookie, event.time, out);
@@ -191,35 +190,84 @@ impl Connections {
         if event.result == 0 && event.endpoints.peer_cookie != 0 {
             self.peer_finished(event, out);
         }
-        match (muted, widen) {
+        match (seen.muted, seen.widens) {
             (true, _) => Verdict::Mute,
             (false, true) => Verdict::Widen,
             (false, false) => Verdict::Continue,
         }
     }
 
+    /// Does some work on a connection, and notes what it holds by then. `None` if there is none of this cookie, or no
+    /// longer: a panic costs it its life.
+    fn work<R>(
+        &mut self,
+        cookie: u64,
+        out: &mut Vec<Signal>,
+        work: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let connection = self.by_cookie.get_mut(&cookie)?;
+        let mut cx = self.shared.context(out);
+        let done = guarded(|| {
+            let done = work(connection, &mut cx);
+            (done, connection.buffered())
+        });
+        match done {
+            Ok((done, buffered)) => {
+                self.buffered = self.buffered + buffered - std::mem::replace(&mut connection.counted, buffered);
+                Some(done)
+            }
+            Err(place) => {
+                let connection = self.by_cookie.remove(&cookie)?;
+                self.buffered -= connection.counted;
+                self.fail(connection, &place, out);
+                None
+            }
+        }
+    }
+
+    /// The reading of a connection panicked: it is gone, and so are its requests that have no end.
+    fn fail(&mut self, connection: Box<Connection>, place: &str, out: &mut Vec<Signal>) {
+        self.shared.outputs.clear();
+        self.shared.counters.connections_failed.inc();
+        self.shared.counters.exchanges_dropped.add(u64::from(connection.in_flight()));
+        out.push(Signal::Failed { connection: connection.id() });
+        if self.failed.len() >= MAX_FAILED {
+            self.failed.clear();
+        }
+        self.failed.insert(connection.cookie());
+        let protocol = connection.protocol().unwrap_or("unknown");
+        if !self.said_failed.contains(&protocol) {
+            self.said_failed.push(protocol);
+            log::error!(
+                "a connection of protocol {protocol} could not be read, which is a defect: its socket is muted, and nothing else is \
+                 touched (said once a protocol; counter connections_failed): {place}"
+            );
+        }
+        // Should even this panic, nothing is to be said any more.
+        let _ = guarded(|| drop(connection));
+    }
+
     /// A Unix socket's other end was closed, of which the kernel says nothing on that end: it will send no more.
     fn peer_finished(&mut self, event: &IoEvent, out: &mut Vec<Signal>) {
-        if let Some(peer) = self.by_cookie.get_mut(&event.endpoints.peer_cookie) {
-            let mut cx = self.shared.context(out);
-            peer.end(EGRESS, End::Finished, event.time, Unit::default(), &mut cx);
-        }
+        self.work(event.endpoints.peer_cookie, out, |peer, cx| {
+            peer.end(EGRESS, End::Finished, event.time, Unit::default(), cx);
+        });
     }
 
     /// A TCP connection is being opened, finished by this side, or was closed.
     pub fn state(&mut self, event: &StateEvent, out: &mut Vec<Signal>) {
         match event.new {
             TCP_FIN_WAIT1 | TCP_LAST_ACK => {
-                if let Some(connection) = self.by_cookie.get_mut(&event.cookie) {
-                    let mut cx = self.shared.context(out);
-                    connection.end(EGRESS, End::Finished, event.time, unit_of(&event.unit), &mut cx);
-                }
+                self.work(event.cookie, out, |connection, cx| {
+                    connection.end(EGRESS, End::Finished, event.time, unit_of(&event.unit), cx);
+                });
             }
             TCP_SYN_SENT if self.connecting.len() < self.shared.limits.max_connections => {
                 self.connecting.insert(event.cookie, Connect { time: event.time, unit: unit_of(&event.unit) });
             }
             TCP_CLOSE => {
                 self.connecting.remove(&event.cookie);
+                self.failed.remove(&event.cookie);
                 if let Some(connection) = self.by_cookie.get_mut(&event.cookie) {
                     connection.close(event.time);
                     if !std::mem::replace(&mut connection.restless, true) {
@@ -262,8 +310,17 @@ impl Connections {
             return;
         }
         let began = std::mem::replace(&mut self.named, before)..before;
+        let mut failed = Vec::new();
         for connection in self.by_cookie.values().filter(|c| c.in_flight() > 0) {
-            connection.under_way(&began, out);
+            if let Err(place) = guarded(|| connection.under_way(&began, out)) {
+                failed.push((connection.cookie(), place));
+            }
+        }
+        for (cookie, place) in failed {
+            if let Some(connection) = self.by_cookie.remove(&cookie) {
+                self.buffered -= connection.counted;
+                self.fail(connection, &place, out);
+            }
         }
     }
 
@@ -278,14 +335,15 @@ impl Connections {
 
     /// Releases what waited long enough, and removes the connection if it is over.
     fn settle(&mut self, cookie: u64, now: u64, out: &mut Vec<Signal>) {
-        let Some(connection) = self.by_cookie.get_mut(&cookie) else { return };
-        let mut cx = self.shared.context(out);
-        connection.release(now, &mut cx);
-        connection.restless = connection.is_waiting();
-        if connection.is_over(now) {
-            self.remove(cookie, End::Closed, now, out);
-        } else if connection.restless {
-            self.restless.push(cookie);
+        let settled = self.work(cookie, out, |connection, cx| {
+            connection.release(now, cx);
+            connection.restless = connection.is_waiting();
+            (connection.is_over(now), connection.restless)
+        });
+        match settled {
+            Some((true, _)) => self.remove(cookie, End::Closed, now, out),
+            Some((false, true)) => self.restless.push(cookie),
+            _ => {}
         }
     }
 
@@ -293,7 +351,9 @@ impl Connections {
         let Some(mut connection) = self.by_cookie.remove(&cookie) else { return };
         self.buffered -= connection.counted;
         let mut cx = self.shared.context(out);
-        connection.finish(end, now, &mut cx);
+        if let Err(place) = guarded(|| connection.finish(end, now, &mut cx)) {
+            self.fail(connection, &place, out);
+        }
     }
 
     /// Removes a connection that is still open: its requests have no known end, so they are no errors.

@@ -21,6 +21,7 @@ wirespan_signals::counters! {
     connections_open: "Connections tracked now",
     connections_evicted: "Connections forgotten because there were too many or they were idle",
     connections_muted: "Connections whose protocol is not known, no longer captured",
+    connections_failed: "Connections whose reading failed, a defect: dropped, and no longer captured",
     connections_lost_sync: "Times a connection's bytes stopped making sense",
     gaps: "Runs of bytes that passed but were not captured",
     gap_bytes: "Bytes that passed but were not captured",

@@ -1,0 +1,267 @@
+//! What is read on a connection, and by whom: drives detection and the parser, piece by piece.
+//!
+//! A queue stands where a call to oneself would: what a parser is to read again, or another is to read now, waits in it.
+//! Why that ends: `detection.rs`.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use wirespan_common::{AF_UNIX, EGRESS, Endpoints, INGRESS};
+use wirespan_protocols::exchange::{Mark, Output};
+use wirespan_protocols::{Direction, End, Parser, Progress, Role, Settings};
+
+use super::Limits;
+use super::detection::{Answer, Detection, Found, Piece, Registry};
+use super::emit::{Origin, Said};
+use super::order::Sink;
+use crate::metrics::Counters;
+use wirespan_links::Signal;
+
+/// Ports that Linux gives to those who do not choose (`ip_local_port_range`, by default).
+const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
+
+/// What every connection needs from outside.
+pub struct Context<'a> {
+    /// Where signals go.
+    pub out: &'a mut Vec<Signal>,
+    /// Scratch for parsers' outputs.
+    pub outputs: &'a mut Vec<Output>,
+    /// Counters.
+    pub counters: &'a Counters,
+    /// Bounds, and what parsers may keep.
+    pub limits: &'a Limits,
+    /// Which protocols there are.
+    pub registry: Registry,
+}
+
+/// The reader of one connection.
+pub struct Reading {
+    /// Whose exchanges they are.
+    pub origin: Origin,
+    /// When the last operation was seen, `CLOCK_BOOTTIME` nanoseconds.
+    pub last_seen: u64,
+    detection: Detection,
+    state: State,
+    reads_unknown: bool,
+}
+
+enum State {
+    /// The protocol is not known.
+    Asking,
+    /// It is.
+    Reading(Known),
+    /// Given up: the socket is muted in the kernel.
+    Muted,
+}
+
+/// A protocol that was found, and its parser.
+struct Known {
+    found: Found,
+    parser: Box<dyn Parser>,
+    /// The direction of requests.
+    requests: u8,
+    role: Role,
+    /// Bytes were missing since it was found.
+    gapped: bool,
+}
+
+impl Known {
+    fn toward(&self, direction: u8) -> Direction {
+        if direction == self.requests { Direction::Request } else { Direction::Response }
+    }
+}
+
+/// What has its turn goes to the reader.
+pub struct Feed<'a, 'c> {
+    /// It.
+    pub reading: &'a mut Reading,
+    /// What it needs.
+    pub cx: &'a mut Context<'c>,
+}
+
+impl Sink for Feed<'_, '_> {
+    fn data(&mut self, direction: u8, bytes: &[u8], mark: Mark) {
+        self.reading.data(direction, bytes, mark, self.cx);
+    }
+
+    fn gap(&mut self, direction: u8, len: u64, mark: Mark) {
+        self.reading.gap(direction, len, mark, self.cx);
+    }
+}
+
+impl Reading {
+    /// Nothing was read yet.
+    pub fn new(origin: Origin, now: u64) -> Self {
+        Self { origin, last_seen: now, detection: Detection::default(), state: State::Asking, reads_unknown: false }
+    }
+
+    /// Whether it gave up.
+    pub fn is_muted(&self) -> bool {
+        matches!(self.state, State::Muted)
+    }
+
+    /// The name of the protocol, if it is known.
+    pub fn protocol(&self) -> Option<&'static str> {
+        self.known().map(|known| known.found.protocol.name)
+    }
+
+    fn known(&self) -> Option<&Known> {
+        if let State::Reading(known) = &self.state { Some(known) } else { None }
+    }
+
+    /// Whether the parser wants more of each operation.
+    pub fn wants_more(&self) -> bool {
+        self.known().is_some_and(|known| known.parser.wants_more())
+    }
+
+    /// Bytes of memory held.
+    pub fn buffered(&self) -> usize {
+        self.detection.buffered() + self.known().map_or(0, |known| known.parser.buffered())
+    }
+
+    /// Tells the names of requests that began in `began` and have no end yet.
+    pub fn under_way(&self, began: &Range<u64>, out: &mut Vec<Signal>) {
+        if let Some(known) = self.known() {
+            self.origin.under_way(known.parser.as_ref(), began, out);
+        }
+    }
+
+    /// Reads bytes of `direction`.
+    pub fn data(&mut self, direction: u8, bytes: &[u8], mark: Mark, cx: &mut Context<'_>) {
+        let mut waiting = VecDeque::new();
+        let mut next = Some(Piece::new(direction, bytes, mark));
+        while let Some(piece) = next {
+            match &self.state {
+                State::Muted => return,
+                State::Asking => self.ask(piece, &mut waiting, cx),
+                State::Reading(_) => {
+                    if let Some(again) = self.read(piece, cx) {
+                        waiting.push_front(again);
+                    }
+                }
+            }
+            next = waiting.pop_front();
+        }
+    }
+
+    /// Asks every protocol about a piece. Puts what the one that knows it has to read before what waits.
+    fn ask<'p>(&mut self, piece: Piece<'p>, waiting: &mut VecDeque<Piece<'p>>, cx: &mut Context<'_>) {
+        let (direction, mark) = (piece.direction, piece.mark);
+        match self.detection.offer(piece, cx.registry, self.origin.datagrams) {
+            Answer::Found(found, pieces) => {
+                self.start(found, direction, cx);
+                pieces.into_iter().rev().for_each(|piece| waiting.push_front(piece));
+            }
+            Answer::Perhaps => {}
+            Answer::Unknown { exhausted } => {
+                let first_unknown = direction == INGRESS && !std::mem::replace(&mut self.reads_unknown, true);
+                if first_unknown && mark.unit.nonblocking && self.looks_accepted() {
+                    cx.out.push(Signal::ReadsUnknown { tgid: mark.unit.tgid });
+                }
+                if exhausted {
+                    self.state = State::Muted;
+                    cx.counters.connections_muted.inc();
+                }
+            }
+        }
+    }
+
+    /// Whether the other end opened this TCP connection, as far as can be told of one that is older than the agent.
+    fn looks_accepted(&self) -> bool {
+        let Endpoints { family, local_port, peer_port, .. } = self.origin.endpoints;
+        let dialled = EPHEMERAL.contains(&local_port) && !EPHEMERAL.contains(&peer_port);
+        family != AF_UNIX && self.origin.connect.is_none() && !dialled
+    }
+
+    /// A protocol was found by bytes of `direction`.
+    fn start(&mut self, found: Found, direction: u8, cx: &Context<'_>) {
+        let requests = if found.toward == Direction::Request { direction } else { 1 - direction };
+        let role = if requests == EGRESS { Role::Client } else { Role::Server };
+        let parser = (found.protocol.parser)(Settings {
+            role,
+            keep_query_values: cx.limits.keep_query_values,
+            keep_query_text: cx.limits.keep_query_text,
+        });
+        self.state = State::Reading(Known { found, parser, requests, role, gapped: false });
+        self.origin.next_parser();
+    }
+
+    /// Has the parser read a piece. Returns it if it is to be offered to other protocols.
+    fn read<'p>(&mut self, piece: Piece<'p>, cx: &mut Context<'_>) -> Option<Piece<'p>> {
+        let State::Reading(known) = &mut self.state else { return Some(piece) };
+        let (found, toward) = (known.found, known.toward(piece.direction));
+        let said = known.parser.data(toward, &piece.bytes, &piece.mark, cx.outputs);
+        let full = known.parser.buffered() > cx.limits.max_connection_buffer;
+        let progressed = self.after(if full { Progress::LostSync } else { said }, !full, cx);
+        // What disproves one protocol may show another; but what an exchange was read from is no other's.
+        (said == Progress::LostSync && !progressed).then(|| piece.refused_by(found))
+    }
+
+    /// Bytes of `direction` are missing.
+    pub fn gap(&mut self, direction: u8, len: u64, mark: Mark, cx: &mut Context<'_>) {
+        cx.counters.gaps.inc();
+        cx.counters.gap_bytes.add(len);
+        match &mut self.state {
+            State::Muted => {}
+            State::Asking => self.detection.gap(),
+            State::Reading(known) => {
+                known.gapped = true;
+                let progress = known.parser.gap(known.toward(direction), len, &mark, cx.outputs);
+                self.after(progress, true, cx);
+            }
+        }
+    }
+
+    /// A direction ended.
+    pub fn end(&mut self, direction: u8, end: End, mark: &Mark, cx: &mut Context<'_>) {
+        if let State::Reading(known) = &mut self.state {
+            known.parser.end(known.toward(direction), end, mark, cx.outputs);
+            self.emit(cx);
+        }
+    }
+
+    /// Passes on what the parser said, and acts on its progress; `disproves` if bytes that make no sense say something of
+    /// the protocol. Returns whether an exchange finished.
+    fn after(&mut self, progress: Progress, disproves: bool, cx: &mut Context<'_>) -> bool {
+        let State::Reading(Known { found, gapped, .. }) = self.state else { return false };
+        let said = self.emit(cx);
+        if said.telemetry {
+            self.abandon(cx);
+            self.state = State::Muted;
+            return true;
+        }
+        if said.finished {
+            self.detection.forgive();
+        }
+        match progress {
+            Progress::Continue => return said.finished,
+            Progress::Left => self.detection.forgive(),
+            Progress::LostSync => {
+                cx.counters.connections_lost_sync.inc();
+                self.abandon(cx);
+                match (gapped, disproves) {
+                    (true, _) => self.detection.forgive(),
+                    (false, true) => self.detection.disprove(found),
+                    (false, false) => {}
+                }
+            }
+        }
+        self.state = State::Asking;
+        said.finished
+    }
+
+    /// What is still open has no end that could be known: forgotten, not reported as an error.
+    pub fn abandon(&mut self, cx: &mut Context<'_>) {
+        let mark = Mark { time: self.last_seen, ..Mark::default() };
+        if let State::Reading(known) = &mut self.state {
+            known.parser.end(Direction::Request, End::Unwatched, &mark, cx.outputs);
+        }
+        self.emit(cx);
+    }
+
+    /// Passes on what the parser said.
+    fn emit(&mut self, cx: &mut Context<'_>) -> Said {
+        let State::Reading(Known { found, role, .. }) = self.state else { return Said::default() };
+        self.origin.emit(found.protocol, role, cx.outputs, cx.counters, cx.out)
+    }
+}
