@@ -70,7 +70,7 @@ pub enum OtlpError {
 }
 
 /// An `ExportTraceServiceRequest` of these spans, encoded.
-pub(crate) fn request(spans: &[Span]) -> Vec<u8> {
+pub fn request(spans: &[Span]) -> Vec<u8> {
     let mut gathering = batch::Gathering::default();
     spans.iter().for_each(|span| gathering.push(span));
     gathering.take()
