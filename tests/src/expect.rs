@@ -5,6 +5,9 @@ use std::fmt;
 
 use crate::span::{Kind, Span, Status, Value};
 
+/// Says how a link was inferred that is not exact.
+const EVIDENCE: &str = "wirespan.link.evidence";
+
 /// What an attribute must be.
 #[derive(Clone, Debug)]
 pub enum Want {
@@ -169,6 +172,33 @@ impl Expected {
     pub fn child(mut self, child: Expected) -> Self {
         self.children.push(child);
         self
+    }
+
+    /// Whether its place is inferred, and so not promised (`docs/links.md`).
+    fn is_inferred(&self) -> bool {
+        self.attributes.contains_key(EVIDENCE)
+    }
+
+    /// The traces that this one may arrive as, with those that come apart from it where a link is inferred: such a link is
+    /// made if nothing speaks against it, and a thread that slept in between does. The whole comes first.
+    pub fn variants(&self) -> Vec<(Expected, Vec<Expected>)> {
+        let mut found = vec![(Expected { children: Vec::new(), ..self.clone() }, Vec::new())];
+        for child in &self.children {
+            let mut with_child = Vec::new();
+            for (tree, apart) in &found {
+                for (below, further) in child.variants() {
+                    let apart: Vec<_> = apart.iter().cloned().chain(further).collect();
+                    if child.is_inferred() {
+                        let alone = below.clone().without(EVIDENCE);
+                        with_child.push((tree.clone(), apart.iter().cloned().chain([alone]).collect()));
+                    }
+                    with_child.push((tree.clone().child(below), apart));
+                }
+            }
+            found = with_child;
+        }
+        found.sort_by_key(|(_, apart)| apart.len());
+        found
     }
 
     /// Number of spans in the tree.

@@ -26,6 +26,8 @@ pub(super) struct Lane {
     pub state: State,
     /// A head of which the end is yet to come.
     pub buffer: Vec<u8>,
+    /// So many bytes of `buffer` were found to be the beginning of a start line; all of it, once its end is there.
+    looked: usize,
     /// Where the head in `buffer` began.
     pub first: Mark,
     /// The operation that is being read. Its `position` is where the operation's bytes begin.
@@ -38,7 +40,27 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(direction: Direction) -> Self {
         let (first, operation) = Default::default();
-        Self { direction, state: State::Head, buffer: Vec::new(), first, operation, doubtful: false, seen: false }
+        let (state, buffer, looked) = (State::Head, Vec::new(), 0);
+        Self { direction, state, buffer, looked, first, operation, doubtful: false, seen: false }
+    }
+
+    /// Keeps the beginning of a head.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+        self.looked = if bytes.contains(&b'\n') { usize::MAX } else { bytes.len() };
+    }
+
+    /// Whether `buffer`, of which the bytes from `before` on are new, may still be the beginning of a head. Its start line
+    /// is looked at when twice as much of it is there, and when it ends: so each byte is looked at a few times, however
+    /// many operations bring them.
+    pub(super) fn sound(&mut self, before: usize) -> bool {
+        let len = self.buffer.len();
+        let ends = self.buffer[before..].contains(&b'\n');
+        let due = self.looked != usize::MAX && (ends || len / 2 >= self.looked);
+        if due {
+            self.looked = if ends { usize::MAX } else { len };
+        }
+        len < MAX_HEAD && (!due || start_line::plausible(self.direction, &self.buffer))
     }
 
     /// Notes which operation moves what comes next, and says whether that is a new one: what was captured of an

@@ -121,7 +121,7 @@ impl Http1 {
         match self.message(direction, bytes, out) {
             Parsed::Whole(stop, len) => stop.map_or(Step::Read(len), Step::Stop),
             Parsed::Partial if bytes.len() < MAX_HEAD => {
-                self.lane(direction).buffer.extend_from_slice(bytes);
+                self.lane(direction).keep(bytes);
                 Step::Read(bytes.len())
             }
             _ => self.nonsense(direction, bytes.len(), out),
@@ -135,9 +135,7 @@ impl Http1 {
         let taken = bytes.len().min(MAX_HEAD - before);
         lane.buffer.extend_from_slice(&bytes[..taken]);
         let Some(end) = head::end(&lane.buffer, before.saturating_sub(3)) else {
-            let started = lane.buffer[..before].contains(&b'\n');
-            let sound = lane.buffer.len() < MAX_HEAD && (started || start_line::plausible(direction, &lane.buffer));
-            return if sound { Step::Read(taken) } else { self.nonsense(direction, taken, out) };
+            return if lane.sound(before) { Step::Read(taken) } else { self.nonsense(direction, taken, out) };
         };
         let buffer = std::mem::take(&mut lane.buffer);
         match self.message(direction, &buffer[..end], out) {

@@ -105,3 +105,27 @@ fn a_stated_context_must_be_above_the_root() {
     assert!(complaint(&[expected().below("t", "78")], &spans).contains("is below t/77, not below t/78"));
     assert!(complaint(&[expected().below("t", "77")], &pair()).contains("not below t/77"));
 }
+
+#[test]
+fn a_link_that_is_not_promised_may_be_missing_and_its_spans_may_not() {
+    let inferred = |service, kind| Expected::new(service, kind, "GET /").with("url.path", "/");
+    let call = inferred("shop", Kind::Client).with("wirespan.link.evidence", "lone_request");
+    let wanted = inferred("shop", Kind::Server).child(call.child(inferred("bank", Kind::Server)));
+    let mut linked = [
+        span("t", "1", "", "shop", Kind::Server),
+        span("t", "2", "1", "shop", Kind::Client),
+        span("t", "3", "2", "bank", Kind::Server),
+    ];
+    linked[1].attributes.insert("wirespan.link.evidence".into(), Value::Str("lone_request".into()));
+    assert_eq!(complaint(std::slice::from_ref(&wanted), &linked), "");
+    let apart = |below: &str| {
+        let traces = [span("t", "1", "", "shop", Kind::Server), span("u", "2", "", "shop", Kind::Client)];
+        [&traces[..], &[span("u", "3", below, "bank", Kind::Server)]].concat()
+    };
+    assert_eq!(complaint(std::slice::from_ref(&wanted), &apart("2")), "");
+    assert!(!complaint(std::slice::from_ref(&wanted), &apart("")).is_empty(), "an exact link is promised");
+    assert!(!complaint(std::slice::from_ref(&wanted), &apart("2")[..2]).is_empty(), "a span is missing");
+    let mut merged = apart("2");
+    merged.push(span("t", "4", "1", "shop", Kind::Client));
+    assert!(!complaint(&[wanted], &merged).is_empty(), "a span too many");
+}
