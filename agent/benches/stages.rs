@@ -102,7 +102,7 @@ impl Host {
             Processes::new(&config, PathBuf::from("/nonexistent"), HostInfo::read("/nonexistent".as_ref()));
         Self {
             connections: Connections::new(limits, Arc::clone(&counters)),
-            traces: Traces::new(Limits { hold: HOLD, max_spans: 200_000 }, Arc::clone(&counters.links)),
+            traces: Traces::new(Limits { hold: HOLD, inferred: true, max_spans: 200_000 }, Arc::clone(&counters.links)),
             client: end(&mut processes, 100, (40_000, 6379)),
             server: end(&mut processes, 200, (6379, 40_000)),
             signals: Vec::new(),

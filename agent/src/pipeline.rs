@@ -19,7 +19,7 @@ use crate::discovery::own::OwnServer;
 use crate::discovery::{HostInfo, Processes};
 use crate::export::Exporters;
 use crate::metrics::Counters;
-use crate::span::OpenRequests;
+use crate::span::{Linking, OpenRequests};
 use crate::stages::{Stages, Wish};
 use crate::traces::{self, Traces};
 
@@ -53,6 +53,7 @@ impl Pipeline {
     pub fn start(
         config: &Config,
         counters: &Arc<Counters>,
+        linking: &Arc<Linking>,
         exporters: Exporters,
         view: Option<SocketAddr>,
     ) -> Result<Self, CaptureError> {
@@ -69,17 +70,22 @@ impl Pipeline {
         return_free_memory();
         let stop = Arc::new(AtomicBool::new(false));
         let (signals, batches) = sync_channel(BATCHES);
-        let traces = Traces::new(
-            traces::Limits { hold: config.trace_hold.as_nanos() as u64, max_spans: config.max_spans_in_flight },
+        let mut traces = Traces::new(
+            traces::Limits {
+                hold: config.trace_hold.as_nanos() as u64,
+                inferred: config.inferred_links,
+                max_spans: config.max_spans_in_flight,
+            },
             Arc::clone(&counters.links),
         );
+        traces.show_linking(Arc::clone(linking));
         let open_requests = traces.open_requests();
         let reader = Reader::new(config, capture, Arc::clone(counters), signals, view);
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
         let named = |name: &str| Builder::new().name(name.into());
-        let linking = Linking { traces, clock: Clock::default(), counters: Arc::clone(counters) };
-        let linker = named("wirespan-link").spawn(move || linking.run(&batches, exporters)).map_err(failed)?;
+        let linker = Linker { traces, clock: Clock::default(), counters: Arc::clone(counters) };
+        let linker = named("wirespan-link").spawn(move || linker.run(&batches, exporters)).map_err(failed)?;
         let reader = named("wirespan-read").spawn(move || reader.run(&stop_reader)).map_err(failed)?;
         Ok(Self { stop, reader, linker, open_requests })
     }
@@ -115,13 +121,13 @@ fn return_free_memory() {
 }
 
 /// The second thread: signals in, traces out.
-struct Linking {
+struct Linker {
     traces: Traces,
     clock: Clock,
     counters: Arc<Counters>,
 }
 
-impl Linking {
+impl Linker {
     fn run(mut self, batches: &Receiver<Vec<Signal>>, exporters: Exporters) -> Exporters {
         loop {
             let batch = batches.recv_timeout(IDLE_PAUSE);

@@ -13,7 +13,7 @@ use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::ingest::{self, Ingest};
 use crate::metrics::Counters;
 use crate::pipeline::Pipeline;
-use crate::span::OpenRequests;
+use crate::span::{Linking, OpenRequests};
 use crate::web::{Bound, Shown, View, ViewError};
 
 /// The whole shutdown takes less than two seconds; the exporters get this much of it.
@@ -52,6 +52,7 @@ impl Session {
     /// If it cannot trace. A view or a receiver whose address is taken is no reason not to.
     pub fn start(config: &Config, runtime: Runtime) -> Result<Self, RunError> {
         let counters = Arc::new(Counters::default());
+        let linking = Arc::new(Linking::default());
         let bound = config.view.as_ref().and_then(bind);
         let settings = settings(config, bound.is_some());
         let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;
@@ -62,9 +63,10 @@ impl Session {
         let view = bound.zip(exporters.reader()).map(|(bound, reader)| {
             let persistent = config.view.as_ref().is_some_and(|view| view.store.path.is_some());
             let otlp_listen = (!listens.is_empty()).then(|| listens.join(", "));
-            bound.serve(Shown { reader, counters: Arc::clone(&counters), persistent, otlp_listen })
+            let (counters, linking) = (Arc::clone(&counters), Arc::clone(&linking));
+            bound.serve(Shown { reader, counters, linking, persistent, otlp_listen })
         });
-        let pipeline = Pipeline::start(config, &counters, exporters, own)?;
+        let pipeline = Pipeline::start(config, &counters, &linking, exporters, own)?;
         Ok(Self { counters, runtime, ingest, view, pipeline })
     }
 

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use wirespan_common::{ExecEvent, IoEvent, MAX_EXEC_PAYLOAD, TaskEvent, UnitId};
+use wirespan_common::{ExecEvent, IoEvent, MAX_EXEC_PAYLOAD, TaskEvent};
+use wirespan_links::facts::{Fact, UnitKey};
 use wirespan_protocols::Role;
 
 use crate::bpf::Record;
@@ -77,8 +78,8 @@ impl Stages {
     /// Some records since the signals were last taken are missing. Where among them is not known: whatever they suggest
     /// about threads is no proof.
     pub fn records_lost(&mut self) {
-        self.out.insert(0, Signal::RecordsLost(true));
-        self.out.push(Signal::RecordsLost(false));
+        self.out.insert(0, Signal::Fact(Fact::Lost(true)));
+        self.out.push(Signal::Fact(Fact::Lost(false)));
     }
 
     /// What happened since they were last taken, in order.
@@ -102,10 +103,11 @@ impl Stages {
                     self.processes.on_exit(event.tgid);
                     self.left_out.remove(&event.tgid);
                 }
-                self.out.push(Signal::TaskEnded {
-                    task: unit(event.tgid, event.tid),
+                self.out.push(Signal::Fact(Fact::Ended {
+                    unit: UnitKey::thread(event.tgid, event.tid),
                     with_process: event.with_process != 0,
-                });
+                    time: event.time,
+                }));
             }
             Record::Exec(event, args, env) => self.exec(&event, args, env),
         }
@@ -168,8 +170,12 @@ impl Stages {
         if event.tid == event.tgid {
             self.processes.on_fork(event.tgid, event.parent_tgid, event.time);
         }
-        let creator = unit(event.parent_tgid, event.parent_tid);
-        self.out.push(Signal::TaskCreated { creator, task: unit(event.tgid, event.tid) });
+        self.out.push(Signal::Fact(Fact::Born {
+            unit: UnitKey::thread(event.tgid, event.tid),
+            of: Some(UnitKey::thread(event.parent_tgid, event.parent_tid)),
+            site: 0,
+            time: event.time,
+        }));
     }
 
     fn exec(&mut self, event: &ExecEvent, args: &[u8], env: &[u8]) {
@@ -187,8 +193,4 @@ impl Stages {
             env_truncated: env.len() >= MAX_EXEC_PAYLOAD * 3 / 4,
         });
     }
-}
-
-fn unit(tgid: u32, tid: u32) -> UnitId {
-    UnitId { tgid, tid, ..UnitId::default() }
 }

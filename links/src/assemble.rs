@@ -225,10 +225,13 @@ fn with_connection(mut attributes: Vec<KeyValue>, span: &LiveSpan) -> Vec<KeyVal
     attributes
 }
 
-/// A link that is not exact says what it rests on (docs/links.md).
+/// A link that is not exact says what it rests on, and a call without one why that is (docs/links.md).
 fn with_link(mut attributes: Vec<KeyValue>, span: &LiveSpan) -> Vec<KeyValue> {
     if let Some(evidence) = span.evidence {
         attributes.push(KeyValue::str("wirespan.link.evidence", evidence.name()));
+    }
+    if let Some(missing) = span.missing.filter(|_| span.parent == Parent::None && span.context.is_none()) {
+        attributes.push(KeyValue::str("wirespan.link.missing", missing.name()));
     }
     attributes
 }

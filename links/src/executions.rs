@@ -8,9 +8,10 @@ use wirespan_protocols::exchange::{
 };
 
 use super::Traces;
+use super::facts::UnitKey;
 use super::live::{Group, LiveSpan, Parent, SpanKey};
+use super::rules::Evidence;
 use super::tasks::{Actor, Call, Deferred, Delivery, Execution, Verdict};
-use super::units::{Evidence, UnitKey};
 use crate::signal::{ConnectionInfo, ExchangeKey, StartedSignal};
 
 /// [`ExchangeKey::connection`] of what passed no connection.

@@ -4,8 +4,9 @@
 use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::SpanKind;
 
-use super::live::{GroupKey, Parent, Pending, SpanKey};
+use super::live::{GroupKey, SpanKey};
 use super::messages::Sender;
+use super::rules::{Stage, Until};
 use super::{PIECE_AFTER, Traces, assemble, joins};
 use wirespan_signals::Trace;
 
@@ -20,6 +21,11 @@ impl Traces {
     /// Hands on what is ready at `now`.
     pub fn tick(&mut self, now: u64, out: &mut Vec<Trace>) {
         self.release_expired(now);
+        while let Some((_, call)) = self.settling.pop_front_if(|(at, _)| *at <= now) {
+            if self.spans.get(call).is_some_and(|s| s.pending.is_some_and(|p| p.until == Until::Settled)) {
+                self.consider(call, Stage::Settled, now);
+            }
+        }
         while let Some((_, key)) = self.due.pop_front_if(|(at, _)| *at <= now) {
             let Some(group) = self.groups.get(key) else { continue };
             let quiet = now.saturating_sub(group.last);
@@ -29,7 +35,7 @@ impl Traces {
             }
             if group.pending > 0 && quiet < PENDING_CAP {
                 if quiet >= CONFIRM {
-                    self.confirm(key, now);
+                    self.consider_members(key, Stage::Quiet, now);
                 }
                 // Perhaps it became part of another group, which has its own turn.
                 if self.groups.contains_key(key) {
@@ -37,6 +43,10 @@ impl Traces {
                 }
                 continue;
             }
+            if group.pending > 0 {
+                self.consider_members(key, Stage::Late, now);
+            }
+            let Some(group) = self.groups.get(key) else { continue };
             if group.receives && self.awaits_sender(key, quiet) {
                 self.due.push_back((now + self.limits.hold, key));
                 continue;
@@ -58,7 +68,7 @@ impl Traces {
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(SWEEP_EVERY) {
             let spans = &self.spans;
-            self.units.retain(|span| spans.contains_key(span));
+            self.court.book.sweep(now, |span| spans.contains_key(span));
         }
     }
 
@@ -91,9 +101,7 @@ impl Traces {
             self.joins.forget(joins::keys(&span.connection, &span.request.first), span.connection.role, key);
         }
         self.by_exchange.remove(&span.key);
-        if let Some(unit) = span.unit {
-            self.units.over(unit, key, false);
-        }
+        self.court.book.forget(key);
     }
 
     /// Whether a member receives a message whose sender's trace id is not decided. A sender that may be a task's is waited
@@ -171,34 +179,15 @@ impl Traces {
         }
     }
 
-    /// Whether the thread that made `call` had not gone to sleep since it read something that belongs to `server`: its
-    /// request, or the response to an earlier call that hangs below it. A call begins with its request, or with the
-    /// connection that is opened for it.
-    fn ran_on(&self, call: SpanKey, server: SpanKey) -> bool {
-        let Some(above) = self.spans.get(server) else { return false };
-        let call = &self.spans[call];
-        let connect = call.connection.connect.filter(|_| call.connection.first);
-        let begins = [Some((call.request.first.time, call.request.first.unit)), connect.map(|c| (c.time, c.unit))];
-        let responses = self.groups[above.group].members.iter().filter_map(|m| {
-            let sibling = &self.spans[*m];
-            let below = sibling.parent == Parent::Live(server);
-            sibling.exchange.as_ref().filter(|_| below)?.response
-        });
-        let mut read = [above.request].into_iter().chain(responses).flat_map(|marks| [marks.first, marks.last]);
-        read.any(|mark| {
-            begins.iter().flatten().any(|(time, unit)| {
-                let same_thread = (unit.tgid, unit.tid) == (mark.unit.tgid, mark.unit.tid);
-                same_thread && unit.switches == mark.unit.switches && *time >= mark.time
-            })
-        })
-    }
-
-    /// Decides on the parents of a quiet group that only had to remain uncontradicted.
-    fn confirm(&mut self, group: GroupKey, now: u64) {
+    /// Has the court decide on the calls that wait in a quiet group, and on those that wait for a request in it.
+    fn consider_members(&mut self, group: GroupKey, stage: Stage, now: u64) {
         for span in self.groups[group].members.clone() {
-            let Some(Pending { server, moment: Some(moment) }) = self.spans[span].pending else { continue };
-            let evidence = self.units.evidence(moment, self.ran_on(span, server));
-            self.settle_pending(span, evidence.map(|e| (server, Some(e))), now);
+            let below = self.court.book.request(span).map(|request| request.calls.clone()).unwrap_or_default();
+            for call in below.into_iter().chain([span]) {
+                if self.spans.get(call).is_some_and(|s| s.pending.is_some()) {
+                    self.consider(call, stage, now);
+                }
+            }
         }
     }
 }

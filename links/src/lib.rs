@@ -3,7 +3,9 @@
 //! | file | what it is |
 //! |---|---|
 //! | `live.rs` | spans and groups while they are built |
-//! | `units.rs` | which request an execution unit serves |
+//! | `facts.rs` | what happened, in terms of no runtime |
+//! | `book/` | what the facts say so far |
+//! | `rules/`, `court.rs` | from that to the request that a call was made for |
 //! | `joins.rs` | the two ends of one exchange |
 //! | `messages.rs` | who sent a message |
 //! | `open.rs` | what has been under way for a while |
@@ -11,6 +13,7 @@
 //! | `executions.rs` | the spans of such tasks |
 //! | `leave.rs` | when a trace leaves |
 //! | `assemble.rs` | a finished group into spans |
+//! | `state.rs` | how well that goes, by process |
 //! | `signal.rs`, `process.rs` | what comes in |
 //! | `counters.rs` | what was seen and lost |
 //!
@@ -23,36 +26,43 @@
 #![forbid(unsafe_code)]
 
 mod assemble;
+mod book;
 mod counters;
+pub mod court;
 mod executions;
+pub mod facts;
 mod joins;
 mod leave;
 mod live;
 mod messages;
 mod open;
 mod process;
+mod rules;
 mod signal;
+mod state;
 mod tasks;
-mod units;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use rules::{Evidence, Missing, Stage, Until};
 use rustc_hash::FxHashMap as HashMap;
 use slotmap::SlotMap;
-use wirespan_protocols::exchange::{Exchange, SpanKind, Unit};
+use wirespan_protocols::exchange::{Exchange, Mark, SpanKind};
 
 pub use counters::Counters;
 pub use leave::PENDING_CAP;
 pub use process::Process;
 pub use signal::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
-use wirespan_signals::OpenRequests;
+use wirespan_signals::{Linking, OpenRequests};
 
+use court::{Court, Decision, SETTLED};
+use facts::{At, Fact, Place, UnitKey};
 use joins::Joins;
-use live::{Group, GroupKey, LiveSpan, Parent, Pending, SpanKey};
+pub use live::SpanKey;
+use live::{Group, GroupKey, LiveSpan, Parent, Pending};
 use messages::Messages;
 use tasks::Tasks;
-use units::{Evidence, Proof, Request, UnitKey, Units};
 
 /// After this time without news, the finished part of a trace that is still open is handed on, nanoseconds.
 pub const PIECE_AFTER: u64 = 30_000_000_000;
@@ -64,6 +74,8 @@ pub const OPEN_SLACK: usize = 4096;
 pub struct Limits {
     /// How long a finished trace waits for late facts, nanoseconds.
     pub hold: u64,
+    /// Whether links are made that are not exact.
+    pub inferred: bool,
     /// Spans being built at a time; beyond, the oldest traces are dropped and counted.
     pub max_spans: usize,
 }
@@ -104,9 +116,11 @@ pub struct Traces {
     groups: SlotMap<GroupKey, Group>,
     by_exchange: HashMap<ExchangeKey, SpanKey>,
     joins: Joins,
-    units: Units,
+    court: Court,
     messages: Messages,
     tasks: Tasks,
+    /// Calls that are decided once all facts of their moment have come, in order of time.
+    settling: VecDeque<(u64, SpanKey)>,
     /// When to look at which group, in order of time.
     due: VecDeque<(u64, GroupKey)>,
     /// Open groups that are looked at rarely.
@@ -116,6 +130,7 @@ pub struct Traces {
     clock: Clock,
     ticks: u32,
     open_requests: Arc<OpenRequests>,
+    linking: Arc<Linking>,
     /// When the list of open requests was made.
     listed: u64,
 }
@@ -128,9 +143,10 @@ impl Traces {
             groups: SlotMap::with_key(),
             by_exchange: HashMap::default(),
             joins: Joins::default(),
-            units: Units::default(),
+            court: Court::new(limits.inferred, Arc::clone(&counters)),
             messages: Messages::default(),
             tasks: Tasks::default(),
+            settling: VecDeque::new(),
             due: VecDeque::new(),
             open: VecDeque::new(),
             limits,
@@ -138,6 +154,7 @@ impl Traces {
             clock: Clock::default(),
             ticks: 0,
             open_requests: Arc::default(),
+            linking: Arc::default(),
             listed: 0,
         }
     }
@@ -169,30 +186,25 @@ impl Traces {
             Signal::UnderWay(key, name) => self.under_way(key, name),
             // The pipeline acted on it before.
             Signal::ExportsTelemetry { .. } => {}
-            Signal::RecordsLost(losing) => {
-                self.units.lost_records(losing);
-                self.tasks.lost_records(now);
-            }
             Signal::Task(key, event) => self.task(key, *event, now),
-            Signal::TaskCreated { creator, task } => {
-                self.units.created(UnitKey::thread(creator.tgid, creator.tid), UnitKey::thread(task.tgid, task.tid));
-            }
-            Signal::TaskEnded { task, with_process } => {
-                let unit = UnitKey::thread(task.tgid, task.tid);
-                for (call, server) in self.units.ended(unit, with_process) {
-                    self.settle_pending(call, Some((server, None)), now);
-                }
-                self.runner_gone(unit, now);
-            }
-            Signal::ReadsUnknown { tgid } => self.units.reads_unknown(tgid),
+            Signal::Fact(fact) => self.fact(&fact, now),
+        }
+    }
+
+    fn fact(&mut self, fact: &Fact, now: u64) {
+        for call in self.court.hear(fact) {
+            self.consider(call, Stage::Settled, now);
+        }
+        match *fact {
+            Fact::Lost(_) => self.tasks.lost_records(now),
+            Fact::Ended { unit, .. } => self.runner_gone(unit, now),
+            _ => {}
         }
     }
 
     fn started(&mut self, signal: StartedSignal, now: u64) {
         let (key, kind) = (signal.key, signal.started.kind);
-        let Unit { nonblocking, .. } = signal.started.request.first.unit;
         let unit = UnitKey::of(&signal.started.request.first.unit);
-        let queued = !signal.connection.streams;
         let group = self.groups.insert(Group { open: 1, last: now, ..Group::default() });
         let span = self.spans.insert(LiveSpan::new(signal, group));
         self.groups[group].members.push(span);
@@ -200,13 +212,9 @@ impl Traces {
         self.by_exchange.insert(key, span);
         if let Some(unit) = unit {
             match kind {
-                SpanKind::Server | SpanKind::Consumer => {
-                    self.spans[span].unit = Some(unit);
-                    self.units.read_request(unit, Request { span, connection: key.connection, nonblocking, queued });
-                }
+                SpanKind::Server | SpanKind::Consumer => self.read(span, unit, now),
                 _ => {
-                    self.units.calls(unit);
-                    self.link_by_unit(span, unit, now);
+                    self.called(span, unit, now);
                     self.link_by_task(span, unit, now);
                 }
             }
@@ -218,6 +226,34 @@ impl Traces {
         }
     }
 
+    fn read(&mut self, request: SpanKey, unit: UnitKey, now: u64) {
+        let live = &self.spans[request];
+        let first = live.request.first;
+        let fact = Fact::Read {
+            request,
+            unit,
+            connection: live.key.connection,
+            at: At::of(first.time, &first.unit),
+            waited: !first.unit.nonblocking,
+            queued: !live.connection.streams,
+        };
+        self.fact(&fact, now);
+    }
+
+    fn called(&mut self, call: SpanKey, unit: UnitKey, now: u64) {
+        let live = &self.spans[call];
+        let (first, connection) = (live.request.first, &live.connection);
+        let fact = Fact::Called {
+            call,
+            unit,
+            place: Place::Connection(connection.cookie),
+            at: At::of(first.time, &first.unit),
+            opened: connection.connect.filter(|_| connection.first).map(|c| At::of(c.time, &c.unit)),
+        };
+        self.fact(&fact, now);
+        self.consider(call, Stage::Made, now);
+    }
+
     /// Notes that a group is open. Most are handed on long before their turn comes: what is left of those is removed
     /// when it outweighs the rest.
     fn watch(&mut self, now: u64, group: GroupKey) {
@@ -227,46 +263,79 @@ impl Traces {
         self.open.push_back((now, group));
     }
 
-    /// A call hangs below the request that its unit serves.
-    fn link_by_unit(&mut self, call: SpanKey, unit: UnitKey, now: u64) {
-        match self.units.proof(unit) {
-            Proof::Request(server) if self.may_serve(server, call) => self.adopt(call, server, false, now),
-            Proof::Perhaps(server, moment) if self.may_serve(server, call) => {
-                self.wait(call, Pending { server, moment: Some(moment) });
+    /// Has the court decide on a call, as far as it can.
+    fn consider(&mut self, call: SpanKey, stage: Stage, now: u64) {
+        let Some(live) = self.spans.get(call) else { return };
+        let before = live.pending;
+        match self.court.ask(call, stage, |request| self.fits(request, call)) {
+            Decision::Wait(request, until) => {
+                let pending = Pending { request, until };
+                if before != Some(pending) {
+                    self.settle_pending(call, now);
+                    self.wait(call, pending, now);
+                }
             }
-            Proof::IfOneShot(server) if self.may_serve(server, call) => {
-                self.units.wait_for_end(unit, call);
-                self.wait(call, Pending { server, moment: None });
+            Decision::Below(request, evidence) => {
+                self.hang(call, request, evidence, now);
+                self.settle_pending(call, now);
             }
-            _ => {}
+            Decision::Root(missing) => {
+                self.stays_root(call, missing);
+                self.settle_pending(call, now);
+            }
         }
     }
 
-    fn wait(&mut self, call: SpanKey, pending: Pending) {
+    fn hang(&mut self, call: SpanKey, request: SpanKey, evidence: Option<Evidence>, now: u64) {
+        self.adopt(call, request, false, now);
+        if self.spans[call].parent == Parent::Live(request) {
+            self.spans[call].evidence = evidence;
+            self.court.hangs(call, request, evidence, &self.spans[call].process);
+        }
+    }
+
+    /// A call hangs below no request. Where its process serves none, nothing is missing.
+    fn stays_root(&mut self, call: SpanKey, missing: Missing) {
+        if self.court.book.serves(self.spans[call].process.tgid()) {
+            self.spans[call].missing = Some(missing);
+            self.court.misses(missing, &self.spans[call].process);
+        }
+    }
+
+    fn wait(&mut self, call: SpanKey, pending: Pending, now: u64) {
         self.spans[call].pending = Some(pending);
-        for span in [call, pending.server] {
+        for span in [Some(call), pending.request].into_iter().flatten() {
             let group = self.spans[span].group;
             self.groups[group].pending += 1;
         }
+        if let Some(request) = pending.request {
+            self.court.book.may_hang(call, request);
+        }
+        if pending.until == Until::Settled {
+            self.settling.push_back((now + SETTLED, call));
+        }
     }
 
-    /// Whether nothing contradicts that `call` was made for `server`.
-    fn may_serve(&self, server: SpanKey, call: SpanKey) -> bool {
-        let (Some(server_span), call) = (self.spans.get(server), &self.spans[call]) else { return false };
+    /// Whether nothing that the two spans say themselves contradicts that `call` was made for `request`.
+    fn fits(&self, request: SpanKey, call: SpanKey) -> Result<(), Missing> {
+        let (Some(above), call) = (self.spans.get(request), &self.spans[call]) else {
+            return Err(Missing::NoRequest);
+        };
+        let read = above.request.first.time;
         // News of an operation can be late: the call may have been made before this request was read.
-        if call.request.first.time < server_span.request.first.time {
-            return false;
+        if call.request.first.time < read {
+            return Err(Missing::Earlier);
         }
         // A connection that was being opened before the request was read was opened for something else: a call that
         // an event loop started for an earlier request and sends now.
         let connection = &call.connection;
-        if connection.first && connection.connect.is_some_and(|c| c.time < server_span.request.first.time) {
-            return false;
+        if connection.first && connection.connect.is_some_and(|c| c.time < read) {
+            return Err(Missing::Earlier);
         }
         // The request says itself which trace it belongs to.
         match &call.context {
-            None => true,
-            Some(context) => self.trace_of(server) == Some(context.trace_id),
+            Some(context) if self.trace_of(request) != Some(context.trace_id) => Err(Missing::OtherTrace),
+            _ => Ok(()),
         }
     }
 
@@ -334,18 +403,9 @@ impl Traces {
 
     fn finished(&mut self, key: ExchangeKey, exchange: Box<Exchange>, now: u64) {
         let Some(span) = self.by_exchange.remove(&key) else { return };
-        self.over(span, exchange.response.is_some());
+        self.responded(span, &exchange, now);
         self.note_response(span, &exchange);
         let live = &mut self.spans[span];
-        if let Some(response) = &exchange.response
-            && let Some((first, last)) = UnitKey::of(&live.request.first.unit).zip(UnitKey::of(&response.first.unit))
-        {
-            if live.is_callee() {
-                self.units.passed(first, last);
-            } else if first == last && !response.first.unit.nonblocking {
-                self.units.waited(first);
-            }
-        }
         live.request.last = exchange.request.last;
         live.exchange = Some(exchange);
         let group = live.group;
@@ -354,10 +414,33 @@ impl Traces {
         self.schedule(group, now);
     }
 
+    fn responded(&mut self, span: SpanKey, exchange: &Exchange, now: u64) {
+        let live = &self.spans[span];
+        let (first, last) = (exchange.response.map(|r| r.first), exchange.response.map(|r| r.last));
+        let at = |mark: Mark| At::of(mark.time, &mark.unit);
+        let fact = match (live.is_callee(), first.zip(last)) {
+            (true, answer) => Fact::Over {
+                request: span,
+                answered: answer.map(|(first, last)| (UnitKey::of(&first.unit), at(last))),
+                read: Some(at(exchange.request.last)),
+            },
+            (false, Some((first, last))) => Fact::Responded {
+                call: span,
+                units: [UnitKey::of(&first.unit), UnitKey::of(&last.unit)],
+                at: [at(first), at(last)],
+                waited: !first.unit.nonblocking,
+            },
+            (false, None) => return,
+        };
+        self.fact(&fact, now);
+    }
+
     /// A request whose end cannot be known: its span vanishes, its children hang below its parent.
     fn dropped(&mut self, key: ExchangeKey, now: u64) {
         let Some(span) = self.by_exchange.remove(&key) else { return };
-        self.over(span, false);
+        if self.spans[span].is_callee() {
+            self.fact(&Fact::Over { request: span, answered: None, read: None }, now);
+        }
         self.spans[span].dropped = true;
         let group = self.spans[span].group;
         self.groups[group].open -= 1;
@@ -373,25 +456,15 @@ impl Traces {
         }
     }
 
-    fn over(&mut self, span: SpanKey, answered: bool) {
-        if let Some(unit) = self.spans[span].unit.take() {
-            self.units.over(unit, span, answered);
-        }
-    }
-
-    /// What a span waited for is decided: it hangs below a request, or below nothing.
-    fn settle_pending(&mut self, span: SpanKey, server: Option<(SpanKey, Option<Evidence>)>, now: u64) {
+    /// A call waits no longer.
+    fn settle_pending(&mut self, span: SpanKey, now: u64) {
         let Some(awaited) = self.spans.get_mut(span).and_then(|s| s.pending.take()) else { return };
-        for waiting in [span, awaited.server] {
+        for waiting in [Some(span), awaited.request].into_iter().flatten() {
             if let Some(group) = self.spans.get(waiting).map(|s| s.group)
                 && let Some(group) = self.groups.get_mut(group)
             {
                 group.pending = group.pending.saturating_sub(1);
             }
-        }
-        if let Some((server, evidence)) = server.filter(|(s, _)| self.spans.contains_key(*s)) {
-            self.spans[span].evidence = evidence;
-            self.adopt(span, server, false, now);
         }
         let group = self.spans[span].group;
         self.schedule(group, now);

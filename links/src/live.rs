@@ -7,8 +7,8 @@ use slotmap::new_key_type;
 use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::{Exchange, Marks, MessageKey, SpanKind};
 
-use super::units::{Evidence, Moment, UnitKey};
 use crate::process::Process;
+use crate::rules::{Evidence, Missing, Until};
 use crate::signal::{ConnectionInfo, ExchangeKey, StartedSignal};
 
 new_key_type! {
@@ -32,10 +32,10 @@ pub enum Parent {
 /// A parent that is not certain yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// The parent.
-    pub server: SpanKey,
-    /// It is decided when the trace has been quiet for a while; `None`: when the thread that made the call ends.
-    pub moment: Option<Moment>,
+    /// The request that may become the parent, if one is known.
+    pub request: Option<SpanKey>,
+    /// When it is decided.
+    pub until: Until,
 }
 
 /// A span that has not been handed on.
@@ -71,12 +71,12 @@ pub struct LiveSpan {
     pub met: bool,
     /// The spans that it hangs together with.
     pub group: GroupKey,
-    /// The execution unit that counts it as in flight.
-    pub unit: Option<UnitKey>,
     /// What may still become its parent.
     pub pending: Option<Pending>,
     /// What its link to the request that it was made for rests on, if that is not exact.
     pub evidence: Option<Evidence>,
+    /// Why it hangs below no request, in a process that serves some.
+    pub missing: Option<Missing>,
     /// What it would be called if it ended now, known once it has been under way for a while.
     pub name: Option<Cow<'static, str>>,
     /// Its end will never be known: it is passed over.
@@ -107,9 +107,9 @@ impl LiveSpan {
             joined: false,
             met: false,
             group,
-            unit: None,
             pending: None,
             evidence: None,
+            missing: None,
             name: None,
             dropped: false,
             sent: false,

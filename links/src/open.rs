@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use wirespan_common::AF_UNIX;
-use wirespan_signals::{OPEN_AFTER, OpenList, OpenRequests, OpenSpan};
+use wirespan_signals::{Linking, OPEN_AFTER, OpenList, OpenRequests, OpenSpan};
 
 use super::live::{LiveSpan, SpanKey};
 use super::{Traces, assemble};
@@ -19,6 +19,11 @@ const EVERY: u64 = 1_000_000_000;
 const MAX_LISTED: usize = 500;
 
 impl Traces {
+    /// Where to write how well calls find their requests, once a second.
+    pub fn show_linking(&mut self, linking: Arc<Linking>) {
+        self.linking = linking;
+    }
+
     /// The list that this stage writes.
     pub fn open_requests(&self) -> Arc<OpenRequests> {
         Arc::clone(&self.open_requests)
@@ -37,6 +42,7 @@ impl Traces {
             return;
         }
         self.listed = now;
+        self.linking.set(self.court.list(self.clock));
         let began = |key: &SpanKey| self.spans.get(*key).map_or(now, |s| s.request.first.time);
         let mut open: Vec<(u64, SpanKey)> = self.by_exchange.values().map(|key| (began(key), *key)).collect();
         open.retain(|(began, _)| began + OPEN_AFTER <= now);

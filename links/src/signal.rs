@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use wirespan_common::{Endpoints, UnitId};
+use wirespan_common::Endpoints;
 use wirespan_protocols::Role;
 use wirespan_protocols::exchange::{Exchange, Started, TaskEvent, Unit};
 
+use crate::facts::Fact;
 use crate::process::Process;
 
 /// Names one exchange among all.
@@ -86,25 +87,6 @@ pub enum Signal {
         /// Which.
         tgid: u32,
     },
-    /// The process takes in bytes, without waiting for them, on a connection of which no protocol is known.
-    ReadsUnknown {
-        /// Which.
-        tgid: u32,
-    },
-    /// The kernel could not hand over all records: some are missing among the signals between a `true` and a `false`.
-    RecordsLost(bool),
-    /// A thread was created by another (perhaps in a new process).
-    TaskCreated {
-        /// Thread id of the creator.
-        creator: UnitId,
-        /// The new thread.
-        task: UnitId,
-    },
-    /// A thread ended.
-    TaskEnded {
-        /// Which.
-        task: UnitId,
-        /// Its whole process ends.
-        with_process: bool,
-    },
+    /// Something else happened that says who does what for whom.
+    Fact(Fact),
 }

@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `span.rs` | finished spans, by trace, each with its resource |
 //! | `open.rs` | requests that have no end yet |
+//! | `linking.rs` | how well calls find their requests, by process |
 //! | `counter.rs` | how stages count what they saw and lost |
 #![forbid(unsafe_code)]
 
 mod counter;
+mod linking;
 mod open;
 mod span;
 
 pub use counter::{Counter, Reading};
+pub use linking::{Linking, Off, ProcessLinks, RuleState};
 pub use open::{OPEN_AFTER, OpenList, OpenRequests, OpenSpan};
 pub use span::{
     KeyValue, Link, Resource, SCOPE_PREFIX, Scope, Span, SpanEvent, SpanKind, Status, Trace, Value, hex, kind,

@@ -113,6 +113,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// How long a finished trace waits for its other spans.
     pub trace_hold: Duration,
+    /// Whether calls are linked where that is not proven.
+    pub inferred_links: bool,
     /// Spans held at one time.
     pub max_spans_in_flight: usize,
     /// Where spans go by OTLP, if anywhere.
@@ -169,6 +171,7 @@ impl Config {
             max_buffer: settings.number("max-buffer")?,
             idle_timeout: settings.time("idle-timeout")?,
             trace_hold: settings.time("trace-hold")?,
+            inferred_links: settings.choice("links")? == "inferred",
             max_spans_in_flight: settings.number("max-spans-in-flight")?,
             otlp_in: OtlpIn::read(settings, surroundings)?,
             batch: BatchConfig::from_lookup(lookup).map_err(blame)?,

@@ -303,6 +303,14 @@ pub static OPTIONS: &[Opt] = &[
         .or("64MiB"),
     opt("idle-timeout", CAPTURE, Kind::Time(1_000, 24 * HOUR), "A connection without traffic for this long is forgotten.").or("10m"),
     opt(
+        "links",
+        CAPTURE,
+        Kind::Choice(&["inferred", "exact"]),
+        "Which calls hang below the requests that they were made for: those proven, and (`inferred`) those where that \
+         follows from what was seen and is right in 999 of 1000 cases at least. Such calls say so (`wirespan.link.evidence`).",
+    )
+    .or("inferred"),
+    opt(
         "trace-hold",
         CAPTURE,
         Kind::Time(0, 60_000),

@@ -16,6 +16,7 @@ use super::emit::{Origin, Said};
 use super::order::Sink;
 use crate::metrics::Counters;
 use wirespan_links::Signal;
+use wirespan_links::facts::Fact;
 
 /// Ports that Linux gives to those who do not choose (`ip_local_port_range`, by default).
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
@@ -156,7 +157,7 @@ impl Reading {
             Answer::Unknown { exhausted } => {
                 let first_unknown = direction == INGRESS && !std::mem::replace(&mut self.reads_unknown, true);
                 if first_unknown && mark.unit.nonblocking && self.looks_accepted() {
-                    cx.out.push(Signal::ReadsUnknown { tgid: mark.unit.tgid });
+                    cx.out.push(Signal::Fact(Fact::Unread { tgid: mark.unit.tgid }));
                 }
                 if exhausted {
                     self.state = State::Muted;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Shared;
 use super::detail::{self, Detail};
+use super::linking;
 use super::live;
 use super::otlp;
 use super::params::{Params, Refusal, json};
@@ -54,6 +55,7 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/services", get(services))
         .route("/api/v1/operations", get(operations))
         .route("/api/v1/suggest", get(suggest))
+        .route("/api/v1/linking", get(linking::processes))
         .route("/api/v1/live", get(live::watch))
 }
 

@@ -6,6 +6,7 @@
 //! | [`guard`] | who may ask: host, origin, token; what every response says about safety |
 //! | `otlp` | one trace as OTLP/JSON |
 //! | `api`, `params`, `detail` | the page's own API under `/api/v1/` |
+//! | `linking` | how well calls find their requests, by process |
 //! | `live` | new traces as they come |
 //! | `jaeger` | what Jaeger's query service answers |
 //! | `assets` | the page itself |
@@ -17,6 +18,7 @@ mod assets;
 mod detail;
 pub mod guard;
 mod jaeger;
+mod linking;
 mod live;
 mod otlp;
 mod params;
@@ -37,6 +39,7 @@ use tokio::sync::Semaphore;
 use crate::config::ViewConfig;
 use crate::config::view::Token;
 use crate::metrics::Counters;
+use crate::span::Linking;
 use crate::store::{Memory, Reader};
 use guard::Guard;
 use params::Refusal;
@@ -82,6 +85,8 @@ pub struct Shown {
     pub reader: Reader,
     /// The agent's counters.
     pub counters: Arc<Counters>,
+    /// How well calls find their requests.
+    pub linking: Arc<Linking>,
     /// Traces outlive the agent.
     pub persistent: bool,
     /// Where spans may be sent to, for people.

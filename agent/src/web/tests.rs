@@ -27,7 +27,13 @@ fn viewed(patience: Patience) -> Viewed {
     let mut bound = Bound::new(&config).unwrap();
     bound.patience = patience;
     let address = bound.address();
-    let shown = Shown { reader: store.reader(), counters: Arc::clone(&counters), persistent: false, otlp_listen: None };
+    let shown = Shown {
+        reader: store.reader(),
+        counters: Arc::clone(&counters),
+        linking: Arc::default(),
+        persistent: false,
+        otlp_listen: None,
+    };
     Viewed { view: Some(bound.serve(shown)), store, counters, address }
 }
 

@@ -99,7 +99,7 @@ impl Run {
         Self {
             machine: Machine::new(capture_bytes),
             stages: Stages::new(processes, limits, Arc::clone(&counters), None),
-            traces: Traces::new(traces::Limits { hold, max_spans }, Arc::clone(&counters.links)),
+            traces: Traces::new(traces::Limits { hold, inferred: true, max_spans }, Arc::clone(&counters.links)),
             store: Memory::new(store::Limits { bytes: 4 << 20, traces: 1000 }),
             counters,
             ledger: Ledger::default(),

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use wirespan_agent::traces::court::SETTLED;
+use wirespan_agent::traces::facts::{Fact, UnitKey};
 use wirespan_agent::traces::{Limits, Traces};
 use wirespan_common::{AF_INET, AF_UNIX, EGRESS, Endpoints, FLAG_DATAGRAM, INGRESS, IoEvent, Kind, StateEvent, UnitId};
 
@@ -65,7 +67,7 @@ impl World {
         };
         Self {
             connections: Connections::new(limits, Arc::clone(&counters)),
-            traces: Traces::new(Limits { hold: HOLD, max_spans: 1000 }, Arc::clone(&counters.links)),
+            traces: Traces::new(Limits { hold: HOLD, inferred: true, max_spans: 1000 }, Arc::clone(&counters.links)),
             processes: Processes::new(&config, PathBuf::from("/nonexistent"), HostInfo::read("/nonexistent".as_ref())),
             counters,
             signals: Vec::new(),
@@ -167,18 +169,21 @@ impl World {
     }
 
     fn created(&mut self, creator: UnitId, task: UnitId) {
-        self.traces.signal(Signal::TaskCreated { creator, task }, self.now);
+        let thread = |unit: UnitId| UnitKey::thread(unit.tgid, unit.tid);
+        let born = Fact::Born { unit: thread(task), of: Some(thread(creator)), site: 0, time: self.now };
+        self.traces.signal(Signal::Fact(born), self.now);
     }
 
     fn ended(&mut self, task: UnitId) {
-        self.traces.signal(Signal::TaskEnded { task, with_process: false }, self.now);
+        let unit = UnitKey::thread(task.tgid, task.tid);
+        self.traces.signal(Signal::Fact(Fact::Ended { unit, with_process: false, time: self.now }), self.now);
     }
 
     /// Everything that is finished after the hold, each trace's spans parents first.
     fn traces(&mut self) -> Vec<Vec<Span>> {
         let mut out = Vec::new();
         for _ in 0..5 {
-            self.now += 10 * HOLD;
+            self.now += SETTLED / 4;
             self.connections.tick(self.now, &mut self.signals);
             for signal in std::mem::take(&mut self.signals) {
                 self.traces.signal(signal, self.now);

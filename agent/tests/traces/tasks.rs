@@ -190,7 +190,7 @@ fn calls_that_wait_in_vain_begin_traces_of_their_own() {
     world.take("a", false);
     world.call("own", POOLED);
     assert!(named(&world.traces(), "own").is_empty());
-    world.traces.signal(Signal::TaskEnded { task: POOLED, with_process: false }, world.now);
+    world.ended(POOLED);
     let traces = world.traces();
     assert_eq!(named(&traces, "own")[0].parent_span_id, [0; 8]);
     assert_eq!(world.counters.links.task_calls_released.get(), 1);

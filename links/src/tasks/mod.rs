@@ -22,8 +22,9 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap as HashMap;
 use wirespan_protocols::exchange::TakenTask;
 
+use super::facts::UnitKey;
 use super::live::{Root, SpanKey};
-use super::units::{Evidence, UnitKey};
+use super::rules::Evidence;
 use runner::{Around, Held, Last, Runner, Window};
 pub use runner::{Ended, Execution};
 pub use worker::{Deferred, Delivery};

@@ -6,8 +6,9 @@ use wirespan_protocols::exchange::TakenTask;
 
 use super::worker::{Deferred, Delivery, Habit, Taken, Worker};
 use super::{Actor, Call};
+use crate::facts::UnitKey;
 use crate::live::SpanKey;
-use crate::units::{Evidence, UnitKey};
+use crate::rules::Evidence;
 
 /// A process of this age makes no calls for its own beginning any more, nanoseconds.
 pub(super) const GROWN: u64 = 1_000_000_000;

@@ -7,8 +7,8 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::{MessageKey, TakenTask};
 
+use crate::facts::UnitKey;
 use crate::live::{Root, SpanKey};
-use crate::units::UnitKey;
 
 /// Tasks of a worker whose end is waited for.
 pub(super) const MAX_TAKEN: usize = 512;

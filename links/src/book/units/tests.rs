@@ -1,6 +1,8 @@
 use super::*;
 use slotmap::SlotMap;
 
+use crate::rules::{Evidence, lone_request, waiting_thread};
+
 fn spans() -> [SpanKey; 3] {
     let mut map: SlotMap<SpanKey, ()> = SlotMap::with_key();
     [(); 3].map(|()| map.insert(()))
@@ -14,6 +16,12 @@ fn waiting(span: SpanKey, connection: u64) -> Request {
 /// A request read by a thread that was told that there is one.
 fn polled(span: SpanKey, connection: u64) -> Request {
     Request { span, connection, nonblocking: true, queued: true }
+}
+
+/// What speaks for a call that was made at `moment`.
+fn evidence(units: &Units, moment: Moment, ran_on: bool) -> Option<Evidence> {
+    let lone = lone_request::speaks(units, moment, ran_on).then_some(Evidence::LoneRequest);
+    lone.or_else(|| waiting_thread::speaks(units, moment).then_some(Evidence::WaitingThread))
 }
 
 const A: UnitKey = UnitKey { tgid: 1, kind: 0, id: 1 };
@@ -153,7 +161,7 @@ fn an_event_loop_is_known_without_a_list_of_what_it_has_in_flight() {
     for (connection, span) in [s, t, u].into_iter().enumerate() {
         units.read_request(A, polled(span, connection as u64));
     }
-    assert!(units.states[&A].multiplexes && units.states[&A].in_flight.is_empty());
+    assert!(units.states[&A].does_more() && units.states[&A].in_flight.is_empty());
 }
 
 #[test]
@@ -168,9 +176,9 @@ fn a_thread_id_that_comes_back_is_another_thread() {
 }
 
 /// What speaks for a call by `unit` now, and would later if nothing happened.
-fn evidence(units: &Units, unit: UnitKey) -> Option<(SpanKey, Option<Evidence>)> {
+fn spoken(units: &Units, unit: UnitKey) -> Option<(SpanKey, Option<Evidence>)> {
     match units.proof(unit) {
-        Proof::Perhaps(server, moment) => Some((server, units.evidence(moment, true))),
+        Proof::Perhaps(server, moment) => Some((server, evidence(units, moment, true))),
         _ => None,
     }
 }
@@ -180,7 +188,7 @@ fn a_lone_request_of_an_event_loop_has_evidence_but_no_proof() {
     let [s, ..] = spans();
     let mut units = Units::default();
     units.read_request(A, polled(s, 1));
-    assert_eq!(evidence(&units, A), Some((s, Some(Evidence::LoneRequest))));
+    assert_eq!(spoken(&units, A), Some((s, Some(Evidence::LoneRequest))));
 }
 
 #[test]
@@ -190,7 +198,7 @@ fn an_event_loop_that_reads_a_second_request_soon_after_loses_the_evidence_for_t
     units.read_request(A, polled(s, 1));
     let Proof::Perhaps(_, moment) = units.proof(A) else { panic!("{:?}", units.proof(A)) };
     units.read_request(A, polled(t, 2));
-    assert_eq!(units.evidence(moment, true), None);
+    assert_eq!(evidence(&units, moment, true), None);
 }
 
 #[test]
@@ -201,7 +209,7 @@ fn an_event_loop_that_ever_calls_without_a_request_has_no_evidence_any_more() {
     let Proof::Perhaps(_, moment) = units.proof(A) else { panic!("{:?}", units.proof(A)) };
     units.over(A, s, true);
     units.calls(A);
-    assert_eq!(units.evidence(moment, true), None);
+    assert_eq!(evidence(&units, moment, true), None);
     units.read_request(A, polled(t, 1));
     assert_eq!(units.proof(A), Proof::None);
 }
@@ -212,7 +220,7 @@ fn what_a_program_calls_before_its_first_request_is_held_against_nobody() {
     let mut units = Units::default();
     units.calls(A);
     units.read_request(A, polled(s, 1));
-    assert_eq!(evidence(&units, A), Some((s, Some(Evidence::LoneRequest))));
+    assert_eq!(spoken(&units, A), Some((s, Some(Evidence::LoneRequest))));
 }
 
 #[test]
@@ -221,9 +229,9 @@ fn a_request_on_another_loop_of_the_process_takes_the_evidence_away() {
     let mut units = Units::default();
     units.read_request(B, polled(s, 1));
     units.read_request(C, polled(t, 2));
-    assert_eq!(evidence(&units, B), Some((s, None)));
+    assert_eq!(spoken(&units, B), Some((s, None)));
     units.over(B, s, true);
-    assert_eq!(evidence(&units, C), Some((t, None)));
+    assert_eq!(spoken(&units, C), Some((t, None)));
 }
 
 #[test]
@@ -233,10 +241,10 @@ fn a_pool_of_workers_that_block_for_responses_is_told_from_event_loops() {
     units.read_request(B, polled(s, 1));
     units.read_request(C, polled(t, 2));
     units.waited(B);
-    assert_eq!(evidence(&units, B), Some((s, Some(Evidence::WaitingThread))));
-    assert_eq!(evidence(&units, C), Some((t, None)));
+    assert_eq!(spoken(&units, B), Some((s, Some(Evidence::WaitingThread))));
+    assert_eq!(spoken(&units, C), Some((t, None)));
     units.read_request(B, polled(u, 3));
-    assert_eq!(evidence(&units, B), None);
+    assert_eq!(spoken(&units, B), None);
 }
 
 #[test]
@@ -245,7 +253,7 @@ fn a_process_that_takes_in_what_cannot_be_read_has_no_lone_requests() {
     let mut units = Units::default();
     units.reads_unknown(A.tgid);
     units.read_request(A, polled(s, 1));
-    assert_eq!(evidence(&units, A), Some((s, None)));
+    assert_eq!(spoken(&units, A), Some((s, None)));
     // Threads that wait for their requests are not concerned.
     units.read_request(B, waiting(t, 2));
     assert_eq!(units.proof(B), Proof::Request(t));
@@ -259,7 +267,7 @@ fn after_a_loss_evidence_from_before_counts_for_nothing() {
     let Proof::Perhaps(_, moment) = units.proof(A) else { panic!("{:?}", units.proof(A)) };
     units.lost_records(true);
     units.lost_records(false);
-    assert_eq!(units.evidence(moment, true), None);
+    assert_eq!(evidence(&units, moment, true), None);
 }
 
 #[test]
@@ -292,13 +300,13 @@ fn a_call_after_a_sleep_has_no_evidence_but_that_of_a_worker_unless_no_request_c
     let mut units = Units::default();
     units.read_request(A, polled(t, 1));
     let Proof::Perhaps(_, moment) = units.proof(A) else { panic!("{:?}", units.proof(A)) };
-    assert_eq!(units.evidence(moment, false), Some(Evidence::LoneRequest));
+    assert_eq!(evidence(&units, moment, false), Some(Evidence::LoneRequest));
     units.over(A, t, true);
     units.read_request(A, polled(s, 1));
     let Proof::Perhaps(_, moment) = units.proof(A) else { panic!("{:?}", units.proof(A)) };
-    assert_eq!(units.evidence(moment, false), None);
+    assert_eq!(evidence(&units, moment, false), None);
     units.waited(A);
-    assert_eq!(units.evidence(moment, false), Some(Evidence::WaitingThread));
+    assert_eq!(evidence(&units, moment, false), Some(Evidence::WaitingThread));
 }
 
 #[test]
@@ -314,4 +322,98 @@ fn requests_that_overlap_on_one_connection_show_an_event_loop_unless_their_reade
         units.read_request(A, Request { span: u, ..first });
         assert_eq!(units.proof(A), Proof::None);
     }
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+impl Units {
+    /// Requests are read and answered one at a time, ten a second, from `from` on. Returns when that ends.
+    fn one_at_a_time(&mut self, from: u64, seconds: u64, request: Request) -> u64 {
+        for n in 0..10 * seconds {
+            self.set_time(from + n * SECOND / 10);
+            self.read_request(A, request);
+            self.over(A, request.span, true);
+            self.passed(A, A);
+        }
+        from + seconds * SECOND
+    }
+}
+
+#[test]
+fn an_event_loop_that_showed_one_request_at_a_time_for_long_has_evidence_again_and_a_relapse_takes_it_away() {
+    let [s, t, _] = spans();
+    let mut units = Units::default();
+    units.read_request(A, polled(s, 1));
+    units.read_request(A, polled(t, 2));
+    units.over(A, s, true);
+    units.over(A, t, true);
+    units.one_at_a_time(SECOND, 9, polled(s, 1));
+    units.read_request(A, polled(t, 1));
+    assert_eq!(spoken(&units, A), None, "not yet");
+    units.over(A, t, true);
+    let now = units.one_at_a_time(10 * SECOND, 3, polled(s, 1));
+    units.read_request(A, polled(t, 1));
+    assert_eq!(spoken(&units, A), Some((t, Some(Evidence::LoneRequest))));
+    units.read_request(A, polled(s, 2));
+    units.over(A, s, true);
+    units.over(A, t, true);
+    let now = units.one_at_a_time(now, 12, polled(s, 1));
+    units.read_request(A, polled(t, 1));
+    assert_eq!(spoken(&units, A), None, "twice as long");
+    units.over(A, t, true);
+    units.one_at_a_time(now, 12, polled(s, 1));
+    units.read_request(A, polled(t, 1));
+    assert_eq!(spoken(&units, A), Some((t, Some(Evidence::LoneRequest))));
+}
+
+#[test]
+fn calls_outside_requests_keep_the_doubt_alive() {
+    let [s, t, _] = spans();
+    let mut units = Units::default();
+    units.read_request(A, polled(s, 1));
+    units.over(A, s, true);
+    units.calls(A);
+    let mut now = 0;
+    for _ in 0..30 {
+        now = units.one_at_a_time(now, 5, polled(s, 1));
+        units.calls(A);
+    }
+    units.read_request(A, polled(t, 1));
+    assert_eq!(spoken(&units, A), None);
+}
+
+#[test]
+fn a_thread_that_was_ever_in_doubt_proves_nothing_but_may_be_believed() {
+    let [s, t, _] = spans();
+    for overlap in [true, false] {
+        let mut units = Units::default();
+        match overlap {
+            true => {
+                units.read_request(A, waiting(s, 1));
+                units.read_request(A, waiting(t, 2));
+                units.over(A, s, true);
+                units.over(A, t, true);
+            }
+            false => units.passed(A, B),
+        }
+        units.one_at_a_time(SECOND, 12, waiting(s, 1));
+        units.read_request(A, waiting(t, 1));
+        let Proof::Perhaps(request, moment) = units.proof(A) else { panic!("{:?}", units.proof(A)) };
+        assert_eq!(request, t);
+        units.waited(A);
+        assert_eq!(evidence(&units, moment, false), Some(Evidence::WaitingThread));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_stands_in_the_way_of_lone_requests_for_good_and_of_nothing_else() {
+    let [s, t, _] = spans();
+    let mut units = Units::default();
+    units.reads_unknown(A.tgid);
+    units.one_at_a_time(SECOND, 100, polled(s, 1));
+    units.read_request(A, polled(t, 1));
+    assert_eq!(spoken(&units, A), Some((t, None)));
+    assert_eq!(units.held(A.tgid), Held { unread: Some(0), ..Held::default() });
+    units.waited(A);
+    assert_eq!(spoken(&units, A), Some((t, Some(Evidence::WaitingThread))));
 }

@@ -1,71 +1,25 @@
-//! Execution units: what runs one request at a time inside a process (design.md §2 and §3). Threads so far.
+//! What units were seen to do, in the order in which it was told, and what that puts in doubt.
 //!
-//! A thread that *waits* for its requests (its reads block) belongs to one until it has answered it. While exactly one
-//! is in flight on it, its calls are made for that one.
-//!
-//! A thread that reads *without waiting* may be an event loop: what it runs can be left over from a request that was
-//! answered long ago, or be nobody's. Its process is therefore a unit too, and a call is linked only if the process has
-//! one single request in flight, and never did anything else: it read no second request before it answered the first, made
-//! no call outside a request, took in nothing that cannot be read; and if no request came before this one, or the thread ran on, without going to sleep, from reading
-//! the request (or a response to an earlier call for it) to the call. What shows soon after a call still counts, so such links wait
-//! ([`Proof::Perhaps`]) and say what they rest on ([`Evidence`]). A thread of that kind that blocks when it waits for a response is
-//! no event loop but a worker, and its own requests alone count.
-//!
-//! Where a request is answered by another thread than read it, work wanders between threads (goroutines, tasks of an
-//! async runtime, virtual threads): in that process no thread proves anything, for good.
-//!
-//! A thread that is created while its creator serves a request works for that request, if it does nothing else in its
-//! life. Whether it is such a one-shot or the first member of a pool shows only when it ends, so its calls wait for that.
+//! A thread that *waits* for its requests (its reads block) belongs to one until it has answered it. A thread that reads
+//! *without waiting* may be an event loop: what it runs can be left over from a request that was answered long ago, or be
+//! nobody's. Its process is therefore kept as a unit too. Where a request is answered by another thread than read it, work
+//! wanders between threads. A thread that is created while its creator serves a request works for that request, if it does
+//! nothing else in its life; whether that is so shows only when it ends.
 
 #[cfg(test)]
 mod tests;
 
-use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
+use rustc_hash::FxHashMap as HashMap;
 
-use wirespan_protocols::exchange::Unit;
-
-use super::live::SpanKey;
+use super::doubt::Doubt;
+use crate::facts::UnitKey;
+use crate::live::SpanKey;
+use crate::rules::Missing;
 
 /// [`UnitKey::kind`] of a whole process.
 const PROCESS: u32 = u32::MAX;
 /// Requests in flight on a thread that waits, beyond which it is known to be something else.
 const MAX_IN_FLIGHT: usize = 64;
-
-/// Names a unit. Threads by process and thread id; finer units will add their own id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct UnitKey {
-    /// Process.
-    pub tgid: u32,
-    /// What `id` means; 0 is a thread.
-    pub kind: u32,
-    /// Thread id, or the runtime's own.
-    pub id: u64,
-}
-
-impl UnitKey {
-    /// The finest unit that an event names; `None` where no process stands behind it.
-    pub fn of(unit: &Unit) -> Option<Self> {
-        match (unit.tgid, unit.kind) {
-            (0, _) => None,
-            (tgid, 0) => Some(Self { tgid, kind: 0, id: u64::from(unit.tid) }),
-            (tgid, kind) => Some(Self { tgid, kind, id: unit.id }),
-        }
-    }
-
-    /// A thread.
-    pub fn thread(tgid: u32, tid: u32) -> Self {
-        Self { tgid, kind: 0, id: u64::from(tid) }
-    }
-
-    fn process(tgid: u32) -> Self {
-        Self { tgid, kind: PROCESS, id: 0 }
-    }
-
-    /// Whether it is a process's first thread.
-    pub fn leads(self) -> bool {
-        self.kind == 0 && self.id == u64::from(self.tgid)
-    }
-}
 
 /// A request that a unit has read.
 #[derive(Clone, Copy, Debug)]
@@ -80,47 +34,24 @@ pub struct Request {
     pub queued: bool,
 }
 
-/// What a link rests on that is not exact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    /// The only request in flight in a process that never did anything outside one; and either no other came before, or the
-    /// thread ran on from reading for it to the call.
-    LoneRequest,
-    /// The only request in flight on a thread that blocks when it waits for a response.
-    WaitingThread,
-    /// The thread told the result of a task that a worker took, and is not known to have done anything else since it can
-    /// have begun it.
-    TaskResult,
-}
-
-impl Evidence {
-    /// As the attribute `wirespan.link.evidence` says it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LoneRequest => "lone_request",
-            Self::WaitingThread => "waiting_thread",
-            Self::TaskResult => "task_result",
-        }
-    }
-}
-
-/// What a call looked like when it was made, to be judged later.
+/// What a unit looked like when it made a call, to be judged later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    unit: UnitKey,
+    /// The unit.
+    pub unit: UnitKey,
     /// The request was the only one in flight in its process.
-    alone: bool,
+    pub alone: bool,
     /// No other had been seen there before.
-    first: bool,
+    pub first: bool,
     losses: u32,
 }
 
-/// What a unit's call hangs below.
+/// What a unit seemed to serve when it made a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// The one request in flight.
     Request(SpanKey),
-    /// The one request in flight, if nothing contradicts it soon after: ask [`Units::evidence`] then.
+    /// The one request in flight, if nothing contradicts it soon after.
     Perhaps(SpanKey, Moment),
     /// The request that the thread was created for, if it proves a one-shot.
     IfOneShot(SpanKey),
@@ -155,7 +86,13 @@ struct UnitState {
     /// As many of `in_flight`, at its front, were read before records were lost: their answers may be among these.
     doubtful: usize,
     /// It does several things at a time.
-    multiplexes: bool,
+    more: Doubt,
+    /// Requests that it has read and that are not over, whether or not they are listed.
+    open: usize,
+    /// There were several of them since it had none.
+    crowded: bool,
+    /// Of a process: it takes in what nobody can read. What goes on there is not seen, so this does not pass.
+    unread: Option<u64>,
     /// It has read a request without waiting.
     polls: bool,
     /// It has waited for a response.
@@ -168,7 +105,9 @@ struct UnitState {
 }
 
 impl UnitState {
-    fn enter(&mut self, request: Request, waits: bool, losing: bool) {
+    fn enter(&mut self, request: Request, waits: bool, losing: bool, now: u64) {
+        self.open += 1;
+        self.crowded |= self.open > 1;
         // Requests pipelined on one connection are the queue of a reader that waits; they make no event loop.
         // Nor does one whose answer may only have been missed.
         let certain = self.in_flight.iter_mut().skip(self.doubtful);
@@ -178,8 +117,11 @@ impl UnitState {
             (overlaps, other.overlapped) = (true, true);
         }
         // A reader that waits may only have been left by its client; whether that is so, the end of the first shows.
-        self.multiplexes |= overlaps && (!waits || self.in_flight.len() >= MAX_IN_FLIGHT);
-        if self.multiplexes {
+        let held = self.more.is_held();
+        if (overlaps || held && self.crowded) && (!waits || self.in_flight.len() >= MAX_IN_FLIGHT) {
+            self.more.raise(now);
+        }
+        if self.more.is_held() {
             // Proves nothing any more, and may have thousands in flight.
             (self.in_flight, self.doubtful) = (Vec::new(), 0);
         } else {
@@ -188,16 +130,25 @@ impl UnitState {
         }
     }
 
-    fn leave(&mut self, span: SpanKey, answered: bool) {
+    fn leave(&mut self, span: SpanKey, answered: bool, now: u64) {
+        self.open = self.open.saturating_sub(1);
         let overlapped = self.in_flight.iter().any(|o| o.request.span == span && o.overlapped);
         self.keep(|s| s != span);
         if overlapped && answered {
-            self.stop_proving();
+            self.stop_proving(now);
+        }
+        if self.open == 0 {
+            match (std::mem::take(&mut self.crowded), self.more.is_held()) {
+                (false, _) => drop(self.more.calm(now)),
+                (true, true) => self.more.raise(now),
+                // One of them may only have been left by its client.
+                (true, false) => {}
+            }
         }
     }
 
-    fn stop_proving(&mut self) {
-        self.multiplexes = true;
+    fn stop_proving(&mut self, now: u64) {
+        self.more.raise(now);
         (self.in_flight, self.doubtful) = (Vec::new(), 0);
     }
 
@@ -210,9 +161,13 @@ impl UnitState {
     /// The one request in flight, if there is exactly one and nothing is doubtful.
     fn lone(&self) -> Option<Request> {
         match self.in_flight.as_slice() {
-            [only] if !self.multiplexes && !only.overlapped && self.doubtful == 0 => Some(only.request),
+            [only] if !self.does_more() && !only.overlapped && self.doubtful == 0 => Some(only.request),
             _ => None,
         }
+    }
+
+    fn does_more(&self) -> bool {
+        self.more.is_held() || self.unread.is_some()
     }
 
     fn is_idle(&self) -> bool {
@@ -221,8 +176,28 @@ impl UnitState {
 
     /// Whether there is nothing to remember.
     fn is_blank(&self) -> bool {
-        self.is_idle() && !self.multiplexes && !self.polls && !self.served
+        self.is_idle() && !self.more.was_ever() && self.unread.is_none() && !self.polls && !self.served
     }
+}
+
+impl UnitKey {
+    /// Stands for a whole process.
+    fn process(tgid: u32) -> Self {
+        Self { tgid, kind: PROCESS, id: 0 }
+    }
+}
+
+/// What is held against a process, and since when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Requests are answered by other threads than read them.
+    pub hands_on: Option<u64>,
+    /// They ever were.
+    pub handed_on: bool,
+    /// It does several things at a time, or calls outside requests.
+    pub several: Option<u64>,
+    /// It takes in what nobody can read.
+    pub unread: Option<u64>,
 }
 
 /// All units that have something in flight or to be remembered.
@@ -230,7 +205,9 @@ impl UnitState {
 pub struct Units {
     states: HashMap<UnitKey, UnitState>,
     /// Processes whose work wanders between threads.
-    wandering: HashSet<u32>,
+    wandering: HashMap<u32, Doubt>,
+    /// The time of what is being taken in, `CLOCK_BOOTTIME` nanoseconds.
+    now: u64,
     /// Records are missing somewhere among those that come now.
     losing: bool,
     /// How often records were lost.
@@ -238,21 +215,30 @@ pub struct Units {
 }
 
 impl Units {
+    /// What is taken in from now on happened at `time`, or later.
+    pub fn set_time(&mut self, time: u64) {
+        self.now = self.now.max(time);
+    }
+
     /// A unit read a request.
     pub fn read_request(&mut self, unit: UnitKey, request: Request) {
-        let losing = self.losing;
+        let (losing, now) = (self.losing, self.now);
         let state = self.states.entry(unit).or_default();
         // Who reads requests is a server, whatever it was created for.
         state.origin = None;
         state.polls |= request.nonblocking;
-        state.enter(request, !request.nonblocking, losing);
-        self.states.entry(UnitKey::process(unit.tgid)).or_default().enter(request, false, losing);
+        state.enter(request, !request.nonblocking, losing, now);
+        self.states.entry(UnitKey::process(unit.tgid)).or_default().enter(request, false, losing, now);
     }
 
     /// `reader` read a request that `writer` answered.
     pub fn passed(&mut self, reader: UnitKey, writer: UnitKey) {
-        if reader != writer && reader.kind == 0 {
-            self.wandering.insert(reader.tgid);
+        if reader == writer {
+            if let Some(doubt) = self.wandering.get_mut(&reader.tgid) {
+                doubt.calm(self.now);
+            }
+        } else if reader.is_thread() {
+            self.wandering.entry(reader.tgid).or_default().raise(self.now);
         }
     }
 
@@ -265,7 +251,9 @@ impl Units {
 
     /// A process takes in bytes without waiting that nobody here can read: requests may be among them.
     pub fn reads_unknown(&mut self, tgid: u32) {
-        self.states.entry(UnitKey::process(tgid)).or_default().stop_proving();
+        let state = self.states.entry(UnitKey::process(tgid)).or_default();
+        (state.in_flight, state.doubtful) = (Vec::new(), 0);
+        state.unread.get_or_insert(self.now);
     }
 
     /// Records were lost among those from now on (`true`), or until now (`false`): what units seem to do is doubtful.
@@ -285,16 +273,23 @@ impl Units {
 
     /// Whether the thread that runs a piece of work says nothing about the work.
     fn wanders(&self, unit: UnitKey) -> bool {
-        unit.kind == 0 && self.wandering.contains(&unit.tgid)
+        unit.is_thread() && self.wandering.get(&unit.tgid).is_some_and(Doubt::is_held)
+    }
+
+    /// Whether what its thread does never had to be doubted: only then may it prove anything.
+    fn was_never_in_doubt(&self, unit: UnitKey, state: &UnitState) -> bool {
+        !state.more.was_ever() && !self.wandering.contains_key(&unit.tgid)
     }
 
     /// A request was answered (`answered`), or is over without an answer.
     pub fn over(&mut self, unit: UnitKey, span: SpanKey, answered: bool) {
         for key in [unit, UnitKey::process(unit.tgid)] {
             let Some(state) = self.states.get_mut(&key) else { continue };
-            state.leave(span, answered);
+            state.leave(span, answered, self.now);
             state.served |= key.kind == PROCESS;
-            if state.is_blank() {
+            // What a runtime runs is not told to have ended in all runtimes.
+            let finer = !key.is_thread() && key.kind != PROCESS;
+            if state.is_blank() || (finer && state.is_idle()) {
                 self.states.remove(&key);
             }
         }
@@ -306,39 +301,88 @@ impl Units {
             return Proof::None;
         };
         match (state.lone(), state.origin) {
-            (Some(request), _) if !request.nonblocking => Proof::Request(request.span),
+            (Some(request), _) if !request.nonblocking && self.was_never_in_doubt(unit, state) => {
+                Proof::Request(request.span)
+            }
             (Some(request), _) => {
                 let process = self.states.get(&UnitKey::process(unit.tgid));
                 let alone = process.and_then(UnitState::lone).is_some_and(|r| r.span == request.span);
                 let first = process.is_some_and(|p| !p.served);
                 Proof::Perhaps(request.span, Moment { unit, alone, first, losses: self.losses })
             }
-            (None, Some(origin)) if state.in_flight.is_empty() && !state.multiplexes => Proof::IfOneShot(origin.server),
+            (None, Some(origin)) if state.open == 0 && self.was_never_in_doubt(unit, state) => {
+                Proof::IfOneShot(origin.server)
+            }
             _ => Proof::None,
         }
+    }
+
+    /// Whether a process was seen to read a request.
+    pub fn serves(&self, tgid: u32) -> bool {
+        self.states.get(&UnitKey::process(tgid)).is_some_and(|p| p.served || p.open > 0)
+    }
+
+    /// Why a call by `unit` has no proof.
+    pub fn missing(&self, unit: UnitKey) -> Missing {
+        let state = self.states.get(&unit);
+        match state {
+            _ if self.losing => Missing::LostRecords,
+            _ if self.wanders(unit) => Missing::HandsOn,
+            Some(state) if state.doubtful > 0 => Missing::LostRecords,
+            Some(state) if state.more.is_held() || state.open > 0 => Missing::SeveralRequests,
+            _ => Missing::NoRequest,
+        }
+    }
+
+    /// What is held against a process.
+    pub fn held(&self, tgid: u32) -> Held {
+        let (process, wandering) = (self.states.get(&UnitKey::process(tgid)), self.wandering.get(&tgid));
+        Held {
+            hands_on: wandering.and_then(Doubt::since),
+            handed_on: wandering.is_some(),
+            several: process.and_then(|p| p.more.since()),
+            unread: process.and_then(|p| p.unread),
+        }
+    }
+
+    /// Threads that do several things at a time, by process.
+    pub fn threads_in_doubt(&self) -> HashMap<u32, usize> {
+        let mut threads = HashMap::default();
+        for (key, _) in self.states.iter().filter(|(key, state)| key.is_thread() && state.more.is_held()) {
+            *threads.entry(key.tgid).or_default() += 1;
+        }
+        threads
     }
 
     /// A unit makes a call. One that reads without waiting and has nothing in flight works for something that is not
     /// seen: it may do so again while it has a request.
     pub fn calls(&mut self, unit: UnitKey) {
         let Some(state) = self.states.get_mut(&unit) else { return };
-        if state.polls && !state.multiplexes && state.in_flight.is_empty() {
-            state.stop_proving();
-            self.reads_unknown(unit.tgid);
+        if state.polls && state.open == 0 {
+            let now = self.now;
+            state.stop_proving(now);
+            self.states.entry(UnitKey::process(unit.tgid)).or_default().stop_proving(now);
         }
     }
 
-    /// What still speaks for a [`Proof::Perhaps`], some time after the call. `ran_on`: the thread did not sleep between
-    /// something that belongs to the request and the call.
-    pub fn evidence(&self, moment: Moment, ran_on: bool) -> Option<Evidence> {
-        let does_more = |key| self.states.get(&key).is_some_and(|s| s.multiplexes);
-        if self.losses != moment.losses || self.wanders(moment.unit) || does_more(moment.unit) {
-            return None;
-        }
-        if moment.alone && (ran_on || moment.first) && !does_more(UnitKey::process(moment.unit.tgid)) {
-            return Some(Evidence::LoneRequest);
-        }
-        self.states.get(&moment.unit).filter(|s| s.waits).map(|_| Evidence::WaitingThread)
+    /// Whether nothing that was seen since a moment takes away what spoke then for its unit.
+    pub fn stands(&self, moment: Moment) -> bool {
+        self.losses == moment.losses && !self.wanders(moment.unit) && !self.does_more(moment.unit)
+    }
+
+    /// Whether a unit is known to do several things at a time.
+    fn does_more(&self, unit: UnitKey) -> bool {
+        self.states.get(&unit).is_some_and(UnitState::does_more)
+    }
+
+    /// Whether a process is known to do several things at a time, or anything that is not seen.
+    pub fn process_does_more(&self, tgid: u32) -> bool {
+        self.does_more(UnitKey::process(tgid))
+    }
+
+    /// Whether a unit was seen to block until the response to its call came.
+    pub fn has_waited(&self, unit: UnitKey) -> bool {
+        self.states.get(&unit).is_some_and(|s| s.waits)
     }
 
     /// A span waits to see whether its thread is a one-shot.
@@ -359,7 +403,7 @@ impl Units {
             }
             Proof::Perhaps(..) | Proof::None => None,
         };
-        debug_assert!(origin.is_none() || !state.multiplexes);
+        debug_assert!(origin.is_none() || !state.more.is_held());
         if origin.is_some() {
             self.states.insert(task, UnitState { origin, ..UnitState::default() });
         }
@@ -368,7 +412,7 @@ impl Units {
     /// A thread ended, perhaps because its process did: that ends pooled threads too, so it proves nothing of threads in
     /// a process that existed before the request. Returns the spans that are now proven, each with the request that it hangs below.
     pub fn ended(&mut self, task: UnitKey, with_process: bool) -> Vec<(SpanKey, SpanKey)> {
-        let wandered = self.wanders(task);
+        let wandered = self.wandering.contains_key(&task.tgid);
         let Some(state) = self.forget(task) else { return Vec::new() };
         let Some(origin) = state.origin.filter(|o| !wandered && (o.process || !with_process)) else {
             return Vec::new();

@@ -1,0 +1,300 @@
+//! The book: what the facts say so far. Rules read it, and nothing else.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `units.rs` | what units were seen to do, in the order in which it was told, and what that puts in doubt |
+//! | `served.rs` | which requests a unit had in flight at a moment, whatever the order in which it was told |
+//! | `doubt.rs` | how that passes |
+//! | `places.rs` | calls on their way, and handles |
+//!
+//! It holds what its spans' owner has not taken out by [`Book::forget`], and bounded memories of units and places.
+
+mod doubt;
+mod places;
+mod served;
+pub mod units;
+
+use slotmap::SecondaryMap;
+
+use crate::facts::{At, Fact, Handle, Place, UnitKey};
+use crate::live::SpanKey;
+use crate::rules::Missing;
+use places::{Named, Places};
+pub use served::Alone;
+use served::Served;
+use units::{Proof, Request, Units};
+
+/// What is known of a request.
+#[derive(Debug)]
+pub struct RequestNote {
+    /// Who read its first byte.
+    pub unit: UnitKey,
+    /// When.
+    pub read: At,
+    /// When its last byte was read, as far as is known.
+    pub read_last: At,
+    /// The read waited for it.
+    pub waited: bool,
+    /// Its connection.
+    pub connection: u64,
+    /// It is over.
+    pub is_over: bool,
+    /// When, if that is known, `CLOCK_BOOTTIME` nanoseconds.
+    pub over: Option<u64>,
+    /// Who answered it, and when its last byte was sent.
+    pub answered: Option<(Option<UnitKey>, At)>,
+    /// Calls that hang below it, or may.
+    pub calls: Vec<SpanKey>,
+}
+
+/// What is known of a call.
+#[derive(Debug)]
+pub struct CallNote {
+    /// Who wrote it.
+    pub writer: UnitKey,
+    /// Where to.
+    pub place: Place,
+    /// When.
+    pub at: At,
+    /// When its connection began to be opened for it.
+    pub opened: Option<At>,
+    /// What its writer seemed to serve, as was known when the call was told.
+    pub proof: Proof,
+    /// If that is nothing: why.
+    pub missing: Missing,
+    /// Its thread is over, and did nothing else.
+    pub one_shot: bool,
+    /// Who took in its response, and when.
+    pub responded: Option<([Option<UnitKey>; 2], [At; 2])>,
+    /// It is decided that it hangs below its request.
+    pub linked: bool,
+}
+
+impl CallNote {
+    /// When the work on it is known to have begun: its connection was opened for it.
+    pub fn began(&self) -> u64 {
+        self.opened.map_or(self.at.time, |opened| opened.time.min(self.at.time))
+    }
+}
+
+/// Who made a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// This unit, and the handle that the call carries.
+    Unit(UnitKey, Option<Handle>),
+    /// Calls go to this place on behalf of others, and on whose behalf this one went was not seen.
+    Unseen,
+}
+
+/// Everything that the facts say.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// What units were seen to do.
+    pub units: Units,
+    requests: SecondaryMap<SpanKey, RequestNote>,
+    calls: SecondaryMap<SpanKey, CallNote>,
+    served: Served,
+    places: Places,
+}
+
+impl Book {
+    /// Takes a fact in. Returns the calls of which more is known now than what happened to themselves.
+    pub fn hear(&mut self, fact: &Fact) -> Vec<SpanKey> {
+        if let Some(time) = fact.time() {
+            self.units.set_time(time);
+        }
+        match *fact {
+            Fact::Read { request, unit, connection, at, waited, queued } => {
+                self.read(request, unit, connection, at, waited, queued);
+            }
+            Fact::Called { call, unit, place, at, opened } => self.called(call, unit, place, at, opened),
+            Fact::Responded { call, units, at, waited } => self.responded(call, units, at, waited),
+            Fact::Over { request, answered, read } => self.over(request, answered, read),
+            Fact::Born { unit, of, time, .. } => {
+                self.served.born(unit, time);
+                if let Some(creator) = of.filter(|_| unit.is_thread()) {
+                    self.units.created(creator, unit);
+                }
+            }
+            Fact::Ended { unit, with_process, .. } => {
+                self.served.ended(unit);
+                if unit.leads() {
+                    self.places.gone(unit.tgid);
+                }
+                return self.one_shots(unit, with_process);
+            }
+            Fact::HandedOver { by, to, handle, time } => {
+                if self.places.handed_over(to, by, handle, time) {
+                    let earlier = self.calls.values().filter(|c| c.writer.tgid == by.tgid);
+                    earlier.for_each(|call| self.places.called(call.place, call.writer, call.at.time));
+                }
+            }
+            Fact::Named { unit, handle, time } => self.places.named(handle, Named { unit, time }),
+            Fact::Lost(losing) => {
+                self.units.lost_records(losing);
+                self.places.lost();
+            }
+            Fact::Unread { tgid } => self.units.reads_unknown(tgid),
+            // No rule asks for these yet.
+            Fact::Turn { .. } | Fact::Slept { .. } | Fact::Woke { .. } | Fact::Resolved { .. } => {}
+        }
+        Vec::new()
+    }
+
+    fn read(&mut self, request: SpanKey, unit: UnitKey, connection: u64, at: At, waited: bool, queued: bool) {
+        self.units.read_request(unit, Request { span: request, connection, nonblocking: !waited, queued });
+        self.served.read(unit, request, at.time);
+        let note = RequestNote {
+            unit,
+            read: at,
+            read_last: at,
+            waited,
+            connection,
+            is_over: false,
+            over: None,
+            answered: None,
+            calls: Vec::new(),
+        };
+        self.requests.insert(request, note);
+    }
+
+    fn called(&mut self, call: SpanKey, writer: UnitKey, place: Place, at: At, opened: Option<At>) {
+        self.units.calls(writer);
+        let proof = self.units.proof(writer);
+        if let Proof::IfOneShot(_) = proof {
+            self.units.wait_for_end(writer, call);
+        }
+        self.places.called(place, writer, at.time);
+        let missing = self.units.missing(writer);
+        let note =
+            CallNote { writer, place, at, opened, proof, missing, one_shot: false, responded: None, linked: false };
+        self.calls.insert(call, note);
+    }
+
+    fn responded(&mut self, call: SpanKey, units: [Option<UnitKey>; 2], at: [At; 2], waited: bool) {
+        let Some(note) = self.calls.get_mut(call) else { return };
+        note.responded = Some((units, at));
+        if waited && units[0] == Some(note.writer) {
+            self.units.waited(note.writer);
+        }
+    }
+
+    fn over(&mut self, request: SpanKey, answered: Option<(Option<UnitKey>, At)>, read: Option<At>) {
+        let Some(note) = self.requests.get_mut(request) else { return };
+        note.answered = answered;
+        note.is_over = true;
+        note.over = answered.map(|(_, at)| at.time);
+        note.read_last = read.unwrap_or(note.read_last);
+        let unit = note.unit;
+        self.served.over(unit, request, note.over);
+        self.units.over(unit, request, answered.is_some());
+        if let Some((Some(by), _)) = answered {
+            self.units.passed(unit, by);
+        }
+    }
+
+    /// A unit is gone: what its calls waited for is known, if it was made for a request.
+    fn one_shots(&mut self, unit: UnitKey, with_process: bool) -> Vec<SpanKey> {
+        let proven = self.units.ended(unit, with_process);
+        for (call, _) in &proven {
+            if let Some(note) = self.calls.get_mut(*call) {
+                note.one_shot = true;
+            }
+        }
+        proven.into_iter().map(|(call, _)| call).collect()
+    }
+
+    /// Whether a process was seen to take in a request.
+    pub fn serves(&self, tgid: u32) -> bool {
+        self.units.serves(tgid)
+    }
+
+    /// A request, as long as its span is here.
+    pub fn request(&self, request: SpanKey) -> Option<&RequestNote> {
+        self.requests.get(request)
+    }
+
+    /// A call, as long as its span is here.
+    pub fn call(&self, call: SpanKey) -> Option<&CallNote> {
+        self.calls.get(call)
+    }
+
+    /// Who made a call: whoever wrote it, or handed it over before that.
+    pub fn maker(&self, call: &CallNote) -> Maker {
+        let by_place = self.places.maker(call.place, call.at.time);
+        match by_place.or_else(|| self.places.maker(Place::Unit(call.writer), call.at.time)) {
+            Some(Some((by, handle))) => Maker::Unit(by, handle),
+            Some(None) => Maker::Unseen,
+            None => Maker::Unit(call.writer, None),
+        }
+    }
+
+    /// The requests that a unit had in flight at a moment.
+    pub fn in_flight(&self, unit: UnitKey, time: u64) -> Alone {
+        self.served.at(unit, time)
+    }
+
+    /// The requests that a handle named at a moment.
+    pub fn named(&self, handle: Handle, time: u64) -> Alone {
+        let mut found = Alone::None;
+        for named in self.places.requests(handle, time) {
+            if self.served.is_past(named.unit, named.time) {
+                continue;
+            }
+            // It is another's by now, if that request is over.
+            match self.in_flight(named.unit, named.time) {
+                Alone::One(request) if !self.was_over(request, time) => found = found.and(Alone::One(request)),
+                Alone::One(_) | Alone::None => {}
+                Alone::Several => found = Alone::Several,
+            }
+        }
+        found
+    }
+
+    fn was_over(&self, request: SpanKey, time: u64) -> bool {
+        self.requests.get(request).is_none_or(|r| r.over.is_some_and(|over| over < time))
+    }
+
+    /// Whether the thread that made a call had not gone to sleep since it took in something that belongs to the request: its
+    /// bytes, or the response to an earlier call below it.
+    pub fn ran_on(&self, call: &CallNote, request: SpanKey) -> bool {
+        let Some(above) = self.requests.get(request) else { return false };
+        let siblings = above.calls.iter().filter_map(|c| self.calls.get(*c)).filter(|c| c.linked);
+        let responses = siblings.filter_map(|c| c.responded).flat_map(|(_, at)| at);
+        let mut taken = [above.read, above.read_last].into_iter().chain(responses);
+        taken.any(|earlier| call.at.ran_on_from(earlier) || call.opened.is_some_and(|o| o.ran_on_from(earlier)))
+    }
+
+    /// A call may hang below a request.
+    pub fn may_hang(&mut self, call: SpanKey, request: SpanKey) {
+        if let Some(note) = self.requests.get_mut(request).filter(|n| !n.calls.contains(&call)) {
+            note.calls.push(call);
+        }
+    }
+
+    /// A call hangs below a request.
+    pub fn hangs(&mut self, call: SpanKey, request: SpanKey) {
+        self.may_hang(call, request);
+        if let Some(note) = self.calls.get_mut(call) {
+            note.linked = true;
+        }
+    }
+
+    /// A span is gone.
+    pub fn forget(&mut self, span: SpanKey) {
+        self.calls.remove(span);
+        if let Some(note) = self.requests.remove(span) {
+            if !note.is_over {
+                self.units.over(note.unit, span, false);
+            }
+            self.served.forget(note.unit, span);
+        }
+    }
+
+    /// Forgets what refers to spans that are gone, and what is too old to be asked for.
+    pub fn sweep(&mut self, now: u64, alive: impl Fn(SpanKey) -> bool) {
+        self.units.retain(alive);
+        self.served.sweep(now);
+        self.places.sweep(now);
+    }
+}

@@ -1,0 +1,272 @@
+//! Facts: what happened, in terms of no runtime. `docs/links.md` says who makes which.
+//!
+//! They come in any order within [`SETTLED`](crate::court::SETTLED), so each carries its time.
+
+use wirespan_protocols::exchange::Unit;
+
+use crate::live::SpanKey;
+
+/// Names a unit: what runs one request at a time. A thread, or what a runtime runs on threads.
+///
+/// Its generation is the moment of its birth, which the book keeps: ids and addresses are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnitKey {
+    /// Process.
+    pub tgid: u32,
+    /// What `id` means; 0 is a thread.
+    pub kind: u32,
+    /// Thread id, or the runtime's own.
+    pub id: u64,
+}
+
+impl UnitKey {
+    /// The finest unit that an event names; `None` where no process stands behind it.
+    pub fn of(unit: &Unit) -> Option<Self> {
+        match (unit.tgid, unit.kind) {
+            (0, _) => None,
+            (tgid, 0) => Some(Self::thread(tgid, unit.tid)),
+            (tgid, kind) => Some(Self { tgid, kind, id: unit.id }),
+        }
+    }
+
+    /// A thread.
+    pub fn thread(tgid: u32, tid: u32) -> Self {
+        Self { tgid, kind: 0, id: u64::from(tid) }
+    }
+
+    /// Whether it is a process's first thread.
+    pub fn leads(self) -> bool {
+        self.kind == 0 && self.id == u64::from(self.tgid)
+    }
+
+    /// Whether it is a thread, and nothing finer.
+    pub fn is_thread(self) -> bool {
+        self.kind == 0
+    }
+}
+
+/// When something happened, and on which run of which thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct At {
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time: u64,
+    /// The thread, whatever ran on it.
+    pub tid: u32,
+    /// How often that thread had gone to sleep by then: between two equal values it ran on.
+    pub switches: u32,
+}
+
+impl At {
+    /// Of an operation.
+    pub fn of(time: u64, unit: &Unit) -> Self {
+        Self { time, tid: unit.tid, switches: unit.switches }
+    }
+
+    /// Whether the thread has not gone to sleep since `earlier`.
+    pub fn ran_on_from(self, earlier: At) -> bool {
+        (self.tid, self.switches) == (earlier.tid, earlier.switches) && self.time >= earlier.time
+    }
+}
+
+/// Where a call is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A connection, by its socket's cookie.
+    Connection(u64),
+    /// A stream of a connection.
+    Stream(u64, u64),
+    /// Whatever a unit sends next.
+    Unit(UnitKey),
+}
+
+/// What a runtime knows a request by: two words that are unlikely to be used again while it is in flight. The same handle on
+/// two requests in flight names neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handle(pub u64, pub u64);
+
+/// What a thread went to sleep on, as far as calls are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SleptOn {
+    /// Exactly the connection of the call that it has under way.
+    Own,
+    /// That, and something that other threads can wake it by.
+    OwnAndWakeUp,
+    /// Several connections that are its own to watch, or one and a listener: an event loop's wait.
+    Many,
+    /// A wake-up alone, or with one accepted connection: an event loop that is idle.
+    WakeUp,
+}
+
+/// What set a piece of a loop's work going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Bytes, or a connection, came in.
+    Arrival,
+    /// A timer.
+    Timer,
+    /// Something was left to be done.
+    Immediate,
+    /// Another thread had finished something.
+    WakeUp,
+    /// The loop went round.
+    Loop,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A unit took in a request's first byte.
+    Read {
+        /// The request.
+        request: SpanKey,
+        /// Who.
+        unit: UnitKey,
+        /// The agent's number of its connection.
+        connection: u64,
+        /// When.
+        at: At,
+        /// The read would have waited for it.
+        waited: bool,
+        /// The requests of its connection are answered one after the other: streams of HTTP/2 are not.
+        queued: bool,
+    },
+    /// A unit sent a call's first byte.
+    Called {
+        /// The call.
+        call: SpanKey,
+        /// Who wrote it.
+        unit: UnitKey,
+        /// Where to.
+        place: Place,
+        /// When.
+        at: At,
+        /// Its connection was being opened for it since then.
+        opened: Option<At>,
+    },
+    /// A unit took in the last byte of the response to a call.
+    Responded {
+        /// The call.
+        call: SpanKey,
+        /// Who took in the first byte, and who the last.
+        units: [Option<UnitKey>; 2],
+        /// When it took in the first and the last.
+        at: [At; 2],
+        /// It waited for it.
+        waited: bool,
+    },
+    /// A request is over.
+    Over {
+        /// The request.
+        request: SpanKey,
+        /// The unit that sent the first byte of the answer, and when its last was sent; `None`: there was no answer.
+        answered: Option<(Option<UnitKey>, At)>,
+        /// When its last byte had been taken in, if that is known.
+        read: Option<At>,
+    },
+    /// A unit was made.
+    Born {
+        /// Which.
+        unit: UnitKey,
+        /// By whom, if by a unit.
+        of: Option<UnitKey>,
+        /// The place in the program that made it, 0 if unknown.
+        site: u64,
+        /// When, `CLOCK_BOOTTIME` nanoseconds.
+        time: u64,
+    },
+    /// A unit is gone.
+    Ended {
+        /// Which.
+        unit: UnitKey,
+        /// Its process is, and it with that.
+        with_process: bool,
+        /// When.
+        time: u64,
+    },
+    /// A call is on its way: whoever writes what goes there next, this unit made it.
+    HandedOver {
+        /// Who made the call.
+        by: UnitKey,
+        /// Where it goes.
+        to: Place,
+        /// The handle that it carries.
+        handle: Option<Handle>,
+        /// When.
+        time: u64,
+    },
+    /// The request that a unit serves carries a handle.
+    Named {
+        /// Which unit.
+        unit: UnitKey,
+        /// Its handle.
+        handle: Handle,
+        /// When.
+        time: u64,
+    },
+    /// A piece of a loop's work began.
+    Turn {
+        /// On which thread.
+        thread: UnitKey,
+        /// By what.
+        cause: Cause,
+        /// The runtime's own ids, as its rule reads them.
+        ids: [u64; 4],
+        /// When.
+        time: u64,
+    },
+    /// A thread went to sleep, or was found asleep.
+    Slept {
+        /// Which.
+        thread: UnitKey,
+        /// On what.
+        on: SleptOn,
+        /// The socket's cookie of the call that it had under way; 0 if none.
+        cookie: u64,
+        /// When.
+        time: u64,
+    },
+    /// A unit made another runnable.
+    Woke {
+        /// The sleeper.
+        unit: UnitKey,
+        /// Who woke it.
+        by: UnitKey,
+        /// When.
+        time: u64,
+    },
+    /// A unit completed what another waits for.
+    Resolved {
+        /// Who waits.
+        unit: UnitKey,
+        /// Who completed it.
+        by: UnitKey,
+        /// When.
+        time: u64,
+    },
+    /// Records are missing from now on (`true`), or no more.
+    Lost(bool),
+    /// A process takes in bytes, without waiting for them, that nobody can read.
+    Unread {
+        /// Which.
+        tgid: u32,
+    },
+}
+
+impl Fact {
+    /// When it happened, if it says so.
+    pub fn time(&self) -> Option<u64> {
+        match *self {
+            Self::Read { at, .. } | Self::Called { at, .. } | Self::Responded { at: [_, at], .. } => Some(at.time),
+            Self::Over { answered, .. } => answered.map(|(_, at)| at.time),
+            Self::Born { time, .. }
+            | Self::Ended { time, .. }
+            | Self::HandedOver { time, .. }
+            | Self::Named { time, .. }
+            | Self::Turn { time, .. }
+            | Self::Slept { time, .. }
+            | Self::Woke { time, .. }
+            | Self::Resolved { time, .. } => Some(time),
+            Self::Lost(_) | Self::Unread { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The call carries a handle that one request in flight carries: its context derives from that request's. Exact.
+
+use super::{Asked, Missing, Until, Verdict};
+use crate::book::{Alone, Maker};
+
+pub fn judge(asked: &Asked<'_>) -> Verdict {
+    let Maker::Unit(_, Some(handle)) = asked.book.maker(asked.call) else { return Verdict::Silent };
+    match asked.book.named(handle, asked.call.at.time) {
+        Alone::One(request) => Verdict::Claims(request, Until::Settled),
+        Alone::Several => Verdict::Refuses(Missing::SeveralRequests),
+        Alone::None => Verdict::Silent,
+    }
+}

@@ -1,0 +1,184 @@
+//! Rules: from what the book says of a call to the request that it was made for. One file each, one line in [`RULES`].
+//!
+//! A rule is a function. It reads no clock, knows no program's name, and remembers nothing: asked twice of the same book, it
+//! says the same. What it is not sure of yet it claims with what must be waited for; it is asked again then.
+
+mod handle;
+pub mod lone_request;
+mod one_shot;
+mod own_thread;
+mod own_unit;
+pub mod waiting_thread;
+
+use crate::book::{Book, CallNote, Maker};
+use crate::facts::UnitKey;
+use crate::live::SpanKey;
+
+/// All rules. Those of one strength that claim a call for two requests cancel each other; of those that agree, the first
+/// gives its evidence.
+pub const RULES: &[Rule] = &[
+    Rule { name: "handle", strength: Strength::Exact, judge: handle::judge },
+    Rule { name: "own_unit", strength: Strength::Exact, judge: own_unit::judge },
+    Rule { name: "own_thread", strength: Strength::Exact, judge: own_thread::judge },
+    Rule { name: "one_shot", strength: Strength::Exact, judge: one_shot::judge },
+    Rule { name: "lone_request", strength: Strength::Inferred(Evidence::LoneRequest), judge: lone_request::judge },
+    Rule {
+        name: "waiting_thread",
+        strength: Strength::Inferred(Evidence::WaitingThread),
+        judge: waiting_thread::judge,
+    },
+];
+
+/// How certain a rule's claims are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strength {
+    /// The facts can have no other cause.
+    Exact,
+    /// They could, and had not in all that was measured. The link says what it rests on.
+    Inferred(Evidence),
+}
+
+/// What a link rests on that is not exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The only request in flight in a process that never did anything outside one; and either no other came before, or the
+    /// thread ran on from reading for it to the call.
+    LoneRequest,
+    /// The only request in flight on a thread that blocks when it waits for a response.
+    WaitingThread,
+    /// The thread told the result of a task that a worker took, and is not known to have done anything else since it can
+    /// have begun it.
+    TaskResult,
+}
+
+impl Evidence {
+    /// As the attribute `wirespan.link.evidence` says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LoneRequest => "lone_request",
+            Self::WaitingThread => "waiting_thread",
+            Self::TaskResult => "task_result",
+        }
+    }
+}
+
+/// A rule.
+pub struct Rule {
+    /// Its name: that of its file.
+    pub name: &'static str,
+    /// How certain its claims are.
+    pub strength: Strength,
+    /// Asks it of a call.
+    pub judge: fn(&Asked<'_>) -> Verdict,
+}
+
+/// A call that a rule is asked of.
+pub struct Asked<'a> {
+    /// What is known of the call.
+    pub call: &'a CallNote,
+    /// Everything else that is known.
+    pub book: &'a Book,
+    /// What has come since.
+    pub stage: Stage,
+}
+
+impl Asked<'_> {
+    /// Whether whoever wrote the call made it.
+    pub fn is_writers_own(&self) -> bool {
+        matches!(self.book.maker(self.call), Maker::Unit(unit, _) if unit == self.call.writer)
+    }
+}
+
+/// How long ago a call was made, by what has come since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Just now.
+    Made,
+    /// All facts of its moment have come.
+    Settled,
+    /// Nothing has happened to its trace, or the request's, for half a second.
+    Quiet,
+    /// It is not waited for any longer.
+    Late,
+}
+
+impl Stage {
+    /// Whether this has come.
+    pub fn has(self, until: Until) -> bool {
+        match until {
+            Until::Settled => self >= Self::Settled,
+            Until::Quiet => self >= Self::Quiet,
+            Until::Unit(_) => false,
+        }
+    }
+}
+
+/// What a rule says of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has nothing to say of such calls.
+    Silent,
+    /// The call has no parent as far as it can see, for this reason.
+    Refuses(Missing),
+    /// It will know when this has come.
+    Waits(Until),
+    /// The call was made for this request, if nothing contradicts until then.
+    Claims(SpanKey, Until),
+}
+
+/// What must have come before a claim stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// All facts of the call's moment have come, in whatever order.
+    Settled,
+    /// Nothing happened to the call's trace, or the request's, for half a second.
+    Quiet,
+    /// Something that decides it happened to a unit: it ended, or answered.
+    Unit(UnitKey),
+}
+
+/// Why a call has no parent, as the attribute `wirespan.link.missing` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Missing {
+    /// Its maker serves nothing, as far as is seen.
+    NoRequest,
+    /// Its maker has several requests in flight, or is known for that.
+    SeveralRequests,
+    /// Requests of its process are answered by other threads than read them.
+    HandsOn,
+    /// Something contradicted, or nothing spoke for it.
+    Unconfirmed,
+    /// It was begun before the request was read.
+    Earlier,
+    /// It names another trace itself.
+    OtherTrace,
+    /// Its thread may have been made for a request, and did not end in time.
+    NoEnd,
+    /// It was claimed for two requests.
+    Disagreement,
+    /// Records were missing.
+    LostRecords,
+    /// It went to where calls are handed over, and who made it was not seen.
+    Unseen,
+}
+
+impl Missing {
+    /// How many there are.
+    pub const COUNT: usize = 10;
+
+    /// As the attribute says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoRequest => "no_request",
+            Self::SeveralRequests => "several_requests",
+            Self::HandsOn => "hands_on",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Earlier => "earlier",
+            Self::OtherTrace => "other_trace",
+            Self::NoEnd => "no_end",
+            Self::Disagreement => "disagreement",
+            Self::LostRecords => "lost_records",
+            Self::Unseen => "unseen",
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The thread that made the call was made for a request, and does nothing else until it ends. Exact.
+
+use super::{Asked, Until, Verdict};
+use crate::book::units::Proof;
+
+pub fn judge(asked: &Asked<'_>) -> Verdict {
+    match asked.call.proof {
+        Proof::IfOneShot(_) if !asked.is_writers_own() => Verdict::Silent,
+        Proof::IfOneShot(request) if asked.call.one_shot => Verdict::Claims(request, Until::Settled),
+        Proof::IfOneShot(request) => Verdict::Claims(request, Until::Unit(asked.call.writer)),
+        _ => Verdict::Silent,
+    }
+}

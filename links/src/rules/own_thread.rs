@@ -1,0 +1,25 @@
+//! The thread that made the call read one request by waiting for it, and has not answered it. Exact.
+
+use super::{Asked, Missing, Until, Verdict};
+use crate::book::Alone;
+use crate::book::units::Proof;
+
+pub fn judge(asked: &Asked<'_>) -> Verdict {
+    let (call, book) = (asked.call, asked.book);
+    if !call.writer.is_thread() || !asked.is_writers_own() {
+        return Verdict::Silent;
+    }
+    let request = match call.proof {
+        Proof::Request(request) => request,
+        Proof::None => return Verdict::Refuses(call.missing),
+        Proof::Perhaps(..) | Proof::IfOneShot(_) => return Verdict::Silent,
+    };
+    match book.in_flight(call.writer, call.at.time) {
+        Alone::One(other) if other != request => Verdict::Refuses(Missing::SeveralRequests),
+        Alone::Several => Verdict::Refuses(Missing::SeveralRequests),
+        // Its answer came before the call, and was only told after.
+        Alone::None if book.request(request).is_none_or(|r| r.over.is_some()) => Verdict::Refuses(Missing::NoRequest),
+        // `None`: it ended at no known moment since, and nothing else was the thread seen to do.
+        Alone::One(_) | Alone::None => Verdict::Claims(request, Until::Settled),
+    }
+}

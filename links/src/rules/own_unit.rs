@@ -1,0 +1,24 @@
+//! The runtime's unit that made the call has exactly one request in flight. Exact: such a unit is one flow of control, and
+//! takes up no work of another without being seen to read it or to be handed it.
+
+use super::{Asked, Missing, Stage, Until, Verdict};
+use crate::book::{Alone, Maker};
+
+pub fn judge(asked: &Asked<'_>) -> Verdict {
+    let found = match asked.book.maker(asked.call) {
+        Maker::Unit(unit, _) if unit.is_thread() => return Verdict::Silent,
+        Maker::Unit(unit, _) => Some(asked.book.in_flight(unit, asked.call.at.time)),
+        Maker::Unseen => None,
+    };
+    let Some(found) = found.filter(|_| asked.stage >= Stage::Settled) else {
+        return match asked.stage {
+            Stage::Made => Verdict::Waits(Until::Settled),
+            _ => Verdict::Refuses(Missing::Unseen),
+        };
+    };
+    match found {
+        Alone::One(request) => Verdict::Claims(request, Until::Settled),
+        Alone::Several => Verdict::Refuses(Missing::SeveralRequests),
+        Alone::None => Verdict::Refuses(Missing::NoRequest),
+    }
+}
