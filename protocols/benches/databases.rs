@@ -26,12 +26,15 @@ fn run(criterion: &mut Criterion, protocol: &str, name: &str, exchanges: usize, 
         group.throughput(throughput).bench_function(unit, |bencher| {
             let mut parser = (found.parser)(Settings::of(Role::Server));
             let mut out: Vec<Output> = Vec::new();
-            let mut mark = Mark::default();
+            let (mut mark, mut positions) = (Mark::default(), [0; 2]);
             // What comes first may be dropped: the connection's beginning was not seen.
             let mut round = |out: &mut Vec<Output>| {
                 for (direction, data) in operations {
                     mark.time += 1;
+                    (mark.position, mark.opposite) =
+                        (positions[*direction as usize], positions[1 - *direction as usize]);
                     parser.data(*direction, black_box(data), &mark, out);
+                    positions[*direction as usize] += data.len() as u64;
                 }
             };
             round(&mut out);

@@ -27,12 +27,17 @@ fn run(criterion: &mut Criterion, name: &str, operations: Vec<Operation>) {
         group.throughput(throughput).bench_function(unit, |bencher| {
             let mut parser = Http1::new(Settings::of(Role::Server));
             let mut out: Vec<Output> = Vec::new();
-            let mut mark = Mark::default();
+            let (mut mark, mut positions) = (Mark::default(), [0; 2]);
             bencher.iter(|| {
                 for (direction, data, gap) in &operations {
                     mark.time += 1;
+                    (mark.position, mark.opposite) =
+                        (positions[*direction as usize], positions[1 - *direction as usize]);
                     parser.data(*direction, black_box(data), &mark, &mut out);
+                    positions[*direction as usize] += data.len() as u64;
+                    mark.position = positions[*direction as usize];
                     parser.gap(*direction, *gap, &mark, &mut out);
+                    positions[*direction as usize] += gap;
                 }
                 assert_eq!(out.len(), 2, "started and finished");
                 out.clear();

@@ -34,6 +34,9 @@ pub struct Mark {
     pub opposite: u64,
     /// Who moved the bytes.
     pub unit: Unit,
+    /// Of a gap: the operation that moved the bytes was not seen at all. Time, thread and `opposite` are those of the
+    /// operation before, if there was one.
+    pub lost: bool,
 }
 
 /// The first and the last operation that moved bytes of a message.

@@ -10,6 +10,7 @@
 //! | [`http2`] | HTTP/2, and its header compression |
 //! | `http` | what all versions of HTTP share: fields, names, attributes |
 //! | `grpc` | calls on HTTP: status, messages, attributes |
+//! | `pairing` | which request a response answers, where there are no ids, and when that cannot be known |
 //! | `db` | what the parsers of databases share |
 //! | [`postgresql`] | PostgreSQL: protocol 3.0, 3.2 |
 //! | [`mysql`] | MySQL, MariaDB |
@@ -51,6 +52,7 @@ pub mod http2;
 pub mod memcached;
 pub mod mysql;
 pub mod pages;
+mod pairing;
 pub mod postgresql;
 pub mod redact;
 pub mod redis;
@@ -116,12 +118,14 @@ pub struct Settings {
     /// Keep the text of database queries and the arguments of commands instead of replacing each value by `?`.
     /// Credentials are left out in any case where the protocol shows them.
     pub keep_query_text: bool,
+    /// Records of this connection were lost before: what comes first is not its beginning.
+    pub missed: bool,
 }
 
 impl Settings {
     /// One end, with every value that may be a secret left out.
     pub fn of(role: Role) -> Self {
-        Self { role, keep_query_values: false, keep_query_text: false }
+        Self { role, keep_query_values: false, keep_query_text: false, missed: false }
     }
 }
 

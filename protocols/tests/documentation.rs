@@ -29,7 +29,7 @@ fn operations(path: &Path) -> Vec<(String, String)> {
 /// Names of all attributes of a conversation's exchanges.
 fn attributes(protocol: &Protocol, path: &Path, settings: Settings) -> BTreeSet<String> {
     let mut parser = (protocol.parser)(settings);
-    let (mut out, mut mark) = (Vec::new(), Mark::default());
+    let (mut out, mut mark, mut positions) = (Vec::new(), Mark::default(), [0u64; 2]);
     for (what, text) in operations(path) {
         mark.time += 1000;
         let direction = if what == "request" || text == "request" { Direction::Request } else { Direction::Response };
@@ -38,6 +38,8 @@ fn attributes(protocol: &Protocol, path: &Path, settings: Settings) -> BTreeSet<
             continue;
         }
         let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(c).unwrap()).collect();
+        (mark.position, mark.opposite) = (positions[direction as usize], positions[1 - direction as usize]);
+        positions[direction as usize] += bytes.len() as u64;
         if parser.data(direction, &bytes, &mark, &mut out) != Progress::Continue {
             break;
         }

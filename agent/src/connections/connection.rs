@@ -152,7 +152,7 @@ impl Connection {
         self.datagrams += 1;
         self.reading.origin.datagrams = true;
         if !bytes.is_empty() {
-            self.reading.data(direction, bytes, Mark { time, position, opposite: position, unit }, cx);
+            self.reading.data(direction, bytes, Mark { time, position, opposite: position, unit, lost: false }, cx);
         }
     }
 
@@ -170,7 +170,7 @@ impl Connection {
     pub fn end(&mut self, direction: u8, end: End, time: u64, unit: Unit, cx: &mut Context<'_>) {
         if self.order.end(direction, &mut Feed { reading: &mut self.reading, cx }) {
             let (position, opposite) = (self.order.next(direction), self.order.next(1 - direction));
-            self.reading.end(direction, end, &Mark { time, position, opposite, unit }, cx);
+            self.reading.end(direction, end, &Mark { time, position, opposite, unit, lost: false }, cx);
         }
     }
 

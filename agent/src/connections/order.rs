@@ -40,14 +40,21 @@ pub struct Operation<'a> {
 #[derive(Debug)]
 pub struct Order {
     streams: [Stream; 2],
+    /// The operation that was handed on last, of each direction.
+    last: [Option<Mark>; 2],
     /// Positions are 64 bits wide already.
     wide: bool,
 }
 
 impl Order {
-    /// Nothing was handed on yet. Positions are `wide`, or sequence numbers of 32 bits.
+    /// Nothing was handed on yet. Positions are `wide`, and count from 0, or sequence numbers of 32 bits that begin
+    /// anywhere.
     pub fn new(wide: bool) -> Self {
-        Self { streams: Default::default(), wide }
+        let mut streams: [Stream; 2] = Default::default();
+        if wide {
+            streams.iter_mut().for_each(|stream| stream.advance_to(0));
+        }
+        Self { streams, last: [None; 2], wide }
     }
 
     /// Bytes of memory that wait.
@@ -75,7 +82,7 @@ impl Order {
         if self.streams[other].next().is_none() {
             self.streams[other].advance_to(opposite);
         }
-        let mark = Mark { time, position: start, opposite, unit };
+        let mark = Mark { time, position: start, opposite, unit, lost: false };
         match self.streams[own].place(start, len) {
             Place::Past => {}
             Place::Now { skip } if self.reached(other, opposite) => {
@@ -126,7 +133,12 @@ impl Order {
         }
     }
 
+    /// Too much waits in `own`: hands on what waits there first, and of the other direction what happened before that.
     fn give_up_waiting(&mut self, own: usize, sink: &mut impl Sink) {
+        let Some(time) = self.streams[own].first_held().map(|s| s.mark.time) else { return };
+        while let Some(segment) = self.streams[1 - own].take_first(|s| s.mark.time < time) {
+            self.deliver_held(1 - own as u8, segment, sink);
+        }
         if let Some(segment) = self.streams[own].take_first(|_| true) {
             self.deliver_held(own as u8, segment, sink);
         }
@@ -138,8 +150,7 @@ impl Order {
         if let Some(next) = self.streams[own].next()
             && segment.start > next
         {
-            let mark = Mark { position: next, ..segment.mark };
-            self.gap(direction, segment.start - next, mark, sink);
+            self.lose(direction, next, segment.start - next, &segment.mark, sink);
         }
         if let Place::Now { skip } = self.streams[own].place(segment.start, segment.len) {
             self.deliver(direction, &segment.bytes, segment.len, skip, segment.mark, sink);
@@ -154,9 +165,14 @@ impl Order {
         let held = stream.first_held().map_or(u64::MAX, |s| s.start);
         let until = segment.mark.opposite.min(held);
         if until > next {
-            let mark = Mark { position: next, opposite: segment.start, ..segment.mark };
-            self.gap(other, until - next, mark, sink);
+            self.lose(other, next, until - next, &segment.mark, sink);
         }
+    }
+
+    /// Nobody saw the `len` bytes at `position`. They moved after what was seen before, and before `latest`.
+    fn lose(&mut self, direction: u8, position: u64, len: u64, latest: &Mark, sink: &mut impl Sink) {
+        let before = self.last[usize::from(direction)].unwrap_or(*latest);
+        self.gap(direction, len, Mark { position, lost: true, ..before }, sink);
     }
 
     /// The operation's turn has come.
@@ -164,6 +180,7 @@ impl Order {
         let (len, mark) = (len - skip, Mark { position: mark.position + skip, ..mark });
         let bytes = bytes.get(skip as usize..).unwrap_or_default();
         self.streams[usize::from(direction)].advance_to(mark.position + bytes.len() as u64);
+        self.last[usize::from(direction)] = Some(mark);
         if !bytes.is_empty() {
             sink.data(direction, bytes, mark);
         }

@@ -44,6 +44,8 @@ pub struct Reading {
     detection: Detection,
     state: State,
     reads_unknown: bool,
+    /// Records were lost before the present parser began.
+    missed: bool,
 }
 
 enum State {
@@ -93,7 +95,14 @@ impl Sink for Feed<'_, '_> {
 impl Reading {
     /// Nothing was read yet.
     pub fn new(origin: Origin, now: u64) -> Self {
-        Self { origin, last_seen: now, detection: Detection::default(), state: State::Asking, reads_unknown: false }
+        Self {
+            origin,
+            last_seen: now,
+            detection: Detection::default(),
+            state: State::Asking,
+            reads_unknown: false,
+            missed: false,
+        }
     }
 
     /// Whether it gave up.
@@ -182,6 +191,7 @@ impl Reading {
             role,
             keep_query_values: cx.limits.keep_query_values,
             keep_query_text: cx.limits.keep_query_text,
+            missed: self.missed,
         });
         self.state = State::Reading(Known { found, parser, requests, role, gapped: false });
         self.origin.next_parser();
@@ -202,6 +212,7 @@ impl Reading {
     pub fn gap(&mut self, direction: u8, len: u64, mark: Mark, cx: &mut Context<'_>) {
         cx.counters.gaps.inc();
         cx.counters.gap_bytes.add(len);
+        self.missed |= mark.lost;
         match &mut self.state {
             State::Muted => {}
             State::Asking => self.detection.gap(),

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use super::pairing::Pairing;
 use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, SpanKind, Started, Status};
 use crate::http1::{CONNECTION_CLOSED, CONNECTION_RESET};
-use crate::{End, Role};
+use crate::pairing::{Pairing, Verdict};
+use crate::{Direction, End, Role, Settings};
 
 /// Most requests in flight.
 pub(crate) const MAX_CALLS: usize = 1024;
@@ -36,6 +36,8 @@ pub(crate) struct Call<T> {
     /// It failed: `error.type`, unless `code` says it, and a text for people.
     pub failure: Option<(Cow<'static, str>, Cow<'static, str>)>,
     weight: usize,
+    /// It shows whether the connection waits, and is dropped in the end.
+    probe: bool,
 }
 
 impl<T: Request> Call<T> {
@@ -76,8 +78,9 @@ pub(crate) struct Calls<T> {
 }
 
 impl<T: Request> Calls<T> {
-    pub(crate) fn new(role: Role) -> Self {
-        Self { role, next_id: 0, queue: VecDeque::new(), bytes: 0, pairing: Pairing::new(), hidden_end: false }
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let (role, pairing) = (settings.role, Pairing::new(settings.missed));
+        Self { role, next_id: 0, queue: VecDeque::new(), bytes: 0, pairing, hidden_end: false }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -94,22 +97,40 @@ impl<T: Request> Calls<T> {
         self.hidden_end
     }
 
-    /// A request came. Whether its response can be told. Ends a response whose end was hidden.
-    pub(crate) fn pairs(&mut self, out: &mut Vec<Output>) -> bool {
-        self.settle_hidden(out);
-        self.pairing.request(self.queue.len())
+    /// `len` bytes are about to be read, which begin at `mark`.
+    pub(crate) fn bytes(&mut self, direction: Direction, mark: &Mark, len: usize, out: &mut Vec<Output>) {
+        if !self.pairing.bytes(direction, mark, len) {
+            self.forget(out);
+        }
     }
 
-    /// Announces a request, and takes it in if `certain` and there is room. Returns whether it is in flight.
-    pub(crate) fn start(&mut self, marks: Marks, request: T, certain: bool, out: &mut Vec<Output>) -> Option<u64> {
+    /// `len` bytes were not seen, which began at `mark`.
+    pub(crate) fn gap(&mut self, direction: Direction, mark: &Mark, len: u64, out: &mut Vec<Output>) {
+        if !self.pairing.gap(direction, mark, len) {
+            self.forget(out);
+        }
+    }
+
+    /// A request came that begins at `first`. What can be told of its response. Ends a response whose end was hidden.
+    pub(crate) fn pairs(&mut self, first: &Mark, out: &mut Vec<Output>) -> Verdict {
+        self.settle_hidden(out);
+        if !self.queue.is_empty() && self.pairing.is_stale(first) {
+            self.forget(out);
+        }
+        self.pairing.request(first, self.queue.len())
+    }
+
+    /// Announces a request, and takes it in if its response will be known and there is room. Returns whether it is in
+    /// flight.
+    pub(crate) fn start(&mut self, marks: Marks, request: T, verdict: Verdict, out: &mut Vec<Output>) -> Option<u64> {
         let id = self.announce(marks, out);
         let weight = request.weight();
         let taken = self.bytes + weight + (self.queue.len() + 1) * size_of::<Call<T>>();
         let room = self.queue.len() < MAX_CALLS && taken <= MAX_BYTES;
-        if !certain || !room {
+        if verdict == Verdict::Drop || !room {
             out.push(Output::Dropped { id });
-            if certain {
-                self.pairing.requests_hidden(true, self.queue.len());
+            if !room {
+                self.pairing.requests_hidden();
             }
             return None;
         }
@@ -117,7 +138,8 @@ impl<T: Request> Calls<T> {
         if self.queue.is_empty() {
             self.queue.reserve_exact(1);
         }
-        self.queue.push_back(Call { id, marks, request, response: None, code: None, failure: None, weight });
+        let probe = verdict == Verdict::Probe;
+        self.queue.push_back(Call { id, marks, request, response: None, code: None, failure: None, weight, probe });
         Some(id)
     }
 
@@ -143,11 +165,17 @@ impl<T: Request> Calls<T> {
         self.next_id
     }
 
+    /// What begins at `first` is no call, and gets no response.
+    pub(crate) fn passes(&mut self, first: &Mark) {
+        self.pairing.unanswered(first);
+    }
+
     /// A request that gets no response: it ends with its last byte.
     pub(crate) fn unanswered(&mut self, marks: Marks, request: T, out: &mut Vec<Output>) {
         self.settle_hidden(out);
+        self.pairing.unanswered(&marks.first);
         let id = self.announce(marks, out);
-        let call = Call { id, marks, request, response: None, code: None, failure: None, weight: 0 };
+        let call = Call { id, marks, request, response: None, code: None, failure: None, weight: 0, probe: false };
         out.push(Output::Finished(call.finish(marks.last.time)));
     }
 
@@ -169,19 +197,13 @@ impl<T: Request> Calls<T> {
         self.queue.get_mut(at)
     }
 
-    /// Bytes came from the server.
-    pub(crate) fn response_bytes(&mut self) {
-        self.pairing.response_bytes();
-    }
-
     /// Response bytes passed that were not understood, while nothing is in flight.
     pub(crate) fn responses_unread(&mut self) {
-        self.pairing.responses_hidden();
+        self.pairing.responses_hidden(0);
     }
 
     /// Bytes of a response to the oldest request: `first` is where they begin.
     pub(crate) fn touch(&mut self, first: &Mark, operation: &Mark) {
-        self.pairing.response_bytes();
         if let Some(call) = self.queue.front_mut() {
             call.response.get_or_insert(Marks { first: *first, last: *operation }).last = *operation;
         }
@@ -200,7 +222,6 @@ impl<T: Request> Calls<T> {
 
     /// The oldest request's response is complete, by the last operation that moved bytes of it.
     pub(crate) fn complete(&mut self, out: &mut Vec<Output>) {
-        self.pairing.response();
         self.settle(out);
     }
 
@@ -208,13 +229,8 @@ impl<T: Request> Calls<T> {
     pub(crate) fn complete_silently(&mut self, out: &mut Vec<Output>) {
         if let Some(call) = self.pop() {
             let end = call.marks.last.time;
-            out.push(Output::Finished(call.finish(end)));
+            end_call(call, Some(end), out);
         }
-    }
-
-    /// A response is complete that answers something that is no call.
-    pub(crate) fn answered(&mut self) {
-        self.pairing.response();
     }
 
     /// A response is complete that answers no request in flight.
@@ -225,10 +241,8 @@ impl<T: Request> Calls<T> {
     fn settle(&mut self, out: &mut Vec<Output>) {
         self.hidden_end = false;
         let Some(call) = self.pop() else { return };
-        match call.response.as_ref().map(|r| r.last.time) {
-            Some(end) => out.push(Output::Finished(call.finish(end))),
-            None => out.push(Output::Dropped { id: call.id }),
-        }
+        let end = call.response.as_ref().map(|r| r.last.time);
+        end_call(call, end, out);
     }
 
     fn settle_hidden(&mut self, out: &mut Vec<Output>) {
@@ -237,13 +251,13 @@ impl<T: Request> Calls<T> {
         }
     }
 
-    /// Where the response in transfer ends is hidden. Harmless while its request is alone: all that comes before the
+    /// Where the response in transfer ends is hidden. Harmless while its request is alone, and surely so: all that comes before the
     /// next request is its response. Otherwise nothing can be told of any request.
     pub(crate) fn response_end_hidden(&mut self, out: &mut Vec<Output>) {
         let begun = self.queue.front().is_some_and(|c| c.response.is_some());
-        if self.queue.len() == 1 && begun && !self.pairing.overlaps() {
+        if self.queue.len() == 1 && begun && self.pairing.counts() && !self.pairing.overlaps() {
             self.hidden_end = true;
-            self.pairing.responses_hidden();
+            self.pairing.responses_hidden(1);
         } else {
             self.responses_hidden(out);
         }
@@ -251,27 +265,27 @@ impl<T: Request> Calls<T> {
 
     /// Whole responses may be hidden.
     pub(crate) fn responses_hidden(&mut self, out: &mut Vec<Output>) {
+        self.pairing.responses_hidden(self.queue.len());
         self.forget(out);
-        self.pairing.responses_hidden();
     }
 
-    /// Requests may be hidden; one is if `sure`.
-    pub(crate) fn requests_hidden(&mut self, sure: bool, out: &mut Vec<Output>) {
+    /// Requests may be hidden.
+    pub(crate) fn requests_hidden(&mut self, out: &mut Vec<Output>) {
         // No database answers before it has the whole request, so this is another one.
         self.settle_hidden(out);
-        self.pairing.requests_hidden(sure, self.queue.len());
+        self.pairing.requests_hidden();
     }
 
     /// The response's bytes make no sense where it was presumed to begin.
     pub(crate) fn disproved(&mut self, out: &mut Vec<Output>) {
         if self.queue.is_empty() {
-            return self.pairing.responses_hidden();
+            return self.pairing.responses_hidden(0);
         }
         self.forget(out);
         self.pairing.disproved();
     }
 
-    /// It will never again be known which response answers which request.
+    /// Of no request is it known which response answers it, and whether the next bytes are one.
     pub(crate) fn abandon(&mut self, out: &mut Vec<Output>) {
         self.forget(out);
         self.pairing.disproved();
@@ -296,7 +310,16 @@ impl<T: Request> Calls<T> {
         self.settle_hidden(out);
         while let Some(mut call) = self.pop() {
             call.failure.get_or_insert((failure.into(), "".into()));
-            out.push(Output::Finished(call.finish(mark.time)));
+            end_call(call, Some(mark.time), out);
         }
+    }
+}
+
+/// A call ended at `end`, or nobody knows when.
+#[inline]
+fn end_call<T: Request>(call: Call<T>, end: Option<u64>, out: &mut Vec<Output>) {
+    match end {
+        Some(end) if !call.probe => out.push(Output::Finished(call.finish(end))),
+        _ => out.push(Output::Dropped { id: call.id }),
     }
 }

@@ -3,7 +3,6 @@
 //! | module | what it is |
 //! |---|---|
 //! | `calls` | requests in flight, and what becomes of them |
-//! | `pairing` | when it can be told which request a response answers |
 //! | `frames` | messages with their length in front, across operations and gaps |
 //!
 //! Spans follow the database semantic conventions (<https://opentelemetry.io/docs/specs/semconv/db/database-spans/>).
@@ -11,7 +10,6 @@
 
 mod calls;
 mod frames;
-mod pairing;
 
 use std::borrow::Cow;
 use std::sync::Arc;

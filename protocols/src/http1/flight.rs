@@ -31,6 +31,8 @@ pub(super) struct Request {
     pub call: Option<Box<Rpc>>,
     /// The response, once its head was seen.
     pub answer: Option<Answer>,
+    /// It shows whether the connection waits, and is dropped in the end.
+    pub probe: bool,
     /// Bytes that it holds beyond its own size, set by [`Flight::push`].
     pub weight: usize,
 }
@@ -180,15 +182,18 @@ impl Flight {
     pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
         let Some(request) = self.pop() else { return };
         match request.answer.as_ref().map(|a| a.marks.last.time) {
-            Some(end) => out.push(Output::Finished(Box::new(request.finish(self.role, end, None)))),
-            None => out.push(Output::Dropped { id: request.id }),
+            Some(end) if !request.probe => out.push(Output::Finished(Box::new(request.finish(self.role, end, None)))),
+            _ => out.push(Output::Dropped { id: request.id }),
         }
     }
 
     /// The connection broke at `time`, under all requests.
     pub(super) fn fail(&mut self, error: &'static str, time: u64, out: &mut Vec<Output>) {
         while let Some(request) = self.pop() {
-            out.push(Output::Finished(Box::new(request.finish(self.role, time, Some(error)))));
+            out.push(match request.probe {
+                false => Output::Finished(Box::new(request.finish(self.role, time, Some(error)))),
+                true => Output::Dropped { id: request.id },
+            });
         }
     }
 

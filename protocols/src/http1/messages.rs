@@ -12,6 +12,7 @@ use crate::grpc::{self, Call};
 use crate::http::attributes;
 use crate::http::fields::Length;
 use crate::http2::{Asked, Http2};
+use crate::pairing::Verdict;
 use crate::{Direction, Progress, Role};
 
 impl Http1 {
@@ -55,19 +56,35 @@ impl Http1 {
         }
         self.sending = (framing != Framing::Empty).then_some(id);
         self.awaits_leave = head.fields.expects_continue && self.sending.is_some();
+        if self.flight.len() > 0 && self.pairing.is_stale(&marks.first) {
+            self.flight.forget(out);
+        }
         let waiting = self.flight.len();
-        if !self.pairing.request(waiting) {
+        let verdict = self.pairing.request(&marks.first, waiting);
+        if verdict == Verdict::Drop {
             out.push(Output::Dropped { id });
             return;
         }
         let (name, attributes) = attributes::request(&head.common(), &self.settings);
         let to_head = head.method == "HEAD";
         let (call, upgrades) = (rpc(head), head.fields.upgrades_to_http2);
-        let request =
-            Request { id, name, marks, attributes, head: to_head, connect, upgrades, call, answer: None, weight: 0 };
+        let probe = verdict == Verdict::Probe;
+        let request = Request {
+            id,
+            name,
+            marks,
+            attributes,
+            head: to_head,
+            connect,
+            upgrades,
+            call,
+            answer: None,
+            probe,
+            weight: 0,
+        };
         if !self.flight.push(request) {
             out.push(Output::Dropped { id });
-            self.pairing.requests_hidden(true, waiting);
+            self.pairing.requests_hidden();
         } else if waiting == 0 {
             self.responses.expect();
         }
@@ -92,7 +109,7 @@ impl Http1 {
         if !self.flight.answering() || self.flight.len() > 1 || !self.responses.end_is_hidden() {
             return;
         }
-        if self.pairing.pipelines() {
+        if self.pairing.overlaps() {
             self.responses_lost(out);
         } else {
             self.flight.settle(out);
@@ -110,10 +127,10 @@ impl Http1 {
             // Only where a request may be hidden: this answers it, so the response before it has ended.
             self.flight.settle(out);
         }
-        self.pairing.response(self.flight.len() > 0);
         let switches = head.status == 101;
         let marks = Marks { first: self.responses.first, last: self.responses.operation };
         let Some(request) = self.flight.oldest() else {
+            self.pairing.response_to_nothing();
             self.responses.after_head(framing.unwrap_or(head.framing(false)));
             return switches.then_some(Progress::Left);
         };
@@ -178,7 +195,7 @@ impl Http1 {
 
     /// A chunked body ended, if its writer wrote whole chunks.
     pub(super) fn body_presumably_ended(&mut self, direction: Direction, out: &mut Vec<Output>) {
-        if direction == Direction::Request || self.flight.len() > 1 || self.pairing.pipelines() {
+        if direction == Direction::Request || self.flight.len() > 1 || !self.is_alone() {
             return self.body_lost(direction, out);
         }
         self.body_ended(direction, out);
@@ -190,17 +207,20 @@ impl Http1 {
         self.touch(direction);
         self.lane(direction).lose();
         match direction {
-            Direction::Request => self.pairing.requests_hidden(false, 0),
+            Direction::Request => self.pairing.requests_hidden(),
             Direction::Response => self.response_end_hidden(out),
         }
     }
 
+    /// Whether no request can be unanswered but the one in flight.
+    fn is_alone(&self) -> bool {
+        self.pairing.counts() && !self.pairing.overlaps()
+    }
+
     /// What a hidden end of a response means: nothing while its request is alone.
     fn response_end_hidden(&mut self, out: &mut Vec<Output>) {
-        if self.flight.len() > 1 || (self.flight.len() > 0 && self.pairing.pipelines()) {
+        if self.flight.len() > 1 || (self.flight.len() > 0 && !self.is_alone()) {
             self.responses_lost(out);
-        } else {
-            self.pairing.responses_unread();
         }
     }
 
@@ -222,7 +242,7 @@ impl Http1 {
             && let Parsed::Whole(head, _) = head::request(&closed)
         {
             self.request(&head, Framing::Unknown, out);
-            return self.pairing.requests_hidden(false, 0);
+            return self.pairing.requests_hidden();
         }
         self.settle_hidden_end(out);
         self.requests.lose();
@@ -232,7 +252,7 @@ impl Http1 {
             let id = self.started(marks, &Carrier::default(), out);
             out.push(Output::Dropped { id });
         }
-        self.pairing.requests_hidden(true, self.flight.len());
+        self.pairing.requests_hidden();
     }
 
     fn response_cut(&mut self, cut: &[u8], out: &mut Vec<Output>) -> Option<Progress> {
@@ -250,8 +270,8 @@ impl Http1 {
 
     /// Responses are hidden: of no request in flight can be told which was its own.
     fn responses_lost(&mut self, out: &mut Vec<Output>) {
+        self.pairing.responses_hidden(self.flight.len());
         self.flight.forget(out);
-        self.pairing.responses_hidden();
         self.responses.lose();
     }
 
@@ -265,15 +285,13 @@ impl Http1 {
             // Requests in flight may still be answered.
             Direction::Request if doubtful || waiting > 0 => {
                 self.sending = None;
-                self.pairing.requests_hidden(false, 0);
+                self.pairing.requests_hidden();
                 Step::Read(len)
             }
             Direction::Response if doubtful => {
                 self.flight.forget(out);
                 if waiting > 0 {
                     self.pairing.disproved();
-                } else {
-                    self.pairing.responses_unread();
                 }
                 Step::Read(len)
             }

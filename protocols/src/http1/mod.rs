@@ -7,7 +7,6 @@
 //! | `body` | where bodies end |
 //! | `lane` | one direction: where the next byte belongs |
 //! | `flight` | requests that wait for the end of their response |
-//! | `pairing` | which request a response answers, and when that cannot be known |
 //! | `messages` | what a message does to all these |
 //!
 //! An exchange ends with the operation that moved the last byte of the response, whatever the request's body does.
@@ -17,7 +16,7 @@
 //! A gap inside a body of known length changes nothing. If it hides where a message begins, its direction is *unknown*
 //! until an operation begins with a start line (of a known method, if a request). Bodies whose end is hidden end with
 //! the last bytes before the next request, or with the connection. What that means for telling which response answers
-//! which request is in `pairing`: when in doubt, an exchange is dropped.
+//! which request is in [`crate::pairing`]: when in doubt, an exchange is dropped.
 //!
 //! After `Upgrade: h2c` a connection is read by [`Http2`], whose first stream is the request that asked for it.
 //!
@@ -28,14 +27,12 @@ mod flight;
 mod head;
 mod lane;
 mod messages;
-mod pairing;
 mod start_line;
 
 use body::{Body, Fed, Skipped};
 use flight::Flight;
 use head::Parsed;
 use lane::{Lane, MAX_HEAD, State};
-use pairing::Pairing;
 pub use start_line::detect;
 
 use std::borrow::Cow;
@@ -43,6 +40,7 @@ use std::ops::Range;
 
 use crate::exchange::{Mark, Output};
 use crate::http2::Http2;
+use crate::pairing::Pairing;
 use crate::{Direction, End, Parser, Progress, Settings};
 
 /// `error.type` of a connection that was reset before the response was complete.
@@ -91,7 +89,7 @@ impl Http1 {
             requests: Lane::new(Direction::Request),
             responses: Lane::new(Direction::Response),
             flight: Flight::new(settings.role),
-            pairing: Pairing::new(),
+            pairing: Pairing::new(settings.missed),
             sending: None,
             awaits_leave: false,
             exports: false,
@@ -203,7 +201,7 @@ impl Http1 {
     /// Reads what belongs nobody knows where: to a new message, if an operation begins with one.
     fn unknown(&mut self, direction: Direction, bytes: &[u8], fresh: bool) -> Step {
         // While nothing else can be answered, what looks like a response is part of one.
-        let open = direction == Direction::Request || !self.flight.answering() || !self.pairing.certain();
+        let open = direction == Direction::Request || !self.flight.answering() || !self.pairing.counts();
         let lane = self.lane(direction);
         if fresh && open && lane.resumes(bytes) {
             lane.expect();
@@ -211,8 +209,10 @@ impl Http1 {
         }
         self.touch(direction);
         match direction {
-            Direction::Request => self.pairing.requests_hidden(false, 0),
-            Direction::Response => self.pairing.responses_unread(),
+            Direction::Request => self.pairing.requests_hidden(),
+            // (A response whose end is hidden goes on.)
+            Direction::Response if self.flight.len() == 0 => self.pairing.responses_hidden(0),
+            Direction::Response => {}
         }
         Step::Read(bytes.len())
     }
@@ -248,6 +248,9 @@ impl Http1 {
 
 impl Parser for Http1 {
     fn data(&mut self, direction: Direction, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        if self.http2.is_none() && !self.pairing.bytes(direction, mark, bytes.len()) {
+            self.flight.forget(out);
+        }
         let fresh = self.lane(direction).begin(mark);
         self.body_left_out(direction, bytes);
         let mut at = 0;
@@ -281,6 +284,9 @@ impl Parser for Http1 {
         self.lane(direction).begin(mark);
         if len == 0 {
             return Progress::Continue;
+        }
+        if !self.pairing.gap(direction, mark, len) {
+            self.flight.forget(out);
         }
         let left = match &mut self.lane(direction).state {
             State::Head => self.head_hidden(direction, out),

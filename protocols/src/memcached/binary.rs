@@ -103,7 +103,7 @@ impl Memcached {
         let fresh = self.requests.begin(mark);
         if self.requests.lost {
             if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
-                self.calls.requests_hidden(false, out);
+                self.calls.requests_hidden(out);
                 return Progress::Continue;
             }
             self.requests.expect();
@@ -122,7 +122,7 @@ impl Memcached {
                     if !sound {
                         return Progress::LostSync;
                     }
-                    self.calls.requests_hidden(false, out);
+                    self.calls.requests_hidden(out);
                     return Progress::Continue;
                 }
             }
@@ -133,7 +133,7 @@ impl Memcached {
     pub(super) fn request_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
         self.requests.begin(mark);
         if self.requests.lost {
-            return self.calls.requests_hidden(false, out);
+            return self.calls.requests_hidden(out);
         }
         let lost = match self.requests.skip(len) {
             Skip::Within => false,
@@ -145,7 +145,7 @@ impl Memcached {
         };
         if lost {
             self.requests.lose();
-            self.calls.requests_hidden(true, out);
+            self.calls.requests_hidden(out);
         }
     }
 
@@ -163,16 +163,15 @@ impl Memcached {
         if head[1] == 0x17 {
             return;
         }
-        let certain = self.calls.pairs(out);
+        let verdict = self.calls.pairs(&marks.first, out);
         let alone = self.calls.len() == 0;
-        if self.calls.start(marks, work, certain, out).is_some() && alone {
+        if self.calls.start(marks, work, verdict, out).is_some() && alone {
             self.responses.expect();
         }
     }
 
     pub(super) fn response_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         self.responses.begin(mark);
-        self.calls.response_bytes();
         let mut at = 0;
         while at < bytes.len() {
             if self.responses.lost {
@@ -210,7 +209,6 @@ impl Memcached {
 
     pub(super) fn response_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
         self.responses.begin(mark);
-        self.calls.response_bytes();
         if self.responses.lost {
             return self.unknown_response();
         }

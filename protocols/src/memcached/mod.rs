@@ -67,7 +67,7 @@ impl Memcached {
         Self {
             settings,
             mode: Mode::Unknown,
-            calls: Calls::new(settings.role),
+            calls: Calls::new(&settings),
             commands: Lines::default(),
             replies: Lines::default(),
             requests: Lane::default(),
@@ -85,6 +85,7 @@ fn here(mark: &Mark, at: usize) -> Mark {
 impl Parser for Memcached {
     fn data(&mut self, direction: Direction, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         let Some(first) = bytes.first().copied() else { return Progress::Continue };
+        self.calls.bytes(direction, mark, bytes.len(), out);
         if self.mode == Mode::Unknown {
             self.mode = if matches!(first, binary::REQUEST | binary::RESPONSE) { Mode::Binary } else { Mode::Text };
         }
@@ -98,12 +99,13 @@ impl Parser for Memcached {
 
     fn gap(&mut self, direction: Direction, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress {
         if len > 0 {
+            self.calls.gap(direction, mark, len, out);
             match (self.mode, direction) {
                 (Mode::Binary, Direction::Request) => self.request_gap(len, mark, out),
                 (Mode::Binary, Direction::Response) => self.response_gap(len, mark, out),
                 (Mode::Text, Direction::Request) => self.command_gap(len, mark, out),
                 (Mode::Text, Direction::Response) => self.reply_gap(len, mark, out),
-                (Mode::Unknown, Direction::Request) => self.calls.requests_hidden(true, out),
+                (Mode::Unknown, Direction::Request) => self.calls.requests_hidden(out),
                 (Mode::Unknown, Direction::Response) => self.calls.responses_unread(),
             }
         }

@@ -93,7 +93,7 @@ impl Memcached {
         let fresh = self.commands.begin(mark);
         if self.commands.lost {
             if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
-                self.calls.requests_hidden(false, out);
+                self.calls.requests_hidden(out);
                 return Progress::Continue;
             }
             self.commands.expect();
@@ -136,7 +136,7 @@ impl Memcached {
         let sound = self.commands.doubtful || self.calls.len() > 0;
         self.commands.lose();
         if sound {
-            self.calls.requests_hidden(false, out);
+            self.calls.requests_hidden(out);
             return Progress::Continue;
         }
         Progress::LostSync
@@ -181,9 +181,9 @@ impl Memcached {
             return true;
         }
         self.quiet = false;
-        let certain = self.calls.pairs(out);
+        let verdict = self.calls.pairs(&marks.first, out);
         let alone = self.calls.len() == 0;
-        if self.calls.start(marks, work, certain, out).is_some() && alone {
+        if self.calls.start(marks, work, verdict, out).is_some() && alone {
             self.replies.expect();
         }
         true
@@ -192,18 +192,17 @@ impl Memcached {
     pub(super) fn command_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
         self.commands.begin(mark);
         if self.commands.lost {
-            return self.calls.requests_hidden(false, out);
+            return self.calls.requests_hidden(out);
         }
         if self.commands.skip(len).0 {
             return self.sent();
         }
         self.commands.lose();
-        self.calls.requests_hidden(true, out);
+        self.calls.requests_hidden(out);
     }
 
     pub(super) fn reply_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         self.replies.begin(mark);
-        self.calls.response_bytes();
         let mut at = 0;
         while at < bytes.len() {
             if self.replies.lost {
@@ -309,7 +308,6 @@ impl Memcached {
 
     pub(super) fn reply_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
         self.replies.begin(mark);
-        self.calls.response_bytes();
         if self.replies.lost {
             return self.unknown_reply();
         }

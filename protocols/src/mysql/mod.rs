@@ -93,7 +93,7 @@ impl MySql {
             dialect: Dialect::MYSQL.unsure(),
             system: "mysql",
             phase: Phase::Commands,
-            calls: Calls::new(settings.role),
+            calls: Calls::new(&settings),
             requests: Lane::default(),
             responses: Lane::default(),
             continues: [false; 2],
@@ -122,6 +122,7 @@ impl Parser for MySql {
         if self.replication {
             return Progress::Continue;
         }
+        self.calls.bytes(direction, mark, bytes.len(), out);
         match direction {
             Direction::Request => self.request_bytes(bytes, mark, out),
             Direction::Response => self.response_bytes(bytes, mark, out),
@@ -132,6 +133,7 @@ impl Parser for MySql {
         if len == 0 || self.replication {
             return Progress::Continue;
         }
+        self.calls.gap(direction, mark, len, out);
         match direction {
             Direction::Request => self.request_gap(len, mark, out),
             Direction::Response => self.response_gap(len, mark, out),

@@ -8,6 +8,7 @@ use super::work::{self, Answer, Command, Work};
 use super::{MySql, Phase, detect, here};
 use crate::db::{Frame, Read, Skip};
 use crate::exchange::{Mark, Marks, Output};
+use crate::pairing::Verdict;
 use crate::sql::Query;
 use crate::{Detection, Direction, Progress};
 
@@ -19,7 +20,7 @@ impl MySql {
         let fresh = self.requests.begin(mark);
         if self.requests.lost {
             if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
-                self.calls.requests_hidden(false, out);
+                self.calls.requests_hidden(out);
                 return Progress::Continue;
             }
             self.requests.expect();
@@ -44,13 +45,13 @@ impl MySql {
 
     fn request_nonsense(&mut self, out: &mut Vec<Output>) -> Progress {
         if self.requests.doubtful || self.calls.len() > 0 {
-            self.requests_lost(false, out);
+            self.requests_lost(out);
             return Progress::Continue;
         }
         Progress::LostSync
     }
 
-    fn requests_lost(&mut self, sure: bool, out: &mut Vec<Output>) {
+    fn requests_lost(&mut self, out: &mut Vec<Output>) {
         self.requests.lose();
         self.continues[0] = false;
         // What was prepared meanwhile has numbers that are known, but not here; what was closed has none any more.
@@ -60,28 +61,26 @@ impl MySql {
         if self.phase != Phase::Commands {
             self.phase = Phase::Commands;
         }
-        self.calls.requests_hidden(sure, out);
+        self.calls.requests_hidden(out);
     }
 
     pub(super) fn request_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress {
         self.requests.begin(mark);
         if self.requests.lost {
-            self.calls.requests_hidden(false, out);
+            self.calls.requests_hidden(out);
             return Progress::Continue;
         }
-        // While a file passes, or proof of who one is, what is hidden is no command.
-        let sure = !self.uploads && self.phase == Phase::Commands;
         match self.requests.skip(len) {
             Skip::Within => Progress::Continue,
             Skip::Ended(frame, beyond) => {
                 let progress = self.request(&frame, out).unwrap_or(Progress::Continue);
                 if beyond {
-                    self.requests_lost(sure, out);
+                    self.requests_lost(out);
                 }
                 progress
             }
             Skip::Lost => {
-                self.requests_lost(sure, out);
+                self.requests_lost(out);
                 Progress::Continue
             }
         }
@@ -105,7 +104,7 @@ impl MySql {
         }
         if frame.body.is_empty() && frame.len > 0 {
             // The command itself is hidden.
-            self.requests_lost(true, out);
+            self.requests_lost(out);
             self.requests.expect();
             return Some(Progress::Continue);
         }
@@ -147,7 +146,7 @@ impl MySql {
             _ => {}
         }
         match command.answer {
-            Answer::Nothing => return,
+            Answer::Nothing => return self.calls.passes(&frame.first),
             Answer::Stream => {
                 self.replication = true;
                 return self.calls.forget(out);
@@ -166,14 +165,14 @@ impl MySql {
     }
 
     fn start(&mut self, frame: &Frame<'_>, work: Work, out: &mut Vec<Output>) {
-        let certain = self.calls.pairs(out);
-        if certain && self.calls.len() == 0 {
+        let verdict = self.calls.pairs(&frame.first, out);
+        if verdict != Verdict::Drop && self.calls.len() == 0 {
             self.responses.expect();
             self.stage = Stage::First;
             self.continues[1] = false;
         }
         let marks = Marks { first: frame.first, last: self.requests.operation };
-        self.calls.start(marks, work, certain, out);
+        self.calls.start(marks, work, verdict, out);
     }
 
     fn read(&self, sql: &[u8], whole: bool) -> Arc<Query> {

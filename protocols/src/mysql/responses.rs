@@ -38,7 +38,6 @@ pub(super) enum Stage {
 impl MySql {
     pub(super) fn response_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         self.responses.begin(mark);
-        self.calls.response_bytes();
         let mut at = 0;
         while at < bytes.len() {
             if self.responses.lost {
@@ -91,7 +90,6 @@ impl MySql {
 
     pub(super) fn response_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress {
         self.responses.begin(mark);
-        self.calls.response_bytes();
         if self.responses.lost {
             self.unknown_response();
             return Progress::Continue;

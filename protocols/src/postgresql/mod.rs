@@ -32,6 +32,7 @@ use work::{Names, Work};
 
 use crate::db::{Calls, Lane};
 use crate::exchange::{Mark, Output};
+use crate::pairing::Verdict;
 use crate::sql::Dialect;
 use crate::{Direction, End, Parser, Progress, Settings};
 
@@ -77,8 +78,8 @@ pub struct PostgreSql {
     portals: Names,
     /// The call that the next messages add to.
     open: Option<u64>,
-    /// Within a sequence that `Sync` ends: whether its answers can be told.
-    group: Option<bool>,
+    /// Within a sequence that `Sync` ends: what can be told of its answers.
+    group: Option<Verdict>,
     /// An error came, and the server passes over everything until `Sync`.
     skipping: bool,
     /// Encryption was asked for: one byte answers.
@@ -103,7 +104,7 @@ impl PostgreSql {
         Self {
             settings,
             dialect: Dialect::POSTGRESQL.unsure(),
-            calls: Calls::new(settings.role),
+            calls: Calls::new(&settings),
             requests: Lane::default(),
             responses: Lane::default(),
             awaited: VecDeque::new(),
@@ -130,6 +131,7 @@ fn here(mark: &Mark, at: usize) -> Mark {
 
 impl Parser for PostgreSql {
     fn data(&mut self, direction: Direction, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
+        self.calls.bytes(direction, mark, bytes.len(), out);
         match direction {
             Direction::Request => self.request_bytes(bytes, mark, out),
             Direction::Response => self.response_bytes(bytes, mark, out),
@@ -140,6 +142,7 @@ impl Parser for PostgreSql {
         if len == 0 {
             return Progress::Continue;
         }
+        self.calls.gap(direction, mark, len, out);
         match direction {
             Direction::Request => {
                 self.request_gap(len, mark, out);

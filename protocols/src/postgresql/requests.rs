@@ -7,6 +7,7 @@ use super::work::{Kind, Work};
 use super::{Asked, Awaited, PostgreSql, detect, here};
 use crate::db::{Frame, Read, Skip};
 use crate::exchange::{Mark, Marks, Output};
+use crate::pairing::Verdict;
 use crate::sql::Query;
 use crate::{Detection, Direction, Progress};
 
@@ -18,7 +19,7 @@ impl PostgreSql {
         let fresh = self.requests.begin(mark);
         if self.requests.lost {
             if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
-                self.calls.requests_hidden(false, out);
+                self.calls.requests_hidden(out);
                 return Progress::Continue;
             }
             self.requests.expect();
@@ -45,7 +46,7 @@ impl PostgreSql {
     fn request_nonsense(&mut self, out: &mut Vec<Output>) -> Progress {
         if self.requests.doubtful || self.calls.len() > 0 {
             self.requests_lost(out);
-            self.calls.requests_hidden(false, out);
+            self.calls.requests_hidden(out);
             return Progress::Continue;
         }
         Progress::LostSync
@@ -68,22 +69,20 @@ impl PostgreSql {
     pub(super) fn request_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
         self.requests.begin(mark);
         if self.requests.lost {
-            return self.calls.requests_hidden(false, out);
+            return self.calls.requests_hidden(out);
         }
-        // Rows of COPY are no requests; some clients send them before the server asks.
-        let copying = self.copying || self.requests.open_head().is_some_and(|head| matches!(head[0], b'd' | b'c'));
         match self.requests.skip(len) {
             Skip::Within => {}
             Skip::Ended(frame, beyond) => {
                 self.request(&frame, out);
                 if beyond {
                     self.requests_lost(out);
-                    self.calls.requests_hidden(!copying, out);
+                    self.calls.requests_hidden(out);
                 }
             }
             Skip::Lost => {
                 self.requests_lost(out);
-                self.calls.requests_hidden(!copying, out);
+                self.calls.requests_hidden(out);
             }
         }
     }
@@ -100,7 +99,7 @@ impl PostgreSql {
         self.starting &= kind == b'p';
         if !std::mem::replace(&mut self.known, true) && !matches!(kind, b'Q' | b'F') {
             // Earlier messages of the same sequence may not have been seen.
-            self.calls.requests_hidden(false, out);
+            self.calls.requests_hidden(out);
         }
         match kind {
             b'Q' => {
@@ -121,7 +120,7 @@ impl PostgreSql {
             }
             b'E' => self.execute(frame, out),
             b'H' => self.close(),
-            b'S' => self.sync(out),
+            b'S' => self.sync(frame, out),
             // Rows of COPY belong to the call that asked for them.
             b'd' | b'c' | b'f' => {
                 if let Some(call) = self.calls.oldest() {
@@ -164,31 +163,34 @@ impl PostgreSql {
     }
 
     /// Whether answers to what comes now can be told. A sequence that `Sync` ends stands and falls together.
-    fn certain(&mut self, out: &mut Vec<Output>) -> bool {
-        if let Some(certain) = self.group {
-            if !certain {
-                self.calls.requests_hidden(false, out);
+    fn verdict(&mut self, first: &Mark, out: &mut Vec<Output>) -> Verdict {
+        if let Some(verdict) = self.group {
+            if verdict == Verdict::Drop {
+                self.calls.requests_hidden(out);
             }
-            return certain;
+            return verdict;
         }
-        let certain = self.calls.pairs(out);
+        let verdict = self.calls.pairs(first, out);
         if self.calls.len() == 0 {
             self.awaited.clear();
-            if certain {
+            if verdict != Verdict::Drop {
                 self.responses.expect();
             }
         }
-        self.group = Some(certain);
-        certain
+        self.group = Some(verdict);
+        verdict
     }
 
     fn start(&mut self, frame: &Frame<'_>, work: Work, out: &mut Vec<Output>) -> Option<u64> {
-        let certain = self.certain(out) && !self.skipping && self.awaited.len() < MAX_AWAITED;
+        let mut verdict = self.verdict(&frame.first, out);
+        if self.skipping || self.awaited.len() >= MAX_AWAITED {
+            verdict = Verdict::Drop;
+        }
         let marks = Marks { first: frame.first, last: self.requests.operation };
-        let id = self.calls.start(marks, work, certain, out);
-        if certain && id.is_none() {
+        let id = self.calls.start(marks, work, verdict, out);
+        if verdict != Verdict::Drop && id.is_none() {
             // No room: what answers it will answer nothing.
-            self.group = Some(false);
+            self.group = Some(Verdict::Drop);
         }
         id
     }
@@ -221,7 +223,7 @@ impl PostgreSql {
 
     /// One more message of the extended protocol, that runs nothing yet.
     fn add(&mut self, frame: &Frame<'_>, kind: Kind, asked: Asked, out: &mut Vec<Output>) {
-        if self.skipping || !self.certain(out) {
+        if self.skipping || self.verdict(&frame.first, out) == Verdict::Drop {
             return;
         }
         if self.open.is_none() {
@@ -288,12 +290,12 @@ impl PostgreSql {
         }
     }
 
-    fn sync(&mut self, out: &mut Vec<Output>) {
-        let certain = self.certain(out);
+    fn sync(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) {
+        let verdict = self.verdict(&frame.first, out);
         self.close();
         self.skipping = false;
         self.group = None;
-        if !certain || self.awaited.len() >= MAX_AWAITED {
+        if verdict == Verdict::Drop || self.awaited.len() >= MAX_AWAITED {
             return;
         }
         // The last call of the sequence ends with it, if it has not ended.

@@ -6,6 +6,7 @@ use super::{Asked, Awaited, PostgreSql, here};
 use crate::Progress;
 use crate::db::{Frame, Read, Skip};
 use crate::exchange::{Mark, Output};
+use crate::pairing::Verdict;
 
 /// `error.type` of a call that the server passed over because one before it in the same sequence failed.
 const ABORTED: &str = "pipeline_aborted";
@@ -15,7 +16,6 @@ const UNKNOWN: &str = "_OTHER";
 impl PostgreSql {
     pub(super) fn response_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         self.responses.begin(mark);
-        self.calls.response_bytes();
         let mut at = 0;
         while at < bytes.len() {
             if self.responses.lost {
@@ -88,13 +88,12 @@ impl PostgreSql {
         self.encryption = false;
         // What the present sequence adds cannot be told, either.
         if self.group.is_some() {
-            self.group = Some(false);
+            self.group = Some(Verdict::Drop);
         }
     }
 
     pub(super) fn response_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress {
         self.responses.begin(mark);
-        self.calls.response_bytes();
         if self.responses.lost {
             self.unknown_response();
             return Progress::Continue;
@@ -209,13 +208,8 @@ impl PostgreSql {
 
     /// The answer that was waited for came.
     fn answered(&mut self, out: &mut Vec<Output>) {
-        let Some(Awaited { owner, asked }) = self.awaited.pop_front() else { return };
-        let Some(call) = owner.and_then(|id| self.calls.by_id(id)) else {
-            if asked == Asked::Sync {
-                self.calls.answered();
-            }
-            return;
-        };
+        let Some(Awaited { owner, .. }) = self.awaited.pop_front() else { return };
+        let Some(call) = owner.and_then(|id| self.calls.by_id(id)) else { return };
         call.request.pending = call.request.pending.saturating_sub(1);
         if call.request.closed && call.request.pending == 0 {
             self.calls.complete(out);

@@ -129,7 +129,7 @@ impl Redis {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            calls: Calls::new(settings.role),
+            calls: Calls::new(&settings),
             sent: VecDeque::new(),
             requests: Lane::default(),
             responses: Lane::default(),
@@ -160,6 +160,7 @@ impl Parser for Redis {
             return Progress::Continue;
         }
         let before = out.len();
+        self.calls.bytes(direction, mark, bytes.len(), out);
         let progress = match direction {
             Direction::Request => self.request_bytes(bytes, mark, out),
             Direction::Response => self.response_bytes(bytes, mark, out),
@@ -171,6 +172,7 @@ impl Parser for Redis {
     fn gap(&mut self, direction: Direction, len: u64, mark: &Mark, out: &mut Vec<Output>) -> Progress {
         if !self.replicating && len > 0 {
             let before = out.len();
+            self.calls.gap(direction, mark, len, out);
             match direction {
                 Direction::Request => self.request_gap(len, mark, out),
                 Direction::Response => self.response_gap(len, mark, out),

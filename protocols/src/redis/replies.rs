@@ -85,7 +85,6 @@ impl Reply {
 impl Redis {
     pub(super) fn response_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         self.responses.begin(mark);
-        self.calls.response_bytes();
         let mut at = 0;
         while at < bytes.len() {
             if self.replicating {
@@ -247,7 +246,6 @@ impl Redis {
 
     pub(super) fn response_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
         self.responses.begin(mark);
-        self.calls.response_bytes();
         if self.responses.lost {
             return self.unknown_response();
         }

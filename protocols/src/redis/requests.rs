@@ -5,6 +5,7 @@ use super::messages::{self, Written};
 use super::resp::{Token, number};
 use super::{Redis, Replies, detect, here, names};
 use crate::exchange::{Mark, Marks, Output};
+use crate::pairing::Verdict;
 use crate::{Detection, Direction, Progress, Role};
 
 /// Most arguments of one command; Redis's own limit.
@@ -46,7 +47,7 @@ impl Redis {
         }
         if self.requests.lost {
             if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
-                self.calls.requests_hidden(false, out);
+                self.calls.requests_hidden(out);
                 return Progress::Continue;
             }
             self.requests.expect();
@@ -130,8 +131,8 @@ impl Redis {
         if self.arguments.get(0).is_some_and(<[u8]>::is_empty) {
             // What answers a command, and what it does, depends on its name.
             self.namespace = None;
-            self.calls.requests_hidden(true, out);
-            self.calls.start(marks, Command::new(&self.arguments, false), false, out);
+            self.calls.requests_hidden(out);
+            self.calls.start(marks, Command::new(&self.arguments, false), Verdict::Drop, out);
             return;
         }
         let silent = self.silences();
@@ -150,7 +151,7 @@ impl Redis {
         if silent {
             return self.calls.unanswered(marks, command, out);
         }
-        let certain = self.calls.pairs(out);
+        let verdict = self.calls.pairs(&marks.first, out);
         let alone = self.calls.len() == 0;
         let (mut sent, mut fact) = (None, None);
         match messages::written(&self.arguments) {
@@ -159,7 +160,7 @@ impl Redis {
             Some(Written::Settled(tag)) => fact = Some(tag),
             None => {}
         }
-        let id = self.calls.start(marks, command, certain, out);
+        let id = self.calls.start(marks, command, verdict, out);
         if let Some(call) = id.filter(|_| self.settings.role == Role::Client) {
             messages::tell(call, marks.last, fact, out);
             if let Some(message) = sent {
@@ -213,7 +214,7 @@ impl Redis {
         self.namespace = None;
         if sound {
             // What is in flight may still be answered.
-            self.calls.requests_hidden(false, out);
+            self.calls.requests_hidden(out);
             return Progress::Continue;
         }
         self.calls.forget(out);
@@ -225,7 +226,7 @@ impl Redis {
             self.batch = (None, 0);
         }
         if self.requests.lost {
-            return self.calls.requests_hidden(false, out);
+            return self.calls.requests_hidden(out);
         }
         self.arguments.cut();
         if self.requests.reader.skip(len) {
@@ -242,9 +243,9 @@ impl Redis {
         if self.arguments.get(0).is_some() && !self.requests.reader.at_boundary() && !self.inline {
             self.command(out);
             self.note_batch();
-            self.calls.requests_hidden(false, out);
+            self.calls.requests_hidden(out);
         } else {
-            self.calls.requests_hidden(true, out);
+            self.calls.requests_hidden(out);
         }
         self.requests.lose();
         // Another may be selected there.

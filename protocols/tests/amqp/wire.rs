@@ -40,6 +40,7 @@ impl Wire {
             position: self.positions[own],
             opposite: self.positions[other],
             unit: Unit { tgid: 7, tid: 7, ..Unit::default() },
+            lost: false,
         };
         self.positions[own] = self.positions[own].wrapping_add(len);
         mark

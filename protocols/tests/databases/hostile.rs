@@ -32,7 +32,7 @@ fn feed(wire: &mut Wire, direction: Direction, bytes: &[u8], harm: &Harm) {
     let other = if direction == Direction::Request { Direction::Response } else { Direction::Request };
     match harm {
         Harm::None => wire.operation(direction, bytes, 0),
-        Harm::Lost => wire.operation(direction, b"", bytes.len() as u64),
+        Harm::Lost => wire.lose(direction, bytes.len() as u64),
         Harm::Turned => wire.operation(other, bytes, 0),
         Harm::Twice => wire.operation(direction, bytes, 0).operation(direction, bytes, 0),
         Harm::Cut(at) => {

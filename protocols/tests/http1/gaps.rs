@@ -139,9 +139,11 @@ fn a_request_line_cut_short_is_dropped_and_the_next_request_is_found() {
 fn a_lost_request_does_not_take_the_next_one_s_response() {
     let mut wire = Wire::server();
     wire.request(get("/a")).response(ok(200));
-    wire.request_cut("", 100).response(ok(500));
+    wire.lose(Request, 100).response(ok(500));
     wire.request(get("/c")).response(ok(204));
-    assert_eq!(wire.summary(), ["GET /a 200", "GET /c 204"]);
+    assert_eq!(wire.dropped(), [1], "it shows that the connection waits");
+    wire.request(get("/d")).response(ok(205));
+    assert_eq!(wire.summary(), ["GET /a 200", "GET /d 205"]);
 }
 
 #[test]
@@ -166,7 +168,7 @@ fn a_lost_response_drops_its_request_only() {
 #[test]
 fn a_lost_response_drops_all_pipelined_requests_and_their_followers() {
     let mut wire = Wire::server();
-    wire.request(get("/a") + &get("/b")).response_cut("", 38).response(ok(202));
+    wire.request(get("/a") + &get("/b")).lose(Response, 38).response(ok(202));
     assert_eq!(wire.dropped(), [0, 1], "202 may be either's");
     wire.request(get("/c")).response(ok(203));
     assert!(wire.finished().is_empty(), "a client that pipelines may still wait for more");

@@ -113,6 +113,7 @@ fn lossy(groups: &[Vec<Call>], losses: &[Loss], separate: bool) -> Wire {
         for (n, piece) in cuts.windows(2).enumerate() {
             wire.time += u64::from(separate);
             match loss.get(n) {
+                Some((_, true)) if separate => wire.lose(direction, (piece[1] - piece[0]) as u64),
                 Some((_, true)) => wire.gap(direction, (piece[1] - piece[0]) as u64),
                 _ => wire.data(direction, &bytes[piece[0]..piece[1]]),
             };

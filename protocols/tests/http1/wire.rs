@@ -36,6 +36,7 @@ impl Wire {
             position: self.positions[own],
             opposite: self.positions[other],
             unit: Unit { tgid: 7, tid: 7, ..Unit::default() },
+            lost: false,
         };
         self.positions[own] = self.positions[own].wrapping_add(len);
         mark
@@ -59,6 +60,16 @@ impl Wire {
     /// Bytes of the present operation that were not captured.
     pub fn gap(&mut self, direction: Direction, len: u64) -> &mut Self {
         let mark = self.mark(direction, len);
+        if self.progress == Progress::Continue && len > 0 {
+            self.progress = self.parser.gap(direction, len, &mark, &mut self.out);
+        }
+        self
+    }
+
+    /// Bytes of an operation that nobody saw.
+    #[allow(dead_code, reason = "the tests of HTTP/2 share this file")]
+    pub fn lose(&mut self, direction: Direction, len: u64) -> &mut Self {
+        let mark = Mark { lost: true, ..self.mark(direction, len) };
         if self.progress == Progress::Continue && len > 0 {
             self.progress = self.parser.gap(direction, len, &mark, &mut self.out);
         }

@@ -14,6 +14,7 @@ use crate::metrics::Counters;
 mod bounds;
 mod detection;
 mod failure;
+mod losses;
 
 /// A thread with this much stack reads everything: recursion that input drives would not fit.
 const SMALL_STACK: usize = 256 * 1024;
