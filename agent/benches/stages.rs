@@ -17,6 +17,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wirespan_agent::config::{Config, Settings, Surroundings};
 use wirespan_agent::connections::{Connections, Limits as ConnectionLimits, Signal};
 use wirespan_agent::discovery::{HostInfo, Process, Processes};
+use wirespan_agent::memory::Account;
 use wirespan_agent::metrics::Counters;
 use wirespan_agent::traces::{Limits, Traces};
 use wirespan_common::{AF_INET, EGRESS, Endpoints, INGRESS, IoEvent, Kind, UnitId};
@@ -93,7 +94,7 @@ impl Host {
         let limits = ConnectionLimits {
             max_connections: 100,
             max_connection_buffer: 1 << 20,
-            max_buffer: 1 << 24,
+            memory: Account::new(1 << 24),
             idle_timeout: u64::MAX / 100,
             keep_query_values: false,
             keep_query_text: false,
@@ -102,7 +103,10 @@ impl Host {
             Processes::new(&config, PathBuf::from("/nonexistent"), HostInfo::read("/nonexistent".as_ref()));
         Self {
             connections: Connections::new(limits, Arc::clone(&counters)),
-            traces: Traces::new(Limits { hold: HOLD, inferred: true, max_spans: 200_000 }, Arc::clone(&counters.links)),
+            traces: Traces::new(
+                Limits { hold: HOLD, inferred: true, max_spans: 200_000, max_bytes: usize::MAX },
+                Arc::clone(&counters.links),
+            ),
             client: end(&mut processes, 100, (40_000, 6379)),
             server: end(&mut processes, 200, (6379, 40_000)),
             signals: Vec::new(),

@@ -19,6 +19,7 @@
 //! | [`pipeline`] | wires the stages |
 //! | [`export`] | spans out: OTLP and the console |
 //! | [`ingest`] | OTLP in: spans that applications make themselves |
+//! | [`memory`] | one bound on all that grows with what arrives |
 //! | [`store`] | the traces of the last while |
 //! | [`web`] | the local view: page, API, Jaeger's API |
 //! | [`metrics`] | the agent's own counters |
@@ -34,6 +35,7 @@ pub mod discovery;
 pub mod doctor;
 pub mod export;
 pub mod ingest;
+pub mod memory;
 pub mod metrics;
 pub mod pipeline;
 pub mod run;

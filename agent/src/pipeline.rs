@@ -1,13 +1,12 @@
 //! Wires the stages: one thread reads the ring and parses, one links and assembles; exporters have their own.
 //!
-//! Between the two runs a bounded channel. When the second falls behind, the first waits and the ring fills: there,
+//! Between the two runs a channel that is bounded by bytes. When the second falls behind, the first waits and the ring fills: there,
 //! in one place, records are lost and counted.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,8 @@ use crate::connections::{self, Signal};
 use crate::discovery::own::OwnServer;
 use crate::discovery::{HostInfo, Processes};
 use crate::export::Exporters;
+use crate::memory::channel::{Nothing, Receiver, Sender, channel};
+use crate::memory::{Account, Ledger, trim};
 use crate::metrics::Counters;
 use crate::span::{Linking, OpenRequests};
 use crate::stages::{Stages, Wish};
@@ -25,8 +26,10 @@ use crate::traces::{self, Traces};
 
 /// Records read before time is looked at.
 const DRAIN: usize = 4096;
-/// Batches between the threads. Each may hold some megabytes, and all are worked off at the end.
-const BATCHES: usize = 16;
+/// A batch is passed on when it is this part of what may be between the threads.
+const BATCH_PART: usize = 16;
+/// How often what time demands is done, at most.
+const TICK: Duration = Duration::from_millis(1);
 /// Pause of the reader while events come: long enough for a worthwhile batch, short against the ring.
 const BUSY_PAUSE: Duration = Duration::from_millis(4);
 /// Longest pause of the reader while nothing comes.
@@ -56,6 +59,7 @@ impl Pipeline {
         linking: &Arc<Linking>,
         exporters: Exporters,
         view: Option<SocketAddr>,
+        ledger: &Ledger,
     ) -> Result<Self, CaptureError> {
         let capture = Capture::start(&CaptureSettings {
             capture_bytes: config.capture_bytes as u32,
@@ -67,25 +71,32 @@ impl Pipeline {
                 "this kernel has no socket tracepoints (Linux 6.3): every system call is watched instead, which costs more"
             );
         }
-        return_free_memory();
+        // Loading reads the kernel's types, some megabytes that are never needed again.
+        trim::give_back();
         let stop = Arc::new(AtomicBool::new(false));
-        let (signals, batches) = sync_channel(BATCHES);
-        let mut traces = Traces::new(
-            traces::Limits {
-                hold: config.trace_hold.as_nanos() as u64,
-                inferred: config.inferred_links,
-                max_spans: config.max_spans_in_flight,
-            },
-            Arc::clone(&counters.links),
-        );
+        let (signals, batches) = channel(ledger.signals.clone());
+        let limits = traces::Limits {
+            hold: config.trace_hold.as_nanos() as u64,
+            inferred: config.inferred_links,
+            max_spans: config.max_spans_in_flight,
+            max_bytes: ledger.spans.limit(),
+        };
+        let mut traces = Traces::new(limits, Arc::clone(&counters.links));
         traces.show_linking(Arc::clone(linking));
-        let open_requests = traces.open_requests();
-        let reader = Reader::new(config, capture, Arc::clone(counters), signals, view);
+        let linker = Linker {
+            traces,
+            clock: Clock::default(),
+            batches,
+            exporters,
+            memory: ledger.spans.clone(),
+            counters: Arc::clone(counters),
+        };
+        let open_requests = linker.traces.open_requests();
+        let reader = Reader::new(config, capture, Arc::clone(counters), signals, view, ledger);
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
         let named = |name: &str| Builder::new().name(name.into());
-        let linker = Linker { traces, clock: Clock::default(), counters: Arc::clone(counters) };
-        let linker = named("wirespan-link").spawn(move || linker.run(&batches, exporters)).map_err(failed)?;
+        let linker = named("wirespan-link").spawn(move || linker.run()).map_err(failed)?;
         let reader = named("wirespan-read").spawn(move || reader.run(&stop_reader)).map_err(failed)?;
         Ok(Self { stop, reader, linker, open_requests })
     }
@@ -111,43 +122,47 @@ impl Pipeline {
     }
 }
 
-/// Loading reads the kernel's types, some megabytes that are never needed again: gives them back to the system.
-fn return_free_memory() {
-    // SAFETY: no preconditions.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 /// The second thread: signals in, traces out.
 struct Linker {
     traces: Traces,
+    batches: Receiver<Signal>,
+    exporters: Exporters,
+    memory: Account,
     clock: Clock,
     counters: Arc<Counters>,
 }
 
 impl Linker {
-    fn run(mut self, batches: &Receiver<Vec<Signal>>, exporters: Exporters) -> Exporters {
+    fn run(mut self) -> Exporters {
         loop {
-            let batch = batches.recv_timeout(IDLE_PAUSE);
+            let batch = self.batches.receive(IDLE_PAUSE);
             let now = clock::now();
-            let mut out = Vec::new();
             self.clock.refresh(now);
             self.traces.set_offset(self.clock.offset());
             match batch {
-                Ok(signals) => signals.into_iter().for_each(|signal| self.traces.signal(signal, now)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
+                Ok(mut batch) => batch.take().into_iter().for_each(|signal| self.traces.signal(signal, now)),
+                Err(Nothing::Yet) => {}
+                Err(Nothing::AnyMore) => {
+                    let mut out = Vec::new();
                     let in_flight = self.traces.finish(&mut out);
                     self.counters.exchanges_dropped.add(in_flight as u64);
-                    exporters.export(out);
-                    return exporters;
+                    self.exporters.export(out);
+                    return self.exporters;
                 }
             }
-            self.traces.tick(now, &mut out);
-            exporters.export(out);
+            self.hand_on(now);
         }
+    }
+
+    /// Hands on what is ready, some of it at a time.
+    fn hand_on(&mut self, now: u64) {
+        let mut more = true;
+        while more {
+            let mut out = Vec::new();
+            more = self.traces.tick(now, &mut out);
+            self.exporters.export(out);
+        }
+        self.memory.set(self.traces.bytes());
     }
 }
 
@@ -155,7 +170,10 @@ impl Linker {
 struct Reader {
     capture: Capture,
     stages: Stages,
-    signals: SyncSender<Vec<Signal>>,
+    signals: Sender<Signal>,
+    /// Bytes of a batch.
+    batch: usize,
+    ticked: Instant,
     counters: Arc<Counters>,
     /// Records that the kernel had lost when last asked.
     lost: u64,
@@ -168,19 +186,30 @@ impl Reader {
         config: &Config,
         capture: Capture,
         counters: Arc<Counters>,
-        signals: SyncSender<Vec<Signal>>,
+        signals: Sender<Signal>,
         view: Option<SocketAddr>,
+        ledger: &Ledger,
     ) -> Self {
         let processes = Processes::new(config, PathBuf::from("/proc"), HostInfo::read("/".as_ref()));
-        let limits = connections::Limits::of(config);
+        let limits = connections::Limits { memory: ledger.connections.clone(), ..connections::Limits::of(config) };
         let stages = Stages::new(processes, limits, Arc::clone(&counters), view.map(OwnServer::new));
-        Self { capture, stages, signals, counters, lost: 0, said_io_uring: false, said_ring_full: false }
+        Self {
+            capture,
+            stages,
+            signals,
+            batch: ledger.signals.limit() / BATCH_PART,
+            ticked: Instant::now(),
+            counters,
+            lost: 0,
+            said_io_uring: false,
+            said_ring_full: false,
+        }
     }
 
     fn run(mut self, stop: &AtomicBool) {
         let (mut pause, mut counted, mut swept) = (IDLE_PAUSE, Instant::now(), Instant::now());
         while !stop.load(Ordering::Relaxed) {
-            let read = self.turn();
+            let (read, full) = self.turn();
             if counted.elapsed() > COUNTERS_EVERY {
                 counted = Instant::now();
                 self.capture.read_counters(&self.counters);
@@ -190,14 +219,14 @@ impl Reader {
                 swept = Instant::now();
                 self.stages.sweep();
             }
-            if read < DRAIN {
+            if !full {
                 pause = if read > 0 { BUSY_PAUSE } else { (pause + Duration::from_millis(1)).min(IDLE_PAUSE) };
                 std::thread::sleep(pause);
             }
         }
         self.capture.read_counters(&self.counters);
         self.capture.detach();
-        while self.turn() > 0 {}
+        while self.turn().0 > 0 {}
         self.stages.finish(clock::now());
         self.flush();
     }
@@ -213,11 +242,20 @@ impl Reader {
         }
     }
 
-    /// Reads what is there. Returns the number of records.
-    fn turn(&mut self) -> usize {
-        let stages = &mut self.stages;
-        let read = self.capture.drain(DRAIN, &self.counters, |record| stages.record(record));
-        stages.tick(clock::now());
+    /// Reads what is there. Returns the number of records, and whether there may be more at once.
+    fn turn(&mut self) -> (usize, bool) {
+        let (stages, batch) = (&mut self.stages, self.batch);
+        let mut room = true;
+        let read = self.capture.drain(DRAIN, &self.counters, |record| {
+            stages.record(record);
+            room = stages.signal_bytes() < batch;
+            room
+        });
+        // (Under load a turn may have few records.)
+        if self.ticked.elapsed() >= TICK {
+            self.ticked = Instant::now();
+            stages.tick(clock::now());
+        }
         let lost = self.capture.lost_records();
         if lost != std::mem::replace(&mut self.lost, lost) {
             stages.records_lost();
@@ -230,14 +268,13 @@ impl Reader {
             }
         }
         self.flush();
-        read
+        (read, read == DRAIN || !room)
     }
 
     fn flush(&mut self) {
-        let signals = self.stages.take_signals();
-        if !signals.is_empty() {
-            // Fails only when the other thread is gone, and then there is nobody to tell.
-            let _ = self.signals.send(signals);
+        let (signals, bytes) = self.stages.take_signals();
+        if !signals.is_empty() && self.signals.send(signals, bytes) {
+            self.counters.memory_waits.inc();
         }
     }
 }

@@ -11,9 +11,12 @@ use crate::config::{Color, Config, Output, ViewConfig};
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::ingest::{self, Ingest};
+use crate::memory::trim::{self, Trimmer};
+use crate::memory::{Ledger, Shares};
 use crate::metrics::Counters;
 use crate::pipeline::Pipeline;
 use crate::span::{Linking, OpenRequests};
+use crate::store;
 use crate::web::{Bound, Shown, View, ViewError};
 
 /// The whole shutdown takes less than two seconds; the exporters get this much of it.
@@ -54,7 +57,8 @@ impl Session {
         let counters = Arc::new(Counters::default());
         let linking = Arc::new(Linking::default());
         let bound = config.view.as_ref().and_then(bind);
-        let settings = settings(config, bound.is_some());
+        let ledger = Ledger::new(&Shares::of(config));
+        let settings = settings(config, bound.is_some(), &ledger);
         let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;
         let ingest = receive(config, &exporters, &counters, &runtime);
         let listens: Vec<String> = ingest.iter().flat_map(Ingest::addresses).map(ToString::to_string).collect();
@@ -66,7 +70,8 @@ impl Session {
             let (counters, linking) = (Arc::clone(&counters), Arc::clone(&linking));
             bound.serve(Shown { reader, counters, linking, persistent, otlp_listen })
         });
-        let pipeline = Pipeline::start(config, &counters, &linking, exporters, own)?;
+        let pipeline = Pipeline::start(config, &counters, &linking, exporters, own, &ledger)?;
+        runtime.spawn(watch_memory(ledger, Arc::clone(&counters)));
         Ok(Self { counters, runtime, ingest, view, pipeline })
     }
 
@@ -112,6 +117,22 @@ impl Session {
     }
 }
 
+/// How often is looked how much memory is held.
+const WATCH_MEMORY: Duration = Duration::from_secs(1);
+
+/// Tells the counters how much memory is held, and gives it back to the system when a load has ended.
+async fn watch_memory(ledger: Ledger, counters: Arc<Counters>) {
+    let (mut watch, mut trimmer) = (tokio::time::interval(WATCH_MEMORY), Trimmer::default());
+    loop {
+        watch.tick().await;
+        if trimmer.look(ledger.publish(&counters)) {
+            counters.memory_returned.inc();
+            // A task that panicked has been told of by its panic; there is nothing to wait for otherwise.
+            let _ = tokio::task::spawn_blocking(trim::give_back).await;
+        }
+    }
+}
+
 /// The runtime that a session is given.
 ///
 /// # Errors
@@ -142,7 +163,7 @@ fn receive(config: &Config, exporters: &Exporters, counters: &Arc<Counters>, run
     Some(ingest)
 }
 
-fn settings(config: &Config, view: bool) -> ExportSettings {
+fn settings(config: &Config, view: bool, ledger: &Ledger) -> ExportSettings {
     let console = |format| ConsoleSettings {
         format,
         color: match config.color {
@@ -160,8 +181,12 @@ fn settings(config: &Config, view: bool) -> ExportSettings {
             Output::Json => Some(console(Format::Json)),
             Output::None => None,
         },
-        store: config.view.as_ref().filter(|_| view).map(|view| view.store.clone()),
+        store: config.view.as_ref().filter(|_| view).map(|view| {
+            let limits = store::Limits { bytes: ledger.store, ..view.store.limits };
+            store::Settings { limits, ..view.store.clone() }
+        }),
         batch: config.batch,
+        memory: Some(ledger.clone()),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::bpf::Record;
 use crate::connections::{self, Connections, Signal, Verdict};
 use crate::discovery::own::OwnServer;
 use crate::discovery::{ExecInfo, Processes, Selection};
+use crate::memory::weight;
 use crate::metrics::Counters;
 
 /// Operations of a process that is not traced after which the kernel stops reporting it.
@@ -34,6 +35,8 @@ pub struct Stages {
     selection: Arc<Selection>,
     connections: Connections,
     out: Vec<Signal>,
+    /// So many signals of `out` were weighed, and together they are so many bytes.
+    weighed: (usize, usize),
     wishes: Vec<Wish>,
     /// Operations of processes that are not traced, by process.
     left_out: FxHashMap<u32, u32>,
@@ -54,6 +57,7 @@ impl Stages {
             processes,
             connections: Connections::new(limits, counters),
             out: Vec::new(),
+            weighed: (0, 0),
             wishes: Vec::new(),
             left_out: FxHashMap::default(),
             own,
@@ -82,9 +86,19 @@ impl Stages {
         self.out.push(Signal::Fact(Fact::Lost(false)));
     }
 
-    /// What happened since they were last taken, in order.
-    pub fn take_signals(&mut self) -> Vec<Signal> {
-        std::mem::take(&mut self.out)
+    /// What happened since they were last taken, in order, and the bytes of all that.
+    pub fn take_signals(&mut self) -> (Vec<Signal>, usize) {
+        let bytes = self.signal_bytes();
+        self.weighed = (0, 0);
+        (std::mem::take(&mut self.out), bytes)
+    }
+
+    /// Bytes of the signals that wait to be taken.
+    pub fn signal_bytes(&mut self) -> usize {
+        let (weighed, bytes) = self.weighed;
+        let new: usize = self.out[weighed..].iter().map(weight::signal).sum();
+        self.weighed = (self.out.len(), bytes + new);
+        bytes + new
     }
 
     /// What the kernel is asked for since this was last asked.

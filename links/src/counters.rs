@@ -15,4 +15,6 @@ wirespan_signals::counters! {
     spans_finished: "Spans handed to the exporters",
     spans_unsampled: "Spans dropped because the incoming context says not sampled",
     spans_evicted: "Spans dropped because too many were in flight",
+    spans_evicted_for_memory: "Of those, because they took too much memory",
+    spans_hurried: "Spans of traces that left before their hold was over because memory was scarce",
 }

@@ -162,8 +162,8 @@ impl Traces {
         let mut live = LiveSpan::new(signal, group);
         // It has no other end.
         live.met = true;
-        live.exchange = Some(Box::new(exchange));
-        let span = self.spans.insert(live);
+        live.ends(Box::new(exchange));
+        let span = self.add(live);
         self.groups[group].members.push(span);
         self.watch(now, group);
         if self.spans.contains_key(delivery.span) {

@@ -14,20 +14,34 @@ use wirespan_signals::Trace;
 const CONFIRM: u64 = 500_000_000;
 /// How long a link that depends on a thread's end, or on a sender's trace id, is waited for, nanoseconds.
 pub const PENDING_CAP: u64 = 1_000_000_000;
+/// About how many spans leave in one call of [`Traces::tick`].
+const MANY_SPANS: u64 = 1024;
 /// How often units are swept, in calls of [`Traces::tick`].
 const SWEEP_EVERY: u32 = 512;
 
 impl Traces {
-    /// Hands on what is ready at `now`.
-    pub fn tick(&mut self, now: u64, out: &mut Vec<Trace>) {
+    /// Hands on what is ready at `now`. Returns whether there is more: what leaves at one time is bounded.
+    pub fn tick(&mut self, now: u64, out: &mut Vec<Trace>) -> bool {
         self.release_expired(now);
         while let Some((_, call)) = self.settling.pop_front_if(|(at, _)| *at <= now) {
             if self.spans.get(call).is_some_and(|s| s.pending.is_some_and(|p| p.until == Until::Settled)) {
                 self.consider(call, Stage::Settled, now);
             }
         }
-        while let Some((_, key)) = self.due.pop_front_if(|(at, _)| *at <= now) {
+        // What is put back at the end has had its turn.
+        let mut turns = self.due.len();
+        let enough = self.counters.spans_finished.get() + MANY_SPANS;
+        while turns > 0 && self.counters.spans_finished.get() < enough {
+            // When memory is scarce, what is finished leaves before its time.
+            let hurried = self.is_pressed();
+            let Some((at, key)) = self.due.pop_front_if(|(at, _)| hurried || *at <= now) else { break };
+            turns -= 1;
             let Some(group) = self.groups.get(key) else { continue };
+            if hurried && at > now && group.open == 0 && group.held == 0 {
+                self.counters.spans_hurried.add(group.members.len() as u64);
+                self.hand_on(key, out);
+                continue;
+            }
             let quiet = now.saturating_sub(group.last);
             if group.open > 0 || group.held > 0 || quiet < self.limits.hold {
                 // Scheduled again when its last span finished, by what happened since, or when none is held any more.
@@ -53,6 +67,7 @@ impl Traces {
             }
             self.hand_on(key, out);
         }
+        let more = self.counters.spans_finished.get() >= enough;
         while let Some((_, key)) = self.open.pop_front_if(|(at, _)| *at + PIECE_AFTER <= now) {
             let Some(group) = self.groups.get(key) else { continue };
             let quiet = now.saturating_sub(group.last);
@@ -70,6 +85,7 @@ impl Traces {
             let spans = &self.spans;
             self.court.book.sweep(now, |span| spans.contains_key(span));
         }
+        more
     }
 
     /// Hands on everything that is finished: the agent stops. Returns how many requests in flight are dropped with that.
@@ -81,22 +97,36 @@ impl Traces {
         self.spans.len()
     }
 
-    /// Too many spans are being built: the oldest group gives up what it has, or vanishes.
-    pub(super) fn evict(&mut self, now: u64) {
-        while let Some((_, key)) = self.open.pop_front() {
-            let Some(group) = self.groups.get(key) else { continue };
-            for span in group.members.clone() {
-                self.counters.spans_evicted.inc();
-                self.forget(span);
+    /// Too many spans are being built, or too many bytes: the oldest groups vanish.
+    pub(super) fn make_room(&mut self, now: u64) {
+        loop {
+            let heavy = self.bytes() > self.limits.max_bytes;
+            if !heavy && self.spans.len() <= self.limits.max_spans {
+                return;
             }
-            self.groups.remove(key);
-            log::debug!("more than {} spans in flight at {now}", self.limits.max_spans);
-            return;
+            let Some(spans) = self.evict_oldest() else { return };
+            self.counters.spans_evicted.add(spans);
+            if heavy {
+                self.counters.spans_evicted_for_memory.add(spans);
+            }
+            log::debug!("too many spans, or bytes of spans, in flight at {now}");
+        }
+    }
+
+    /// The number of spans that went, if there were any.
+    fn evict_oldest(&mut self) -> Option<u64> {
+        loop {
+            let (_, key) = self.open.pop_front()?;
+            let Some(group) = self.groups.remove(key) else { continue };
+            let spans = group.members.len() as u64;
+            group.members.into_iter().for_each(|span| self.forget(span));
+            return Some(spans);
         }
     }
 
     fn forget(&mut self, key: SpanKey) {
         let Some(span) = self.spans.remove(key) else { return };
+        self.span_bytes -= span.weight;
         if !span.met {
             self.joins.forget(joins::keys(&span.connection, &span.request.first), span.connection.role, key);
         }

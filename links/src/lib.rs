@@ -78,6 +78,8 @@ pub struct Limits {
     pub inferred: bool,
     /// Spans being built at a time; beyond, the oldest traces are dropped and counted.
     pub max_spans: usize,
+    /// Bytes of all of them, about; beyond, too.
+    pub max_bytes: usize,
 }
 
 /// From the kernel's clock to the calendar.
@@ -125,6 +127,8 @@ pub struct Traces {
     due: VecDeque<(u64, GroupKey)>,
     /// Open groups that are looked at rarely.
     open: VecDeque<(u64, GroupKey)>,
+    /// Bytes of `spans`.
+    span_bytes: usize,
     limits: Limits,
     counters: Arc<Counters>,
     clock: Clock,
@@ -144,11 +148,12 @@ impl Traces {
             by_exchange: HashMap::default(),
             joins: Joins::default(),
             court: Court::new(limits.inferred, Arc::clone(&counters)),
-            messages: Messages::default(),
+            messages: Messages::new(limits.max_bytes / 8),
             tasks: Tasks::default(),
             settling: VecDeque::new(),
             due: VecDeque::new(),
             open: VecDeque::new(),
+            span_bytes: 0,
             limits,
             counters,
             clock: Clock::default(),
@@ -206,7 +211,7 @@ impl Traces {
         let (key, kind) = (signal.key, signal.started.kind);
         let unit = UnitKey::of(&signal.started.request.first.unit);
         let group = self.groups.insert(Group { open: 1, last: now, ..Group::default() });
-        let span = self.spans.insert(LiveSpan::new(signal, group));
+        let span = self.add(LiveSpan::new(signal, group));
         self.groups[group].members.push(span);
         self.watch(now, group);
         self.by_exchange.insert(key, span);
@@ -221,9 +226,23 @@ impl Traces {
         }
         self.note_message(span);
         self.link_by_join(span, now);
-        if self.spans.len() > self.limits.max_spans {
-            self.evict(now);
-        }
+        self.make_room(now);
+    }
+
+    fn add(&mut self, span: LiveSpan) -> SpanKey {
+        self.span_bytes += span.weight;
+        self.spans.insert(span)
+    }
+
+    /// Bytes of memory that the stage holds, about.
+    pub fn bytes(&self) -> usize {
+        let lists = (self.due.len() + self.open.len()) * size_of::<(u64, GroupKey)>();
+        self.span_bytes + lists + self.messages.bytes()
+    }
+
+    /// Whether memory is scarce: finished traces had better leave than wait.
+    fn is_pressed(&self) -> bool {
+        self.bytes() > self.limits.max_bytes / 4 * 3
     }
 
     fn read(&mut self, request: SpanKey, unit: UnitKey, now: u64) {
@@ -407,11 +426,12 @@ impl Traces {
         self.note_response(span, &exchange);
         let live = &mut self.spans[span];
         live.request.last = exchange.request.last;
-        live.exchange = Some(exchange);
+        self.span_bytes += live.ends(exchange);
         let group = live.group;
         self.groups[group].open -= 1;
         self.groups[group].last = now;
         self.schedule(group, now);
+        self.make_room(now);
     }
 
     fn responded(&mut self, span: SpanKey, exchange: &Exchange, now: u64) {

@@ -85,12 +85,18 @@ pub struct LiveSpan {
     pub sent: bool,
     /// The result, once known.
     pub exchange: Option<Box<Exchange>>,
+    /// Bytes that it was counted for.
+    pub weight: usize,
 }
+
+/// What a span takes beside what its exchange says: itself, its group, its places in tables.
+const SPAN: usize = size_of::<LiveSpan>() + size_of::<Group>() + 320;
 
 impl LiveSpan {
     /// What has just begun, hanging below nothing.
     pub fn new(signal: StartedSignal, group: GroupKey) -> Self {
         let StartedSignal { key, protocol, started, process, connection } = signal;
+        let weight = SPAN + started.weight();
         Self {
             key,
             protocol,
@@ -114,7 +120,16 @@ impl LiveSpan {
             dropped: false,
             sent: false,
             exchange: None,
+            weight,
         }
+    }
+
+    /// The result is known. Returns the bytes that it takes.
+    pub fn ends(&mut self, exchange: Box<Exchange>) -> usize {
+        let bytes = exchange.weight();
+        self.weight += bytes;
+        self.exchange = Some(exchange);
+        bytes
     }
 
     /// Whether this end answers.

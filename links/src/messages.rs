@@ -12,6 +12,10 @@ use super::live::SpanKey;
 
 /// Keys remembered; the oldest go first, and their messages are received without a link.
 const MAX_KEYS: usize = 32_768;
+/// Their bytes, whatever else there is room for.
+const MAX_BYTES: usize = 6 << 20;
+/// What a key takes beside its letters: it is kept twice.
+const KEY: usize = 2 * (size_of::<MessageKey>() + 24) + size_of::<Sender>();
 
 /// The sender of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,22 +29,35 @@ pub enum Sender {
 }
 
 /// All senders remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Messages {
     senders: HashMap<MessageKey, Sender>,
     order: VecDeque<MessageKey>,
+    bytes: usize,
+    max_bytes: usize,
+}
+
+fn weight(key: &MessageKey) -> usize {
+    KEY + 2 * key.id.len()
 }
 
 impl Messages {
+    /// None, in so many bytes at most.
+    pub fn new(max_bytes: usize) -> Self {
+        Self { senders: HashMap::default(), order: VecDeque::new(), bytes: 0, max_bytes: max_bytes.min(MAX_BYTES) }
+    }
+
     /// A span sends a message.
     pub fn sends(&mut self, key: MessageKey, span: SpanKey) {
         if let Some(sender) = self.senders.get_mut(&key) {
             *sender = Sender::Unknown;
             return;
         }
-        if self.order.len() >= MAX_KEYS
+        self.bytes += weight(&key);
+        while (self.order.len() >= MAX_KEYS || self.bytes > self.max_bytes)
             && let Some(oldest) = self.order.pop_front()
         {
+            self.bytes -= weight(&oldest);
             self.senders.remove(&oldest);
         }
         self.order.push_back(key.clone());
@@ -52,6 +69,11 @@ impl Messages {
         if let Some(sender) = self.senders.get_mut(key).filter(|s| **s == Sender::Live(span)) {
             *sender = ids.map_or(Sender::Unknown, |(trace, span)| Sender::Sent(trace, span));
         }
+    }
+
+    /// Bytes of memory held, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Who sent a message, if anybody here did.
@@ -77,7 +99,7 @@ mod tests {
     #[test]
     fn a_sender_is_known_after_its_span_left() {
         let [span, other] = spans();
-        let mut messages = Messages::default();
+        let mut messages = Messages::new(usize::MAX);
         messages.sends(key("a"), span);
         assert_eq!(messages.sender(&key("a")), Some(Sender::Live(span)));
         messages.leaves(&key("a"), other, Some(([9; 16], [9; 8])));
@@ -89,7 +111,7 @@ mod tests {
     #[test]
     fn a_key_that_two_senders_use_names_neither() {
         let [first, second] = spans();
-        let mut messages = Messages::default();
+        let mut messages = Messages::new(usize::MAX);
         messages.sends(key("a"), first);
         messages.sends(key("a"), second);
         messages.leaves(&key("a"), second, Some(([1; 16], [2; 8])));
@@ -97,9 +119,21 @@ mod tests {
     }
 
     #[test]
+    fn long_keys_are_bounded_by_their_bytes() {
+        let [span, _] = spans();
+        let mut messages = Messages::new(usize::MAX);
+        for n in 0..MAX_KEYS {
+            messages.sends(key(&format!("{n:01000}")), span);
+            assert!(messages.bytes() <= MAX_BYTES);
+        }
+        assert!(messages.senders.len() < MAX_KEYS / 8);
+        assert_eq!(messages.sender(&key(&format!("{:01000}", MAX_KEYS - 1))), Some(Sender::Live(span)));
+    }
+
+    #[test]
     fn the_oldest_keys_give_way() {
         let [span, _] = spans();
-        let mut messages = Messages::default();
+        let mut messages = Messages::new(usize::MAX);
         for n in 0..=MAX_KEYS {
             messages.sends(key(&n.to_string()), span);
         }

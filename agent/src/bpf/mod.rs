@@ -186,10 +186,13 @@ impl Capture {
         self.mode
     }
 
-    /// Hands at most `limit` records to `visit`, oldest first. Returns how many there were, and counts malformed ones.
-    pub fn drain(&mut self, limit: usize, counters: &Counters, mut visit: impl FnMut(Record<'_>)) -> usize {
+    /// Hands at most `limit` records to `visit`, oldest first, as long as that says that it takes more. Returns how many
+    /// there were, and counts malformed ones.
+    pub fn drain(&mut self, limit: usize, counters: &Counters, mut visit: impl FnMut(Record<'_>) -> bool) -> usize {
         let (mut read, mut bytes, mut ring_bytes) = (0, 0, 0);
-        while read < limit
+        let mut more = true;
+        while more
+            && read < limit
             && let Some(item) = self.ring.next()
         {
             read += 1;
@@ -197,7 +200,7 @@ impl Capture {
             match Record::decode(&item) {
                 Some(record) => {
                     bytes += record.payload();
-                    visit(record);
+                    more = visit(record);
                 }
                 None => counters.events_malformed.inc(),
             }

@@ -39,6 +39,8 @@ use option::Kind;
 use otlp::{OtlpConfigError, TracesExporter};
 use source::Setting;
 
+use crate::memory::shares;
+
 /// What the console prints of finished traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -107,8 +109,10 @@ pub struct Config {
     pub max_connections: usize,
     /// Bytes buffered for one connection.
     pub max_connection_buffer: usize,
-    /// Bytes buffered for all connections.
-    pub max_buffer: usize,
+    /// Bytes of memory for all that grows with what arrives.
+    pub max_memory: usize,
+    /// Bytes of these that connections may take, if that was said.
+    pub max_buffer: Option<usize>,
     /// A connection without traffic for this long is forgotten.
     pub idle_timeout: Duration,
     /// How long a finished trace waits for its other spans.
@@ -168,7 +172,8 @@ impl Config {
             ring_bytes: settings.number("ring-bytes")?,
             max_connections: settings.number("max-connections")?,
             max_connection_buffer: settings.number("max-connection-buffer")?,
-            max_buffer: settings.number("max-buffer")?,
+            max_memory: settings.number("max-memory")?,
+            max_buffer: settings.number_if_said("max-buffer")?,
             idle_timeout: settings.time("idle-timeout")?,
             trace_hold: settings.time("trace-hold")?,
             inferred_links: settings.choice("links")? == "inferred",
@@ -191,10 +196,7 @@ impl Config {
             let value = ring.texts.concat();
             return Err(ring.wrong(&value, format!("is not a power of two; choose one, such as {near}")));
         }
-        if self.max_connection_buffer > self.max_buffer {
-            let (one, all) = (settings.get("max-connection-buffer"), settings.get("max-buffer"));
-            return Err(contradiction(one, all, "one connection may buffer more than all together; raise max-buffer"));
-        }
+        self.check_memory(settings)?;
         if let (Some(otlp_in), Some(otlp)) = (&self.otlp_in, &self.otlp) {
             otlp_in.check_circle(&otlp.endpoint, settings)?;
         }
@@ -202,6 +204,36 @@ impl Config {
             let (include, exclude) = (settings.get("include"), settings.get("exclude"));
             let problem = format!("{rule} is in both, so nothing of it is traced; remove one of them");
             return Err(contradiction(include, exclude, &problem));
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// The parts of the memory fit into the whole.
+    fn check_memory(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let whole = settings.get("max-memory");
+        let most = shares::most_connections(self.max_memory);
+        if self.max_buffer.is_some_and(|wanted| wanted > most) {
+            let problem = format!(
+                "connections have a quarter of all memory at most; raise max-memory, or say {} or less",
+                parse::show_size(most as u64)
+            );
+            return Err(contradiction(settings.get("max-buffer"), whole, &problem));
+        }
+        if self.max_connection_buffer > self.max_buffer.unwrap_or(most) {
+            let (one, all) = (settings.get("max-connection-buffer"), settings.get("max-buffer"));
+            let all = if self.max_buffer.is_some() { all } else { whole };
+            let problem = format!("one connection may buffer more than all together; raise {}", all.option.name);
+            return Err(contradiction(one, all, &problem));
+        }
+        let most = shares::most_store(self.max_memory);
+        if self.view.as_ref().is_some_and(|view| view.store.limits.bytes > most) {
+            let problem = format!(
+                "the view has half of all memory at most; raise max-memory, or say {} or less",
+                parse::show_size(most as u64)
+            );
+            return Err(contradiction(settings.get("store-bytes"), whole, &problem));
         }
         Ok(())
     }
@@ -253,6 +285,11 @@ impl Settings {
             _ => Err("is not a number".to_string()),
         })
         .map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+    }
+
+    /// A number that has no default.
+    fn number_if_said(&self, name: &'static str) -> Result<Option<usize>, ConfigError> {
+        if self.get(name).texts.is_empty() { Ok(None) } else { self.number(name).map(Some) }
     }
 
     fn each<T>(&self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, ConfigError> {

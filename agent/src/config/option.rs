@@ -205,10 +205,11 @@ pub static OPTIONS: &[Opt] = &[
     opt(
         "store-bytes",
         VIEW,
-        Kind::Size(16 * MIB, 65_536 * MIB),
-        "Memory for the view's traces. The oldest go first; those with errors and slow ones are kept longest.",
+        Kind::Size(8 * MIB, 65_536 * MIB),
+        "Memory for the view's traces, up to half of max-memory. The oldest go first; those with errors and slow ones are kept \
+         longest. Default: five sixteenths of max-memory.",
     )
-    .or("256MiB"),
+    .like("128MiB"),
     opt("store-traces", VIEW, Kind::Count(1, 100_000_000), "The most traces that the view keeps.").or("200000"),
     opt(
         "otlp-endpoint",
@@ -299,8 +300,22 @@ pub static OPTIONS: &[Opt] = &[
         .or("65536"),
     opt("max-connection-buffer", CAPTURE, Kind::Size(4096, 64 * MIB), "Memory for the bytes of one connection that wait to be understood.")
         .or("1MiB"),
-    opt("max-buffer", CAPTURE, Kind::Size(65_536, 16_384 * MIB), "Memory for the bytes of all connections that wait to be understood.")
-        .or("64MiB"),
+    opt(
+        "max-memory",
+        CAPTURE,
+        Kind::Size(32 * MIB, 65_536 * MIB),
+        "Memory for all that grows with what arrives: connections, spans being built, every queue, the view's traces. What finds \
+         no room is dropped and counted. The program itself and the ring come on top.",
+    )
+    .or("256MiB"),
+    opt(
+        "max-buffer",
+        CAPTURE,
+        Kind::Size(65_536, 16_384 * MIB),
+        "Memory for all connections and their bytes that wait to be understood, up to a quarter of max-memory, which is the \
+         default; the one with most is forgotten first.",
+    )
+    .like("32MiB"),
     opt("idle-timeout", CAPTURE, Kind::Time(1_000, 24 * HOUR), "A connection without traffic for this long is forgotten.").or("10m"),
     opt(
         "links",

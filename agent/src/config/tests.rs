@@ -153,6 +153,9 @@ fn values_that_contradict_each_other_are_refused() {
     for (given, expected) in [
         (given(&[("include", "nginx"), ("exclude", "exe:nginx")], &[], ""), "is in both"),
         (given(&[("max-connection-buffer", "2MiB"), ("max-buffer", "1MiB")], &[], ""), "raise max-buffer"),
+        (given(&[("max-connection-buffer", "16MiB"), ("max-memory", "32MiB")], &[], ""), "raise max-memory"),
+        (given(&[("max-buffer", "100MiB")], &[], ""), "say 64MiB or less"),
+        (given(&[("store-bytes", "1GiB")], &[], ""), "raise max-memory, or say 128MiB or less"),
         (given(&[("otlp-headers", "a=b")], &[], ""), "--otlp-headers has no effect without an endpoint"),
         (circle("127.0.0.1", "http://localhost:4318"), "round for ever"),
         (circle("[::1]:4317", "http://[::1]:4317"), "round for ever"),
@@ -292,8 +295,11 @@ fn the_view_is_on_where_traces_would_be_seen_nowhere_else() {
     assert_eq!(listen(view(&[endpoint, ("listen", "[::1]:9000")], "")), at("[::1]:9000"));
     assert_eq!(listen(view(&[("listen", "localhost:9000")], "")), at("127.0.0.1:9000"));
     assert_eq!(listen(view(&[("listen", "off")], "")), None);
-    let kept = view(&[("store-bytes", "1GiB"), ("store-traces", "7")], "").unwrap().store;
+    let roomy = [("store-bytes", "1GiB"), ("store-traces", "7"), ("max-memory", "2GiB")];
+    let kept = view(&roomy, "").unwrap().store;
     assert_eq!((kept.limits.bytes, kept.limits.traces, kept.path), (1 << 30, 7, None));
+    assert_eq!(view(&[], "").unwrap().store.limits.bytes, 80 << 20, "five sixteenths of max-memory");
+    assert_eq!(view(&[("max-memory", "1GiB")], "").unwrap().store.limits.bytes, 320 << 20);
 }
 
 #[test]

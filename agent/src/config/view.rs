@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::{ConfigError, Settings, Surroundings};
+use crate::memory::shares;
 use crate::store;
 
 /// Where the view listens when nobody says.
@@ -83,7 +84,11 @@ impl ViewConfig {
                  `openssl rand -hex 32 > FILE` and add --token-file FILE",
             ));
         }
-        let limits = store::Limits { bytes: settings.number("store-bytes")?, traces: settings.number("store-traces")? };
+        let bytes = match settings.number_if_said("store-bytes")? {
+            Some(bytes) => bytes,
+            None => shares::usual_store(settings.number("max-memory")?),
+        };
+        let limits = store::Limits { bytes, traces: settings.number("store-traces")? };
         Ok(Some(Self { listen, token, store: store::Settings { limits, path } }))
     }
 }

@@ -18,6 +18,8 @@ use wirespan_links::Signal;
 const WIDEN_AGAIN: u32 = 4096;
 /// How long a socket that the kernel closed may still be read from, nanoseconds.
 const LINGER: u64 = 250_000_000;
+/// What a connection takes beside itself: its places in tables, and what the allocator adds.
+const PLACES: usize = 160;
 
 /// One connection, seen from one socket.
 pub struct Connection {
@@ -107,9 +109,9 @@ impl Connection {
         wanted && self.widened % WIDEN_AGAIN == 1
     }
 
-    /// Bytes of memory held beyond the structure itself.
-    pub fn buffered(&self) -> usize {
-        self.reading.buffered() + self.order.held_bytes()
+    /// Bytes of memory that it takes, itself and its parser included.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + PLACES + self.reading.bytes() + self.order.held_bytes()
     }
 
     /// An operation was seen.

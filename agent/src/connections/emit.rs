@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wirespan_common::Endpoints;
-use wirespan_protocols::exchange::Output;
+use wirespan_protocols::exchange::{Output, Started};
 use wirespan_protocols::registry::Protocol;
 use wirespan_protocols::{Parser, Role};
 
@@ -66,22 +66,24 @@ impl Origin {
         counters: &Counters,
         out: &mut Vec<Signal>,
     ) -> Said {
-        let mut said = Said::default();
-        for output in outputs.drain(..) {
+        let (mut said, mut refused) = (Said::default(), false);
+        let mut outputs = outputs.drain(..).peekable();
+        while let Some(output) = outputs.next() {
             match output {
-                Output::Started(started) => {
-                    self.in_flight += 1;
-                    counters.exchanges_started.inc();
-                    let connection = self.info(protocol, role);
-                    self.exchanges += 1;
-                    out.push(Signal::Started(Box::new(StartedSignal {
-                        key: self.key(started.id),
-                        protocol: protocol.name,
-                        started,
-                        process: self.process.clone(),
-                        connection,
-                    })));
+                // A request for which its connection has no room. What the first of an operation says of who read or sent
+                // it, the others say again: one is enough, for there may be hundreds.
+                Output::Started(started) if outputs.peek() == Some(&Output::Dropped { id: started.id }) => {
+                    counters.exchanges_refused.inc();
+                    if std::mem::replace(&mut refused, true) {
+                        outputs.next();
+                        counters.exchanges_started.inc();
+                        counters.exchanges_dropped.inc();
+                        self.exchanges += 1;
+                    } else {
+                        self.started(protocol, role, started, counters, out);
+                    }
                 }
+                Output::Started(started) => self.started(protocol, role, started, counters, out),
                 Output::Finished(exchange) => {
                     said.finished = true;
                     self.in_flight = self.in_flight.saturating_sub(1);
@@ -102,6 +104,23 @@ impl Origin {
             }
         }
         said
+    }
+
+    fn started(
+        &mut self,
+        protocol: &'static Protocol,
+        role: Role,
+        started: Started,
+        counters: &Counters,
+        out: &mut Vec<Signal>,
+    ) {
+        self.in_flight += 1;
+        counters.exchanges_started.inc();
+        let connection = self.info(protocol, role);
+        self.exchanges += 1;
+        let (key, process) = (self.key(started.id), self.process.clone());
+        let signal = StartedSignal { key, protocol: protocol.name, started, process, connection };
+        out.push(Signal::Started(Box::new(signal)));
     }
 
     fn info(&self, protocol: &Protocol, role: Role) -> ConnectionInfo {

@@ -41,6 +41,8 @@ pub use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSi
 
 use crate::config::Config;
 use crate::discovery::Process;
+use crate::memory::heaviest::Heaviest;
+use crate::memory::{Account, Shares};
 use crate::metrics::Counters;
 
 const TCP_SYN_SENT: u8 = 2;
@@ -57,6 +59,8 @@ const NAME_EVERY: u64 = 500_000_000;
 /// How much longer than an idle connection one is remembered on which a request is under way: a stream may live for
 /// hours and say nothing. Should its end have been missed, it is forgotten after a day, by default.
 const PATIENCE: u64 = 144;
+/// What a socket takes that began to connect, bytes.
+const CONNECTING: usize = 2 * size_of::<(u64, Connect)>();
 /// Connections looked at to find one to forget when there are too many.
 const EVICTION_SAMPLE: usize = 32;
 /// Sockets whose reading failed that are remembered; then they are forgotten, and may fail again.
@@ -69,8 +73,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Bytes that one parser may hold.
     pub max_connection_buffer: usize,
-    /// Bytes that all connections together may hold.
-    pub max_buffer: usize,
+    /// Bytes that all connections together may take.
+    pub memory: Account,
     /// Nanoseconds after which a silent connection is forgotten.
     pub idle_timeout: u64,
     /// Keep query-string values.
@@ -85,7 +89,7 @@ impl Limits {
         Self {
             max_connections: config.max_connections,
             max_connection_buffer: config.max_connection_buffer,
-            max_buffer: config.max_buffer,
+            memory: Account::new(Shares::of(config).connections),
             idle_timeout: config.idle_timeout.as_nanos() as u64,
             keep_query_values: config.keep_query_values,
             keep_query_text: config.keep_query_text,
@@ -109,7 +113,9 @@ pub struct Connections {
     said_failed: Vec<&'static str>,
     shared: Shared,
     next_id: u64,
-    buffered: usize,
+    /// Bytes of all connections.
+    bytes: usize,
+    heaviest: Heaviest,
     last_sweep: u64,
     /// Requests that began before this moment and last have told their names.
     named: u64,
@@ -154,7 +160,8 @@ impl Connections {
             said_failed: Vec::new(),
             shared: Shared { limits, counters, outputs: Vec::new(), registry: Registry::ALL },
             next_id: 1,
-            buffered: 0,
+            bytes: 0,
+            heaviest: Heaviest::default(),
             last_sweep: 0,
             named: 0,
         }
@@ -181,12 +188,10 @@ impl Connections {
         if seen.newly_restless {
             self.restless.push(event.cookie);
         }
-        if seen.muted || self.buffered > self.shared.limits.max_buffer {
-            if !seen.muted {
-                self.shared.counters.connections_evicted.inc();
-            }
+        if seen.muted {
             self.forget(event.cookie, event.time, out);
         }
+        self.make_room(event.time, out);
         if event.result == 0 && event.endpoints.peer_cookie != 0 {
             self.peer_finished(event, out);
         }
@@ -209,20 +214,48 @@ impl Connections {
         let mut cx = self.shared.context(out);
         let done = guarded(|| {
             let done = work(connection, &mut cx);
-            (done, connection.buffered())
+            (done, connection.bytes())
         });
         match done {
-            Ok((done, buffered)) => {
-                self.buffered = self.buffered + buffered - std::mem::replace(&mut connection.counted, buffered);
+            Ok((done, bytes)) => {
+                let before = std::mem::replace(&mut connection.counted, bytes);
+                self.bytes = self.bytes + bytes - before;
+                self.heaviest.changed(cookie, before, bytes);
                 Some(done)
             }
             Err(place) => {
                 let connection = self.by_cookie.remove(&cookie)?;
-                self.buffered -= connection.counted;
+                self.uncount(&connection);
                 self.fail(connection, &place, out);
                 None
             }
         }
+    }
+
+    /// A connection is gone, and what it held.
+    fn uncount(&mut self, connection: &Connection) {
+        self.bytes -= connection.counted;
+        self.heaviest.changed(connection.cookie(), connection.counted, 0);
+    }
+
+    /// Forgets connections while all together take too much memory: those with most first, and if none has much, the
+    /// idlest.
+    fn make_room(&mut self, now: u64, out: &mut Vec<Signal>) {
+        let others = self.connecting.len() * CONNECTING + self.datagrams.len() * size_of::<(u64, u64)>();
+        self.shared.limits.memory.set(self.bytes + others);
+        while self.shared.limits.memory.is_over() {
+            let Some(cookie) = self.heaviest.any().or_else(|| self.idlest()) else { return };
+            self.shared.counters.connections_evicted.inc();
+            self.shared.counters.connections_evicted_for_memory.inc();
+            self.forget(cookie, now, out);
+            self.shared.limits.memory.set(self.bytes + others);
+        }
+    }
+
+    /// One that was silent for longer than most.
+    fn idlest(&self) -> Option<u64> {
+        let sample = self.by_cookie.values().take(EVICTION_SAMPLE);
+        sample.min_by_key(|c| c.last_seen()).map(|c| c.cookie())
     }
 
     /// The reading of a connection panicked: it is gone, and so are its requests that have no end.
@@ -318,7 +351,7 @@ impl Connections {
         }
         for (cookie, place) in failed {
             if let Some(connection) = self.by_cookie.remove(&cookie) {
-                self.buffered -= connection.counted;
+                self.uncount(&connection);
                 self.fail(connection, &place, out);
             }
         }
@@ -349,7 +382,7 @@ impl Connections {
 
     fn remove(&mut self, cookie: u64, end: End, now: u64, out: &mut Vec<Signal>) {
         let Some(mut connection) = self.by_cookie.remove(&cookie) else { return };
-        self.buffered -= connection.counted;
+        self.uncount(&connection);
         let mut cx = self.shared.context(out);
         if let Err(place) = guarded(|| connection.finish(end, now, &mut cx)) {
             self.fail(connection, &place, out);
@@ -376,9 +409,7 @@ impl Connections {
             return false;
         }
         if self.by_cookie.len() >= self.shared.limits.max_connections {
-            let oldest =
-                self.by_cookie.values().take(EVICTION_SAMPLE).min_by_key(|c| c.last_seen()).map(|c| c.cookie());
-            if let Some(cookie) = oldest {
+            if let Some(cookie) = self.idlest() {
                 self.shared.counters.connections_evicted.inc();
                 self.forget(cookie, event.time, out);
             }

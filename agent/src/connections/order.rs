@@ -15,6 +15,8 @@ pub trait Sink {
     fn data(&mut self, direction: u8, bytes: &[u8], mark: Mark);
     /// `len` bytes of `direction`, which begin at `mark`, passed and are not here.
     fn gap(&mut self, direction: u8, len: u64, mark: Mark);
+    /// Whether enough was taken for now: what waits can wait a little longer.
+    fn is_full(&self) -> bool;
 }
 
 /// Bytes that an operation moved, of which `bytes` were captured.
@@ -108,7 +110,8 @@ impl Order {
         self.streams[other].next().is_none_or(|next| next >= opposite)
     }
 
-    /// Hands on what was held and whose turn has come, or whose wait has been long enough.
+    /// Hands on what was held and whose turn has come, or whose wait has been long enough; `u64::MAX`: everything. The sink
+    /// may have enough before that.
     pub fn release(&mut self, now: u64, sink: &mut impl Sink) {
         if !self.is_holding() {
             return;
@@ -127,7 +130,7 @@ impl Order {
                 progressed = true;
                 self.deliver_held(direction, segment, sink);
             }
-            if !progressed {
+            if !progressed || (sink.is_full() && now != u64::MAX) {
                 return;
             }
         }

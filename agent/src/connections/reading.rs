@@ -21,6 +21,10 @@ use wirespan_links::facts::Fact;
 /// Ports that Linux gives to those who do not choose (`ip_local_port_range`, by default).
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
+/// Signals after which operations that waited for their turn wait for the next one: one record must not become memory
+/// without end.
+const MANY_SIGNALS: usize = 2048;
+
 /// What every connection needs from outside.
 pub struct Context<'a> {
     /// Where signals go.
@@ -90,6 +94,10 @@ impl Sink for Feed<'_, '_> {
     fn gap(&mut self, direction: u8, len: u64, mark: Mark) {
         self.reading.gap(direction, len, mark, self.cx);
     }
+
+    fn is_full(&self) -> bool {
+        self.cx.out.len() >= MANY_SIGNALS
+    }
 }
 
 impl Reading {
@@ -124,9 +132,10 @@ impl Reading {
         self.known().is_some_and(|known| known.parser.wants_more())
     }
 
-    /// Bytes of memory held.
-    pub fn buffered(&self) -> usize {
-        self.detection.buffered() + self.known().map_or(0, |known| known.parser.buffered())
+    /// Bytes of memory held, the parser included.
+    pub fn bytes(&self) -> usize {
+        let parser = |known: &Known| size_of_val(known.parser.as_ref()) + known.parser.buffered();
+        self.detection.buffered() + self.known().map_or(0, parser)
     }
 
     /// Tells the names of requests that began in `began` and have no end yet.

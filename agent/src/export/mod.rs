@@ -6,7 +6,7 @@
 //! | [`console`] | finished traces on standard output: a tree for people, JSON lines for programs |
 //!
 //! Invariants: [`Exporters::export`] never blocks and never fails. Each exporter bounds what it holds by a number of
-//! spans; what does not fit is dropped whole trace by whole trace, newest first (what waits has waited longest and may
+//! spans and of bytes; what does not fit is dropped whole trace by whole trace, newest first (what waits has waited longest and may
 //! complete traces that the backend has begun to receive), and counted in `exporter_queue_dropped`.
 
 pub mod admission;
@@ -21,11 +21,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::config::otlp::{BatchConfig, OtlpConfig};
+use crate::memory::{Account, Ledger, weight};
 use crate::metrics::Counters;
 use crate::span::Trace;
 use crate::store::{Reader, Settings as StoreSettings, Store};
 
-use admission::Admission;
+use admission::{Admission, Full};
 use console::{Console, ConsoleSettings};
 use otlp::OtlpExporter;
 
@@ -40,6 +41,8 @@ pub struct ExportSettings {
     pub store: Option<StoreSettings>,
     /// How OTLP gathers spans. Its queue size bounds the other queues too.
     pub batch: BatchConfig,
+    /// How many bytes each queue may take; as many as it likes without.
+    pub memory: Option<Ledger>,
 }
 
 /// Why the exporters cannot start.
@@ -69,24 +72,53 @@ pub struct Lost {
     pub store: usize,
 }
 
+/// Finished traces that the exporters share, and the bytes of each.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    traces: Vec<Trace>,
+    bytes: Vec<usize>,
+}
+
+impl Bundle {
+    /// These traces, weighed.
+    pub(crate) fn new(traces: Vec<Trace>) -> Arc<Self> {
+        let bytes = traces.iter().map(weight::trace).collect();
+        Arc::new(Self { traces, bytes })
+    }
+}
+
 /// Some finished traces on their way to an exporter: the first `traces` of `all`, which the exporters share.
 pub(crate) struct Parcel {
-    all: Arc<Vec<Trace>>,
+    all: Arc<Bundle>,
     traces: usize,
 }
 
 impl Parcel {
-    /// As many traces from the front of `all` as `admission` has room for, and the number of spans that were left out.
-    pub(crate) fn admit(all: &Arc<Vec<Trace>>, admission: &Admission) -> (Option<Self>, usize) {
-        let admitted = all.iter().take_while(|t| admission.enter(t.spans.len())).count();
-        let dropped = all[admitted..].iter().map(|t| t.spans.len()).sum();
+    /// As many traces from the front of `all` as `admission` has room for. The spans that were left out are counted, and
+    /// their number returned.
+    pub(crate) fn admit(all: &Arc<Bundle>, admission: &Admission, counters: &Counters) -> (Option<Self>, usize) {
+        let (mut admitted, mut full) = (0, Full::Spans);
+        for (trace, bytes) in all.traces.iter().zip(&all.bytes) {
+            match admission.enter(trace.spans.len(), *bytes) {
+                Ok(()) => admitted += 1,
+                Err(why) => {
+                    full = why;
+                    break;
+                }
+            }
+        }
+        let dropped: usize = all.traces[admitted..].iter().map(|t| t.spans.len()).sum();
+        counters.exporter_queue_dropped.add(dropped as u64);
+        if full == Full::Bytes {
+            counters.exporter_queue_full_bytes.add(dropped as u64);
+        }
         let parcel = (admitted > 0).then(|| Self { all: Arc::clone(all), traces: admitted });
         (parcel, dropped)
     }
 
-    /// The traces that were admitted.
-    pub(crate) fn traces(&self) -> &[Trace] {
-        &self.all[..self.traces]
+    /// The traces that were admitted, with the bytes of each.
+    pub(crate) fn traces(&self) -> impl Iterator<Item = (&Trace, usize)> {
+        self.all.traces.iter().zip(self.all.bytes.iter().copied()).take(self.traces)
     }
 }
 
@@ -126,7 +158,7 @@ impl Feed {
             let spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
             return self.counters.exporter_queue_dropped.add(spans as u64);
         };
-        let traces = Arc::new(traces);
+        let traces = Bundle::new(traces);
         if let Some(console) = console {
             console.export(&traces);
         }
@@ -151,11 +183,18 @@ impl Exporters {
         counters: Arc<Counters>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, ExportError> {
-        let ExportSettings { otlp, console, store, batch } = settings;
-        let otlp = otlp.map(|c| OtlpExporter::start(c, batch, Arc::clone(&counters), runtime)).transpose()?;
-        let console = console.map(|c| Console::start(c, batch.queue_spans, Arc::clone(&counters))).transpose()?;
+        let ExportSettings { otlp, console, store, batch, memory } = settings;
+        let mut queues = 0..;
+        let mut admission = || {
+            let nth = queues.next().unwrap_or_default();
+            let bytes = memory.as_ref().map_or_else(|| Account::new(usize::MAX), |ledger| ledger.queue(nth));
+            Arc::new(Admission::new(batch.queue_spans, bytes))
+        };
+        let otlp =
+            otlp.map(|c| OtlpExporter::start(c, batch, admission(), Arc::clone(&counters), runtime)).transpose()?;
+        let console = console.map(|c| Console::start(c, admission(), Arc::clone(&counters))).transpose()?;
         let failed = |source| ExportError::System { what: "the store", source };
-        let store = store.map(|s| Store::start(s, batch.queue_spans, Arc::clone(&counters)));
+        let store = store.map(|s| Store::start(s, admission(), Arc::clone(&counters)));
         let running = Running { otlp, console, store: store.transpose().map_err(failed)? };
         Ok(Self { feed: Feed { running: Arc::new(Mutex::new(Some(running))), counters } })
     }

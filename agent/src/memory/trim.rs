@@ -61,7 +61,10 @@ mod tests {
     #[test]
     fn memory_is_given_back_once_when_a_load_has_ended() {
         let mut trimmer = Trimmer::default();
-        assert_eq!(looks(&mut trimmer, &[1, 100, 120, 2, 2, 2, 2, 2]), [false, false, false, false, false, true, false, false]);
+        assert_eq!(
+            looks(&mut trimmer, &[1, 100, 120, 2, 2, 2, 2, 2]),
+            [false, false, false, false, false, true, false, false]
+        );
         assert_eq!(looks(&mut trimmer, &[60, 1, 1, 1]), [false, false, false, true], "and again after the next");
     }
 

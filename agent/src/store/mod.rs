@@ -40,10 +40,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
-use crate::export::Parcel;
 use crate::export::admission::Admission;
+use crate::export::{Bundle, Parcel};
 use crate::metrics::Counters;
-use crate::span::Trace;
 use disk::Keeper;
 
 pub use memory::{Limits, MAX_TRACE_SPANS, Memory};
@@ -97,9 +96,12 @@ impl Store {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(settings: Settings, queue_spans: usize, counters: Arc<Counters>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        settings: Settings,
+        admission: Arc<Admission>,
+        counters: Arc<Counters>,
+    ) -> std::io::Result<Self> {
         let memory = Arc::new(RwLock::new(Memory::new(settings.limits)));
-        let admission = Arc::new(Admission::new(queue_spans));
         let (parcels, parcels_out) = mpsc::channel();
         let (changes, changed) = watch::channel(0);
         let (done_in, done) = mpsc::sync_channel(1);
@@ -128,13 +130,10 @@ impl Store {
     }
 
     /// Takes what fits the queue.
-    pub(crate) fn export(&self, traces: &Arc<Vec<Trace>>) {
-        let (parcel, dropped) = Parcel::admit(traces, &self.admission);
-        if dropped > 0 {
-            self.counters.exporter_queue_dropped.add(dropped as u64);
-            if self.admission.overflows(dropped) {
-                log::warn!("traces come faster than the local view stores them: some are not shown there, and counted");
-            }
+    pub(crate) fn export(&self, traces: &Arc<Bundle>) {
+        let (parcel, dropped) = Parcel::admit(traces, &self.admission, &self.counters);
+        if dropped > 0 && self.admission.overflows(dropped) {
+            log::warn!("traces come faster than the local view stores them: some are not shown there, and counted");
         }
         if let Some(parcel) = parcel {
             // The thread ends only after this sender is gone.
@@ -182,7 +181,7 @@ impl Writer {
     }
 
     fn parcel(&self, parcel: &Parcel) {
-        for trace in parcel.traces() {
+        for (trace, weight) in parcel.traces() {
             // Readers get their turn between two traces.
             let mut memory = self.memory();
             let inserted = memory.insert(trace);
@@ -194,7 +193,7 @@ impl Writer {
             self.counters.store_evicted_traces.add(inserted.evicted as u64);
             self.counters.store_evicted_spans.add(inserted.evicted_spans as u64);
             self.counters.store_spans_refused.add(inserted.refused as u64);
-            self.admission.leave(trace.spans.len());
+            self.admission.leave(trace.spans.len(), weight);
         }
         self.admission.overflow_ended();
         let change = self.memory.read().unwrap_or_else(PoisonError::into_inner).change();

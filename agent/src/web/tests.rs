@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::serve::Patience;
 use super::*;
+use crate::export::Bundle;
+use crate::export::admission::Admission;
 use crate::export::testing::{span_of, trace};
+use crate::memory::Account;
 use crate::span::Span;
 use crate::store::{Limits, Settings, Store};
 
@@ -22,7 +25,8 @@ fn viewed(patience: Patience) -> Viewed {
     let limits = Limits { bytes: 64 << 20, traces: 100_000 };
     let counters = Arc::new(Counters::default());
     let settings = Settings { limits, path: None };
-    let store = Store::start(settings.clone(), 1_000_000, Arc::clone(&counters)).unwrap();
+    let admission = Arc::new(Admission::new(1_000_000, Account::new(usize::MAX)));
+    let store = Store::start(settings.clone(), admission, Arc::clone(&counters)).unwrap();
     let config = ViewConfig { listen: "127.0.0.1:0".parse().unwrap(), token: None, store: settings };
     let mut bound = Bound::new(&config).unwrap();
     bound.patience = patience;
@@ -73,7 +77,7 @@ impl Viewed {
             trace(vec![Span { trace_id: id, ..span_of("shop", "<script>alert(1)</script>") }])
         };
         let before = self.counters.store_traces.get();
-        self.store.export(&Arc::new((before..before + number).map(new).collect()));
+        self.store.export(&Bundle::new((before..before + number).map(new).collect()));
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.counters.store_traces.get() < before + number && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));

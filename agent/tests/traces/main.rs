@@ -11,10 +11,12 @@ use wirespan_common::{AF_INET, AF_UNIX, EGRESS, Endpoints, FLAG_DATAGRAM, INGRES
 use wirespan_agent::config::{Config, Settings, Surroundings};
 use wirespan_agent::connections::{Connections, ExchangeKey, Limits as ConnectionLimits, Signal, Verdict};
 use wirespan_agent::discovery::{HostInfo, Process, Processes};
+use wirespan_agent::memory::Account;
 use wirespan_agent::metrics::Counters;
 use wirespan_agent::span::{Span, SpanKind, Status, Value};
 
 mod links;
+mod memory;
 mod messages;
 mod open;
 mod streams;
@@ -52,22 +54,27 @@ fn thread(tgid: u32, tid: u32) -> UnitId {
 
 impl World {
     fn new() -> Self {
+        Self::with(1 << 24, Limits { hold: HOLD, inferred: true, max_spans: 1000, max_bytes: 64 << 20 })
+    }
+
+    /// Connections may take so many bytes, and spans what these limits say.
+    fn with(connections: usize, limits: Limits) -> Self {
         let surroundings =
             Surroundings { environment: Default::default(), read: &|_| Err(std::io::ErrorKind::NotFound.into()) };
         let settings = Settings::resolve(&Default::default(), &surroundings).unwrap();
         let config = Config::from_settings(&settings, &surroundings).unwrap();
         let counters = Arc::new(Counters::default());
-        let limits = ConnectionLimits {
+        let connections = ConnectionLimits {
             max_connections: 100,
             max_connection_buffer: 1 << 20,
-            max_buffer: 1 << 24,
+            memory: Account::new(connections),
             idle_timeout: u64::MAX / 100,
             keep_query_values: false,
             keep_query_text: false,
         };
         Self {
-            connections: Connections::new(limits, Arc::clone(&counters)),
-            traces: Traces::new(Limits { hold: HOLD, inferred: true, max_spans: 1000 }, Arc::clone(&counters.links)),
+            connections: Connections::new(connections, Arc::clone(&counters)),
+            traces: Traces::new(limits, Arc::clone(&counters.links)),
             processes: Processes::new(&config, PathBuf::from("/nonexistent"), HostInfo::read("/nonexistent".as_ref())),
             counters,
             signals: Vec::new(),

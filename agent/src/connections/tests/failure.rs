@@ -97,7 +97,7 @@ fn assert_fails_alone(place: &str, then: impl FnOnce(&mut Server, &mut Socket)) 
     assert_eq!(server.counters.connections_failed.get(), 1, "{place}");
     assert!(!server.connections.by_cookie.contains_key(&bad.cookie), "{place}");
     let held: usize = server.connections.by_cookie.values().map(|c| c.counted).sum();
-    assert_eq!(server.connections.buffered, held, "{place}");
+    assert_eq!(server.connections.bytes, held, "{place}");
     server.converse(&mut good, &[response()]);
     assert_eq!(open(&server.out), [], "{place}");
     let dropped = server.counters.exchanges_dropped.get();

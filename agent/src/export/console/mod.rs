@@ -34,7 +34,7 @@ use crate::metrics::Counters;
 use crate::span::Trace;
 
 use super::admission::Admission;
-use super::{ExportError, Parcel};
+use super::{Bundle, ExportError, Parcel};
 use pace::Pace;
 use status::ConsoleStatus;
 use tree::Style;
@@ -93,7 +93,7 @@ impl Console {
     /// Starts writing to standard output.
     pub(super) fn start(
         settings: ConsoleSettings,
-        queue_spans: usize,
+        admission: Arc<Admission>,
         counters: Arc<Counters>,
     ) -> Result<Self, ExportError> {
         let failed = |source| ExportError::System { what: "the console", source };
@@ -108,15 +108,14 @@ impl Console {
         let paced = terminal && settings.format == Format::Text && !settings.follow;
         let pace = paced.then(Pace::default);
         let writer = Writer { format: settings.format, style, width, output: file, status, pace };
-        Self::run(writer, queue_spans, counters).map_err(failed)
+        Self::run(writer, admission, counters).map_err(failed)
     }
 
     fn run<W: Write + Send + 'static>(
         writer: Writer<W>,
-        queue_spans: usize,
+        admission: Arc<Admission>,
         counters: Arc<Counters>,
     ) -> std::io::Result<Self> {
-        let admission = Arc::new(Admission::new(queue_spans));
         let (parcels, parcels_out) = mpsc::channel();
         let (done_in, done) = mpsc::sync_channel(1);
         let (inner_admission, inner_counters) = (Arc::clone(&admission), Arc::clone(&counters));
@@ -128,13 +127,10 @@ impl Console {
     }
 
     /// Takes what fits.
-    pub(super) fn export(&self, traces: &Arc<Vec<Trace>>) {
-        let (parcel, dropped) = Parcel::admit(traces, &self.admission);
-        if dropped > 0 {
-            self.counters.exporter_queue_dropped.add(dropped as u64);
-            if self.admission.overflows(dropped) {
-                warn!("standard output is not read fast enough: traces are not shown, and counted");
-            }
+    pub(super) fn export(&self, traces: &Arc<Bundle>) {
+        let (parcel, dropped) = Parcel::admit(traces, &self.admission, &self.counters);
+        if dropped > 0 && self.admission.overflows(dropped) {
+            warn!("standard output is not read fast enough: traces are not shown, and counted");
         }
         if let Some(parcel) = parcel {
             // The thread ends only after this sender is gone.
@@ -174,13 +170,18 @@ mod tests {
     use std::time::Duration;
 
     use crate::export::testing::{span, trace};
+    use crate::memory::Account;
 
     use super::*;
 
     fn console<W: Write + Send + 'static>(output: W, queue: usize) -> (Console, Arc<Counters>) {
         let counters = Arc::new(Counters::default());
         let writer = writer(output, Format::Json, None);
-        (Console::run(writer, queue, Arc::clone(&counters)).unwrap(), counters)
+        (Console::run(writer, admission(queue), Arc::clone(&counters)).unwrap(), counters)
+    }
+
+    fn admission(spans: usize) -> Arc<Admission> {
+        Arc::new(Admission::new(spans, Account::new(usize::MAX)))
     }
 
     fn writer<W>(output: W, format: Format, pace: Option<Pace>) -> Writer<W> {
@@ -209,7 +210,7 @@ mod tests {
     fn what_is_queued_is_written_before_the_console_stops() {
         let output = Shared::default();
         let (console, counters) = console(output.clone(), 100);
-        console.export(&Arc::new(vec![trace(vec![span("a"), span("b")]), trace(vec![span("c")])]));
+        console.export(&Bundle::new(vec![trace(vec![span("a"), span("b")]), trace(vec![span("c")])]));
         assert_eq!(console.shutdown(soon()), 0);
         assert_eq!(output.0.lock().unwrap().iter().filter(|b| **b == b'\n').count(), 3);
         assert_eq!(counters.exporter_queue_dropped.get(), 0);
@@ -220,8 +221,8 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let (console, counters) = console(writer, 100);
-        console.export(&Arc::new(vec![trace(vec![span("a")])]));
-        console.export(&Arc::new(vec![trace(vec![span("b"), span("c")])]));
+        console.export(&Bundle::new(vec![trace(vec![span("a")])]));
+        console.export(&Bundle::new(vec![trace(vec![span("b"), span("c")])]));
         assert_eq!(console.shutdown(soon()), 0);
         assert_eq!(counters.exporter_queue_dropped.get(), 3);
     }
@@ -231,7 +232,7 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         let (console, counters) = console(writer, 1000);
         for _ in 0..2000 {
-            console.export(&Arc::new(vec![trace(vec![span("a")])]));
+            console.export(&Bundle::new(vec![trace(vec![span("a")])]));
         }
         let dropped = counters.exporter_queue_dropped.get();
         assert!(dropped > 0, "the pipe and the queue hold less than 2000 spans");
@@ -243,9 +244,11 @@ mod tests {
     /// What a console writes that is given so many traces at once, and how many it did not count as lost.
     fn written(pace: Option<Pace>, traces: usize) -> String {
         let (output, counters) = (Shared::default(), Arc::new(Counters::default()));
-        let console = Console::run(writer(output.clone(), Format::Text, pace), 100_000, Arc::clone(&counters)).unwrap();
+        let console =
+            Console::run(writer(output.clone(), Format::Text, pace), admission(100_000), Arc::clone(&counters))
+                .unwrap();
         for _ in 0..traces {
-            console.export(&Arc::new(vec![trace(vec![span("a")])]));
+            console.export(&Bundle::new(vec![trace(vec![span("a")])]));
         }
         assert_eq!(console.shutdown(soon()), 0);
         assert_eq!(counters.exporter_queue_dropped.get(), 0, "what is not shown on purpose is not lost");

@@ -70,10 +70,10 @@ impl<W: Write> Writer<W> {
     fn parcel(&mut self, parcel: &Parcel, mut open: bool, admission: &Admission, counters: &Counters) -> bool {
         self.measure();
         let mut piece = Vec::new();
-        let mut spans = 0;
-        let mut traces = parcel.traces().iter().peekable();
-        while let Some(trace) = traces.next() {
-            spans += trace.spans.len();
+        let (mut spans, mut bytes) = (0, 0);
+        let mut traces = parcel.traces().peekable();
+        while let Some((trace, weight)) = traces.next() {
+            (spans, bytes) = (spans + trace.spans.len(), bytes + weight);
             if open && self.pace.as_mut().is_none_or(|pace| pace.shows(trace, Instant::now())) {
                 self.render(trace, &mut piece);
             }
@@ -84,9 +84,9 @@ impl<W: Write> Writer<W> {
             if !open {
                 counters.exporter_queue_dropped.add(spans as u64);
             }
-            admission.leave(spans);
+            admission.leave(spans, bytes);
             admission.overflow_ended();
-            (spans, piece) = (0, Vec::new());
+            (spans, bytes, piece) = (0, 0, Vec::new());
         }
         open
     }

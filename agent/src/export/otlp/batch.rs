@@ -20,6 +20,7 @@ pub(super) struct Gathering {
     by_address: HashMap<usize, usize>,
     spans: usize,
     bytes: usize,
+    weight: usize,
 }
 
 struct ResourceGroup {
@@ -48,6 +49,16 @@ impl Gathering {
         encode::span(buffer, 2, span);
         self.bytes += buffer.len() - before;
         self.spans += 1;
+    }
+
+    /// What the queue counts for a trace whose spans come.
+    pub(super) fn weigh(&mut self, bytes: usize) {
+        self.weight += bytes;
+    }
+
+    /// What the queue counts for all that is inside.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Spans inside.

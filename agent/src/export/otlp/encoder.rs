@@ -31,6 +31,8 @@ pub(super) struct Batch {
     gzipped: bool,
     /// Spans inside.
     pub(super) spans: usize,
+    /// Bytes that the queue counts for it.
+    pub(super) weight: usize,
 }
 
 impl Batch {
@@ -95,10 +97,14 @@ impl Encoder {
     }
 
     fn gather(&self, parcel: &Parcel, gathering: &mut Gathering) {
-        for span in parcel.traces().iter().flat_map(|t| &t.spans) {
-            gathering.push(span);
-            if gathering.spans() >= self.config.batch_spans || gathering.bytes() >= MAX_BYTES {
-                self.flush(gathering);
+        for (trace, weight) in parcel.traces() {
+            // A trace may come to lie in several batches: its bytes are counted with the first, until that is encoded.
+            gathering.weigh(weight);
+            for span in &trace.spans {
+                gathering.push(span);
+                if gathering.spans() >= self.config.batch_spans || gathering.bytes() >= MAX_BYTES {
+                    self.flush(gathering);
+                }
             }
         }
     }
@@ -108,11 +114,15 @@ impl Encoder {
         if spans == 0 {
             return;
         }
+        let before = gathering.weight();
         let body = gathering.take();
         let pack = self.gzip || self.admission.held() > BACKLOG;
         let packed = if pack { gzip(&body).ok() } else { None };
         let gzipped = packed.is_some();
-        let batch = Batch { body: packed.unwrap_or(body).into(), gzipped, spans };
+        let body = packed.unwrap_or(body);
+        let weight = body.capacity();
+        self.admission.becomes(before, weight);
+        let batch = Batch { body: body.into(), gzipped, spans, weight };
         // Nobody receives only after the deadline of a shutdown: these spans stay admitted and so count as lost.
         let _ = self.batches.send(batch);
     }

@@ -39,10 +39,10 @@ use tokio::sync::watch;
 
 use crate::config::otlp::{BatchConfig, Compression, OtlpConfig, Protocol};
 use crate::metrics::Counters;
-use crate::span::{Span, Trace};
+use crate::span::Span;
 
-use super::Parcel;
 use super::admission::Admission;
+use super::{Bundle, Parcel};
 use encoder::{Batch, Encoder};
 use grpc::GrpcTransport;
 use http::HttpTransport;
@@ -90,11 +90,11 @@ impl OtlpExporter {
     pub(super) fn start(
         config: OtlpConfig,
         batch: BatchConfig,
+        admission: Arc<Admission>,
         counters: Arc<Counters>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, OtlpError> {
         let transport = Arc::new(Transport::new(&config)?);
-        let admission = Arc::new(Admission::new(batch.queue_spans));
         let (parcels, parcels_out) = mpsc::channel();
         let (batches, batches_out) = tokio::sync::mpsc::unbounded_channel();
         let (stop, stop_out) = watch::channel(None);
@@ -124,13 +124,10 @@ impl OtlpExporter {
     }
 
     /// Takes what fits.
-    pub(super) fn export(&self, traces: &Arc<Vec<Trace>>) {
-        let (parcel, dropped) = Parcel::admit(traces, &self.admission);
-        if dropped > 0 {
-            self.counters.exporter_queue_dropped.add(dropped as u64);
-            if self.admission.overflows(dropped) {
-                warn!("OTLP queue of {} spans is full: spans are dropped and counted", self.admission.limit());
-            }
+    pub(super) fn export(&self, traces: &Arc<Bundle>) {
+        let (parcel, dropped) = Parcel::admit(traces, &self.admission, &self.counters);
+        if dropped > 0 && self.admission.overflows(dropped) {
+            warn!("the OTLP queue is full: spans are dropped and counted (queue-size, max-memory)");
         }
         if let Some(parcel) = parcel {
             // The encoder's thread ends only after this sender is gone.

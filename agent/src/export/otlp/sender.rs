@@ -112,13 +112,13 @@ impl Sender {
                 if rejected > 0 || !message.is_empty() {
                     self.reporter.complained(rejected, &message);
                 }
-                self.answered(state, batch.spans);
+                self.answered(state, &batch);
             }
             Outcome::Refused { reason } => {
                 self.counters.export_failures.inc();
                 self.counters.spans_rejected.add(batch.spans as u64);
                 self.reporter.complained(batch.spans as u64, &reason);
-                self.answered(state, batch.spans);
+                self.answered(state, &batch);
             }
             Outcome::Failed { reason, after } => {
                 self.counters.export_failures.inc();
@@ -129,9 +129,9 @@ impl Sender {
         }
     }
 
-    /// The endpoint works, and is done with `spans` spans.
-    fn answered(&mut self, state: &mut State, spans: usize) {
-        self.admission.leave(spans);
+    /// The endpoint works, and is done with a batch.
+    fn answered(&mut self, state: &mut State, batch: &Batch) {
+        self.admission.leave(batch.spans, batch.weight);
         self.reporter.recovered();
         state.backoff.reset();
         if let Some(dropped) = self.admission.overflow_ended() {
