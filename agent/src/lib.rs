@@ -23,6 +23,7 @@
 //! | [`store`] | the traces of the last while |
 //! | [`web`] | the local view: page, API, Jaeger's API |
 //! | [`metrics`] | the agent's own counters |
+//! | [`vital`] | whether every stage lives |
 
 pub mod bpf;
 pub mod cli;
@@ -43,6 +44,7 @@ pub mod session;
 pub mod stages;
 pub mod store;
 pub mod top;
+pub mod vital;
 pub mod web;
 
 pub use wirespan_links as traces;

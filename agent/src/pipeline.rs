@@ -23,6 +23,7 @@ use crate::metrics::Counters;
 use crate::span::{Linking, OpenRequests};
 use crate::stages::{Stages, Wish};
 use crate::traces::{self, Traces};
+use crate::vital::Vital;
 
 /// Records read before time is looked at.
 const DRAIN: usize = 4096;
@@ -38,6 +39,10 @@ const IDLE_PAUSE: Duration = Duration::from_millis(10);
 const COUNTERS_EVERY: Duration = Duration::from_millis(500);
 /// How often processes that ended unseen are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// The stages, as people are told of them.
+const READING: &str = "the reading of the ring";
+const LINKING: &str = "the linking of traces";
 
 /// The running stages.
 pub struct Pipeline {
@@ -96,8 +101,18 @@ impl Pipeline {
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
         let named = |name: &str| Builder::new().name(name.into());
-        let linker = named("wirespan-link").spawn(move || linker.run()).map_err(failed)?;
-        let reader = named("wirespan-read").spawn(move || reader.run(&stop_reader)).map_err(failed)?;
+        let linker = named("wirespan-link")
+            .spawn(move || {
+                let _vital = Vital::of(LINKING);
+                linker.run()
+            })
+            .map_err(failed)?;
+        let reader = named("wirespan-read")
+            .spawn(move || {
+                let _vital = Vital::of(READING);
+                reader.run(&stop_reader);
+            })
+            .map_err(failed)?;
         Ok(Self { stop, reader, linker, open_requests })
     }
 
@@ -116,9 +131,10 @@ impl Pipeline {
         &self.open_requests
     }
 
-    /// Whether a stage ended by itself, which is a defect.
-    pub fn is_broken(&self) -> bool {
-        self.reader.is_finished() || self.linker.is_finished()
+    /// A stage that ended by itself, which is a defect.
+    pub fn ended(&self) -> Option<&'static str> {
+        let ended = |(thread, stage)| if thread { Some(stage) } else { None };
+        [(self.reader.is_finished(), READING), (self.linker.is_finished(), LINKING)].into_iter().find_map(ended)
     }
 }
 

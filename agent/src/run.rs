@@ -30,9 +30,9 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let signals = Signals::install(&runtime)?;
     let session = Session::start(config, runtime)?;
     say(&ready(&session));
-    let broken = session.runtime().block_on(until_stopped(config, &session, signals));
+    let stopped = session.runtime().block_on(until_stopped(config, &session, signals));
     report(config, &session.stop());
-    if broken { Err(RunError::Broken) } else { Ok(()) }
+    stopped
 }
 
 /// Log lines go to standard error, around the console's status line.
@@ -82,17 +82,17 @@ impl Signals {
     }
 }
 
-/// Waits for a signal; true if a stage broke first.
-async fn until_stopped(config: &Config, session: &Session, mut signals: Signals) -> bool {
+/// Waits for a signal, or for the end of a stage.
+async fn until_stopped(config: &Config, session: &Session, mut signals: Signals) -> Result<(), RunError> {
     let mut watch = tokio::time::interval(WATCH);
     let mut stats = tokio::time::interval(config.stats_interval);
     stats.tick().await;
     loop {
         tokio::select! {
-            _ = signals.interrupt.recv() => return false,
-            _ = signals.terminate.recv() => return false,
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.terminate.recv() => return Ok(()),
             _ = signals.user.recv() => say(&open::table(&session.open_requests().get())),
-            _ = watch.tick() => if session.is_broken() { return true },
+            _ = watch.tick() => session.check()?,
             _ = stats.tick() => if config.stats { print_stats(session) },
         }
     }

@@ -17,6 +17,7 @@ use crate::metrics::Counters;
 use crate::pipeline::Pipeline;
 use crate::span::{Linking, OpenRequests};
 use crate::store;
+use crate::vital;
 use crate::web::{Bound, Shown, View, ViewError};
 
 /// The whole shutdown takes less than two seconds; the exporters get this much of it.
@@ -35,8 +36,8 @@ pub enum RunError {
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
     /// A defect.
-    #[error("a stage stopped by itself: please report the log above")]
-    Broken,
+    #[error("{0} stopped by itself, and nothing works without it: please report the log above")]
+    Broken(&'static str),
 }
 
 /// The stages, the exporters, the view and what is received, all running.
@@ -85,9 +86,12 @@ impl Session {
         self.view.as_ref().map(View::address)
     }
 
-    /// Whether a stage ended by itself, which is a defect.
-    pub fn is_broken(&self) -> bool {
-        self.pipeline.is_broken()
+    /// A stage that ended by itself, which is a defect.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub fn check(&self) -> Result<(), RunError> {
+        vital::lost().or_else(|| self.pipeline.ended()).map_or(Ok(()), |stage| Err(RunError::Broken(stage)))
     }
 
     /// What has been under way for a while.

@@ -129,8 +129,10 @@ impl Connection {
             let len = event.result as u64;
             self.operation(Operation { direction, bytes, len, end, opposite, time, unit }, cx);
         } else if event.result == 0 {
+            self.lost_until(event, unit, cx);
             self.end(direction, End::Finished, time, unit, cx);
         } else {
+            self.lost_until(event, unit, cx);
             for direction in [direction, 1 - direction] {
                 self.end(direction, End::Reset, time, unit, cx);
             }
@@ -146,6 +148,14 @@ impl Connection {
 
     fn operation(&mut self, operation: Operation<'_>, cx: &mut Context<'_>) {
         self.order.operation(operation, &mut Feed { reading: &mut self.reading, cx });
+    }
+
+    /// A direction ends where the operation says. Of what is not here by then, an answer may be: whoever waited for it was
+    /// not left alone by the other end, but by us.
+    fn lost_until(&mut self, event: &IoEvent, unit: Unit, cx: &mut Context<'_>) {
+        let position = if event.direction == EGRESS { event.tx_position } else { event.rx_position };
+        let mut feed = Feed { reading: &mut self.reading, cx };
+        self.order.reached_position(event.direction, position, event.time, unit, &mut feed);
     }
 
     /// A datagram was sent or received, of which `bytes` were captured.

@@ -198,6 +198,20 @@ impl Order {
         sink.gap(direction, len, mark);
     }
 
+    /// `direction` is known to have come as far as `raw`, and all that was seen of it is here: what is not was lost.
+    pub fn reached_position(&mut self, direction: u8, raw: u64, time: u64, unit: Unit, sink: &mut impl Sink) {
+        let own = usize::from(direction);
+        if self.streams[own].ended {
+            return;
+        }
+        self.release(u64::MAX, sink);
+        let position = self.position(own, raw);
+        if let Some(next) = self.streams[own].next().filter(|next| *next < position) {
+            let latest = Mark { time, position, opposite: self.next(1 - direction), unit, lost: false };
+            self.lose(direction, next, position - next, &latest, sink);
+        }
+    }
+
     /// Nothing more is to come in `direction`: what is held is handed on. Returns whether that was not known before.
     pub fn end(&mut self, direction: u8, sink: &mut impl Sink) -> bool {
         let stream = &mut self.streams[usize::from(direction)];

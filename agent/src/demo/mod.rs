@@ -111,18 +111,19 @@ fn play(config: &Config, demo: &Demo) -> Result<ExitCode, DemoError> {
     troupe.open()?;
     let stop = handle.spawn(async move { signals.received().await });
     let mut waiting = Some(Waiting { client: Client::new(endpoint)?, since, begun, said: false });
-    let mut broken = false;
-    while !stop.is_finished() && !broken {
+    let mut works = Ok(());
+    while !stop.is_finished() && works.is_ok() {
         if waiting.as_mut().is_some_and(|waiting| waiting.seen(&page, demo)) {
             waiting = None;
         }
         std::thread::sleep(if waiting.is_some() { ASK } else { WATCH });
-        broken = session.as_ref().is_some_and(Session::is_broken);
+        works = session.as_ref().map_or(Ok(()), Session::check);
     }
     // The agent ends first: that the shop is broken off is nobody's error.
     session.map(Session::stop);
     drop(troupe);
-    if broken { Err(RunError::Broken.into()) } else { Ok(ExitCode::SUCCESS) }
+    works?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The configuration of the demo's own agent: the shop alone, unless asked otherwise, and a page in any case.

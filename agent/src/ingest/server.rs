@@ -47,6 +47,7 @@ impl Drop for Server {
 }
 
 async fn accept(listener: tokio::net::TcpListener, router: Router) {
+    let _vital = crate::vital::Vital::of("the receiver of OTLP");
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // Ends what it holds when this task is aborted.
     let mut connections = JoinSet::new();

@@ -43,6 +43,7 @@ use tokio::sync::watch;
 use crate::export::admission::Admission;
 use crate::export::{Bundle, Parcel};
 use crate::metrics::Counters;
+use crate::vital::Vital;
 use disk::Keeper;
 
 pub use memory::{Limits, MAX_TRACE_SPANS, Memory};
@@ -114,6 +115,7 @@ impl Store {
             changes,
         };
         std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            let _vital = Vital::of("the store");
             if let Some(ready) = ready {
                 // Fails if the disk's thread has ended, and nothing has to be waited for then.
                 let _ = ready.recv();

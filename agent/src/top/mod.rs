@@ -69,10 +69,9 @@ fn show(config: &Config, endpoint: Endpoint) -> Result<(), TopError> {
         Err(ClientError::NoAgent { .. } | ClientError::Foreign { .. }) if root => own(config)?,
         Err(error) => return Err(error.into()),
     };
-    let own = session.is_some();
     // Restores the terminal whatever happens, a panic included.
     let mut terminal = ratatui::try_init()?;
-    let watched = watch(&mut terminal, &endpoint, own);
+    let watched = watch(&mut terminal, &endpoint, session.as_ref());
     ratatui::try_restore()?;
     session.map(Session::stop);
     watched
@@ -88,11 +87,12 @@ fn own(config: &Config) -> Result<(Option<Session>, Endpoint), TopError> {
     Ok((Some(session), Endpoint { address, token: None }))
 }
 
-fn watch(terminal: &mut ratatui::DefaultTerminal, endpoint: &Endpoint, own: bool) -> Result<(), TopError> {
+fn watch(terminal: &mut ratatui::DefaultTerminal, endpoint: &Endpoint, own: Option<&Session>) -> Result<(), TopError> {
     let mut poll = Poll::start(endpoint.clone())?;
     let mut screen = Screen { table: Table::default(), window: 0, typing: None, paused: false, problem: None };
-    let place = if own { "tracing here".to_owned() } else { endpoint.address.clone() };
+    let place = if own.is_some() { "tracing here".to_owned() } else { endpoint.address.clone() };
     loop {
+        own.map_or(Ok(()), Session::check)?;
         screen.take(&poll.updates);
         terminal.draw(|frame| draw::draw(frame, &mut screen, &place))?;
         if !event::poll(TICK)? {

@@ -24,7 +24,7 @@ const MAX_LIMIT: u64 = 1000;
 /// Most names suggested.
 const MAX_SUGGESTIONS: usize = 1000;
 /// Counters that say that something was lost.
-const LOSSES: [&str; 14] = [
+const LOSSES: [&str; 15] = [
     "kernel_ring_full",
     "kernel_faults",
     "kernel_io_uring",
@@ -32,6 +32,7 @@ const LOSSES: [&str; 14] = [
     "events_malformed",
     "gaps",
     "connections_evicted",
+    "connections_failed",
     "connections_lost_sync",
     "exchanges_dropped",
     "spans_evicted",

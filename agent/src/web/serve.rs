@@ -46,6 +46,7 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Accepts and serves connections for ever.
 pub async fn run(listener: TcpListener, router: Router, patience: Patience) {
+    let _vital = crate::vital::Vital::of("the local view");
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };

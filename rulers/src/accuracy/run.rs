@@ -35,7 +35,7 @@ const SPARE_PORTS: usize = 8;
 /// Requests of a cell are numbered within so many.
 const NUMBERS: u64 = 100_000;
 /// What the agent says that it lost of what the kernel saw: one record may be worth many spans.
-pub const LOST_RECORDS: [&str; 8] = [
+pub const LOST_RECORDS: [&str; 9] = [
     "kernel_ring_full",
     "kernel_missed",
     "kernel_faults",
@@ -43,6 +43,7 @@ pub const LOST_RECORDS: [&str; 8] = [
     "events_malformed",
     "gaps",
     "connections_evicted",
+    "connections_failed",
     "connections_lost_sync",
 ];
 /// What the agent says that it lost of spans.

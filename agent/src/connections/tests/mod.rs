@@ -12,6 +12,7 @@ use crate::discovery::{HostInfo, Process, Processes};
 use crate::metrics::Counters;
 
 mod bounds;
+mod closing;
 mod detection;
 mod failure;
 mod losses;

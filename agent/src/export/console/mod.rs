@@ -32,6 +32,7 @@ use log::warn;
 
 use crate::metrics::Counters;
 use crate::span::Trace;
+use crate::vital::Vital;
 
 use super::admission::Admission;
 use super::{Bundle, ExportError, Parcel};
@@ -120,6 +121,7 @@ impl Console {
         let (done_in, done) = mpsc::sync_channel(1);
         let (inner_admission, inner_counters) = (Arc::clone(&admission), Arc::clone(&counters));
         std::thread::Builder::new().name("console".to_owned()).spawn(move || {
+            let _vital = Vital::of("the console");
             writer.run(&parcels_out, &inner_admission, &inner_counters);
             let _ = done_in.send(());
         })?;

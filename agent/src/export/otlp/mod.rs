@@ -40,6 +40,7 @@ use tokio::sync::watch;
 use crate::config::otlp::{BatchConfig, Compression, OtlpConfig, Protocol};
 use crate::metrics::Counters;
 use crate::span::Span;
+use crate::vital::Vital;
 
 use super::admission::Admission;
 use super::{Bundle, Parcel};
@@ -106,7 +107,10 @@ impl OtlpExporter {
             parcels: parcels_out,
             batches,
         };
-        std::thread::Builder::new().name("otlp-encoder".to_owned()).spawn(move || encoder.run())?;
+        std::thread::Builder::new().name("otlp-encoder".to_owned()).spawn(move || {
+            let _vital = Vital::of("the encoder of OTLP");
+            encoder.run();
+        })?;
         let sender = Sender {
             transport,
             timeout: config.timeout,
@@ -117,6 +121,7 @@ impl OtlpExporter {
             reporter: Reporter::new(config.endpoint.to_string()),
         };
         runtime.spawn(async move {
+            let _vital = Vital::of("the sender of OTLP");
             sender.run().await;
             let _ = done_in.send(());
         });

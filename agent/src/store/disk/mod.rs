@@ -24,6 +24,7 @@ use prost::Message as _;
 use super::memory::Memory;
 use crate::export::otlp::decode;
 use crate::metrics::Counters;
+use crate::vital::Vital;
 use database::{Disk, DiskError};
 use log::Op;
 
@@ -57,6 +58,7 @@ impl Keeper {
         let (done_in, done) = mpsc::sync_channel(1);
         let work = Work { path: path.to_owned(), memory, counters, disk: None };
         std::thread::Builder::new().name("store-disk".to_owned()).spawn(move || {
+            let _vital = Vital::of("the store's disk");
             work.run(&stopped, &ready_in);
             let _ = done_in.send(());
         })?;
