@@ -268,7 +268,7 @@ fn attributes(n: u64, client: bool, random: u64) -> Vec<KeyValue> {
         attributes.push(KeyValue::str("url.scheme", "http"));
         attributes.push(KeyValue::str("url.path", format!("/orders/{n}")));
         attributes.push(KeyValue::str("url.query", "customer=REDACTED"));
-        attributes.push(KeyValue::str("http.route", "/orders/{id}"));
+        attributes.push(KeyValue::str("url.template", "/orders/{id}"));
         attributes.push(KeyValue::str("client.address", "127.0.0.1"));
         attributes.push(KeyValue::int("order.id", n as i64));
     }

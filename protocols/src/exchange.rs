@@ -94,6 +94,13 @@ impl KeyValue {
     }
 }
 
+/// Attributes whose values were said before anybody listened, and that are only referred to since: by an index of HPACK, by the
+/// name of a prepared statement. The conventions have no name for it. `None` if there are none.
+pub(crate) fn unknown(keys: impl IntoIterator<Item = Option<&'static str>>) -> Option<KeyValue> {
+    let keys: Vec<Cow<'static, str>> = keys.into_iter().flatten().map(Cow::Borrowed).collect();
+    (!keys.is_empty()).then_some(KeyValue { key: Cow::Borrowed("wirespan.unknown"), value: Value::StrArray(keys) })
+}
+
 /// What kind of span the observed end of an exchange becomes. Most protocols derive it from the role; messaging does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SpanKind {

@@ -52,7 +52,9 @@ impl OpenRequests {
     }
 
     /// Replaces the list.
-    pub fn set(&self, list: OpenList) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
+    pub fn set(&self, list: OpenList) -> Arc<OpenList> {
+        let list = Arc::new(list);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&list);
+        list
     }
 }

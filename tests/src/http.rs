@@ -54,7 +54,7 @@ pub fn server(service: &str, method: &str, url: &str, code: u16) -> Expected {
     let at = parse(url);
     let route = template(at.path);
     let mut span = Expected::new(service, Kind::Server, &format!("{method} {route}"))
-        .with("http.route", route)
+        .with("url.template", route)
         .with("http.request.body.size", Want::Optional)
         .with("http.response.body.size", Want::Optional)
         .with("http.request.method", method)

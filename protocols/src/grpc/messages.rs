@@ -70,6 +70,11 @@ impl Messages {
         self.lost = true;
     }
 
+    /// Whether all that passed is messages, whole ones if it has `ended`.
+    pub fn fits(&self, ended: bool) -> bool {
+        !self.lost && self.trailers.is_none() && !(ended && (self.have > 0 || self.left > 0))
+    }
+
     /// How many there were, if that is known.
     pub fn count(&self) -> Option<u32> {
         (!self.lost).then_some(self.count)

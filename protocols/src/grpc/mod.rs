@@ -16,7 +16,7 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 pub(crate) use messages::Messages;
 pub(crate) use status::Code;
 
-use crate::exchange::{KeyValue, Status};
+use crate::exchange::{KeyValue, Status, unknown};
 use crate::http::attributes::address;
 use crate::http::fields::media;
 use crate::redact::{self, clip};
@@ -46,6 +46,28 @@ pub(crate) fn exports_telemetry(path: &str) -> bool {
     path == EXPORT
 }
 
+/// How a response ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With its head.
+    Head,
+    /// With fields after its body.
+    Trailers,
+    /// With its body, as no call does.
+    Data,
+}
+
+/// The status in the last fields of a response, of which some have names that are not known: each is there with its value, or
+/// without if that is not known either. The status must be among them (PROTOCOL-HTTP2.md, *Responses*), so if only one can be it,
+/// it is. `Err` if more can be, or its value is not known.
+pub(crate) fn status_among<'a>(nameless: impl Iterator<Item = Option<&'a [u8]>>) -> Result<Code, ()> {
+    let mut possible = nameless.filter(|value| value.is_none_or(Code::is_value));
+    match (possible.next(), possible.next()) {
+        (Some(Some(value)), None) => Code::parse(value).ok_or(()),
+        _ => Err(()),
+    }
+}
+
 /// A call in progress.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
@@ -54,6 +76,12 @@ pub(crate) struct Call {
     pub sent: Messages,
     pub received: Messages,
     code: Option<Code>,
+    /// The status was said before anybody listened, and only referred to since.
+    hidden: bool,
+    /// It is not certain that this is a call: what would say so was said before anybody listened.
+    pub guessed: bool,
+    /// The server described what went wrong.
+    described: bool,
 }
 
 impl Call {
@@ -65,6 +93,39 @@ impl Call {
     /// The status that the server states (`grpc-status`).
     pub fn stated(&mut self, code: Option<Code>) {
         self.code = code.or(self.code);
+    }
+
+    /// What may be a call: its `Content-Type` is one that was said before anybody listened.
+    pub fn guessed(timeout: Option<u64>) -> Self {
+        Self { guessed: true, ..Self::new(timeout) }
+    }
+
+    /// The server's last fields name a status that is not known.
+    pub fn hide_status(&mut self) {
+        self.hidden = true;
+    }
+
+    /// The server's last fields have a `grpc-message`: "a description of the error" (PROTOCOL-HTTP2.md, *Responses*). One of grpc-js's
+    /// servers describes success, too.
+    pub fn message(&mut self, text: &[u8]) {
+        self.described |= !text.is_empty() && text != b"OK";
+    }
+
+    /// Whether what passed can be nothing but a call: messages in both directions as the protocol frames them, or a
+    /// response that has none and ends with its head.
+    pub fn is_certain(&self, request_ended: bool, response: Option<Ending>) -> bool {
+        if !self.guessed {
+            return true;
+        }
+        let asked = self.sent.fits(request_ended) && self.sent.count() > Some(0);
+        let answered = self.received.fits(response == Some(Ending::Trailers)) && self.received.count() > Some(0);
+        asked
+            && match response {
+                Some(Ending::Trailers) => self.received.fits(true) || self.received.count().is_none(),
+                Some(Ending::Head) => true,
+                Some(Ending::Data) => false,
+                None => answered,
+            }
     }
 
     /// The messages of one direction.
@@ -131,7 +192,14 @@ pub(crate) fn describe(
     if let Some(code) = call.code {
         attributes.push(KeyValue::str(semconv::RPC_RESPONSE_STATUS_CODE, code.name()));
     }
-    let failed = call.code.filter(|code| code.is_error(role)).map(Code::name).or(error.map(Cow::Borrowed));
+    let hidden = call.hidden && call.code.is_none() && error.is_none();
+    attributes.extend(unknown([
+        path.is_none().then_some(semconv::RPC_METHOD),
+        hidden.then_some(semconv::RPC_RESPONSE_STATUS_CODE),
+    ]));
+    // Of which kind an error is decides for a server whether it is one.
+    let other = (hidden && call.described && role == Role::Client).then_some(Cow::Borrowed("_OTHER"));
+    let failed = call.code.filter(|code| code.is_error(role)).map(Code::name).or(error.map(Cow::Borrowed)).or(other);
     let Some(failed) = failed else { return (name, attributes, Status::Unset) };
     attributes.push(KeyValue::str(semconv::ERROR_TYPE, failed));
     (name, attributes, Status::Error("".into()))

@@ -47,6 +47,12 @@ impl Code {
         sound.then(|| digits.parse().ok().map(Self))?
     }
 
+    /// Whether a value is one that `grpc-status` has: there are 17, written without leading zeroes.
+    pub fn is_value(value: &[u8]) -> bool {
+        let canonical = !(value.len() > 1 && value.starts_with(b"0"));
+        canonical && value.len() <= 2 && Self::parse(value).is_some_and(|code| (code.0 as usize) < NAMES.len())
+    }
+
     /// What a client makes of RST_STREAM, by error code (PROTOCOL-HTTP2.md, *Errors*).
     pub fn of_reset(error: u32) -> Self {
         match error {

@@ -116,11 +116,8 @@ pub(crate) fn request(head: &Request<'_>, settings: &Settings) -> (Cow<'static, 
     let method = method.unwrap_or("HTTP");
     let Some(route) = route else { return (method.into(), attributes) };
     let name = [method, " ", &route].concat();
-    let key = match settings.role {
-        Role::Server => semconv::HTTP_ROUTE,
-        Role::Client => semconv::URL_TEMPLATE,
-    };
-    attributes.push(KeyValue::str(key, route));
+    // `http.route` is the program's own route, which is not on the wire: the conventions forbid to make it of the path.
+    attributes.push(KeyValue::str(semconv::URL_TEMPLATE, route));
     (name.into(), attributes)
 }
 
@@ -128,6 +125,12 @@ fn server(fields: &Fields<'_>, target: &Target<'_>, settings: &Settings, attribu
     let host = forwarded::host(fields).or(target.authority).or_else(|| forwarded::text(fields.host?));
     address(host, attributes);
     let scheme = forwarded::scheme(fields).or(target.scheme).or((!target.foreign).then_some("http"));
+    // What a proxy forwards was asked of the proxy: the port that this server listens on is another one.
+    let has = |key: &str| attributes.iter().any(|a| a.key == key);
+    if forwarded::is_forwarded(fields) && has(semconv::SERVER_ADDRESS) && !has(semconv::SERVER_PORT) {
+        let port = forwarded::port(fields).unwrap_or(if scheme == Some("https") { 443 } else { 80 });
+        attributes.push(KeyValue::int(semconv::SERVER_PORT, i64::from(port)));
+    }
     attributes.extend(scheme.map(|scheme| KeyValue::str(semconv::URL_SCHEME, scheme)));
     path_and_query(target, settings, attributes);
     if let Some(client) = forwarded::client(fields) {

@@ -13,6 +13,7 @@ pub(crate) struct Fields<'a> {
     pub forwarded: Option<&'a [u8]>,
     pub forwarded_for: Option<&'a [u8]>,
     pub forwarded_host: Option<&'a [u8]>,
+    pub forwarded_port: Option<&'a [u8]>,
     pub forwarded_proto: Option<&'a [u8]>,
 }
 
@@ -30,6 +31,7 @@ impl<'a> Fields<'a> {
             12 if is("content-type") => &mut self.content_type,
             15 if is("x-forwarded-for") => &mut self.forwarded_for,
             16 if is("x-forwarded-host") => &mut self.forwarded_host,
+            16 if is("x-forwarded-port") => &mut self.forwarded_port,
             17 if is("x-forwarded-proto") => &mut self.forwarded_proto,
             _ => return,
         };

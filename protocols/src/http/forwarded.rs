@@ -26,6 +26,16 @@ pub(crate) fn scheme(fields: &Fields<'_>) -> Option<&'static str> {
     ["http", "https"].into_iter().find(|known| proto.eq_ignore_ascii_case(known))
 }
 
+/// The port of the original request, where it is stated beside the host.
+pub(crate) fn port(fields: &Fields<'_>) -> Option<u16> {
+    first(fields.forwarded_port)?.parse().ok().filter(|port| *port > 0)
+}
+
+/// Whether a proxy says that the original request went to another host, or by another scheme.
+pub(crate) fn is_forwarded(fields: &Fields<'_>) -> bool {
+    host(fields).is_some() || scheme(fields).is_some()
+}
+
 /// A parameter of the first element of `Forwarded`: the one that the proxy nearest to the client added.
 fn parameter<'a>(forwarded: Option<&'a [u8]>, name: &str) -> Option<&'a str> {
     let element = first(forwarded)?;

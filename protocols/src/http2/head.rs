@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
+use opentelemetry_semantic_conventions::attribute as semconv;
+
 use super::hpack;
-use crate::Settings;
-use crate::exchange::KeyValue;
+use crate::exchange::{KeyValue, unknown};
 use crate::http::attributes::{self, Request, Target};
 use crate::http::fields::Fields;
 use crate::redact;
+use crate::{Role, Settings};
 
 /// Longest value that is kept of any field but the path.
 const MAX_VALUE: usize = 512;
@@ -19,7 +21,7 @@ const SCHEME: &str = ":scheme";
 const AUTHORITY: &str = ":authority";
 const PATH: &str = ":path";
 /// The fields that are kept, by their place here.
-const KEPT: [&str; 12] = [
+const KEPT: [&str; 13] = [
     METHOD,
     SCHEME,
     AUTHORITY,
@@ -31,6 +33,7 @@ const KEPT: [&str; 12] = [
     "forwarded",
     "x-forwarded-for",
     "x-forwarded-host",
+    "x-forwarded-port",
     "x-forwarded-proto",
 ];
 
@@ -109,6 +112,12 @@ impl Head {
         // An authority should have no user information (RFC 9113 §8.3.1).
         target.authority = target.authority.or(authority.as_deref().and_then(redact::authority));
         let request = Request { method: method.as_deref(), version: "2", target, fields: &fields };
-        attributes::request(&request, settings)
+        let (name, mut attributes) = attributes::request(&request, settings);
+        let hidden = path.is_none() && method.as_deref() != Some("CONNECT");
+        attributes.extend(unknown([
+            method.is_none().then_some(semconv::HTTP_REQUEST_METHOD),
+            hidden.then_some(if settings.role == Role::Server { semconv::URL_PATH } else { semconv::URL_FULL }),
+        ]));
+        (name, attributes)
     }
 }

@@ -9,7 +9,7 @@ use super::stream::{Failure, Stream};
 use super::{Http2, Verdict};
 use crate::context::Carrier;
 use crate::exchange::{Mark, Marks, Output, SpanKind, Started};
-use crate::grpc::{self, Call};
+use crate::grpc::{self, Call, Ending};
 use crate::http::fields::Length;
 use crate::{Direction, Role};
 
@@ -180,7 +180,14 @@ impl Http2 {
         };
         out.push(Output::Started(Started::call(id, request, kind, context, denied)));
         let head = Head::keep(&self.fields);
-        let call = head.content_type().is_some_and(grpc::is_grpc).then(|| Call::new(timeout));
+        let call = match head.content_type() {
+            Some(kind) => grpc::is_grpc(kind).then(|| Call::new(timeout)),
+            // Of a connection that is older than the agent, the table may hold the type.
+            None if self.fields.iter().any(|(name, value)| name.is_none() && value.is_none()) => {
+                head.method().is_none_or(|method| method == "POST").then(|| Call::guessed(timeout))
+            }
+            None => None,
+        };
         Stream::new(id, head, request, call)
     }
 
@@ -199,6 +206,11 @@ impl Http2 {
             return;
         }
         stream.touch(Direction::Response, &marks);
+        match &mut stream.call {
+            Some(call) if call.guessed && known.is_grpc => call.guessed = false,
+            Some(call) if call.guessed && known.is_other => stream.call = None,
+            _ => {}
+        }
         if known.is_grpc && stream.call.is_none() {
             let mut call = Call::default();
             // Messages may have passed before this was known.
@@ -212,8 +224,19 @@ impl Http2 {
         stream.answered = true;
         stream.status = known.status.or(stream.status);
         stream.length = if head { known.length.known() } else { stream.length };
-        if let (Some(call), Some(code)) = (&mut stream.call, known.code) {
-            call.stated(grpc::Code::parse(code));
+        if let Some(call) = &mut stream.call {
+            call.stated(known.code.and_then(grpc::Code::parse));
+            call.message(known.message.unwrap_or_default());
+            if ended && known.code.is_none() {
+                let nameless = self.fields.iter().filter(|(name, _)| name.is_none()).map(|(_, value)| value);
+                match grpc::status_among(nameless) {
+                    Ok(code) => call.stated(Some(code)),
+                    Err(()) => call.hide_status(),
+                }
+            }
+        }
+        if ended {
+            stream.ending = Some(if head { Ending::Head } else { Ending::Trailers });
         }
         let tunnel = stream.connects() && stream.status.is_some_and(|s| (200..300).contains(&s));
         if ended || tunnel {
@@ -270,7 +293,10 @@ impl Http2 {
                 stream.request.last = operation;
                 stream.seen = operation.time;
             }
-            (Direction::Response, Some(_)) => self.streams.finish(number, operation.time, None, out),
+            (Direction::Response, Some(stream)) => {
+                stream.ending = Some(Ending::Data);
+                self.streams.finish(number, operation.time, None, out);
+            }
         }
     }
 
@@ -294,8 +320,12 @@ struct Response<'a> {
     status: Option<u16>,
     length: Length,
     is_grpc: bool,
+    /// Its type is known, and not gRPC's.
+    is_other: bool,
     /// `grpc-status`.
     code: Option<&'a [u8]>,
+    /// `grpc-message`.
+    message: Option<&'a [u8]>,
 }
 
 impl<'a> Response<'a> {
@@ -307,7 +337,11 @@ impl<'a> Response<'a> {
             b"content-length" => {
                 self.length.offer("content-length", value);
             }
-            b"content-type" => self.is_grpc |= grpc::is_grpc(value),
+            b"content-type" => {
+                self.is_grpc |= grpc::is_grpc(value);
+                self.is_other = !self.is_grpc;
+            }
+            b"grpc-message" => self.message = Some(value),
             b"grpc-status" => {
                 self.is_grpc = true;
                 self.code = Some(value);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::head::Head;
 use super::{Asked, frame};
 use crate::exchange::{Exchange, KeyValue, Marks, Status};
-use crate::grpc::{self, Call, Messages};
+use crate::grpc::{self, Call, Ending, Messages};
 use crate::http::attributes;
 use crate::{Direction, Role, Settings};
 
@@ -68,7 +68,9 @@ pub(super) struct Stream {
     pub length: Option<u64>,
     pub sent: Body,
     pub received: Body,
-    /// Set once it is known to be gRPC.
+    /// How the response ended.
+    pub ending: Option<Ending>,
+    /// Set once it is known, or may turn out, to be gRPC.
     pub call: Option<Box<Call>>,
     /// The client has said all.
     pub request_ended: bool,
@@ -95,6 +97,7 @@ impl Stream {
             length: None,
             sent: Body::default(),
             received: Body::default(),
+            ending: None,
             call: call.map(Box::new),
             request_ended: false,
             doubtful: false,
@@ -127,11 +130,16 @@ impl Stream {
             return;
         }
         self.doubtful = true;
-        self.sent.miss();
         self.received.miss();
         if let Some(call) = &mut self.call {
-            call.sent.lose();
             call.received.lose();
+        }
+        // Of a request that is complete, nothing can have been missed.
+        if !self.request_ended {
+            self.sent.miss();
+            if let Some(call) = &mut self.call {
+                call.sent.lose();
+            }
         }
     }
 
@@ -168,15 +176,19 @@ impl Stream {
     /// What its span would be called if it ended now.
     pub(super) fn name(&self, settings: &Settings) -> Cow<'static, str> {
         match (&self.call, &self.made) {
-            (Some(_), _) => grpc::name(self.head.path().as_deref()),
-            (None, Some(made)) => made.0.clone(),
-            (None, None) => self.head.http(settings).0,
+            (Some(call), _) if call.is_certain(self.request_ended, self.ending) => {
+                grpc::name(self.head.path().as_deref())
+            }
+            (_, Some(made)) => made.0.clone(),
+            (_, None) => self.head.http(settings).0,
         }
     }
 
     /// Ends it at `end`, in `CLOCK_BOOTTIME` nanoseconds.
     pub(super) fn finish(mut self, settings: &Settings, end: u64, failure: Option<Failure>) -> Exchange {
-        let call = self.call.take();
+        let unanswered = matches!(self.status, Some(status) if status != 200);
+        let is_call = |call: &Call| call.is_certain(self.request_ended, self.ending) && !(call.guessed && unanswered);
+        let call = self.call.take().filter(|call| is_call(call));
         let (name, attributes, status) = match call {
             Some(call) => self.rpc(*call, settings.role, end, failure),
             None => self.http(settings, failure),

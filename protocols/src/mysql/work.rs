@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use opentelemetry_semantic_conventions::attribute as semconv;
+
 use crate::db::{Description, Request};
-use crate::exchange::KeyValue;
+use crate::exchange::{KeyValue, unknown};
 use crate::sql::Query;
 
 /// How a command is answered.
@@ -114,6 +116,7 @@ impl Request for Work {
 
     fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
         let runs = self.runs();
+        let hidden = (runs && self.query.is_none()).then_some(semconv::DB_QUERY_TEXT);
         let operation = (!runs || self.query.is_none()).then_some(Cow::Borrowed(self.name));
         let description = Description {
             system: self.system,
@@ -123,6 +126,8 @@ impl Request for Work {
             prepared: !runs,
             ..Description::default()
         };
-        description.render()
+        let (name, mut attributes) = description.render();
+        attributes.extend(unknown([hidden]));
+        (name, attributes)
     }
 }

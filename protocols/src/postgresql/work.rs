@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use opentelemetry_semantic_conventions::attribute as semconv;
+
 use crate::db::{Description, Request};
-use crate::exchange::KeyValue;
+use crate::exchange::{KeyValue, unknown};
 use crate::sql::{Query, known_tag};
 
 /// Most prepared statements that are remembered of one connection.
@@ -50,6 +52,7 @@ impl Request for Work {
     }
 
     fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
+        let hidden = (self.kind == Kind::Run && self.query.is_none()).then_some(semconv::DB_QUERY_TEXT);
         let operation: Option<Cow<'static, str>> = match self.kind {
             Kind::Close => Some("CLOSE".into()),
             Kind::Bind => Some("BIND".into()),
@@ -70,7 +73,9 @@ impl Request for Work {
             prepared: self.kind != Kind::Run,
             ..Description::default()
         };
-        description.render()
+        let (name, mut attributes) = description.render();
+        attributes.extend(unknown([hidden]));
+        (name, attributes)
     }
 }
 

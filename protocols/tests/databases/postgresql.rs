@@ -1,7 +1,7 @@
 //! PostgreSQL, message by message.
 
 use wirespan_protocols::Direction::{Request, Response};
-use wirespan_protocols::exchange::SpanKind;
+use wirespan_protocols::exchange::{SpanKind, Value};
 use wirespan_protocols::{Detection, End, Progress, Role, Settings, postgresql::detect};
 
 use crate::wire::{TICK, Wire, int, text};
@@ -121,6 +121,8 @@ fn a_statement_prepared_before_anybody_looked_says_what_the_server_says() {
     assert_eq!(wire.summary(), ["INSERT", "EXECUTE error 57014"]);
     let exchange = wire.finished()[0];
     assert_eq!((text(exchange, "db.operation.name"), text(exchange, "db.query.text")), (Some("INSERT"), None));
+    let unknown = exchange.attributes.iter().find(|a| a.key == "wirespan.unknown").map(|a| a.value.clone());
+    assert_eq!(unknown, Some(Value::StrArray(vec!["db.query.text".into()])));
 }
 
 #[test]

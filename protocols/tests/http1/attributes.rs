@@ -43,7 +43,7 @@ fn a_server_span_has_these_attributes_and_no_others() {
         ("http.request.method", "GET"),
         ("http.response.body.size", "2"),
         ("http.response.status_code", "200"),
-        ("http.route", "/users/{id}"),
+        ("url.template", "/users/{id}"),
         ("network.protocol.version", "1.1"),
         ("server.address", "shop.test"),
         ("server.port", "8080"),
@@ -169,6 +169,27 @@ fn a_proxy_s_word_counts_for_a_server() {
 }
 
 #[test]
+fn what_was_asked_of_a_proxy_does_not_carry_this_listener_s_port() {
+    let port = |fields: &str| {
+        let server = exchange(Role::Server, &format!("GET / HTTP/1.1\n{fields}"), OK);
+        int(&server, "server.port")
+    };
+    for (fields, expected) in [
+        ("Host: backend:8000\nX-Forwarded-Host: shop.test\nX-Forwarded-Proto: https", Some(443)),
+        ("Host: shop.test\nX-Forwarded-Proto: https", Some(443)),
+        ("Host: backend:8000\nX-Forwarded-Host: shop.test", Some(80)),
+        ("Host: backend:8000\nX-Forwarded-Host: shop.test:8443\nX-Forwarded-Proto: https", Some(8443)),
+        ("Host: b\nX-Forwarded-Host: shop.test\nX-Forwarded-Port: 8444\nX-Forwarded-Proto: https", Some(8444)),
+        ("Host: b\nX-Forwarded-Host: shop.test\nX-Forwarded-Port: x", Some(80)),
+        ("Host: b\nForwarded: host=shop.test;proto=https", Some(443)),
+        // Asked of this server itself, and the port of the socket is the caller's to add.
+        ("Host: backend", None),
+    ] {
+        assert_eq!(port(fields), expected, "{fields}");
+    }
+}
+
+#[test]
 fn query_values_are_kept_on_request() {
     let mut wire = Wire::server();
     wire.parser = Box::new(Http1::new(Settings { keep_query_values: true, ..Settings::of(Role::Server) }));
@@ -191,7 +212,7 @@ fn bytes_that_are_no_text_are_replaced() {
 fn a_target_that_is_no_path_makes_no_name() {
     let exchange = exchange(Role::Server, "GET xyz123 HTTP/1.1", OK);
     assert_eq!(exchange.name, "GET");
-    assert_eq!(value(&exchange, "http.route"), None);
+    assert_eq!(value(&exchange, "url.template"), None);
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn a_request_has_the_attributes_of_http() {
     for (key, value) in [
         ("http.request.method", "GET"),
         ("network.protocol.version", "2"),
-        ("http.route", "/users/{id}"),
+        ("url.template", "/users/{id}"),
         ("url.scheme", "http"),
         ("url.path", "/users/42"),
         ("url.query", "token=REDACTED"),
