@@ -2,6 +2,7 @@
 
 mod demo;
 mod export;
+mod ps;
 mod query;
 mod top;
 
@@ -11,7 +12,7 @@ use clap::builder::{PossibleValuesParser, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches};
 
-use crate::client::{Endpoint, export::Wanted, query::Query};
+use crate::client::{self, Endpoint, export::Wanted, query::Query};
 use crate::config::option::{CONFIG, Kind, OPTIONS, Opt};
 use crate::config::source::FlagValues;
 use crate::config::view::DEFAULT_LISTEN;
@@ -34,6 +35,8 @@ pub enum Command {
     Query(Endpoint, Query),
     /// Print one trace of a running agent.
     Export(Endpoint, Wanted),
+    /// List the processes that a running agent sees.
+    Ps(Endpoint, client::ps::Wanted),
     /// Show services and operations.
     Top(Box<Config>, Endpoint),
     /// Start a small shop, and show it.
@@ -81,6 +84,7 @@ pub fn parse(
         ("doctor", format) => Command::Doctor { config, json: format == "json" },
         ("demo", _) => Command::Demo(config.clone(), demo::read(sub, endpoint(sub, &config))),
         ("top", _) => Command::Top(config.clone(), endpoint(sub, &config)),
+        ("ps", format) => Command::Ps(endpoint(sub, &config), ps::read(sub, format == "json")),
         ("query", format) => Command::Query(endpoint(sub, &config), query::read(sub, format == "json")?),
         ("export", format) => Command::Export(endpoint(sub, &config), export::read(sub, format)?),
         _ => Command::Run(config),
@@ -112,6 +116,7 @@ fn definition() -> clap::Command {
                 .arg(format(&["text", "json"])),
         )
         .subcommand(demo::command())
+        .subcommand(ps::command())
         .subcommand(query::command())
         .subcommand(top::command())
         .subcommand(export::command())
@@ -197,7 +202,7 @@ fn sentence(error: &clap::Error) -> String {
         }
         ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument => {
             let name = context(ContextKind::InvalidSubcommand).unwrap_or(name);
-            let otherwise = "commands are config, demo, doctor, export, query, run and top";
+            let otherwise = "commands are config, demo, doctor, export, ps, query, run and top";
             format!("unknown command {name:?}; {}", meant(ContextKind::SuggestedSubcommand, otherwise))
         }
         ErrorKind::InvalidValue => match context(ContextKind::InvalidValue) {

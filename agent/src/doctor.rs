@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use crate::bpf::probe;
 use crate::bpf::{BTF_PATH, Mode};
-use crate::config::Config;
+use crate::config::{Config, Rule};
+use crate::discovery::facts::is_listened_on;
+use crate::discovery::{HostInfo, Processes};
 use crate::web::Bound;
 
 /// How a capability stands.
@@ -86,6 +88,7 @@ pub fn examine(config: &Config) -> Report {
     checks.extend(privileges());
     checks.extend(hooks());
     checks.push(processes());
+    checks.extend(rules(config));
     checks.push(off("plaintext under TLS", "not in this version: encrypted connections are not traced"));
     checks.push(off("io_uring", "its operations are counted (counter kernel_io_uring), their bytes are not seen"));
     checks.push(output(config));
@@ -202,6 +205,32 @@ fn processes() -> Check {
         Err(error) => check(name, State::Missing, format!("/proc/self/ns/pid: {error}"), "mount /proc"),
     }
 }
+
+/// Each rule, and what of the programs that run now it is about.
+fn rules(config: &Config) -> Vec<Check> {
+    let rules = [("include rule", &config.include), ("exclude rule", &config.exclude)];
+    if rules.iter().all(|(_, rules)| rules.is_empty()) {
+        return Vec::new();
+    }
+    let mut processes = Processes::new(config, "/proc".into(), HostInfo::read("/".as_ref()));
+    for tgid in processes.present() {
+        processes.get(tgid);
+    }
+    let idle: Vec<Rule> = processes.selection().idle_rules().into_iter().map(|(_, rule)| rule).collect();
+    let state = |name: &'static str, rule: &Rule| match rule {
+        Rule::Port(port) if is_listened_on(*port) => {
+            check(name, State::Available, format!("{rule}: somebody listens on that port"), "")
+        }
+        Rule::Port(_) => check(name, State::Unavailable, format!("{rule}: nobody listens on that port"), ABOUT_NOTHING),
+        _ if idle.contains(rule) => {
+            check(name, State::Unavailable, format!("{rule}: no process fits it"), ABOUT_NOTHING)
+        }
+        _ => check(name, State::Available, format!("{rule}: fits processes that run"), ""),
+    };
+    rules.into_iter().flat_map(|(name, rules)| rules.iter().map(move |rule| state(name, rule))).collect()
+}
+
+const ABOUT_NOTHING: &str = "correct it, unless what it is about starts later; `wirespan ps --all` lists processes";
 
 fn output(config: &Config) -> Check {
     let Some(otlp) = &config.otlp else {

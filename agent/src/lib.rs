@@ -14,8 +14,11 @@
 //! | [`bpf`] | kernel programs: load, attach, read |
 //! | [`stages`] | records into signals: discovery and connections, put together |
 //! | [`connections`] | records into exchanges |
+//! | `overheard` | connections that are not traced, read for whether telemetry is exported by them |
 //! | [`traces`] | exchanges into traces: every link is made there (crate `wirespan-links`) |
 //! | [`clock`] | the kernel's time and Unix time |
+//! | [`operations`] | names of operations, learnt by service |
+//! | [`inventory`] | which processes there are, for who asks |
 //! | [`pipeline`] | wires the stages |
 //! | [`export`] | spans out: OTLP and the console |
 //! | [`ingest`] | OTLP in: spans that applications make themselves |
@@ -36,8 +39,11 @@ pub mod discovery;
 pub mod doctor;
 pub mod export;
 pub mod ingest;
+pub mod inventory;
 pub mod memory;
 pub mod metrics;
+pub mod operations;
+mod overheard;
 pub mod pipeline;
 pub mod run;
 pub mod session;

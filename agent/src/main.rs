@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Demo(config, demo) => demo::run(&config, &demo),
         Command::Part(part) => demo::own::run(&part),
         Command::Top(config, endpoint) => top::run(&config, endpoint),
+        Command::Ps(endpoint, wanted) => client::ps::run(endpoint, wanted),
         Command::Query(endpoint, query) => client::query::run(endpoint, &query),
         Command::Export(endpoint, wanted) => client::export::run(endpoint, &wanted),
         Command::Run(config) => match run::run(&config) {

@@ -12,14 +12,17 @@ use std::time::{Duration, Instant};
 
 use crate::bpf::{Capture, CaptureError, CaptureSettings, Mode};
 use crate::clock::{self, Clock};
-use crate::config::Config;
+use crate::config::{Config, Rule};
 use crate::connections::{self, Signal};
+use crate::discovery::facts::is_listened_on;
 use crate::discovery::own::OwnServer;
 use crate::discovery::{HostInfo, Processes};
 use crate::export::Exporters;
+use crate::inventory::Inventory;
 use crate::memory::channel::{Nothing, Receiver, Sender, channel};
 use crate::memory::{Account, Ledger, trim};
 use crate::metrics::Counters;
+use crate::operations::Operations;
 use crate::span::{Linking, OpenRequests};
 use crate::stages::{Stages, Wish};
 use crate::traces::{self, Traces};
@@ -37,6 +40,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(4);
 const IDLE_PAUSE: Duration = Duration::from_millis(10);
 /// How often the kernel's counters are read.
 const COUNTERS_EVERY: Duration = Duration::from_millis(500);
+/// When rules are told that nothing is what they are about.
+const IDLE_RULES_AFTER: Duration = Duration::from_secs(5);
 /// How often processes that ended unseen are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
@@ -65,6 +70,7 @@ impl Pipeline {
         exporters: Exporters,
         view: Option<SocketAddr>,
         ledger: &Ledger,
+        inventory: Arc<Inventory>,
     ) -> Result<Self, CaptureError> {
         let capture = Capture::start(&CaptureSettings {
             capture_bytes: config.capture_bytes as u32,
@@ -89,7 +95,9 @@ impl Pipeline {
         let mut traces = Traces::new(limits, Arc::clone(&counters.links));
         traces.show_linking(Arc::clone(linking));
         let linker = Linker {
+            open: traces.open_requests(),
             traces,
+            operations: Operations::default(),
             clock: Clock::default(),
             batches,
             exporters,
@@ -97,7 +105,7 @@ impl Pipeline {
             counters: Arc::clone(counters),
         };
         let open_requests = linker.traces.open_requests();
-        let reader = Reader::new(config, capture, Arc::clone(counters), signals, view, ledger);
+        let reader = Reader::new(config, capture, Arc::clone(counters), signals, view, ledger, inventory);
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
         let named = |name: &str| Builder::new().name(name.into());
@@ -141,6 +149,8 @@ impl Pipeline {
 /// The second thread: signals in, traces out.
 struct Linker {
     traces: Traces,
+    operations: Operations,
+    open: Arc<OpenRequests>,
     batches: Receiver<Signal>,
     exporters: Exporters,
     memory: Account,
@@ -162,6 +172,7 @@ impl Linker {
                     let mut out = Vec::new();
                     let in_flight = self.traces.finish(&mut out);
                     self.counters.exchanges_dropped.add(in_flight as u64);
+                    self.operations.name(&mut out);
                     self.exporters.export(out);
                     return self.exporters;
                 }
@@ -176,9 +187,24 @@ impl Linker {
         while more {
             let mut out = Vec::new();
             more = self.traces.tick(now, &mut out);
+            self.operations.name(&mut out);
             self.exporters.export(out);
         }
+        self.operations.name_open(&self.open);
         self.memory.set(self.traces.bytes());
+    }
+}
+
+/// Says which rules are about nothing that is there.
+fn say_idle_rules(rules: Vec<(String, Rule)>) {
+    for (text, rule) in rules {
+        match rule {
+            Rule::Port(port) if is_listened_on(port) => {}
+            Rule::Port(_) => {
+                log::warn!("{text} is about nothing so far: nobody listens on that port, and no connection has it")
+            }
+            _ => log::warn!("{text} is about nothing so far: no process fits it. `wirespan ps` lists the processes"),
+        }
     }
 }
 
@@ -193,8 +219,10 @@ struct Reader {
     counters: Arc<Counters>,
     /// Records that the kernel had lost when last asked.
     lost: u64,
+    inventory: Arc<Inventory>,
     said_io_uring: bool,
     said_ring_full: bool,
+    said_idle_rules: bool,
 }
 
 impl Reader {
@@ -205,6 +233,7 @@ impl Reader {
         signals: Sender<Signal>,
         view: Option<SocketAddr>,
         ledger: &Ledger,
+        inventory: Arc<Inventory>,
     ) -> Self {
         let processes = Processes::new(config, PathBuf::from("/proc"), HostInfo::read("/".as_ref()));
         let limits = connections::Limits { memory: ledger.connections.clone(), ..connections::Limits::of(config) };
@@ -217,15 +246,26 @@ impl Reader {
             ticked: Instant::now(),
             counters,
             lost: 0,
+            inventory,
             said_io_uring: false,
             said_ring_full: false,
+            said_idle_rules: false,
         }
     }
 
     fn run(mut self, stop: &AtomicBool) {
         let (mut pause, mut counted, mut swept) = (IDLE_PAUSE, Instant::now(), Instant::now());
+        let (began, mut surveying) = (Instant::now(), true);
+        self.stages.begin_survey();
         while !stop.load(Ordering::Relaxed) {
             let (read, full) = self.turn();
+            surveying = surveying && self.stages.survey();
+            if self.inventory.take_wish() {
+                self.inventory.set(self.stages.list(&self.inventory));
+            }
+            if !surveying && began.elapsed() > IDLE_RULES_AFTER && !std::mem::replace(&mut self.said_idle_rules, true) {
+                say_idle_rules(self.stages.idle_rules());
+            }
             if counted.elapsed() > COUNTERS_EVERY {
                 counted = Instant::now();
                 self.capture.read_counters(&self.counters);

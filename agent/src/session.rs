@@ -11,6 +11,7 @@ use crate::config::{Color, Config, Output, ViewConfig};
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::ingest::{self, Ingest};
+use crate::inventory::Inventory;
 use crate::memory::trim::{self, Trimmer};
 use crate::memory::{Ledger, Shares};
 use crate::metrics::Counters;
@@ -57,6 +58,7 @@ impl Session {
     pub fn start(config: &Config, runtime: Runtime) -> Result<Self, RunError> {
         let counters = Arc::new(Counters::default());
         let linking = Arc::new(Linking::default());
+        let inventory = Arc::new(Inventory::new(Arc::clone(&linking)));
         let bound = config.view.as_ref().and_then(bind);
         let ledger = Ledger::new(&Shares::of(config));
         let settings = settings(config, bound.is_some(), &ledger);
@@ -69,9 +71,10 @@ impl Session {
             let persistent = config.view.as_ref().is_some_and(|view| view.store.path.is_some());
             let otlp_listen = (!listens.is_empty()).then(|| listens.join(", "));
             let (counters, linking) = (Arc::clone(&counters), Arc::clone(&linking));
-            bound.serve(Shown { reader, counters, linking, persistent, otlp_listen })
+            let inventory = Arc::clone(&inventory);
+            bound.serve(Shown { reader, counters, linking, inventory, persistent, otlp_listen })
         });
-        let pipeline = Pipeline::start(config, &counters, &linking, exporters, own, &ledger)?;
+        let pipeline = Pipeline::start(config, &counters, &linking, exporters, own, &ledger, Arc::clone(&inventory))?;
         runtime.spawn(watch_memory(ledger, Arc::clone(&counters)));
         Ok(Self { counters, runtime, ingest, view, pipeline })
     }

@@ -9,14 +9,20 @@ use wirespan_links::facts::{Fact, UnitKey};
 use wirespan_protocols::Role;
 
 use crate::bpf::Record;
+use crate::config::Rule;
 use crate::connections::{self, Connections, Signal, Verdict};
 use crate::discovery::own::OwnServer;
-use crate::discovery::{ExecInfo, Processes, Selection};
+use crate::discovery::{ExecInfo, Process, Processes, Selection};
+use crate::inventory::{self, Inventory, Row};
 use crate::memory::weight;
 use crate::metrics::Counters;
+use crate::overheard::{Heard, Overheard};
 
 /// Operations of a process that is not traced after which the kernel stops reporting it.
 const IGNORE_AFTER: u32 = 32;
+
+/// Processes that one [`Stages::survey`] looks at.
+const SURVEYED: usize = 8;
 
 /// What the kernel is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +48,9 @@ pub struct Stages {
     left_out: FxHashMap<u32, u32>,
     /// The agent's own server.
     own: Option<OwnServer>,
+    overheard: Overheard,
+    /// Processes that were there when the agent began, and have done nothing yet.
+    unsurveyed: Vec<u32>,
 }
 
 impl Stages {
@@ -52,6 +61,7 @@ impl Stages {
         counters: Arc<Counters>,
         own: Option<OwnServer>,
     ) -> Self {
+        let overheard = Overheard::new(&limits);
         Self {
             selection: Arc::clone(processes.selection()),
             processes,
@@ -61,12 +71,49 @@ impl Stages {
             wishes: Vec::new(),
             left_out: FxHashMap::default(),
             own,
+            overheard,
+            unsurveyed: Vec::new(),
         }
     }
 
     /// Does what time demands; to be called every few milliseconds with `CLOCK_BOOTTIME` nanoseconds.
     pub fn tick(&mut self, now: u64) {
         self.connections.tick(now, &mut self.out);
+        self.overheard.tick(now);
+    }
+
+    /// Looks at the processes that are there, a few at each [`survey`](Self::survey): which are called alike, and which rules are
+    /// about any.
+    pub fn begin_survey(&mut self) {
+        self.unsurveyed = self.processes.present();
+    }
+
+    /// Looks at a few more of them. Returns whether some are left.
+    pub fn survey(&mut self) -> bool {
+        let from = self.unsurveyed.len().saturating_sub(SURVEYED);
+        for tgid in self.unsurveyed.drain(from..) {
+            self.processes.get(tgid);
+        }
+        !self.unsurveyed.is_empty()
+    }
+
+    /// All processes that are there now, with their connections.
+    pub fn list(&mut self, inventory: &Inventory) -> Vec<Row> {
+        for tgid in self.processes.present() {
+            self.processes.get(tgid);
+        }
+        let mut connections = inventory::by_process(self.connections.census());
+        let rows = self.processes.known().filter(|process| process.tgid != 0).map(|process| {
+            inventory.row(process, &self.selection, connections.remove(&process.tgid).unwrap_or_default())
+        });
+        let mut rows: Vec<Row> = rows.collect();
+        rows.sort_by_key(|row| row.pid);
+        rows
+    }
+
+    /// Rules of which nothing was seen that they are about.
+    pub fn idle_rules(&self) -> Vec<(String, Rule)> {
+        self.selection.idle_rules()
     }
 
     /// Looks for processes that ended unseen.
@@ -110,7 +157,10 @@ impl Stages {
     pub fn record(&mut self, record: Record<'_>) {
         match record {
             Record::Io(event, bytes) => self.operation(&event, bytes),
-            Record::State(event) => self.connections.state(&event, &mut self.out),
+            Record::State(event) => {
+                self.connections.state(&event, &mut self.out);
+                self.overheard.state(&event);
+            }
             Record::Fork(event) => self.fork(&event),
             Record::Exit(event) => {
                 if event.tid == event.tgid {
@@ -134,12 +184,13 @@ impl Stages {
             return self.leave_out(event.unit.tgid);
         }
         let own = |server: &OwnServer| server.is_peer(ends, event.unit.tgid);
-        if self.own.as_ref().is_some_and(own)
-            || !self.selection.connection_selected(process, ends.local_port, ends.peer_port)
-        {
+        if self.own.as_ref().is_some_and(own) {
             return self.wishes.push(Wish::Mute(event.cookie));
         }
         let process = Arc::clone(process);
+        if !self.selection.connection_selected(&process, ends.local_port, ends.peer_port) {
+            return self.overhear(event, bytes, &process);
+        }
         let from = self.out.len();
         match self.connections.operation(event, bytes, &process, &mut self.out) {
             Verdict::Continue => {}
@@ -170,13 +221,34 @@ impl Stages {
                     started.process = self.processes.get(tgid).clone();
                 }
             }
-            Signal::ExportsTelemetry { tgid } if self.processes.mark_exports_telemetry(*tgid) => {
+            Signal::ExportsTelemetry { tgid } => {
                 let tgid = *tgid;
-                log::info!("process {tgid} exports its own telemetry: left alone (--allow-duplicate-spans traces it)");
-                self.wishes.push(Wish::Ignore(tgid));
-                self.connections.leave_alone(tgid, now, &mut self.out);
+                self.exports_telemetry(tgid, now);
             }
             _ => {}
+        }
+    }
+
+    fn exports_telemetry(&mut self, tgid: u32, now: u64) {
+        if self.processes.mark_exports_telemetry(tgid) {
+            log::info!("process {tgid} exports its own telemetry: left alone (--allow-duplicate-spans traces it)");
+            self.wishes.push(Wish::Ignore(tgid));
+            self.connections.leave_alone(tgid, now, &mut self.out);
+            self.overheard.leave_alone(tgid, now);
+        }
+    }
+
+    /// An operation of a connection that is not to be traced, of a process of which others are: it may be the one by which the
+    /// process exports telemetry.
+    fn overhear(&mut self, event: &IoEvent, bytes: &[u8], process: &Arc<Process>) {
+        let heard = match self.selection.connection_watched(process) {
+            true => self.overheard.operation(event, bytes, process),
+            false => Heard::Nothing,
+        };
+        match heard {
+            Heard::Unsure => {}
+            Heard::Telemetry => self.exports_telemetry(event.unit.tgid, event.time),
+            Heard::Nothing => self.wishes.push(Wish::Mute(event.cookie)),
         }
     }
 
@@ -205,6 +277,7 @@ impl Stages {
             env,
             args_truncated: args.len() >= MAX_EXEC_PAYLOAD / 4,
             env_truncated: env.len() >= MAX_EXEC_PAYLOAD * 3 / 4,
+            file: &event.file,
         });
     }
 }

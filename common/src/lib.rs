@@ -16,6 +16,9 @@ pub const MAX_CAPTURE: usize = 16384;
 /// The most bytes of arguments and environment that an [`ExecEvent`] carries.
 pub const MAX_EXEC_PAYLOAD: usize = 4096;
 
+/// The longest path that an [`ExecEvent`] carries, with the NUL behind it.
+pub const MAX_EXEC_FILE: usize = 256;
+
 /// What a record is; its first byte.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +201,9 @@ pub struct ExecEvent {
     pub args_len: u32,
     /// Bytes of environment that follow the arguments.
     pub env_len: u32,
+    /// Path that was executed, as `execve` was given it (of a script, the script's), NUL-terminated; empty if unknown. One
+    /// that fills the field is cut.
+    pub file: [u8; MAX_EXEC_FILE],
 }
 
 /// Values of the `PROCESSES` map, by process id: what user space decided about a process.
@@ -243,6 +249,6 @@ const _: () = {
     assert!(size_of::<IoEvent>() == 128);
     assert!(size_of::<StateEvent>() == 104);
     assert!(size_of::<TaskEvent>() == 32);
-    assert!(size_of::<ExecEvent>() == 56);
+    assert!(size_of::<ExecEvent>() == 56 + MAX_EXEC_FILE);
     assert!(size_of::<SocketState>() == 24);
 };

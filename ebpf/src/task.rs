@@ -2,9 +2,12 @@
 
 use aya_ebpf::helpers::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns,
-    generated::{bpf_get_current_cgroup_id, bpf_get_current_task, bpf_probe_read_user, bpf_ringbuf_output},
+    generated::{
+        bpf_get_current_cgroup_id, bpf_get_current_task, bpf_probe_read_user, bpf_probe_read_user_str,
+        bpf_ringbuf_output,
+    },
 };
-use wirespan_common::{Counter, ExecEvent, Kind, MAX_EXEC_PAYLOAD, TaskEvent};
+use wirespan_common::{Counter, ExecEvent, Kind, MAX_EXEC_FILE, MAX_EXEC_PAYLOAD, TaskEvent};
 
 use crate::{
     kernel::{self, Memory, Probed, Typed},
@@ -109,6 +112,12 @@ pub fn on_exec(_task: *const u8) {
         event.comm = bpf_get_current_comm().unwrap_or_default();
         event.args_len = args_len as u32;
         event.env_len = env_len as u32;
+        // Behind the environment the kernel puts the path that was executed (fs/exec.c, `bprm->exec`, the AT_EXECFN of
+        // the auxiliary vector).
+        let read = bpf_probe_read_user_str(event.file.as_mut_ptr().cast(), MAX_EXEC_FILE as u32, env_end as *const _);
+        if env_end == 0 || read <= 0 {
+            event.file[0] = 0;
+        }
         let total = header as u64 + (args_len & (2 * MAX_ARGS - 1)) + (env_len & (2 * MAX_EXEC_PAYLOAD as u64 - 1));
         if bpf_ringbuf_output((&raw const EVENTS) as *mut _, scratch.cast(), total, NO_WAKEUP) != 0 {
             count(Counter::RingFull, 1);

@@ -4,11 +4,12 @@
 //! |---|---|
 //! | `connection` | one request, and what can go wrong with it |
 //! | [`answer`] | what the agent answers |
-//! | [`query`], [`export`] | the commands for scripts |
+//! | [`query`], [`export`], [`ps`] | the commands for scripts |
 
 pub mod answer;
 mod connection;
 pub mod export;
+pub mod ps;
 pub mod query;
 
 use std::io::Write as _;

@@ -48,6 +48,14 @@ impl Glob {
         Self(format!("{}*", self.0)).matches(text)
     }
 
+    /// Whether one of the paths fits that a program goes by. A name without `/` says nothing of a pattern with one, unless it is
+    /// all that is known.
+    pub fn matches_one_of<'a>(&self, paths: impl Iterator<Item = &'a str> + Clone) -> bool {
+        let whole = |path: &&str| path.contains('/');
+        let names_count = !self.0.contains('/') || !paths.clone().any(|path| whole(&path));
+        paths.filter(|path| names_count || whole(path)).any(|path| self.matches_path(path))
+    }
+
     /// Whether a path fits: a pattern without `/` is about the file name alone, and a path without `/` (a process that was
     /// gone before its path could be read) is compared with the pattern's file name.
     pub fn matches_path(&self, path: &str) -> bool {
@@ -205,6 +213,16 @@ mod tests {
         assert!(Glob::new("ngin*").matches_path("/usr/sbin/nginx"));
         assert!(!Glob::new("usr*").matches_path("/usr/sbin/nginx"));
         assert!(Glob::new("/usr/*/nginx").matches_path("nginx") && !Glob::new("/usr/*/nginx").matches_path("curl"));
+    }
+
+    #[test]
+    fn a_name_alone_counts_for_a_path_pattern_only_where_no_path_is_known() {
+        let fits = |pattern: &str, paths: &[&str]| Glob::new(pattern).matches_one_of(paths.iter().copied());
+        assert!(fits("*/python3.11", &["/usr/bin/python3.11", "/usr/bin/python3", "python3"]));
+        assert!(fits("*/python3", &["/usr/bin/python3.11", "/usr/bin/python3", "python3"]));
+        assert!(fits("shop-worker", &["/usr/bin/python3.11", "/usr/bin/python3", "shop-worker"]));
+        assert!(!fits("/opt/venv/bin/python3", &["/usr/bin/python3.11", "/usr/bin/python3", "python3"]));
+        assert!(fits("/opt/venv/bin/python3", &["python3"]));
     }
 
     #[test]

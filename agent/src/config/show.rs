@@ -117,7 +117,7 @@ A wrong value ends the agent with exit status 2 and a sentence that says where i
 
 | Rule | Matches |
 |---|---|
-| `exe:GLOB`, or a bare `GLOB` | the path of the executable; a pattern without `/` is about the file name alone, and of a process that ended at once only the file name is known |
+| `exe:GLOB`, or a bare `GLOB` | the executable's path with its links followed, the path that it was started by (of a script, the script's), or what it was told that it is called (`argv[0]`); a pattern without `/` is about the file name alone |
 | `pid:N` | one process |
 | `port:N` | connections whose local or remote port is N; in `service-name`, the process that serves port N |
 | `user:NAME`, `user:UID` | processes with that effective user |
@@ -138,8 +138,9 @@ The first of these that says something:
 3. the systemd service that the process runs in, save services that run other people's programs (sshd, cron, docker, …);
 4. the container: docker's compose service or container name, podman's name, the Kubernetes deployment or container name, as far as files on
    this machine tell. A container of which only the id is known gives `container.id` and no name;
-5. the program: `python app.py` is `app`, `gunicorn shop.wsgi:application` is `shop`, `java -jar shop-1.2.jar` is `shop`, `node server.js` is the name in the
-   nearest `package.json` or `server`, an nginx worker is `nginx`;
+5. the program: `python shop.py` is `shop`, `gunicorn shop.wsgi:application` is `shop`, `java -jar shop-1.2.jar` is `shop`, `node shop.js` is the name in the
+   nearest `package.json` or `shop`, an nginx worker is `nginx`; what is called as in every project
+   (`app.py`, `server.js`) is called by its project ([naming.md](naming.md));
 6. the executable's file name.
 ";
 

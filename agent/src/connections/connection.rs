@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS, IoEvent};
-use wirespan_protocols::End;
 use wirespan_protocols::exchange::{Mark, Unit};
+use wirespan_protocols::{End, Role};
 
 use super::emit::Origin;
 use super::order::{Operation, Order};
@@ -77,6 +77,11 @@ impl Connection {
     /// Socket cookie.
     pub fn cookie(&self) -> u64 {
         self.reading.origin.cookie
+    }
+
+    /// The protocol, and which end of it this is, once that is known.
+    pub fn spoken(&self) -> Option<(&'static str, Role)> {
+        self.reading.spoken()
     }
 
     /// The process that used it last.

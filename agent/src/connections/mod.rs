@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, StateEvent, UnitId};
-use wirespan_protocols::End;
 use wirespan_protocols::exchange::{Output, Unit};
+use wirespan_protocols::{End, Role};
 
 use connection::Connection;
 use detection::Registry;
@@ -310,6 +310,11 @@ impl Connections {
             }
             _ => {}
         }
+    }
+
+    /// Every connection: its process, and what is spoken on it if that is known.
+    pub fn census(&self) -> impl Iterator<Item = (u32, Option<(&'static str, Role)>)> {
+        self.by_cookie.values().map(|connection| (connection.process().tgid, connection.spoken()))
     }
 
     /// Forgets every connection of a process that is left alone from now on.

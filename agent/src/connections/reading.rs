@@ -123,6 +123,11 @@ impl Reading {
         self.known().map(|known| known.found.protocol.name)
     }
 
+    /// The protocol, and which end of it this is, once that is known.
+    pub fn spoken(&self) -> Option<(&'static str, Role)> {
+        self.known().map(|known| (known.found.protocol.name, known.role))
+    }
+
     fn known(&self) -> Option<&Known> {
         if let State::Reading(known) = &self.state { Some(known) } else { None }
     }

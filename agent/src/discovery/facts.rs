@@ -5,14 +5,17 @@
 //! the exec event must be enough for a name.
 
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process as ProcDir};
+use wirespan_common::MAX_EXEC_FILE;
 
 use super::cgroup::Cgroup;
 use super::container::Container;
+use super::files;
 
 /// A process replaced its program; mirrors `wirespan_common::ExecEvent`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +40,8 @@ pub struct ExecInfo<'a> {
     pub args_truncated: bool,
     /// Not all of `env` is there.
     pub env_truncated: bool,
+    /// Path that was executed, up to a NUL; without one it is cut.
+    pub file: &'a [u8],
 }
 
 /// What is kept of an exec event until somebody asks for the process.
@@ -50,6 +55,7 @@ pub struct Exec {
     args: Vec<String>,
     args_truncated: bool,
     env: Env,
+    file: String,
 }
 
 impl Exec {
@@ -69,8 +75,15 @@ impl Exec {
             args,
             args_truncated: event.args_truncated,
             env: Env::parse(event.env),
+            file: terminated(event.file),
         }
     }
+}
+
+/// A path up to its NUL; nothing if it is cut.
+fn terminated(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|b| *b == 0);
+    end.map(|end| String::from_utf8_lossy(&bytes[..end]).into_owned()).unwrap_or_default()
 }
 
 /// The variables that matter here. Everything else in an environment is nobody's business and is not kept.
@@ -129,6 +142,8 @@ pub struct Facts {
     pub exe: String,
     /// Whether `exe` was read from the kernel instead of taken from the arguments.
     pub exe_is_real: bool,
+    /// Path that it was started by, before links were followed; of a script the script's. Empty if unknown.
+    pub started: String,
     /// Arguments, the program's name first.
     pub args: Vec<String>,
     /// The environment's few interesting variables.
@@ -179,9 +194,27 @@ pub(super) fn read(proc_root: &Path, tgid: u32, not_after: Option<u64>) -> Optio
         parent: u32::try_from(stat.ppid).unwrap_or(0),
         cgroup: Arc::new(Cgroup::parse(&String::from_utf8_lossy(&bytes("cgroup")))),
         start: Some(start),
+        started: started_by(&process).unwrap_or_default(),
         dir: Some(dir),
         ..Facts::default()
     })
+}
+
+/// The path that the kernel was given when the process was started, from the process's own memory.
+fn started_by(process: &ProcDir) -> Option<String> {
+    /// `include/uapi/linux/auxvec.h`.
+    const AT_EXECFN: u64 = 31;
+    const ENTRY: usize = 2 * size_of::<u64>();
+    let mut vector = Vec::new();
+    process.open_relative("auxv").ok()?.take(64 * ENTRY as u64).read_to_end(&mut vector).ok()?;
+    let word = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
+    let address =
+        vector.chunks_exact(ENTRY).find(|entry| word(entry) == Some(AT_EXECFN)).and_then(|e| word(&e[8..]))?;
+    let mut path = [0; MAX_EXEC_FILE];
+    let read = process.open_relative("mem").ok()?.read_at(&mut path, address).ok()?;
+    let path = terminated(&path[..read]);
+    // Whoever writes over it writes no path.
+    (!path.is_empty() && !path.contains(char::is_control)).then_some(path)
 }
 
 /// The most that is read of a command line or an environment, bytes.
@@ -219,11 +252,19 @@ pub(super) fn listening_ports(facts: &Facts) -> Vec<u16> {
     ports
 }
 
+/// Whether any program of this network namespace listens on a TCP port.
+pub fn is_listened_on(port: u16) -> bool {
+    let listens =
+        |socket: procfs::net::TcpNetEntry| socket.state == TcpState::Listen && socket.local_address.port() == port;
+    [procfs::net::tcp(), procfs::net::tcp6()].into_iter().filter_map(Result::ok).flatten().any(listens)
+}
+
 impl Facts {
     /// What an exec event alone says.
     pub(super) fn of_exec(exec: &Exec) -> Self {
         Self {
             exe: exe_from(&exec.args, &exec.comm),
+            started: exec.file.clone(),
             args: exec.args.clone(),
             env: exec.env.clone(),
             uid: Some(exec.uid),
@@ -239,6 +280,9 @@ impl Facts {
             self.args = exec.args.clone();
         }
         self.exec_time = Some(exec.time);
+        if !exec.file.is_empty() {
+            self.started.clone_from(&exec.file);
+        }
         let mut env = exec.env.clone();
         env.fill_from(&self.env);
         self.env = env;
@@ -253,6 +297,7 @@ impl Facts {
         if self.exe.is_empty() {
             self.exe = parent.exe.clone();
             self.exe_is_real = parent.exe_is_real;
+            self.started.clone_from(&parent.started);
         }
         if !parent.args.is_empty() {
             self.args = parent.args.clone();
@@ -273,6 +318,31 @@ impl Facts {
             self.cgroup = parent.cgroup.clone();
         }
         self.uid = self.uid.or(parent.uid);
+    }
+
+    /// Finds the executable of a process that is gone: what it was started by, with its links followed below `root`, or for a
+    /// script its interpreter, which the kernel puts in front of the arguments.
+    pub(super) fn find_executable(&mut self, root: &Path) {
+        let absolute = |path: &str| Path::new(path).is_absolute().then(|| PathBuf::from(path));
+        let Some(mut file) = absolute(&self.started) else { return };
+        if files::begins_with(root, &file, b"#!") == Some(true) {
+            let Some(interpreter) = self.args.first().and_then(|arg| absolute(arg)) else { return };
+            file = interpreter;
+        }
+        if let Some(real) = files::real(root, &file) {
+            (self.exe, self.exe_is_real) = (real.to_string_lossy().into_owned(), true);
+        }
+    }
+
+    /// All that a program is called by who asks for it: its executable, the path that it was started by, and what it was
+    /// told that it is called.
+    pub(super) fn calls(&self) -> impl Iterator<Item = &str> + Clone {
+        // (A title that was written over it has a colon behind the name.)
+        let first = self.args.first().map(|arg| arg.trim_start_matches('-')).filter(|arg| !arg.contains(": "));
+        [Some(self.exe.as_str()), Some(self.started.as_str()), first]
+            .into_iter()
+            .flatten()
+            .filter(|path| !path.is_empty())
     }
 
     /// The executable's file name.

@@ -5,6 +5,7 @@
 //! | [`processes`] | the table of processes, fed by exec, fork and exit |
 //! | [`facts`] | what can be learned of one process, from its exec event and from `/proc` |
 //! | [`cgroup`], [`container`] | systemd unit, container id, container name |
+//! | `files` | their files, read so that nothing in them can harm |
 //! | [`naming`] | a program's name from its command line, one file per runtime |
 //! | [`resource`] | facts into an OpenTelemetry resource; the order in which names are tried |
 //! | [`selection`] | include and exclude rules |
@@ -15,6 +16,7 @@
 pub mod cgroup;
 pub mod container;
 pub mod facts;
+mod files;
 pub mod host;
 pub mod naming;
 pub mod own;

@@ -15,8 +15,10 @@ use super::cgroup::{self, Cgroup};
 use super::container::Containers;
 use super::facts::{self, Exec, ExecInfo, Facts};
 use super::host::HostInfo;
+use super::naming::namesakes::Namesakes;
+use super::naming::{self, Program, Source};
 use super::resource::Resources;
-use super::selection::{Choice, Selection};
+use super::selection::{Choice, Reason, Selection};
 use crate::config::Config;
 use crate::span::Resource;
 
@@ -28,6 +30,9 @@ pub const RECENT: usize = 1_024;
 
 /// Processes that one [`Processes::sweep`] looks at.
 const SWEPT: usize = 256;
+
+/// The most processes of a machine that are looked at without having done anything.
+const MAX_PRESENT: usize = 8_192;
 
 /// How many parents are asked when a process itself can no longer tell.
 const GENERATIONS: u8 = 3;
@@ -43,7 +48,12 @@ pub struct Process {
     pub start: Option<u64>,
     /// The process that forked it, when it was first looked at; 0 if unknown.
     pub parent: u32,
+    /// Its program, and what that is written in.
+    pub program: Arc<Program>,
+    /// Whence the name of its service comes.
+    pub named_by: Source,
     choice: Choice,
+    reason: Reason,
     left_alone: AtomicBool,
 }
 
@@ -70,6 +80,14 @@ impl wirespan_links::Process for Process {
 }
 
 impl Process {
+    /// Why it is traced, or is not.
+    pub fn reason(&self) -> Reason {
+        if self.choice != Choice::Nothing && self.left_alone.load(Ordering::Relaxed) {
+            return Reason::Exports;
+        }
+        self.reason
+    }
+
     /// Whether any of its connections may be traced. Port rules decide further: [`Selection::connection_selected`].
     pub fn is_traced(&self) -> bool {
         self.choice != Choice::Nothing && !self.left_alone.load(Ordering::Relaxed)
@@ -109,6 +127,7 @@ pub struct Processes {
     cgroups: HashMap<u64, Arc<Cgroup>>,
     containers: Containers,
     resources: Resources,
+    namesakes: Namesakes,
     selection: Arc<Selection>,
     allow_duplicate_spans: bool,
     unknown: Arc<Process>,
@@ -121,7 +140,7 @@ impl Processes {
         let mut roots = vec![proc_root.join("1/root")];
         roots.extend(proc_root.parent().map(PathBuf::from));
         let resources = Resources::new(config, host, &roots);
-        let nobody = Arc::new(resources.build(0, &Facts::default()));
+        let nobody = Arc::new(resources.build(0, &Facts::default(), &Program::default(), ""));
         Self {
             table: HashMap::default(),
             exited: VecDeque::new(),
@@ -135,9 +154,13 @@ impl Processes {
                 resource: nobody,
                 start: None,
                 parent: 0,
+                program: Arc::default(),
+                named_by: Source::default(),
                 choice: Choice::Nothing,
+                reason: Reason::NotIncluded,
                 left_alone: AtomicBool::new(true),
             }),
+            namesakes: Namesakes::default(),
             resources,
             proc_root,
         }
@@ -253,17 +276,10 @@ impl Processes {
         }
         let mut facts = Facts::clone(facts);
         facts.ports.push(port);
-        let resource = self.resources.build(tgid, &facts);
-        let renamed = resource != *process.resource;
+        let anew = called(&self.resources, &self.namesakes, tgid, &facts, process);
+        let renamed = anew.resource != process.resource;
         if renamed {
-            entry.process = Some(Arc::new(Process {
-                tgid,
-                resource: Arc::new(resource),
-                start: process.start,
-                parent: process.parent,
-                choice: process.choice,
-                left_alone: AtomicBool::new(process.left_alone.load(Ordering::Relaxed)),
-            }));
+            entry.process = Some(Arc::new(anew));
         }
         entry.facts = Some(Arc::new(facts));
         renamed
@@ -308,16 +324,55 @@ impl Processes {
     fn resolve(&mut self, tgid: u32) {
         let facts = self.facts(tgid, GENERATIONS);
         let facts = facts.unwrap_or_default();
+        let program = Arc::new(naming::program(&facts));
+        let (choice, reason) = self.selection.choose(tgid, &facts);
         let Some(entry) = self.table.get_mut(&tgid) else { return };
-        entry.process = Some(Arc::new(Process {
+        let process = Process {
             tgid,
-            resource: Arc::new(self.resources.build(tgid, &facts)),
+            resource: Arc::default(),
             start: facts.start,
             parent: facts.parent,
-            choice: self.selection.choose(tgid, &facts),
+            program: Arc::clone(&program),
+            named_by: Source::default(),
+            choice,
+            reason,
             left_alone: AtomicBool::new(entry.exports_telemetry && !self.allow_duplicate_spans),
-        }));
+        };
+        let contested = program.home.as_ref().is_some_and(|home| self.namesakes.note(&program.name, home));
+        entry.process = Some(Arc::new(called(&self.resources, &self.namesakes, tgid, &facts, &process)));
         entry.facts = Some(facts);
+        if contested {
+            self.call_anew(&program.name);
+        }
+    }
+
+    /// Calls every program of this name what it is called now that there is another.
+    fn call_anew(&mut self, name: &str) {
+        for (tgid, entry) in &mut self.table {
+            if let (Some(process), Some(facts)) = (&entry.process, &entry.facts)
+                && process.program.name == name
+            {
+                let anew = called(&self.resources, &self.namesakes, *tgid, facts, process);
+                if anew.resource != process.resource {
+                    entry.process = Some(Arc::new(anew));
+                }
+            }
+        }
+    }
+
+    /// The processes that are there now, those of the kernel left out; for [`get`](Self::get) to look at.
+    pub fn present(&self) -> Vec<u32> {
+        let Ok(entries) = std::fs::read_dir(&self.proc_root) else { return Vec::new() };
+        let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        // A thread of the kernel has no executable.
+        ids.filter(|id: &u32| std::fs::read_link(self.proc_root.join(id.to_string()).join("exe")).is_ok())
+            .take(MAX_PRESENT)
+            .collect()
+    }
+
+    /// Every process that was looked at and lives.
+    pub fn known(&self) -> impl Iterator<Item = &Arc<Process>> {
+        self.table.values().filter(|entry| !entry.exited).filter_map(|entry| entry.process.as_ref())
     }
 
     /// What is known of a process, learned now if it is not known yet. `None` when there is nothing to know.
@@ -363,6 +418,12 @@ impl Processes {
             facts.parent = parent;
             facts.cgroup = exec.as_ref().map(|exec| self.cgroup_of(exec.cgroup_id)).unwrap_or_default();
         }
+        // (One that has ended and was not waited for yet has all but an executable.) The files of a container are others.
+        if !facts.exe_is_real
+            && let Some(root) = self.proc_root.parent().filter(|_| facts.cgroup.container_id.is_none())
+        {
+            facts.find_executable(root);
+        }
         if generations > 0 && (forked || !is_alive || facts.env.is_wiped()) {
             let ancestor = match inherited {
                 Some(inherited) => Some(inherited),
@@ -400,6 +461,28 @@ impl Processes {
             self.cgroups.clear();
         }
         self.cgroups.insert(id, cgroup.clone());
+    }
+}
+
+/// A process under the name that it has now.
+fn called(resources: &Resources, namesakes: &Namesakes, tgid: u32, facts: &Facts, process: &Process) -> Process {
+    let program = &process.program;
+    let (mut name, named_by) = resources.name(tgid, facts, program);
+    if named_by == program.source
+        && let Some(home) = &program.home
+    {
+        name = namesakes.call(&name, home);
+    }
+    Process {
+        tgid,
+        resource: Arc::new(resources.build(tgid, facts, program, &name)),
+        start: process.start,
+        parent: process.parent,
+        program: Arc::clone(program),
+        named_by,
+        choice: process.choice,
+        reason: process.reason,
+        left_alone: AtomicBool::new(process.left_alone.load(Ordering::Relaxed)),
     }
 }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::facts::{Facts, read_small};
 use super::host::HostInfo;
-use super::naming::{self, Language};
+use super::naming::{Language, Program, Source};
 use super::selection;
 use crate::config::{Config, Rule};
 use crate::span::{KeyValue, Resource, Value};
@@ -56,12 +56,33 @@ impl Resources {
         self.names.iter().any(|(rule, _)| *rule == Rule::Port(port))
     }
 
-    /// The resource of a process.
-    pub fn build(&self, tgid: u32, facts: &Facts) -> Resource {
-        let program = naming::program(facts);
+    /// What a process's service is called, and whence that comes. The program's own name is the last resort.
+    pub fn name(&self, tgid: u32, facts: &Facts, program: &Program) -> (String, Source) {
+        let stated = || facts.env.get("OTEL_RESOURCE_ATTRIBUTES").map(parse_attributes).unwrap_or_default();
+        let by_rule = self.names.iter().find(|(rule, _)| match rule {
+            Rule::Port(port) => facts.ports.contains(port),
+            rule => selection::matches(rule, tgid, facts),
+        });
+        let of = |name: &str, source| Some((name.to_string(), source));
+        by_rule
+            .and_then(|(_, name)| of(name, Source::Rule))
+            .or_else(|| of(facts.env.get("OTEL_SERVICE_NAME")?, Source::Variable("OTEL_SERVICE_NAME")))
+            .or_else(|| {
+                let (_, name) = stated().into_iter().find(|(key, value)| key == "service.name" && !value.is_empty())?;
+                Some((name, Source::Variable("OTEL_RESOURCE_ATTRIBUTES")))
+            })
+            .or_else(|| of(facts.cgroup.unit.as_deref()?, Source::Unit))
+            .or_else(|| of(&facts.container.as_ref()?.service, Source::Container))
+            .filter(|(name, _)| !name.is_empty())
+            .unwrap_or_else(|| (program.name.clone(), program.source))
+    }
+
+    /// The resource of a process whose service is called `name`.
+    pub fn build(&self, tgid: u32, facts: &Facts, program: &Program, name: &str) -> Resource {
         let stated = facts.env.get("OTEL_RESOURCE_ATTRIBUTES").map(parse_attributes).unwrap_or_default();
+        let name = if name.is_empty() { "unknown_service" } else { name };
         let mut set = Attributes::default();
-        set.text("service.name", self.service_name(tgid, facts, &stated, &program.name));
+        set.text("service.name", name.to_string());
         set.text("service.instance.id", self.instance_id(tgid, facts));
         set.0.push(KeyValue::int("process.pid", tgid.into()));
         if facts.parent != 0 {
@@ -90,22 +111,6 @@ impl Resources {
         }
         set.telemetry(program.language);
         Resource { attributes: set.0 }
-    }
-
-    fn service_name(&self, tgid: u32, facts: &Facts, stated: &[(String, String)], program: &str) -> String {
-        let by_rule = self.names.iter().find(|(rule, _)| match rule {
-            Rule::Port(port) => facts.ports.contains(port),
-            rule => selection::matches(rule, tgid, facts),
-        });
-        let by_attribute = || stated.iter().find(|(key, value)| key == "service.name" && !value.is_empty());
-        let name = by_rule
-            .map(|(_, name)| name.as_str())
-            .or_else(|| facts.env.get("OTEL_SERVICE_NAME"))
-            .or_else(|| by_attribute().map(|(_, value)| value.as_str()))
-            .or(facts.cgroup.unit.as_deref())
-            .or_else(|| facts.container.as_ref().map(|container| container.service.as_str()))
-            .unwrap_or(program);
-        if name.is_empty() { "unknown_service".to_string() } else { name.to_string() }
     }
 
     /// The same for the same life of a process, whoever asks and however often.

@@ -3,6 +3,8 @@
 //! Exclude wins over include. With any include rule, only what matches one is traced. Rules about ports are decided per
 //! connection, by either of its two ports; all others once per process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::Process;
 use super::facts::Facts;
 use crate::config::{Config, Rule};
@@ -18,31 +20,74 @@ pub enum Choice {
     Nothing,
 }
 
+/// Why a process is traced or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It is this agent.
+    Own,
+    /// An exclude rule, by its place.
+    Excluded(usize),
+    /// An include rule, by its place.
+    Included(usize),
+    /// There are include rules about ports, and none about it.
+    Ports,
+    /// There are no include rules.
+    Default,
+    /// There are, and none is about it.
+    NotIncluded,
+    /// It exports its own telemetry.
+    Exports,
+}
+
 /// The rules.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Selection {
-    include: Vec<Rule>,
-    exclude: Vec<Rule>,
+    include: Vec<Counted>,
+    exclude: Vec<Counted>,
     own_pid: u32,
+}
+
+/// A rule, and whether anything was ever what it is about.
+#[derive(Debug)]
+struct Counted {
+    rule: Rule,
+    matched: AtomicBool,
+}
+
+impl Counted {
+    fn all(rules: &[Rule]) -> Vec<Self> {
+        rules.iter().map(|rule| Self { rule: rule.clone(), matched: AtomicBool::new(false) }).collect()
+    }
+
+    fn fits(&self, fits: bool) -> bool {
+        if fits {
+            self.matched.store(true, Ordering::Relaxed);
+        }
+        fits
+    }
 }
 
 impl Selection {
     /// The rules of a configuration. `own_pid` is this agent, which is never traced.
     pub fn new(config: &Config, own_pid: u32) -> Self {
-        Self { include: config.include.clone(), exclude: config.exclude.clone(), own_pid }
+        Self { include: Counted::all(&config.include), exclude: Counted::all(&config.exclude), own_pid }
     }
 
-    /// What the rules say of a process.
-    pub fn choose(&self, tgid: u32, facts: &Facts) -> Choice {
-        let matched = |rules: &[Rule]| rules.iter().any(|rule| matches(rule, tgid, facts));
-        if tgid == self.own_pid || matched(&self.exclude) {
-            Choice::Nothing
-        } else if self.include.is_empty() || matched(&self.include) {
-            Choice::All
-        } else if self.include.iter().any(Rule::is_port) {
-            Choice::ByPort
-        } else {
-            Choice::Nothing
+    /// What the rules say of a process, and why.
+    pub fn choose(&self, tgid: u32, facts: &Facts) -> (Choice, Reason) {
+        // Every rule is asked, since each has to know whether it is about anything.
+        let first = |rules: &[Counted]| {
+            let fits: Vec<bool> = rules.iter().map(|rule| rule.fits(matches(&rule.rule, tgid, facts))).collect();
+            fits.iter().position(|fits| *fits)
+        };
+        let (excluded, included) = (first(&self.exclude), first(&self.include));
+        match (excluded, included) {
+            _ if tgid == self.own_pid => (Choice::Nothing, Reason::Own),
+            (Some(rule), _) => (Choice::Nothing, Reason::Excluded(rule)),
+            (None, Some(rule)) => (Choice::All, Reason::Included(rule)),
+            (None, None) if self.include.is_empty() => (Choice::All, Reason::Default),
+            (None, None) if self.include.iter().any(|rule| rule.rule.is_port()) => (Choice::ByPort, Reason::Ports),
+            (None, None) => (Choice::Nothing, Reason::NotIncluded),
         }
     }
 
@@ -51,9 +96,16 @@ impl Selection {
         process.is_traced() && self.connection(process.choice(), local_port, peer_port)
     }
 
+    /// Whether a connection that is not traced may still say that its process exports telemetry: the process is traced where
+    /// ports say so, and this connection is of another.
+    pub fn connection_watched(&self, process: &Process) -> bool {
+        process.is_traced() && process.choice() == Choice::ByPort
+    }
+
     fn connection(&self, choice: Choice, local_port: u16, peer_port: u16) -> bool {
-        let about = |rules: &[Rule]| {
-            rules.iter().any(|rule| matches!(rule, Rule::Port(port) if *port == local_port || *port == peer_port))
+        let about = |rules: &[Counted]| {
+            let is = |port| port == local_port || port == peer_port;
+            rules.iter().filter(|rule| rule.fits(matches!(rule.rule, Rule::Port(port) if is(port)))).count() > 0
         };
         match choice {
             Choice::Nothing => false,
@@ -62,13 +114,39 @@ impl Selection {
             Choice::ByPort => about(&self.include),
         }
     }
+
+    /// The rules of which nothing was seen that they are about, as the user would write them.
+    pub fn idle_rules(&self) -> Vec<(String, Rule)> {
+        let idle = |option: &str, rules: &[Counted]| {
+            let never = rules.iter().filter(|rule| !rule.matched.load(Ordering::Relaxed));
+            never.map(|rule| (format!("--{option} {}", rule.rule), rule.rule.clone())).collect::<Vec<_>>()
+        };
+        [idle("include", &self.include), idle("exclude", &self.exclude)].concat()
+    }
+
+    /// A reason, for people.
+    pub fn explain(&self, reason: Reason) -> String {
+        let rule = |rules: &[Counted], at: usize| rules.get(at).map(|rule| rule.rule.to_string()).unwrap_or_default();
+        match reason {
+            Reason::Own => "this agent".into(),
+            Reason::Excluded(at) => format!("--exclude {}", rule(&self.exclude, at)),
+            Reason::Included(at) => format!("--include {}", rule(&self.include, at)),
+            Reason::Ports => {
+                let ports = self.include.iter().filter(|rule| rule.rule.is_port()).map(|rule| rule.rule.to_string());
+                format!("--include {}", ports.collect::<Vec<_>>().join(" "))
+            }
+            Reason::Default => "default".into(),
+            Reason::NotIncluded => "no --include rule".into(),
+            Reason::Exports => "exports its own telemetry".into(),
+        }
+    }
 }
 
 /// Whether a rule that is not about ports fits a process.
 pub(super) fn matches(rule: &Rule, tgid: u32, facts: &Facts) -> bool {
     match rule {
         Rule::Any => true,
-        Rule::Exe(glob) => glob.matches_path(&facts.exe),
+        Rule::Exe(glob) => glob.matches_one_of(facts.calls()),
         Rule::Pid(pid) => *pid == tgid,
         Rule::User(uid) => facts.uid == Some(*uid),
         Rule::Cgroup(glob) => facts.cgroup.paths.iter().any(|path| glob.matches(path)),

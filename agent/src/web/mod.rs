@@ -7,6 +7,7 @@
 //! | `otlp` | one trace as OTLP/JSON |
 //! | `api`, `params`, `detail` | the page's own API under `/api/v1/` |
 //! | `linking` | how well calls find their requests, by process |
+//! | `processes` | which processes there are |
 //! | `live` | new traces as they come |
 //! | `jaeger` | what Jaeger's query service answers |
 //! | `assets` | the page itself |
@@ -22,6 +23,7 @@ mod linking;
 mod live;
 mod otlp;
 mod params;
+mod processes;
 mod serve;
 
 use std::net::SocketAddr;
@@ -38,6 +40,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::ViewConfig;
 use crate::config::view::Token;
+use crate::inventory::Inventory;
 use crate::metrics::Counters;
 use crate::span::Linking;
 use crate::store::{Memory, Reader};
@@ -91,6 +94,8 @@ pub struct Shown {
     pub persistent: bool,
     /// Where spans may be sent to, for people.
     pub otlp_listen: Option<String>,
+    /// The processes.
+    pub inventory: Arc<Inventory>,
 }
 
 /// What every request may need.
@@ -159,7 +164,8 @@ impl View {
 
 /// Every address that is answered.
 fn router(shared: Arc<Shared>) -> Router {
-    let mut router = Router::new().merge(api::routes()).merge(jaeger::routes()).fallback(not_found);
+    let mut router =
+        Router::new().merge(api::routes()).merge(processes::routes()).merge(jaeger::routes()).fallback(not_found);
     for page in ["/", "/search", "/trace/{id}", "/services", "/operations"] {
         router = router.route(page, get(assets::index));
     }

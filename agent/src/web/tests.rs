@@ -37,6 +37,7 @@ fn viewed(patience: Patience) -> Viewed {
         linking: Arc::default(),
         persistent: false,
         otlp_listen: None,
+        inventory: Arc::default(),
     };
     Viewed { view: Some(bound.serve(shown)), store, counters, address }
 }

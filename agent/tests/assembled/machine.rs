@@ -4,7 +4,7 @@
 use wirespan_agent::bpf::Record;
 use wirespan_common::{
     AF_INET, AF_UNIX, EGRESS, Endpoints, ExecEvent, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS, IoEvent, Kind,
-    StateEvent, TaskEvent, UnitId,
+    MAX_EXEC_FILE, StateEvent, TaskEvent, UnitId,
 };
 
 use crate::captures::{self, Capture};
@@ -25,7 +25,7 @@ pub enum Owned {
     State(StateEvent),
     Fork(TaskEvent),
     Exit(TaskEvent),
-    Exec(ExecEvent, Vec<u8>, Vec<u8>),
+    Exec(Box<ExecEvent>, Vec<u8>, Vec<u8>),
 }
 
 impl Owned {
@@ -35,7 +35,7 @@ impl Owned {
             Self::State(event) => Record::State(*event),
             Self::Fork(event) => Record::Fork(*event),
             Self::Exit(event) => Record::Exit(*event),
-            Self::Exec(event, args, env) => Record::Exec(*event, args, env),
+            Self::Exec(event, args, env) => Record::Exec(**event, args, env),
         }
     }
 }
@@ -314,7 +314,10 @@ impl Machine {
             6 => Owned::Exit(event(Kind::Exit, 1)),
             _ => {
                 let (args, env) = (choices.bytes(usize::from(how >> 4)).to_vec(), choices.bytes(8).to_vec());
+                let mut file = [0; MAX_EXEC_FILE];
+                file[..args.len().min(MAX_EXEC_FILE)].copy_from_slice(&args[..args.len().min(MAX_EXEC_FILE)]);
                 let event = ExecEvent {
+                    file,
                     kind: Kind::Exec as u8,
                     reserved: [0; 3],
                     uid: 0,
@@ -326,7 +329,7 @@ impl Machine {
                     args_len: args.len() as u32,
                     env_len: env.len() as u32,
                 };
-                Owned::Exec(event, args, env)
+                Owned::Exec(Box::new(event), args, env)
             }
         };
         self.later(0, record);

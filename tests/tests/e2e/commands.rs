@@ -98,6 +98,42 @@ fn what_scripts_cannot_have_has_its_own_status_and_a_remedy() {
     failed(&["query", "--limit", "0", "--address", &address], 2, "from 1 to 1000");
 }
 
+#[test]
+fn processes_are_listed_with_what_they_are_called_and_why_they_are_traced() {
+    let mut scene = Scene::new();
+    let faults = Node::faults(&scene);
+    let address = viewing(&mut scene, &faults, &["--exclude", "exe:*/no-such-program", "--include", "exe:node"]);
+    let mut client = Client::to_port(faults.port);
+    client.send(request("GET", faults.port, "/size/5"));
+    assert_eq!(client.response(), 200);
+    let listed = || -> Vec<Json> {
+        let (_, text, _) = ask(&["ps", "--address", &address, "--output", "json"]);
+        text.lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect()
+    };
+    let of = |pid: u32| listed().into_iter().find(|row| row["pid"] == pid);
+    let found = wait::until(Duration::from_secs(10), || {
+        of(faults.program.pid()).filter(|row| row["connections"].as_array().is_some_and(|all| !all.is_empty()))
+    });
+    let row = found.expect("the program");
+    assert_eq!(row["name"], "faults");
+    assert_eq!(row["named_by"], "command line");
+    assert_eq!(row["language"], "nodejs");
+    assert_eq!((&row["traced"], &row["reason"]), (&Json::Bool(true), &Json::from("--include exe:node")));
+    let connection = &row["connections"][0];
+    assert_eq!((&connection["protocol"], &connection["role"]), (&Json::from("http"), &Json::from("server")), "{row}");
+    let test = of(std::process::id()).expect("this test, which has a connection by that port");
+    assert_eq!(
+        (&test["traced"], &test["connections"][0]["role"]),
+        (&Json::Bool(true), &Json::from("client")),
+        "{test}"
+    );
+    let (status, text, _) = ask(&["ps", "--all", "--address", &address]);
+    let line = text.lines().find(|line| line.trim_start().starts_with(&format!("{} ", faults.program.pid())));
+    assert!(status == 0 && text.trim_start().starts_with("PID  NAME"), "{text}");
+    assert!(line.is_some_and(|line| line.contains("faults") && line.contains("http server×1")), "{text}");
+    assert!(text.lines().any(|line| line.contains("no --include rule") || line.contains("--include port:")), "{text}");
+}
+
 fn top(scene: &Scene, columns: u16, arguments: &[&str]) -> Terminal {
     let mut command = agent::command();
     command.arg("top").args(arguments);

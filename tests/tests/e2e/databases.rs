@@ -12,8 +12,9 @@ use wirespan_tests::receiver::{Protocol, Receiver};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::databases::{self, Database as Server};
 use wirespan_tests::services::gunicorn::Gunicorn;
+use wirespan_tests::services::python::Python;
 use wirespan_tests::span::{Kind, Span, Value};
-use wirespan_tests::trace;
+use wirespan_tests::{trace, wait};
 
 /// PostgreSQL, MariaDB, Redis, memcached, and an application that uses them.
 struct Stack {
@@ -209,4 +210,22 @@ fn every_statement_of_pgbench_has_its_pair_of_spans() {
     scene.agent().stop();
     // Seven statements a transaction.
     assert_pairs(&scene, 7_000, |span| span.text("db.query.text").is_some_and(|text| !text.starts_with("select")));
+}
+
+#[test]
+fn a_statement_that_was_prepared_before_the_agent_came_is_said_to_be_unknown() {
+    let mut scene = Scene::new();
+    let postgres = Server::postgres(&scene);
+    let mut client = Python::start(&scene, "prepared.py", &[&postgres.port.to_string()]);
+    assert!(wait::until_true(Duration::from_secs(10), || client.log().contains("waiting")), "{}", client.log());
+    scene.trace();
+    std::fs::write(scene.dir().join("go"), "").expect("a sign");
+    assert!(client.wait(Duration::from_secs(20)).is_some_and(|s| s.success()), "{}", client.log());
+    let spans = scene.finish(6);
+    let selects: Vec<&Span> = spans.iter().filter(|span| span.name == "SELECT").collect();
+    assert!(selects.len() >= 6, "{spans:?}");
+    for span in selects {
+        assert!(format!("{:?}", span.attributes.get("wirespan.unknown")).contains("db.query.text"), "{span:?}");
+        assert!(!span.attributes.contains_key("db.query.text"), "{span:?}");
+    }
 }

@@ -113,3 +113,22 @@ fn a_node_service_with_an_sdk_sends_json_and_shares_its_trace_with_callers_and_c
     let above = |span: Expected| span.below(trace_id, span_id);
     trace::assert_traces(&[above(client("curl", "GET", &url, 200)), above(serves)], &spans);
 }
+
+/// The receiver is the agent itself, and the rule is about the shop's own port alone.
+#[test]
+fn a_service_with_an_sdk_is_reported_once_where_ports_are_chosen() {
+    let mut scene = Scene::new();
+    let (otlp, orders) = (scene.port(), Node::orders(&scene, ""));
+    let shop = Python::sdk_shop(&scene, &format!("http://127.0.0.1:{otlp}"), "grpc", &orders.url(""));
+    let rule = format!("port:{}", shop.port);
+    scene.owns_text("/order/7");
+    scene.trace_with(&["--otlp-listen", &format!("127.0.0.1:{otlp}"), "--include", &rule]);
+    warm_up(&mut scene, shop.program.pid(), &shop.url("/warm"));
+    curl::get(&shop.url("/order/7"), 200);
+    let own = |spans: &[Span]| spans.iter().filter(|s| s.name == "GET /order/<int:number>").count();
+    scene.wait_for(|spans| own(spans) >= 1);
+    scene.agent().stop();
+    let spans = without_warm_up(scene.spans());
+    let ours = spans.iter().filter(|s| s.scope.starts_with("wirespan/") && s.service() != "curl");
+    assert_eq!((own(&spans), ours.count()), (1, 0), "{spans:?}");
+}

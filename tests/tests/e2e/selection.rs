@@ -160,3 +160,72 @@ fn duplicate_spans_can_be_asked_for() {
         spans.iter().filter(|span| span.kind == wirespan_tests::span::Kind::Server && span.path() == "/plain");
     assert_eq!(doubled.count(), 3, "every request has our span beside the program's");
 }
+
+/// Python, as it is started by a link, and lives for milliseconds: a rule fits it always, by whatever it goes by.
+#[test]
+fn a_rule_about_an_executable_fits_it_every_time() {
+    const TIMES: usize = 20;
+    let link = std::path::Path::new("/usr/bin/python3");
+    let real = std::fs::canonicalize(link).expect("Debian's Python");
+    let name = real.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+    let rules = [format!("exe:*/{name}"), "exe:python3".into(), "exe:/usr/bin/python3".into(), "exe:brief".into()];
+    for rule in rules {
+        let mut scene = Scene::new();
+        let faults = Node::faults(&scene);
+        scene.trace_with(&["--include", &rule]);
+        for n in 0..TIMES {
+            let script = format!(
+                "import socket; s = socket.create_connection(('127.0.0.1', {})); s.send(b'GET /brief/{n} HTTP/1.0\\r\\n\\r\\n'); s.recv(99)",
+                faults.port
+            );
+            let mut command = Command::new(link);
+            std::os::unix::process::CommandExt::arg0(&mut command, "brief");
+            assert!(command.args(["-S", "-c", &script]).status().expect("python3").success());
+        }
+        let spans = scene.finish(TIMES);
+        assert_eq!(spans.len(), TIMES, "{rule}");
+    }
+}
+
+#[test]
+fn a_rule_that_is_about_nothing_says_so() {
+    let mut scene = Scene::new();
+    let faults = Node::faults(&scene);
+    let port = wait::free_port();
+    let rules = ["exe:no-such-program", "exe:node", &format!("port:{port}"), &format!("port:{}", faults.port)];
+    let arguments: Vec<&str> = rules.iter().flat_map(|rule| ["--include", *rule]).collect();
+    scene.trace_with(&arguments);
+    let idle = ["--include exe:no-such-program ".to_owned(), format!("--include port:{port} ")];
+    let said = wait::until_true(std::time::Duration::from_secs(15), || {
+        idle.iter().all(|rule| scene.agent().log().contains(rule))
+    });
+    let log = scene.agent().log();
+    assert!(said, "{log}");
+    assert!(!log.contains("exe:node") && !log.contains(&format!("port:{} ", faults.port)), "{log}");
+}
+
+/// The export is on a connection that the rule is not about.
+#[test]
+fn a_program_that_exports_its_own_spans_is_left_alone_where_ports_are_chosen() {
+    let mut scene = Scene::new();
+    let sdk = Receiver::start(Protocol::Http);
+    let app = Python::instrumented(&scene, &sdk.endpoint());
+    scene.trace_with(&["--include", &format!("port:{}", app.port)]);
+    let url = app.url("/plain");
+    let seen = format!("process {} exports its own telemetry", app.program.pid());
+    let noticed = wait::until_true(std::time::Duration::from_secs(15), || {
+        curl::get(&url, 200);
+        scene.agent().log().contains(&seen)
+    });
+    assert!(noticed, "{}", scene.agent().log());
+    scene.wait_for(|spans| !spans.is_empty());
+    let before = of_scope(&scene.spans(), true).iter().filter(|span| span.service() != "curl").count();
+    for _ in 0..5 {
+        curl::get(&app.url("/after"), 404);
+    }
+    let spans = scene.finish(5);
+    let after = spans
+        .iter()
+        .filter(|span| span.path() == "/after" && span.service() != "curl" && span.scope.contains("wirespan"));
+    assert_eq!(after.count(), 0, "{before} before");
+}

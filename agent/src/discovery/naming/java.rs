@@ -1,6 +1,7 @@
 //! The JVM: `-jar`, a main class, a module, a source file.
 
 use super::options::{Options, Stop};
+use super::project::is_generic;
 use super::{CommandLine, stem};
 
 /// Options whose value is the next argument (java(1)).
@@ -65,5 +66,10 @@ fn main_class(class: &str) -> String {
     if let Some((_, name)) = LAUNCHERS.iter().find(|(launcher, _)| *launcher == class) {
         return name.to_string();
     }
-    class.rsplit(['.', '/', '$']).find(|part| !part.is_empty()).unwrap_or(class).to_string()
+    // `com.acme.shop.Main` is the shop's.
+    let mut parts = class.rsplit(['.', '/', '$']).filter(|part| !part.is_empty());
+    let own = parts.clone().find(|part| !is_generic(part));
+    let first = parts.next().unwrap_or(class);
+    let in_package = class.contains('.') && is_generic(first);
+    own.filter(|_| in_package).unwrap_or(first).to_string()
 }

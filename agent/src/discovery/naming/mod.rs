@@ -2,19 +2,27 @@
 //!
 //! One file per runtime; `RUNTIMES` says which file reads which executable. What no runtime claims is called as its
 //! executable. A runtime whose command line shows no program (`python -c …`, an interactive shell) gives its own name.
+//! A name that is in every project gives way to the project's (`project.rs`); programs that are called alike are told
+//! apart (`namesakes.rs`).
 
+mod golang;
+mod jar;
 mod java;
+pub mod namesakes;
 mod node;
 mod options;
 mod others;
 mod php;
+mod project;
 mod python;
 mod ruby;
 mod shell;
 
 use std::path::{Component, Path, PathBuf};
 
-use super::facts::{Facts, read_small};
+use super::facts::Facts;
+use super::files;
+use namesakes::Home;
 
 /// A language as `telemetry.sdk.language` spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +31,8 @@ pub enum Language {
     Dotnet,
     /// Erlang, Elixir.
     Erlang,
+    /// Go.
+    Go,
     /// JVM languages.
     Java,
     /// JavaScript on Node, Deno and Bun.
@@ -41,6 +51,7 @@ impl Language {
         match self {
             Self::Dotnet => "dotnet",
             Self::Erlang => "erlang",
+            Self::Go => "go",
             Self::Java => "java",
             Self::Nodejs => "nodejs",
             Self::Php => "php",
@@ -50,13 +61,59 @@ impl Language {
     }
 }
 
+/// Whence a name comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// A `service-name` rule.
+    Rule,
+    /// A variable of its environment.
+    Variable(&'static str),
+    /// Its systemd unit.
+    Unit,
+    /// Its container's name, or what an orchestrator calls it.
+    Container,
+    /// A file of its project.
+    File(&'static str),
+    /// What Go's linker wrote into it.
+    GoModule,
+    /// Its project's folder.
+    Folder,
+    /// Its command line.
+    CommandLine,
+    /// Its executable's name.
+    #[default]
+    Executable,
+}
+
+impl Source {
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Variable(name) | Self::File(name) => name,
+            Self::Unit => "unit",
+            Self::Container => "container",
+            Self::GoModule => "go module",
+            Self::Folder => "folder",
+            Self::CommandLine => "command line",
+            Self::Executable => "executable",
+        }
+    }
+}
+
 /// A program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// What it is called; empty when nothing is known.
     pub name: String,
+    /// Whence that comes.
+    pub source: Source,
     /// What it is written in, where the runtime shows it.
     pub language: Option<Language>,
+    /// The language's version, where it is known without asking.
+    pub version: Option<String>,
+    /// Where it is, if it is somebody's own.
+    pub home: Option<Home>,
 }
 
 /// How one runtime's command lines are read.
@@ -100,13 +157,63 @@ pub fn program(facts: &Facts) -> Program {
         }
         None => facts,
     };
-    let plain = without_version(facts.exe_name());
-    let Some(runtime) = RUNTIMES.iter().find(|runtime| runtime.names.contains(&plain)) else {
-        return Program { name: others::native(facts), language: None };
-    };
     let line = CommandLine { facts, args: facts.args.get(1..).unwrap_or_default() };
-    let name = (runtime.read)(&line).filter(|name| !name.is_empty()).unwrap_or_else(|| plain.to_string());
-    Program { name, language: runtime.language }
+    let plain = without_version(facts.exe_name());
+    let Some(runtime) = RUNTIMES.iter().find(|runtime| runtime.names.contains(&plain)) else { return native(&line) };
+    let version = version(facts, plain);
+    let Some(name) = (runtime.read)(&line).filter(|name| !name.is_empty()) else {
+        return Program { name: plain.to_string(), language: runtime.language, version, ..Program::default() };
+    };
+    let file = project::locate(&line, &name);
+    let found = file
+        .as_deref()
+        .filter(|_| project::is_generic(&name))
+        .and_then(|file| project::of(&line, runtime.language, file));
+    let home = file.as_deref().map(|file| {
+        let stem = file.file_stem().map_or_else(|| name.clone(), |stem| stem.to_string_lossy().into_owned());
+        Home::new(file, if project::is_generic(&name) { &name } else { &stem })
+    });
+    let described = || match runtime.language {
+        Some(Language::Nodejs) if file.as_deref().is_some_and(|file| !file.ends_with(&name)) => {
+            project::described(&line, runtime.language, file.as_deref()?).filter(|(known, _)| *known == name)
+        }
+        _ => None,
+    };
+    let (name, source) = found.or_else(described).unwrap_or((name, Source::CommandLine));
+    Program { name, source, language: runtime.language, version, home }
+}
+
+/// A program that no runtime runs. Of Go's it is known which they are.
+fn native(line: &CommandLine<'_>) -> Program {
+    let name = others::native(line.facts);
+    let info = line.facts.dir.as_ref().and_then(|dir| files::read(&dir.join("exe"), golang::read));
+    let language = info.as_ref().map(|_| Language::Go);
+    let version = info.as_ref().map(|info| info.version.trim_start_matches("go").to_owned());
+    let file = PathBuf::from(&line.facts.exe);
+    if !project::is_generic(&name) || !file.is_absolute() {
+        return Program { name, language, version, ..Program::default() };
+    }
+    let module = info.as_ref().and_then(project::go).map(|name| (name, Source::GoModule));
+    let found = module.or_else(|| project::of(line, language, &file));
+    let home = Some(Home::new(&file, &name));
+    let (name, source) = found.unwrap_or((name, Source::Executable));
+    Program { name, source, language, version, home }
+}
+
+/// The version in the executable's name, or of a JVM in its folder's: `python3.11`, `/usr/lib/jvm/java-17-openjdk-amd64`.
+fn version(facts: &Facts, plain: &str) -> Option<String> {
+    let number = |text: &str| {
+        let text = text.trim_start_matches('-');
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        Some(text[..end].trim_matches('.')).filter(|number| !number.is_empty()).map(str::to_owned)
+    };
+    if plain != "java" {
+        return number(facts.exe_name().strip_prefix(plain)?);
+    }
+    let folders = facts.exe.split('/').filter_map(|folder| {
+        ["java", "jdk", "jre", "temurin", "zulu"].iter().find_map(|vendor| folder.strip_prefix(vendor))
+    });
+    folders.filter_map(number).next()
 }
 
 /// Executables that are many programs and go by their first argument.
@@ -181,10 +288,14 @@ impl CommandLine<'_> {
         Some(clean)
     }
 
+    /// The root of the process's own file system, while it lives.
+    fn root(&self) -> Option<PathBuf> {
+        Some(self.facts.dir.as_ref()?.join("root"))
+    }
+
     /// A small file of the process's own file system, by absolute path.
     fn file(&self, path: &Path) -> Option<String> {
-        let root = self.facts.dir.as_ref()?.join("root");
-        read_small(&root.join(path.strip_prefix("/").ok()?), 1 << 20)
+        files::text(&self.root()?, path, 256 << 10)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::options::{Options, Stop};
-use super::{CommandLine, directory, stem};
+use super::{CommandLine, directory, project, stem};
 
 /// Options whose value is the next argument (node(1), deno run, bun run).
 const OPTIONS: Options = Options {
@@ -100,8 +100,10 @@ fn run_by_tool(line: &CommandLine<'_>, tool: &str, rest: &[String]) -> String {
 fn package(line: &CommandLine<'_>, script: &str) -> Option<String> {
     let script = line.absolute(script)?;
     let own = |dir: &&Path| !dir.ends_with("node_modules") && dir.parent().is_some();
-    script.ancestors().skip(1).take(NEAR).filter(own).find_map(|dir| {
-        let package: serde_json::Value = serde_json::from_str(&line.file(&dir.join("package.json"))?).ok()?;
-        package["name"].as_str().filter(|name| !name.is_empty()).map(str::to_string)
-    })
+    script
+        .ancestors()
+        .skip(1)
+        .take(NEAR)
+        .filter(own)
+        .find_map(|dir| project::json(&line.file(&dir.join("package.json"))?).and_then(project::own))
 }

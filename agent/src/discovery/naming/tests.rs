@@ -22,7 +22,7 @@ fn check(table: &[(&str, &str)]) {
 fn python_scripts_and_modules() {
     check(&[
         ("python app.py", "app"),
-        ("/usr/bin/python3.11 /srv/shop/app.py --port 8080", "app"),
+        ("/usr/bin/python3.11 /srv/shop/app.py --port 8080", "shop"),
         ("python3 -u -X dev -W ignore app.py", "app"),
         ("python3 -uB -Wignore app.py", "app"),
         ("python3 -m shop", "shop"),
@@ -101,9 +101,9 @@ fn java_archives_classes_and_modules() {
             "shop",
         ),
         ("java -jar my-shop-v2.jar", "my-shop"),
-        ("java -cp /a.jar:/b.jar -Dx=y com.acme.Main arg", "Main"),
+        ("java -cp /a.jar:/b.jar -Dx=y com.acme.Main arg", "acme"),
         ("java -classpath lib/* --add-opens java.base/java.lang=ALL-UNNAMED com.acme.shop.ShopKt", "ShopKt"),
-        ("java @options.txt -javaagent:x.jar com.acme.Main", "Main"),
+        ("java @options.txt -javaagent:x.jar com.acme.Main", "acme"),
         ("java -p mods -m com.acme.shop/com.acme.shop.Main", "Main"),
         ("java Shop.java", "Shop"),
         ("java -Dspring.application.name=shop -jar app.jar", "shop"),
@@ -117,7 +117,7 @@ fn java_archives_classes_and_modules() {
 fn node_scripts_and_tools() {
     check(&[
         ("node server.js", "server"),
-        ("/usr/bin/node --max-old-space-size=4096 -r ./trace.js --import ./x.mjs /srv/shop/server.mjs 80", "server"),
+        ("/usr/bin/node --max-old-space-size=4096 -r ./trace.js --import ./x.mjs /srv/shop/server.mjs 80", "shop"),
         ("node /srv/shop/index.js", "shop"),
         ("node -e 1", "node"),
         ("node", "node"),

@@ -359,16 +359,16 @@ fn the_nearest_package_names_a_node_program() {
     machine.show(8, &node).link("proc/8/cwd", "/srv/other");
     let mut processes = machine.processes("");
     assert_eq!(service(&mut processes, 7), "@acme/shop");
-    assert_eq!(service(&mut processes, 8), "server");
+    assert_eq!(service(&mut processes, 8), "other");
 }
 
 #[test]
 fn hostile_files_of_a_traced_program_do_no_harm() {
     let machine = Machine::new();
-    machine.show(7, &Shown { exe: "/usr/bin/node", args: &["node", "/a/b/../../../../x/server.js"], ..SHOWN });
-    machine.file("proc/7/root/x/package.json", "{\"name\": [[[[[");
-    machine.show(8, &Shown { exe: "/usr/bin/node", args: &["node", "/y/server.js"], ..SHOWN });
-    std::fs::create_dir_all(machine.dir.path().join("proc/8/root/y/package.json")).unwrap();
+    machine.show(7, &Shown { exe: "/usr/bin/node", args: &["node", "/a/b/../../../../server.js"], ..SHOWN });
+    machine.file("proc/7/root/package.json", "{\"name\": [[[[[");
+    machine.show(8, &Shown { exe: "/usr/bin/node", args: &["node", "/server.js"], ..SHOWN });
+    std::fs::create_dir_all(machine.dir.path().join("proc/8/root/package.json")).unwrap();
     machine.file("proc/9/stat", b"\xff\xff garbage (((");
     let mut processes = machine.processes("");
     assert_eq!(service(&mut processes, 7), "server");
@@ -376,6 +376,104 @@ fn hostile_files_of_a_traced_program_do_no_harm() {
     assert_eq!(service(&mut processes, 9), "unknown_service");
     processes.on_exec(&ExecInfo { comm: b"\xff\xfe\0", ..exec(10, 0, "", "\0\0=\0==\0") });
     assert!(!service(&mut processes, 10).is_empty());
+}
+
+#[test]
+fn a_generic_name_gives_way_to_the_project_s() {
+    let machine = Machine::new();
+    let python = |pid: u32, args: &[&str], cwd: &str| {
+        machine.show(pid, &Shown { exe: "/usr/bin/python3.11", args, ..SHOWN }).link(&format!("proc/{pid}/cwd"), cwd);
+    };
+    python(7, &["python3", "app.py"], "/srv/orders");
+    python(8, &["python3", "app.py"], "/srv/billing");
+    python(9, &["python3", "src/main.py"], "/srv/x1/shop");
+    machine.file("proc/9/root/srv/x1/shop/pyproject.toml", "[project]\nname = \"tea-shop\"\n");
+    python(10, &["python3", "/venv/bin/uvicorn", "app.main:app"], "/srv/payments");
+    machine.file("proc/10/root/srv/payments/app/main.py", "");
+    machine.show(11, &Shown { exe: "/usr/bin/java", args: &["java", "-jar", "/srv/app.jar"], ..SHOWN });
+    machine.show(12, &Shown { exe: "/srv/stock/bin/server", args: &["./server"], ..SHOWN });
+    let mut processes = machine.processes("");
+    for (pid, name, source) in [
+        (7, "orders", Source::Folder),
+        (8, "billing", Source::Folder),
+        (9, "tea-shop", Source::File("pyproject.toml")),
+        (10, "payments", Source::Folder),
+        (11, "app", Source::CommandLine),
+        (12, "stock", Source::Folder),
+    ] {
+        assert_eq!(service(&mut processes, pid), name);
+        assert_eq!(processes.get(pid).named_by, source, "{name}");
+    }
+}
+
+#[test]
+fn namesakes_are_told_apart_and_keep_their_names_when_started_again() {
+    let machine = Machine::new();
+    let node = |pid: u32, folder: &str| {
+        let args = ["node", &format!("{folder}/server.js")];
+        machine.show(pid, &Shown { exe: "/usr/bin/node", args: &args, start_ticks: u64::from(pid), ..SHOWN });
+    };
+    node(7, "/a/orders");
+    node(8, "/b/orders");
+    node(9, "/b/orders");
+    let mut processes = machine.processes("");
+    assert_eq!(service(&mut processes, 7), "orders");
+    assert_eq!(service(&mut processes, 8), "b/orders");
+    assert_eq!(service(&mut processes, 7), "a/orders", "which was seen first is chance");
+    assert_eq!(service(&mut processes, 9), "b/orders", "the same program twice");
+    processes.on_exit(7);
+    node(10, "/a/orders");
+    assert_eq!(service(&mut processes, 10), "a/orders");
+}
+
+#[test]
+fn a_rule_about_executables_fits_whatever_a_program_goes_by_and_however_short_it_lives() {
+    let machine = Machine::new();
+    machine.file("usr/bin/python3.11", "\x7fELF").link("usr/bin/python3", "python3.11");
+    machine.file("usr/local/bin/tool", "#!/usr/bin/python3\n");
+    let gone = |flags: &str, file: &str, args: &str| {
+        let mut processes = machine.processes(flags);
+        let file = [file.as_bytes(), b"\0"].concat();
+        processes.on_exec(&ExecInfo { file: &file, ..exec(7, 3, args, "") });
+        processes.on_exit(7);
+        processes.get(7).is_traced()
+    };
+    let rules = ["exe:*/python3.11", "exe:/usr/bin/python3", "exe:python3*", "exe:python3", "exe:my-name"];
+    for rule in rules {
+        let flags = format!("--include {rule}");
+        assert!(gone(&flags, "/usr/bin/python3", "my-name\0-c\0x\0"), "{rule}");
+        machine.show(8, &Shown { exe: "/usr/bin/python3.11", args: &["my-name", "-c", "x"], ..SHOWN });
+        let mut processes = machine.processes(&flags);
+        processes.on_exec(&ExecInfo { file: b"/usr/bin/python3\0", ..exec(8, 3, "my-name\0-c\0x\0", "") });
+        assert!(processes.get(8).is_traced(), "{rule}");
+    }
+    // Ended, and not waited for yet: there is a directory, and no executable in it.
+    machine.show(9, &Shown { exe: "/none", args: &[], ..SHOWN });
+    std::fs::remove_file(machine.dir.path().join("proc/9/exe")).unwrap();
+    let mut processes = machine.processes("--include exe:*/python3.11");
+    processes.on_exec(&ExecInfo { file: b"/usr/bin/python3\0", ..exec(9, 3, "my-name\0-c\0x\0", "") });
+    assert!(processes.get(9).is_traced());
+    for rule in ["exe:*/tool", "exe:*/python3.11", "exe:tool"] {
+        let args = "/usr/bin/python3\0/usr/local/bin/tool\0";
+        assert!(gone(&format!("--include {rule}"), "/usr/local/bin/tool", args), "{rule}");
+    }
+    for rule in ["exe:/opt/bin/python3", "exe:*/perl", "exe:my"] {
+        assert!(!gone(&format!("--include {rule}"), "/usr/bin/python3", "my-name\0"), "{rule}");
+    }
+}
+
+#[test]
+fn a_rule_that_is_about_nothing_is_told() {
+    let machine = Machine::new();
+    machine.show(7, &SHOWN);
+    let mut processes = machine.processes("--include exe:x --include exe:none --exclude pid:99 --include port:80");
+    processes.get(7);
+    let idle = |processes: &Processes| {
+        processes.selection().idle_rules().into_iter().map(|(text, _)| text).collect::<Vec<_>>()
+    };
+    assert_eq!(idle(&processes), ["--include exe:none", "--include port:80", "--exclude pid:99"]);
+    let process = processes.get(7).clone();
+    assert_eq!(processes.selection().explain(process.reason()), "--include exe:x");
 }
 
 /// Waits until a child has left this test's program for its own: until then, its environment is ours.
