@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashSet;
+
 use crate::bpf::{Capture, CaptureError, CaptureSettings, Mode};
 use crate::clock::{self, Clock};
 use crate::config::{Config, Rule};
@@ -38,6 +40,8 @@ const TICK: Duration = Duration::from_millis(1);
 const BUSY_PAUSE: Duration = Duration::from_millis(4);
 /// Longest pause of the reader while nothing comes.
 const IDLE_PAUSE: Duration = Duration::from_millis(10);
+/// Processes that are named as too loud, at most.
+const MANY_PROCESSES: usize = 1000;
 /// How often the kernel's counters are read.
 const COUNTERS_EVERY: Duration = Duration::from_millis(500);
 /// When rules are told that nothing is what they are about.
@@ -223,6 +227,10 @@ struct Reader {
     said_io_uring: bool,
     said_ring_full: bool,
     said_idle_rules: bool,
+    /// Records left out over a budget, when last asked.
+    over_budget: u64,
+    /// Processes of which was said that they are over their budget.
+    said_over_budget: FxHashSet<u32>,
 }
 
 impl Reader {
@@ -250,6 +258,8 @@ impl Reader {
             said_io_uring: false,
             said_ring_full: false,
             said_idle_rules: false,
+            over_budget: 0,
+            said_over_budget: FxHashSet::default(),
         }
     }
 
@@ -295,6 +305,23 @@ impl Reader {
         }
         if counters.kernel_ring_full.get() > 0 && !std::mem::replace(&mut self.said_ring_full, true) {
             log::warn!("records are lost because the ring is full (counter kernel_ring_full): raise --ring-bytes");
+        }
+        if counters.kernel_over_budget.get() > self.over_budget {
+            self.over_budget = counters.kernel_over_budget.get();
+            self.say_who_is_over_budget();
+        }
+    }
+
+    /// Names each process once that put more than its share on the ring.
+    fn say_who_is_over_budget(&mut self) {
+        for (tgid, records) in self.capture.over_budget() {
+            if self.said_over_budget.len() < MANY_PROCESSES && self.said_over_budget.insert(tgid) {
+                let name = self.stages.name_of(tgid);
+                log::warn!(
+                    "process {tgid} ({name}) says more than the agent can follow: {records} of its records were left out so \
+                     far (counter kernel_over_budget), so that others are seen"
+                );
+            }
         }
     }
 

@@ -116,6 +116,11 @@ impl Stages {
         self.selection.idle_rules()
     }
 
+    /// What a process is called.
+    pub fn name_of(&mut self, tgid: u32) -> String {
+        self.processes.get(tgid).resource.service_name().to_owned()
+    }
+
     /// Looks for processes that ended unseen.
     pub fn sweep(&mut self) {
         self.processes.sweep();

@@ -228,6 +228,39 @@ pub struct SocketState {
     pub rx: u64,
 }
 
+/// What one socket and one process may put on the ring while that fills up. Bytes count with what a record costs besides
+/// ([`RECORD_COST`]), so that many small records are no way around.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Size of the ring, bytes.
+    pub ring: u64,
+    /// Of one socket: bytes in a millisecond.
+    pub socket_rate: u64,
+    /// Of one socket: bytes at once.
+    pub socket_burst: u64,
+    /// Of one process: bytes in a millisecond.
+    pub process_rate: u64,
+    /// Of one process: bytes at once.
+    pub process_burst: u64,
+}
+
+/// What a record counts for besides its bytes: about what it costs the agent to look at one.
+pub const RECORD_COST: u64 = 512;
+
+/// Values of the maps `SOCKET_BUDGETS`, by socket cookie, and `PROCESS_BUDGETS`, by process id: what is left of what one
+/// may put on a ring that fills up.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Budget {
+    /// When `left` was right, `CLOCK_BOOTTIME` nanoseconds.
+    pub time: u64,
+    /// Bytes.
+    pub left: u64,
+    /// Records that found nothing left.
+    pub refused: u64,
+}
+
 /// Slots of the per-CPU `COUNTERS` array: what user space cannot count itself.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,10 +271,12 @@ pub enum Counter {
     Faults = 1,
     /// Operations that passed through `io_uring`.
     IoUring = 2,
+    /// Records of sockets or processes that put more on the ring than their share while it filled up.
+    OverBudget = 3,
 }
 
 /// Number of slots in `COUNTERS`.
-pub const COUNTERS: u32 = 3;
+pub const COUNTERS: u32 = 4;
 
 const _: () = {
     assert!(size_of::<Endpoints>() == 48);
@@ -251,4 +286,6 @@ const _: () = {
     assert!(size_of::<TaskEvent>() == 32);
     assert!(size_of::<ExecEvent>() == 56 + MAX_EXEC_FILE);
     assert!(size_of::<SocketState>() == 24);
+    assert!(size_of::<Limits>() == 40);
+    assert!(size_of::<Budget>() == 24);
 };

@@ -13,6 +13,7 @@ use wirespan_common::{
 };
 
 use crate::{
+    budget,
     buffer::{self, Source},
     kernel::{self, Memory, Typed},
     maps::{EVENTS, PROCESSES, SOCKETS, count, scratch},
@@ -276,6 +277,10 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     let limit = if operation.wide { MAX_CAPTURE as u64 } else { kernel::capture_bytes() as u64 };
     let moved = if operation.result > 0 { operation.result as u64 } else { 0 };
     let limit = if moved < limit { moved } else { limit };
+    // The end of a connection is news in any case.
+    if operation.result > 0 && budget::refuses(operation.cookie, (operation.id >> 32) as u32, HEADER as u64 + limit) {
+        return count(Counter::OverBudget, 1);
+    }
     // SAFETY: behind the header there is room for 3 * MAX_CAPTURE bytes.
     let to = unsafe { scratch.add(HEADER) };
     let (mut copied, mut flags) = buffer::copy::<LOOPS>(source, limit, to);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `main.rs` | one entry point a hook |
 //! | `io.rs` | [`io::on_socket_io`]: one socket operation becomes one record |
+//! | `budget.rs` | who may put how much on the ring while that fills up |
 //! | `buffer.rs` | which user memory the current system call moved |
 //! | `sock.rs` | what a `struct sock` says: ends, positions |
 //! | `task.rs` | threads and processes: fork, exec, exit |
@@ -18,6 +19,7 @@
 #![allow(missing_docs, reason = "the entry point macros expand to undocumented functions")]
 
 mod arch;
+mod budget;
 mod buffer;
 mod fallback;
 mod io;

@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use wirespan_common::{COUNTERS as COUNTER_SLOTS, Counter, SocketState};
+use wirespan_common::{Budget, COUNTERS as COUNTER_SLOTS, Counter, SocketState};
 
 /// Records for the agent. Size set by the agent. Full: the record is dropped and counted.
 #[map]
@@ -20,6 +20,14 @@ pub static PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(65536, BPF_F_
 /// muted socket that is forgotten is muted again by the agent, a Unix socket starts a new epoch.
 #[map]
 pub static SOCKETS: LruHashMap<u64, SocketState> = LruHashMap::with_max_entries(65536, 0);
+
+/// What sockets may still put on the ring while that fills up. The least recently used give way, and begin anew.
+#[map]
+pub static SOCKET_BUDGETS: LruHashMap<u64, Budget> = LruHashMap::with_max_entries(16384, 0);
+
+/// The same of processes, by process id, with what they lost.
+#[map]
+pub static PROCESS_BUDGETS: LruHashMap<u32, Budget> = LruHashMap::with_max_entries(2048, 0);
 
 /// Which message of a running `sendmmsg` or `recvmmsg` comes next, by thread.
 #[map]

@@ -3,12 +3,14 @@
 //! | file | what it is |
 //! |---|---|
 //! | `btf.rs`, `offsets.rs` | field offsets of the running kernel |
+//! | `budgets.rs` | how much one socket and one process may put on the ring |
 //! | `records.rs` | the ring's records |
 //! | `probe.rs` | what this kernel and these privileges allow, for `wirespan doctor` |
 //!
 //! Nothing is pinned: programs, maps and links live exactly as long as the agent's file descriptors.
 
 mod btf;
+mod budgets;
 mod offsets;
 pub mod probe;
 mod records;
@@ -16,7 +18,7 @@ mod records;
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
-use wirespan_common::{Counter, PROCESS_IGNORED, SOCKET_MUTED, SOCKET_WIDE, SocketState};
+use wirespan_common::{Budget, Counter, Limits, PROCESS_IGNORED, SOCKET_MUTED, SOCKET_WIDE, SocketState};
 
 pub use records::Record;
 
@@ -87,6 +89,7 @@ pub struct Capture {
     processes: HashMap<MapData, u32, u8>,
     sockets: HashMap<MapData, u64, PlainSocketState>,
     counters: PerCpuArray<MapData, u64>,
+    budgets: HashMap<MapData, u32, PlainBudget>,
     mode: Mode,
 }
 
@@ -96,6 +99,20 @@ struct PlainSocketState(SocketState);
 
 // SAFETY: integers only, no padding (asserted by its size in wirespan-common).
 unsafe impl aya::Pod for PlainSocketState {}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PlainBudget(Budget);
+
+// SAFETY: integers only, no padding (asserted by its size in wirespan-common).
+unsafe impl aya::Pod for PlainBudget {}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PlainLimits(Limits);
+
+// SAFETY: integers only, no padding (asserted by its size in wirespan-common).
+unsafe impl aya::Pod for PlainLimits {}
 
 #[repr(transparent)]
 #[derive(Clone, Copy)]
@@ -132,6 +149,7 @@ impl Capture {
             .btf(Some(&kernel_btf))
             .override_global("OFFSETS", &Offsets(offsets), true)
             .override_global("CAPTURE_BYTES", &settings.capture_bytes, true)
+            .override_global("LIMITS", &PlainLimits(budgets::limits(settings.ring_bytes)), true)
             .map_max_entries("EVENTS", settings.ring_bytes)
             .map_max_entries("SCRATCH", possible_cpus())
             .load(OBJECT)
@@ -141,6 +159,7 @@ impl Capture {
             processes: take(&mut ebpf, "PROCESSES")?,
             sockets: take(&mut ebpf, "SOCKETS")?,
             counters: take(&mut ebpf, "COUNTERS")?,
+            budgets: take(&mut ebpf, "PROCESS_BUDGETS")?,
             ebpf: Some(ebpf),
             mode,
         };
@@ -240,9 +259,17 @@ impl Capture {
         self.ebpf = None;
     }
 
-    /// Records that did not fit the ring so far. Read after a drain, it covers every loss before the drained records.
+    /// Records that did not fit the ring so far, or that it had no room for in their sender's budget. Read after a drain, it
+    /// covers every loss before the drained records.
     pub fn lost_records(&self) -> u64 {
-        self.count(Counter::RingFull)
+        self.count(Counter::RingFull) + self.count(Counter::OverBudget)
+    }
+
+    /// The processes that put more on the ring than their share while it filled up, and how many records of each were left
+    /// out. Those that did so long ago may be forgotten.
+    pub fn over_budget(&self) -> Vec<(u32, u64)> {
+        let all = self.budgets.iter().filter_map(Result::ok);
+        all.filter(|(_, budget)| budget.0.refused > 0).map(|(tgid, budget)| (tgid, budget.0.refused)).collect()
     }
 
     fn count(&self, slot: Counter) -> u64 {
@@ -252,6 +279,7 @@ impl Capture {
     /// Copies the kernel's counts into `counters`.
     pub fn read_counters(&self, counters: &Counters) {
         counters.kernel_ring_full.set(self.count(Counter::RingFull));
+        counters.kernel_over_budget.set(self.count(Counter::OverBudget));
         counters.kernel_faults.set(self.count(Counter::Faults));
         counters.kernel_io_uring.set(self.count(Counter::IoUring));
         counters.kernel_missed.set(self.missed_runs());

@@ -10,6 +10,7 @@ wirespan_signals::counters! {
     /// One atomic per counter; shared by all stages.
     pub struct Counters;
     kernel_ring_full: "Records lost because the ring was full",
+    kernel_over_budget: "Records left out because their socket or process put more than its share on a ring that filled up",
     kernel_faults: "Operations whose user buffer could not be read",
     kernel_io_uring: "Operations that passed through io_uring, whose bytes are not seen",
     kernel_missed: "Program runs that the kernel skipped (recursion)",

@@ -24,8 +24,9 @@ const MAX_LIMIT: u64 = 1000;
 /// Most names suggested.
 const MAX_SUGGESTIONS: usize = 1000;
 /// Counters that say that something was lost.
-const LOSSES: [&str; 15] = [
+const LOSSES: [&str; 16] = [
     "kernel_ring_full",
+    "kernel_over_budget",
     "kernel_faults",
     "kernel_io_uring",
     "kernel_missed",

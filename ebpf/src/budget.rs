@@ -1,0 +1,88 @@
+//! Who may put how much on the ring while that fills up.
+//!
+//! With room on the ring nobody is limited, and nothing is looked up. When less than a quarter is free, every socket and
+//! every process has a budget that time refills; the less room there is, the more of it a record costs. So one that floods
+//! the ring is held back before the ring is full, and what is left is there for those who need little. What is held back
+//! shows in the positions of the next record, as any gap does.
+
+use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, generated::bpf_ringbuf_query};
+use wirespan_common::{Budget, Limits, RECORD_COST};
+
+use crate::maps::{EVENTS, PROCESS_BUDGETS, SOCKET_BUDGETS};
+
+/// `BPF_RB_AVAIL_DATA` of include/uapi/linux/bpf.h: bytes that were not read yet.
+const NOT_READ: u64 = 0;
+/// `enum` of include/uapi/linux/bpf.h: only insert what is not there.
+const BPF_NOEXIST: u64 = 1;
+/// A budget is full after so long, nanoseconds: keeps the sum in its bounds.
+const LONG: u64 = 1 << 32;
+
+#[unsafe(no_mangle)]
+static LIMITS: Limits = Limits { ring: 0, socket_rate: 0, socket_burst: 0, process_rate: 0, process_burst: 0 };
+
+/// A limit that the agent set.
+macro_rules! limit {
+    ($name:ident) => {
+        // SAFETY: reads a static; volatile because the agent rewrites it after compilation.
+        unsafe { core::ptr::read_volatile(&raw const LIMITS.$name) }
+    };
+}
+
+/// By what power of two a record costs more than its bytes; `None` while there is room enough for all.
+#[inline(always)]
+fn pressure() -> Option<u32> {
+    let ring = limit!(ring);
+    // SAFETY: the helper takes any ring buffer.
+    let free = ring.wrapping_sub(unsafe { bpf_ringbuf_query((&raw const EVENTS) as *mut _, NOT_READ) });
+    if free > ring >> 2 {
+        None
+    } else if free > ring >> 3 {
+        Some(0)
+    } else if free > ring >> 4 {
+        Some(2)
+    } else {
+        Some(4)
+    }
+}
+
+/// What is left at `now` of a budget that is refilled at so many bytes a millisecond, up to `burst`.
+#[inline(always)]
+fn refilled(budget: &Budget, now: u64, rate: u64, burst: u64) -> u64 {
+    let passed = now.wrapping_sub(budget.time);
+    let passed = if passed < LONG { passed } else { LONG };
+    // (A millisecond is nearly two to the twentieth nanoseconds.)
+    let left = budget.left + ((passed >> 10) * rate >> 10);
+    if left < burst { left } else { burst }
+}
+
+/// Whether a record of so many bytes is one too many for this socket or this process, as full as the ring is.
+#[inline(always)]
+pub fn refuses(cookie: u64, tgid: u32, bytes: u64) -> bool {
+    let Some(shift) = pressure() else { return false };
+    let cost = (bytes + RECORD_COST) << shift;
+    // SAFETY: no preconditions.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let Some(process) = PROCESS_BUDGETS.get_ptr_mut(tgid) else {
+        let _ =
+            PROCESS_BUDGETS.insert(tgid, Budget { time: now, left: limit!(process_burst), refused: 0 }, BPF_NOEXIST);
+        return false;
+    };
+    let Some(socket) = SOCKET_BUDGETS.get_ptr_mut(cookie) else {
+        let _ =
+            SOCKET_BUDGETS.insert(cookie, Budget { time: now, left: limit!(socket_burst), refused: 0 }, BPF_NOEXIST);
+        return false;
+    };
+    // SAFETY: map values, valid while the program runs. Another CPU may count at the same time: a budget is no promise to
+    // the byte.
+    unsafe {
+        let of_process = refilled(&*process, now, limit!(process_rate), limit!(process_burst));
+        let of_socket = refilled(&*socket, now, limit!(socket_rate), limit!(socket_burst));
+        if of_process < cost || of_socket < cost {
+            (*process).refused += 1;
+            return true;
+        }
+        ((*process).time, (*process).left) = (now, of_process - cost);
+        ((*socket).time, (*socket).left) = (now, of_socket - cost);
+    }
+    false
+}
