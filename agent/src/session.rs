@@ -124,15 +124,18 @@ impl Session {
     }
 }
 
-/// How often is looked how much memory is held.
-const WATCH_MEMORY: Duration = Duration::from_secs(1);
+/// How often the counters are told how much memory is held.
+const TELL_MEMORY: Duration = Duration::from_millis(100);
+/// How often, in such turns, is looked whether some can be given back.
+const LOOK_MEMORY: u32 = 10;
 
 /// Tells the counters how much memory is held, and gives it back to the system when a load has ended.
 async fn watch_memory(ledger: Ledger, counters: Arc<Counters>) {
-    let (mut watch, mut trimmer) = (tokio::time::interval(WATCH_MEMORY), Trimmer::default());
-    loop {
+    let (mut watch, mut trimmer) = (tokio::time::interval(TELL_MEMORY), Trimmer::default());
+    for turn in 0_u32.. {
         watch.tick().await;
-        if trimmer.look(ledger.publish(&counters)) {
+        let held = ledger.publish(&counters);
+        if turn.is_multiple_of(LOOK_MEMORY) && trimmer.look(held, trim::resident()) {
             counters.memory_returned.inc();
             // A task that panicked has been told of by its panic; there is nothing to wait for otherwise.
             let _ = tokio::task::spawn_blocking(trim::give_back).await;

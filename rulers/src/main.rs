@@ -1,4 +1,4 @@
-//! The rulers: is every link right, is nothing harmed. Run by `cargo xtask accuracy` and `cargo xtask harmless`, which
+//! The rulers: is every link right, is nothing harmed, is memory bounded. Run by `cargo xtask accuracy`, `harmless` and `memory`, which
 //! build the agent and install what the programs need.
 //!
 //! | module | what it is |
@@ -6,6 +6,7 @@
 //! | [`accuracy`] | link accuracy against ground truth |
 //! | [`stacks`] | the programs that accuracy runs |
 //! | [`harmless`] | applications' own tests with and without the agent |
+//! | [`memory`] | whether the bound on memory holds |
 
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ use wirespan_rulers::stacks;
 
 mod accuracy;
 mod harmless;
+mod memory;
 
 /// Measures the agent that WIRESPAN_BIN names, or the release build of this workspace.
 #[derive(Parser)]
@@ -29,11 +31,14 @@ enum Ruler {
     Accuracy(accuracy::Options),
     /// Applications' own tests, with and without the agent.
     Harmless(harmless::Options),
+    /// Whether the bound on memory holds under attack.
+    Memory(memory::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().ruler {
         Ruler::Accuracy(options) => accuracy::command(&options),
         Ruler::Harmless(options) => harmless::command(&options),
+        Ruler::Memory(options) => memory::command(&options),
     }
 }

@@ -64,6 +64,8 @@ enum Command {
     Accuracy(rulers::Options),
     /// Whether applications' own tests give the same results with the agent attached.
     Harmless(rulers::Options),
+    /// Whether the bound on memory holds under attack.
+    Memory(rulers::Options),
     /// Feed hostile bytes to the protocol parsers.
     Fuzz(fuzz::Options),
     /// Connections for `bench`, in a process of their own.
@@ -90,6 +92,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Bench(options) => bench::command(&options)?,
         Command::Accuracy(options) => return rulers::command("accuracy", &options),
         Command::Harmless(options) => return rulers::command("harmless", &options),
+        Command::Memory(options) => return rulers::command("memory", &options),
         Command::Fuzz(options) => fuzz::command(&options)?,
         Command::BenchClient(options) => bench::client::command(&options)?,
         Command::Vm(options) => return vm::command(&options),

@@ -1,4 +1,4 @@
-//! `cargo xtask accuracy` and `cargo xtask harmless`: builds the agent and the rulers, installs what they need, runs them as root.
+//! `cargo xtask accuracy`, `harmless` and `memory`: builds the agent and the rulers, installs what they need, runs them as root.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -9,7 +9,7 @@ use clap::Args;
 use crate::{build, paths, services, shell};
 
 /// What every change must pass.
-const GATE: [&str; 2] = ["accuracy", "harmless"];
+const GATE: [&str; 3] = ["accuracy", "harmless", "memory"];
 
 /// What both take: their own arguments, see `--help` behind `--`.
 #[derive(Args)]

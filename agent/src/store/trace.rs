@@ -100,6 +100,8 @@ pub struct Stored {
     pub rows: Vec<Row>,
     /// Hashes of the spans' attributes, each once, in order.
     pub terms: Vec<Term>,
+    /// So many of them are in order already.
+    settled: usize,
     /// Senders of messages.
     pub links: Vec<MessageLink>,
     /// The spans.
@@ -120,6 +122,7 @@ impl Stored {
             class: Class::Ordinary,
             rows: Vec::new(),
             terms: Vec::new(),
+            settled: 0,
             links: Vec::new(),
             pieces: Vec::new(),
         }
@@ -160,11 +163,25 @@ impl Stored {
         } else {
             self.find_root_among(from);
         }
-        self.terms.sort_unstable();
-        self.terms.dedup();
+        self.settle_terms();
         if self.rows.len() <= SMALL {
             self.terms.shrink_to_fit();
         }
+    }
+
+    /// Brings new hashes into order. Most are there already: to sort all of them for each piece would take time that grows
+    /// with the square of a trace's length.
+    fn settle_terms(&mut self) {
+        let mut new = self.terms.split_off(self.settled);
+        new.sort_unstable();
+        new.dedup();
+        new.retain(|term| self.terms.binary_search(term).is_err());
+        if !new.is_empty() {
+            self.terms.append(&mut new);
+            // Two runs in order, which this sort merges.
+            self.terms.sort();
+        }
+        self.settled = self.terms.len();
     }
 
     /// Looks for the root of a long trace among its new rows: to look at all of them for each piece would take time that

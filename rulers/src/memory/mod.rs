@@ -1,0 +1,128 @@
+//! Whether the bound on memory holds: attacks by one program, every sink stuck, the agent's size as the system sees it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`attack`] | what is sent, and the program that sends it |
+//! | [`subject`] | the agent, and how large it is |
+//! | [`report`] | the table and the JSON |
+//!
+//! An agent is started with a small bound; its standard output is a pipe that nobody reads, its OTLP endpoint takes
+//! connections and never answers, its view keeps traces. Then a program floods it, for seconds, over one connection or
+//! some hundred. Meanwhile its resident memory may at no moment be more than the bound and [`BASE`]. When the attack has
+//! ended, memory goes back: what is resident then is what the agent says it holds, and [`AFTER`].
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+mod attack;
+mod report;
+mod subject;
+
+use attack::{ATTACKS, Attack};
+use report::Row;
+use subject::Subject;
+
+/// What the agent may take beyond its bound, MiB: the program and its threads, the ring that it shares with the kernel
+/// (mapped twice), one batch in each hand, and what the allocator adds to all that.
+pub const BASE: u64 = 48;
+/// What may be resident beyond what is held when an attack has ended, MiB: the same without any batch.
+pub const AFTER: u64 = 48;
+/// How long memory may take to go back.
+const RETURN: Duration = Duration::from_secs(12);
+const LOOK: Duration = Duration::from_millis(10);
+/// The bounds that are tried, MiB.
+const BOUNDS: [u64; 2] = [64, 256];
+
+/// What `memory` takes.
+#[derive(Args)]
+pub struct Options {
+    /// The form for CI: each attack for two seconds, against the smaller bound.
+    #[arg(long)]
+    short: bool,
+    /// Only the attacks whose name contains this; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Writes the table into this file as well, and the JSON beside it.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Says which attacks there are.
+    #[arg(long)]
+    list: bool,
+    /// Attacks, instead of measuring: how this program calls itself.
+    #[arg(long, hide = true, value_name = "NAME")]
+    attack: Option<String>,
+    /// For how long, milliseconds.
+    #[arg(long, hide = true, default_value_t = 2000)]
+    for_ms: u64,
+}
+
+/// Runs the attacks; the exit status is a failure if the bound did not hold.
+pub fn command(options: &Options) -> Result<ExitCode> {
+    if let Some(name) = &options.attack {
+        let found = ATTACKS.iter().find(|attack| attack.name == name).context("no attack is called so")?;
+        println!("{}", found.run(Duration::from_millis(options.for_ms))?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let wanted =
+        |attack: &&Attack| options.only.is_empty() || options.only.iter().any(|n| attack.name.contains(n.as_str()));
+    let chosen: Vec<&Attack> = ATTACKS.iter().filter(wanted).collect();
+    if options.list {
+        chosen.iter().for_each(|attack| println!("{:<24} {}", attack.name, attack.what));
+        return Ok(ExitCode::SUCCESS);
+    }
+    ensure!(!chosen.is_empty(), "no attack is called so: see `--list`");
+    let (bounds, lasts) = if options.short { (&BOUNDS[..1], 2) } else { (&BOUNDS[..], 12) };
+    let mut rows = Vec::new();
+    for bound in bounds {
+        for attack in &chosen {
+            let row = measure(attack, *bound, Duration::from_secs(lasts))?;
+            eprintln!("memory: {}", row.line());
+            rows.push(row);
+            report::write(&rows, options.out.as_deref())?;
+        }
+    }
+    println!("{}", report::markdown(&rows));
+    Ok(if rows.iter().all(Row::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One attack against one bound.
+fn measure(attack: &'static Attack, bound: u64, lasts: Duration) -> Result<Row> {
+    let mut subject = Subject::start(bound)?;
+    let idle = subject.resident()?;
+    let mut attacker = Command::new(std::env::current_exe().context("this program's path")?)
+        .args(["memory", "--attack", attack.name, "--for-ms", &lasts.as_millis().to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start the attacker")?;
+    let (mut peak, begun) = (idle, Instant::now());
+    while attacker.try_wait().context("the attacker is lost")?.is_none() {
+        peak = peak.max(subject.resident()?);
+        if begun.elapsed() > lasts * 4 + Duration::from_secs(20) {
+            attacker.kill().context("ending the attacker")?;
+        }
+        std::thread::sleep(LOOK);
+    }
+    let ended = attacker.wait_with_output().context("the attacker is lost")?;
+    ensure!(ended.status.success(), "the attacker failed: {}", ended.status);
+    let sent: u64 = String::from_utf8_lossy(&ended.stdout).trim().parse().context("the attacker says what it sent")?;
+    // What is worked off now still counts.
+    let until = Instant::now() + RETURN;
+    subject.read_on();
+    let mut after = subject.resident()?;
+    while Instant::now() < until {
+        let now = subject.resident()?;
+        (peak, after) = (peak.max(now), now);
+        if now <= subject.held()? + AFTER {
+            break;
+        }
+        std::thread::sleep(LOOK * 10);
+    }
+    let held = subject.held()?;
+    let counters = subject.stop()?;
+    Ok(Row { attack, bound, sent: sent >> 20, idle, peak, after, held, counters })
+}

@@ -1,0 +1,125 @@
+//! The table and the JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::attack::Attack;
+use super::{AFTER, BASE};
+
+/// What refuses, and the counter that says so.
+const REFUSALS: [(&str, &str); 8] = [
+    ("requests", "exchanges_refused"),
+    ("connections", "connections_evicted_for_memory"),
+    ("spans", "spans_evicted_for_memory"),
+    ("hurried", "spans_hurried"),
+    ("queues", "exporter_queue_full_bytes"),
+    ("store", "store_evicted_traces"),
+    ("budget", "kernel_over_budget"),
+    ("ring", "kernel_ring_full"),
+];
+
+/// One attack against one bound; sizes in MiB.
+pub struct Row {
+    pub attack: &'static Attack,
+    pub bound: u64,
+    /// What passed.
+    pub sent: u64,
+    /// Resident before, at the most, and in the end.
+    pub idle: u64,
+    pub peak: u64,
+    pub after: u64,
+    /// What the agent said that it held in the end.
+    pub held: u64,
+    pub counters: BTreeMap<String, u64>,
+}
+
+impl Row {
+    /// Whether the bound held and memory went back.
+    pub fn holds(&self) -> bool {
+        self.problems().is_empty()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.peak > self.bound + BASE {
+            problems.push(format!("{} MiB resident, and {} allowed", self.peak, self.bound + BASE));
+        }
+        if self.after > self.held + AFTER {
+            problems.push(format!("{} MiB stayed, of which {} are held and {AFTER} allowed", self.after, self.held));
+        }
+        if self.counter("memory_highest") >> 20 > self.bound + 8 {
+            problems.push(format!("{} MiB held by its own account", self.counter("memory_highest") >> 20));
+        }
+        if self.counter("events") < 1000 {
+            problems.push("the agent saw nothing of it".to_owned());
+        }
+        problems
+    }
+
+    fn counter(&self, name: &str) -> u64 {
+        self.counters.get(name).copied().unwrap_or(0)
+    }
+
+    fn refused(&self) -> String {
+        let some = REFUSALS.iter().map(|(place, name)| (place, self.counter(name))).filter(|(_, n)| *n > 0);
+        let texts: Vec<String> = some.map(|(place, n)| format!("{place} {n}")).collect();
+        texts.join(", ")
+    }
+
+    /// For people who wait.
+    pub fn line(&self) -> String {
+        let Self { attack, bound, idle, peak, after, .. } = self;
+        let verdict = if self.holds() { "holds".to_owned() } else { self.problems().join("; ") };
+        format!("{} against {bound} MiB: {idle} → {peak} → {after} MiB: {verdict}", attack.name)
+    }
+}
+
+/// The table.
+pub fn markdown(rows: &[Row]) -> String {
+    let mut out = format!(
+        "Bound: `max-memory` and {BASE} MiB. After: what is held and {AFTER} MiB.\n\n| Attack | `max-memory` | Sent | Idle | Peak | \
+         After | Held after | What found no room | Verdict |\n|---|---|---|---|---|---|---|---|---|\n"
+    );
+    for row in rows {
+        let verdict = if row.holds() { "holds".to_owned() } else { row.problems().join("; ") };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} MiB | {} MiB | {} MiB | {} MiB | {} MiB | {} | {verdict} |",
+            row.attack.name,
+            row.bound,
+            row.sent,
+            row.idle,
+            row.peak,
+            row.after,
+            row.held,
+            row.refused()
+        );
+    }
+    out
+}
+
+/// Writes both into the target directory, and into the files that were asked for.
+pub fn write(rows: &[Row], out: Option<&Path>) -> Result<()> {
+    let json: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            json!({ "attack": row.attack.name, "max_memory": row.bound, "sent": row.sent, "idle": row.idle, "peak": row.peak,
+                    "after": row.after, "held": row.held, "holds": row.holds(), "counters": row.counters })
+        })
+        .collect();
+    let json = format!("{:#}\n", serde_json::Value::Array(json));
+    let dir = wirespan_tests::agent::target_dir().join("memory");
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let files = [dir.join("report.md"), dir.join("report.json")];
+    let asked = out.map(|path| [path.to_owned(), path.with_extension("json")]);
+    for [table, data] in std::iter::once(files).chain(asked) {
+        fs::write(&table, markdown(rows)).with_context(|| format!("cannot write {}", table.display()))?;
+        fs::write(&data, &json).with_context(|| format!("cannot write {}", data.display()))?;
+    }
+    Ok(())
+}
