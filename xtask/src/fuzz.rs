@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: hostile bytes for the parsers and hostile records for the assembled pipeline, for as long as one
-//! likes.
+//! `cargo xtask fuzz`: hostile bytes for the parsers, hostile files for what reads programs, and hostile records for the
+//! assembled pipeline, for as long as one likes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::{apt, paths, shell};
 
 const VERSION: &str = "0.13.2";
 /// Where fuzz targets are.
-const FOLDERS: [&str; 2] = ["agent/fuzz", "protocols/fuzz"];
+const FOLDERS: [&str; 3] = ["agent/fuzz", "inspect/fuzz", "protocols/fuzz"];
 
 /// What `cargo xtask fuzz` takes.
 #[derive(Args)]
@@ -19,7 +19,7 @@ pub struct Options {
     /// Seconds for each target.
     #[arg(default_value_t = 60)]
     seconds: u32,
-    /// Only this target: `assembled` of `agent/fuzz`, `parsers` or `hpack` of `protocols/fuzz`.
+    /// Only this target: `assembled` of `agent/fuzz`, `binaries` of `inspect/fuzz`, `parsers` or `hpack` of `protocols/fuzz`.
     #[arg(long)]
     target: Option<String>,
 }

@@ -1,0 +1,45 @@
+//! Programs: where is what in a binary, and which runtime it brings with it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`source`] | bytes, wherever they are |
+//! | [`image`] | an ELF file: sections, segments, build id, dynamic symbols, memory as it will be when loaded |
+//! | [`window`] | memory of an image, read from front to back |
+//! | [`code`] | the first instruction of a function that the kernel emulates under a uprobe |
+//! | [`go`] | Go: version, functions and structures, of stripped programs too |
+//! | [`runtime`] | which runtime a program brings, and its version |
+//!
+//! **Pure on bytes.** Nothing here opens a file, knows a process or reads a clock. The files are strangers': whatever they
+//! hold, a function answers or returns an [`Error`]; it reads a bounded number of bytes, and never panics. What is not
+//! understood is an error too, and never a guess: an offset is used to read another program's memory.
+#![forbid(unsafe_code)]
+
+pub mod code;
+pub mod go;
+pub mod image;
+pub mod runtime;
+pub mod source;
+pub mod window;
+
+pub use image::Image;
+pub use source::Source;
+
+/// Why something is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Another kind of file, or of machine.
+    #[error("it is no 64-bit little-endian ELF file for x86-64 or arm64")]
+    NotElf,
+    /// The bytes are not there, or cannot be read.
+    #[error("{0} lies outside the file, or cannot be read")]
+    Unreadable(&'static str),
+    /// The bytes make no sense.
+    #[error("{0} makes no sense")]
+    Malformed(&'static str),
+    /// It is larger than anything that was ever seen.
+    #[error("{0} is too large")]
+    TooLarge(&'static str),
+    /// The file lacks it.
+    #[error("there is no {0}")]
+    Missing(&'static str),
+}
