@@ -12,8 +12,8 @@ use wirespan_protocols::template::template;
 struct Service {
     tree: Tree,
     paths: BTreeSet<String>,
-    /// Operations in order.
-    operations: Vec<String>,
+    /// Operations in order, and whether they were refused.
+    operations: Vec<(String, bool)>,
 }
 
 fn main() {
@@ -30,15 +30,20 @@ fn main() {
         let plain = template(&path);
         let name = service.tree.learn(&plain, accepted).unwrap_or(plain);
         service.paths.insert(path);
-        service.operations.push(format!("{method} {name}"));
+        service.operations.push((format!("{method} {name}"), !accepted));
     }
     for (name, Service { paths, operations, .. }) in services {
-        let distinct = |of: &[String]| of.iter().collect::<BTreeSet<_>>().len();
-        let (all, late) = (distinct(&operations), distinct(&operations[operations.len() / 2..]));
+        let answered: Vec<&str> =
+            operations.iter().filter(|(_, refused)| !refused).map(|(name, _)| name.as_str()).collect();
+        let distinct = |of: &[&str]| of.iter().collect::<BTreeSet<_>>().len();
+        let all: BTreeSet<&String> = operations.iter().map(|(name, _)| name).collect();
         println!(
-            "{name}: {} requests, {} paths, {all} operations, {late} in the second half",
+            "{name}: {} requests, {} paths, {} operations, {} of them answered, {} in the last quarter",
             operations.len(),
-            paths.len()
+            paths.len(),
+            all.len(),
+            distinct(&answered),
+            distinct(&answered[answered.len() * 3 / 4..]),
         );
     }
 }
