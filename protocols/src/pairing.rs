@@ -116,6 +116,10 @@ pub(crate) struct Pairing {
     drained: u32,
     drained_batches: u32,
     overlapped: u32,
+    /// What moved last was beyond what is captured of one operation, of each direction.
+    cut: [bool; 2],
+    /// That hid where messages begin.
+    wants_more: bool,
 }
 
 impl Pairing {
@@ -132,6 +136,8 @@ impl Pairing {
             drained: 0,
             drained_batches: 0,
             overlapped: 0,
+            cut: [false; 2],
+            wants_more: false,
         }
     }
 
@@ -149,6 +155,7 @@ impl Pairing {
     /// flight must be forgotten.
     #[must_use]
     pub(crate) fn bytes(&mut self, direction: Direction, mark: &Mark, len: usize) -> bool {
+        self.cut[direction as usize] = false;
         match direction {
             Direction::Request => {
                 if !self.requests.is_same(mark) && self.opens_turn(mark) {
@@ -170,6 +177,7 @@ impl Pairing {
     /// `len` bytes moved that nobody saw. As [`Pairing::bytes`].
     #[must_use]
     pub(crate) fn gap(&mut self, direction: Direction, mark: &Mark, len: u64) -> bool {
+        self.cut[direction as usize] = !mark.lost;
         match direction {
             Direction::Request => {
                 self.requests.moved(mark, len);
@@ -294,6 +302,16 @@ impl Pairing {
         self.expected = None;
     }
 
+    /// Whether the bound on what is captured of one operation hid what is needed.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.wants_more
+    }
+
+    /// What moved last hides a part of requests that is needed.
+    pub(crate) fn note_cut(&mut self) {
+        self.wants_more |= self.cut[Direction::Request as usize];
+    }
+
     /// Requests may be hidden by what moved last.
     pub(crate) fn requests_hidden(&mut self) {
         self.lose(self.requests.is_lost());
@@ -302,6 +320,7 @@ impl Pairing {
     /// Response bytes passed that were not understood, or not seen: there may have been responses among them. `waiting`
     /// requests were in flight. Whoever calls this forgets them, or will settle the only one.
     pub(crate) fn responses_hidden(&mut self, waiting: usize) {
+        self.wants_more |= self.cut[Direction::Response as usize] && waiting > 1;
         // If one request was unanswered, and seen, it is answered when the next turn opens. Of several, some may not be.
         self.lose(self.responses.is_lost() && waiting > 1);
     }

@@ -273,7 +273,13 @@ impl<T: Request> Calls<T> {
     pub(crate) fn requests_hidden(&mut self, out: &mut Vec<Output>) {
         // No database answers before it has the whole request, so this is another one.
         self.settle_hidden(out);
+        self.pairing.note_cut();
         self.pairing.requests_hidden();
+    }
+
+    /// Whether the bound on what is captured of one operation hid where messages begin.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.pairing.wants_more()
     }
 
     /// The response's bytes make no sense where it was presumed to begin.

@@ -238,6 +238,10 @@ impl Http1 {
 
     fn request_cut(&mut self, cut: Vec<u8>, out: &mut Vec<Output>) {
         let begun = !cut.is_empty();
+        if begun {
+            // Trace context may be behind it.
+            self.pairing.note_cut();
+        }
         if let Some(closed) = head::close(cut)
             && let Parsed::Whole(head, _) = head::request(&closed)
         {

@@ -334,6 +334,6 @@ impl Parser for Http1 {
     }
 
     fn wants_more(&self) -> bool {
-        self.http2.as_ref().is_some_and(|http2| http2.wants_more())
+        self.pairing.wants_more() || self.http2.as_ref().is_some_and(|http2| http2.wants_more())
     }
 }

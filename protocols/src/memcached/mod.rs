@@ -122,6 +122,10 @@ impl Parser for Memcached {
         self.calls.end(end, direction == Direction::Request, mark, out);
     }
 
+    fn wants_more(&self) -> bool {
+        self.calls.wants_more()
+    }
+
     fn buffered(&self) -> usize {
         let lanes = self.commands.held() + self.replies.held() + self.requests.held() + self.responses.held();
         lanes + self.calls.held()

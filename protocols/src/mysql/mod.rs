@@ -144,6 +144,10 @@ impl Parser for MySql {
         self.calls.end(end, direction == Direction::Request, mark, out);
     }
 
+    fn wants_more(&self) -> bool {
+        self.calls.wants_more()
+    }
+
     fn buffered(&self) -> usize {
         let lanes = self.requests.held() + self.responses.held();
         lanes + self.calls.held() + self.statement_bytes + self.statements.capacity() * 16

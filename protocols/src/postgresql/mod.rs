@@ -156,6 +156,10 @@ impl Parser for PostgreSql {
         self.calls.end(end, direction == Direction::Request, mark, out);
     }
 
+    fn wants_more(&self) -> bool {
+        self.calls.wants_more()
+    }
+
     fn buffered(&self) -> usize {
         let lanes = self.requests.held() + self.responses.held();
         let names = self.statements.held() + self.portals.held();

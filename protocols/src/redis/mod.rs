@@ -188,6 +188,10 @@ impl Parser for Redis {
         self.settle_sent(before, out);
     }
 
+    fn wants_more(&self) -> bool {
+        self.calls.wants_more()
+    }
+
     fn buffered(&self) -> usize {
         let readers = self.requests.reader.held() + self.responses.reader.held();
         let sent: usize = self.sent.iter().map(Sent::held).sum();

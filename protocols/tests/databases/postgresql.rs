@@ -153,6 +153,14 @@ fn each_execute_of_a_pipeline_is_an_exchange() {
 }
 
 #[test]
+fn what_the_capture_cuts_is_asked_for() {
+    let mut wire = connected();
+    assert!(!wire.parser.wants_more());
+    wire.operation(Request, &bind("s"), 300);
+    assert!(wire.parser.wants_more(), "messages may be hidden");
+}
+
+#[test]
 fn an_error_takes_what_follows_until_sync_and_no_more() {
     let mut wire = connected();
     let one = |sql: &str| [parse("", sql), bind(""), execute()].concat();

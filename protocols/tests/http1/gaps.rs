@@ -119,6 +119,18 @@ fn a_request_head_cut_short_keeps_what_came_before_the_cut() {
 }
 
 #[test]
+fn more_is_wanted_where_heads_are_cut_and_not_where_bodies_are() {
+    let mut wire = Wire::server();
+    wire.request_cut("POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc", 9000).response(ok(201));
+    wire.request_cut("POST /up HTTP/1.1\r\nContent-Length: 9003\r\n\r\nabc", 9000).response(ok(201));
+    assert!(!wire.parser.wants_more());
+    wire.request("GET /lost HTTP/1.1\r\nCook").lose(Request, 3000).response(ok(200));
+    assert!(!wire.parser.wants_more(), "a lost record is no reason");
+    wire.request_cut("GET /a HTTP/1.1\r\nCook", 3000);
+    assert!(wire.parser.wants_more(), "trace context may be behind it");
+}
+
+#[test]
 fn a_response_head_cut_short_keeps_its_status() {
     let mut wire = Wire::server();
     wire.request(GET).response_cut("HTTP/1.1 503 Service Unavailable\r\nSet-Cook", 3000);
