@@ -82,7 +82,11 @@ pub fn parse(
         ("config", "json") => Command::Print(show::json(&settings)),
         ("config", _) => Command::Print(show::text(&settings)),
         ("doctor", format) => Command::Doctor { config, json: format == "json" },
-        ("demo", _) => Command::Demo(config.clone(), demo::read(sub, endpoint(sub, &config))),
+        ("demo", _) => {
+            // The page is what it is about.
+            let endpoint = Endpoint { socket: None, ..endpoint(sub, &config) };
+            Command::Demo(config.clone(), demo::read(sub, endpoint))
+        }
         ("top", _) => Command::Top(config.clone(), endpoint(sub, &config)),
         ("ps", format) => Command::Ps(endpoint(sub, &config), ps::read(sub, format == "json")),
         ("query", format) => Command::Query(endpoint(sub, &config), query::read(sub, format == "json")?),
@@ -133,15 +137,24 @@ fn format(words: &'static [&'static str]) -> Arg {
 fn address() -> Arg {
     Arg::new("address")
         .long("address")
-        .value_name("HOST:PORT")
-        .help("Where the running wirespan listens [default: where --listen says]")
+        .value_name("HOST:PORT|PATH")
+        .help("Where the running wirespan is asked [default: where --socket says, else where --listen says]")
 }
 
 fn endpoint(sub: &ArgMatches, config: &Config) -> Endpoint {
-    let listens = config.view.as_ref().map_or(DEFAULT_LISTEN, |view| view.listen);
-    let address = sub.get_one::<String>("address").cloned().unwrap_or_else(|| listens.to_string());
-    let token = config.view.as_ref().and_then(|view| view.token.as_ref()).map(|token| token.secret().to_owned());
-    Endpoint { address, token }
+    let view = config.view.as_ref();
+    let token = view.and_then(|view| view.token.as_ref()).map(|token| token.secret().to_owned());
+    let listens = view.and_then(|view| view.listen).unwrap_or(DEFAULT_LISTEN).to_string();
+    match sub.get_one::<String>("address") {
+        // No host's name has a slash.
+        Some(path) if path.contains('/') && !path.contains("://") => Endpoint::socket(path.into(), token),
+        Some(address) => Endpoint { address: address.clone(), socket: None, token },
+        // Whoever says where to listen means that place.
+        None if sub.contains_id("listen") && sub.get_one::<String>("listen").is_some() => {
+            Endpoint { address: listens, socket: None, token }
+        }
+        None => Endpoint { address: listens, socket: view.and_then(|view| view.socket.clone()), token },
+    }
 }
 
 /// The value of a command's own flag, if it is given and makes sense.

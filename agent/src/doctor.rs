@@ -7,6 +7,7 @@ use crate::bpf::{BTF_PATH, Mode};
 use crate::config::{Config, Rule};
 use crate::discovery::facts::is_listened_on;
 use crate::discovery::{HostInfo, Processes};
+use crate::sandbox;
 use crate::web::Bound;
 
 /// How a capability stands.
@@ -91,6 +92,7 @@ pub fn examine(config: &Config) -> Report {
     checks.extend(rules(config));
     checks.push(off("plaintext under TLS", "not in this version: encrypted connections are not traced"));
     checks.push(off("io_uring", "its operations are counted (counter kernel_io_uring), their bytes are not seen"));
+    checks.push(sandbox(config));
     checks.push(output(config));
     checks.push(view(config));
     Report {
@@ -232,6 +234,33 @@ fn rules(config: &Config) -> Vec<Check> {
 
 const ABOUT_NOTHING: &str = "correct it, unless what it is about starts later; `wirespan ps --all` lists processes";
 
+fn sandbox(config: &Config) -> Check {
+    let name = "sandbox";
+    if !config.sandbox {
+        return check(
+            name,
+            State::Unavailable,
+            "the agent keeps all its privileges (--sandbox off)",
+            "leave --sandbox away",
+        );
+    }
+    let kept = sandbox::kept().join(", ");
+    match sandbox::kernel_filters() {
+        true => check(
+            name,
+            State::Available,
+            format!("once it traces: of its privileges {kept}; a filter of system calls"),
+            "",
+        ),
+        false => check(
+            name,
+            State::Unavailable,
+            format!("once it traces: of its privileges {kept}; this kernel has no filter of system calls"),
+            "boot a kernel with CONFIG_SECCOMP_FILTER=y",
+        ),
+    }
+}
+
 fn output(config: &Config) -> Check {
     let Some(otlp) = &config.otlp else {
         return check("output", State::Available, "console (no OTLP endpoint is set)", "");
@@ -257,16 +286,15 @@ fn output(config: &Config) -> Check {
 fn view(config: &Config) -> Check {
     let name = "local view";
     let Some(view) = &config.view else {
-        return off(name, "off (an OTLP endpoint is set, or --listen off)");
+        return off(name, "off (--listen off and --socket off)");
     };
     let kept = view.store.path.as_ref().map_or("in memory".to_owned(), |path| format!("in {}", path.display()));
-    match Bound::new(view) {
-        Ok(bound) => check(name, State::Available, format!("http://{}/, traces kept {kept}", bound.address()), ""),
-        Err(error) => check(
-            name,
-            State::Unavailable,
-            error.to_string(),
-            "tracing works without it; a running wirespan has it too",
-        ),
+    let (bound, problems) = Bound::new(view);
+    let places = [bound.address().map(|a| format!("http://{a}/")), bound.socket().map(|s| s.display().to_string())];
+    let places: Vec<String> = places.into_iter().flatten().collect();
+    if problems.is_empty() {
+        return check(name, State::Available, format!("{}, traces kept {kept}", places.join(" and ")), "");
     }
+    let said: Vec<String> = problems.iter().map(ToString::to_string).chain(places).collect();
+    check(name, State::Unavailable, said.join("; "), "tracing works without it; a running wirespan has it too")
 }

@@ -25,6 +25,7 @@
 //! | [`memory`] | one bound on all that grows with what arrives |
 //! | [`store`] | the traces of the last while |
 //! | [`web`] | the local view: page, API, Jaeger's API |
+//! | [`sandbox`] | what the agent gives up once it traces |
 //! | [`metrics`] | the agent's own counters |
 //! | [`vital`] | whether every stage lives |
 
@@ -46,6 +47,7 @@ pub mod operations;
 mod overheard;
 pub mod pipeline;
 pub mod run;
+pub mod sandbox;
 pub mod session;
 pub mod stages;
 pub mod store;

@@ -3,7 +3,6 @@
 //! Between the two runs a channel that is bounded by bytes. When the second falls behind, the first waits and the ring fills: there,
 //! in one place, records are lost and counted.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +61,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Attaches the kernel programs and starts the stages. `exporters` get every finished trace. Connections to `view`,
+    /// Attaches the kernel programs and starts the stages. `exporters` get every finished trace. Connections to `own`,
     /// the agent's own server, are left alone.
     ///
     /// # Errors
@@ -72,7 +71,7 @@ impl Pipeline {
         counters: &Arc<Counters>,
         linking: &Arc<Linking>,
         exporters: Exporters,
-        view: Option<SocketAddr>,
+        own: OwnServer,
         ledger: &Ledger,
         inventory: Arc<Inventory>,
     ) -> Result<Self, CaptureError> {
@@ -109,7 +108,7 @@ impl Pipeline {
             counters: Arc::clone(counters),
         };
         let open_requests = linker.traces.open_requests();
-        let reader = Reader::new(config, capture, Arc::clone(counters), signals, view, ledger, inventory);
+        let reader = Reader::new(config, capture, Arc::clone(counters), signals, own, ledger, inventory);
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
         let named = |name: &str| Builder::new().name(name.into());
@@ -239,13 +238,13 @@ impl Reader {
         capture: Capture,
         counters: Arc<Counters>,
         signals: Sender<Signal>,
-        view: Option<SocketAddr>,
+        own: OwnServer,
         ledger: &Ledger,
         inventory: Arc<Inventory>,
     ) -> Self {
         let processes = Processes::new(config, PathBuf::from("/proc"), HostInfo::read("/".as_ref()));
         let limits = connections::Limits { memory: ledger.connections.clone(), ..connections::Limits::of(config) };
-        let stages = Stages::new(processes, limits, Arc::clone(&counters), view.map(OwnServer::new));
+        let stages = Stages::new(processes, limits, Arc::clone(&counters), Some(own));
         Self {
             capture,
             stages,

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::export::console::open;
 use crate::export::console::status::LogWriter;
 use crate::metrics::Counters;
+use crate::sandbox;
 use crate::session::{RunError, Session, io_runtime};
 
 /// How often it is checked that every stage still runs.
@@ -29,10 +30,20 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     // Before anything is attached or said: whoever is told that we trace may tell us to stop.
     let signals = Signals::install(&runtime)?;
     let session = Session::start(config, runtime)?;
+    if config.sandbox {
+        shut_in();
+    }
     say(&ready(&session));
     let stopped = session.runtime().block_on(until_stopped(config, &session, signals));
     report(config, &session.stop());
     stopped
+}
+
+/// Gives up what is not needed once everything runs.
+fn shut_in() {
+    for error in sandbox::enter().err().unwrap_or_default() {
+        log::warn!("{error}: the agent goes on with more than it needs (--sandbox off says that this is meant)");
+    }
 }
 
 /// Log lines go to standard error, around the console's status line.
@@ -48,9 +59,10 @@ pub(crate) fn start_logger(config: &Config) {
 
 /// What is said once everything works.
 fn ready(session: &Session) -> String {
-    match session.view() {
-        Some(address) => format!("wirespan: tracing, see http://{address}/\n"),
-        None => "wirespan: tracing\n".to_owned(),
+    match (session.view(), session.socket()) {
+        (Some(address), _) => format!("wirespan: tracing, see http://{address}/\n"),
+        (None, Some(_)) => "wirespan: tracing, see `wirespan top` and `wirespan query`\n".to_owned(),
+        (None, None) => "wirespan: tracing\n".to_owned(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A running agent: all that `wirespan`, and `top` and `demo` where no agent runs, start and stop.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::bpf::CaptureError;
 use crate::config::{Color, Config, Output, ViewConfig};
+use crate::discovery::own::OwnServer;
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::ingest::{self, Ingest};
@@ -19,7 +21,7 @@ use crate::pipeline::Pipeline;
 use crate::span::{Linking, OpenRequests};
 use crate::store;
 use crate::vital;
-use crate::web::{Bound, Shown, View, ViewError};
+use crate::web::{Bound, Shown, View};
 
 /// The whole shutdown takes less than two seconds; the exporters get this much of it.
 const FLUSH: Duration = Duration::from_millis(1500);
@@ -60,13 +62,14 @@ impl Session {
         let linking = Arc::new(Linking::default());
         let inventory = Arc::new(Inventory::new(Arc::clone(&linking)));
         let bound = config.view.as_ref().and_then(bind);
+        // Known before anybody is answered.
+        let own = bound.as_ref().map_or_else(|| OwnServer::new(None, Arc::default()), Bound::own);
         let ledger = Ledger::new(&Shares::of(config));
         let settings = settings(config, bound.is_some(), &ledger);
         let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;
         let ingest = receive(config, &exporters, &counters, &runtime);
         let listens: Vec<String> = ingest.iter().flat_map(Ingest::addresses).map(ToString::to_string).collect();
-        // Not the receiver's: whoever sends spans to it is known by that, and left alone.
-        let own = bound.as_ref().map(Bound::address);
+        // Not the receiver's in `own`: whoever sends spans to it is known by that, and left alone.
         let view = bound.zip(exporters.reader()).map(|(bound, reader)| {
             let persistent = config.view.as_ref().is_some_and(|view| view.store.path.is_some());
             let otlp_listen = (!listens.is_empty()).then(|| listens.join(", "));
@@ -74,6 +77,7 @@ impl Session {
             let inventory = Arc::clone(&inventory);
             bound.serve(Shown { reader, counters, linking, inventory, persistent, otlp_listen })
         });
+        let view = view.transpose()?;
         let pipeline = Pipeline::start(config, &counters, &linking, exporters, own, &ledger, Arc::clone(&inventory))?;
         runtime.spawn(watch_memory(ledger, Arc::clone(&counters)));
         Ok(Self { counters, runtime, ingest, view, pipeline })
@@ -86,7 +90,12 @@ impl Session {
 
     /// Where the view listens, if there is one.
     pub fn view(&self) -> Option<SocketAddr> {
-        self.view.as_ref().map(View::address)
+        self.view.as_ref().and_then(View::address)
+    }
+
+    /// The view's socket, if it has one.
+    pub fn socket(&self) -> Option<&Path> {
+        self.view.as_ref().and_then(View::socket)
     }
 
     /// A stage that ended by itself, which is a defect.
@@ -151,10 +160,18 @@ pub fn io_runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(1).thread_name("wirespan-io").enable_all().build()
 }
 
-/// Takes the view's address. Without it there is no view, and tracing goes on.
+/// Takes the places of the view. What cannot be had turns off nothing else: what is stored in a file is stored even
+/// where nobody can ask for it now.
 fn bind(config: &ViewConfig) -> Option<Bound> {
-    let problem = |error: &ViewError| log::error!("the local view is off, and nothing is stored: {error}");
-    Bound::new(config).inspect_err(problem).ok()
+    let (bound, problems) = Bound::new(config);
+    for problem in &problems {
+        log::warn!("the local view goes on without this: {problem}");
+    }
+    let kept = !bound.is_empty() || config.store.path.is_some();
+    if !kept && !problems.is_empty() {
+        log::error!("the local view is off: it has no place to be asked at");
+    }
+    kept.then_some(bound)
 }
 
 /// Receives spans of applications, if that is asked for.
@@ -164,6 +181,7 @@ fn receive(config: &Config, exporters: &Exporters, counters: &Arc<Counters>, run
         addresses: otlp_in.addresses.clone(),
         token: otlp_in.token.as_ref().map(|token| token.secret().into()),
         max_message: otlp_in.max_message,
+        limits: otlp_in.limits,
     };
     let feed = exporters.feed();
     let ingest = Ingest::start(&settings, counters, runtime.handle(), move |traces| feed.export(traces));

@@ -81,6 +81,24 @@ impl Terminal {
         status.unwrap_or_else(|| panic!("no exit status:\n{screen}"))
     }
 
+    /// The process id of the program.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    pub fn program(&self) -> u32 {
+        let shell = self.tmux(&["display-message", "-p", "#{pane_pid}"]).stdout;
+        let shell = String::from_utf8_lossy(&shell).trim().to_owned();
+        let children = || fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).ok();
+        let child = || children()?.split_whitespace().next()?.parse().ok();
+        wait::until(PATIENCE, child).expect("the shell runs the program")
+    }
+
+    /// Whether the terminal shows the screen that programs take for themselves, instead of the usual one.
+    pub fn is_alternate(&self) -> bool {
+        String::from_utf8_lossy(&self.tmux(&["display-message", "-p", "#{alternate_on}"]).stdout).trim() == "1"
+    }
+
     fn tmux(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new("tmux");
         command.arg("-S").arg(&self.socket).args(arguments).env_remove("TMUX").env("LC_ALL", "C.UTF-8");

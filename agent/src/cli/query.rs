@@ -23,7 +23,8 @@ pub(super) fn command() -> clap::Command {
         .arg(address());
     for (flag, _, placeholder, help) in TEXTS {
         let action = if flag == "attr" { ArgAction::Append } else { ArgAction::Set };
-        command = command.arg(Arg::new(flag).long(flag).value_name(placeholder).help(help).action(action));
+        let arg = Arg::new(flag).long(flag).value_name(placeholder).help(help).action(action);
+        command = command.arg(if flag == "attr" { arg.visible_alias("attribute") } else { arg });
     }
     command
         .arg(Arg::new("min").long("min").value_name("TIME").help("Traces that took at least this long, such as 100ms"))

@@ -1,17 +1,21 @@
 //! One request to a running agent, and what can go wrong with it.
 
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Request, StatusCode, Uri};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 
 /// How long an answer may take.
@@ -22,10 +26,26 @@ const MAX_ANSWER: usize = 256 << 20;
 /// Where an agent is asked, and what it may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `HOST:PORT`.
+    /// `HOST:PORT`; empty if only the socket is asked.
     pub address: String,
+    /// Its Unix socket, which is asked first.
+    pub socket: Option<PathBuf>,
     /// The token of its `--token-file`.
     pub token: Option<String>,
+}
+
+impl Endpoint {
+    /// An agent that is asked at its socket alone.
+    pub fn socket(path: PathBuf, token: Option<String>) -> Self {
+        Self { address: String::new(), socket: Some(path), token }
+    }
+
+    /// Where that is, for people.
+    pub fn place(&self) -> String {
+        let socket = self.socket.as_ref().map(|path| path.display().to_string());
+        let places = socket.into_iter().chain((!self.address.is_empty()).then(|| self.address.clone()));
+        places.collect::<Vec<_>>().join(" or ")
+    }
 }
 
 /// Why there is no answer. Each message names the remedy.
@@ -80,7 +100,6 @@ pub enum ClientError {
 pub struct Client {
     endpoint: Endpoint,
     token: Option<HeaderValue>,
-    http: legacy::Client<HttpConnector, Empty<Bytes>>,
     runtime: Runtime,
 }
 
@@ -97,22 +116,14 @@ impl Client {
     /// If the address or the token cannot be used.
     pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
         let address = || ClientError::Address(endpoint.address.clone());
-        let host = endpoint.address.parse::<http::uri::Authority>().map_err(|_| address())?;
-        if host.port_u16().is_none() {
-            return Err(address());
+        if !endpoint.address.is_empty() || endpoint.socket.is_none() {
+            let host = endpoint.address.parse::<http::uri::Authority>().map_err(|_| address())?;
+            host.port_u16().ok_or_else(address)?;
         }
         let bearer = |token: &String| HeaderValue::from_str(&format!("Bearer {token}")).ok();
         let token = endpoint.token.as_ref().and_then(bearer);
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(PATIENCE));
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let http = legacy::Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { endpoint, token, http, runtime })
-    }
-
-    /// `HOST:PORT` of the agent.
-    pub fn address(&self) -> &str {
-        &self.endpoint.address
+        Ok(Self { endpoint, token, runtime })
     }
 
     /// The agent's answer to a question.
@@ -129,23 +140,56 @@ impl Client {
     /// # Errors
     /// If there is no answer.
     pub fn bytes(&self, path: &str, query: &[(&str, String)]) -> Result<Bytes, ClientError> {
-        let mut target = format!("http://{}{path}", self.endpoint.address);
+        let mut target = path.to_owned();
         for (at, (key, value)) in query.iter().enumerate() {
             target.push(if at == 0 { '?' } else { '&' });
             target.push_str(&format!("{key}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
         }
-        let target: Uri = target.parse().map_err(|_| ClientError::Address(self.endpoint.address.clone()))?;
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() = target;
-        if let Some(token) = &self.token {
-            request.headers_mut().insert(AUTHORIZATION, token.clone());
-        }
-        let answer = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, self.ask(request)).await });
+        let answer = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, self.ask(&target)).await });
         answer.unwrap_or_else(|_| Err(self.nobody(format!("no answer within {} s", PATIENCE.as_secs()))))
     }
 
-    async fn ask(&self, request: Request<Empty<Bytes>>) -> Result<Bytes, ClientError> {
-        let response = self.http.request(request).await.map_err(|error| self.nobody(innermost(&error)))?;
+    /// Asks the socket, and the address if nobody listens there.
+    async fn ask(&self, target: &str) -> Result<Bytes, ClientError> {
+        let mut reason = None;
+        if let Some(path) = &self.endpoint.socket {
+            match UnixStream::connect(path).await {
+                Ok(stream) => return self.exchange(stream, "localhost", target).await,
+                // Where there is an agent that may not be asked, the reason is worth more than what comes after.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    reason = Some(format!("{error} for {}; ask as the user that it runs as", path.display()));
+                }
+                Err(error) => reason = self.endpoint.address.is_empty().then(|| error.to_string()),
+            }
+        }
+        if self.endpoint.address.is_empty() {
+            return Err(self.nobody(reason.unwrap_or_default()));
+        }
+        match TcpStream::connect(&self.endpoint.address).await {
+            Ok(stream) => self.exchange(stream, &self.endpoint.address, target).await,
+            Err(error) => Err(self.nobody(reason.unwrap_or_else(|| error.to_string()))),
+        }
+    }
+
+    async fn exchange<S>(&self, stream: S, host: &str, target: &str) -> Result<Bytes, ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut request = Request::builder().uri(target).header(HOST, host);
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.clone());
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(|error| self.foreign(error.to_string()))?;
+        let failed = |error: hyper::Error| self.nobody(innermost(&error));
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        let connection = tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(failed)?;
+        let answer = self.read(response).await;
+        connection.abort();
+        answer
+    }
+
+    async fn read(&self, response: http::Response<Incoming>) -> Result<Bytes, ClientError> {
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_ANSWER).collect().await;
         let body = body.map_err(|error| self.foreign(format!("its answer broke off: {error}")))?.to_bytes();
@@ -154,7 +198,7 @@ impl Client {
             return Ok(body);
         }
         let sentence = serde_json::from_slice(&body).map(|refusal: Refusal| refusal.error);
-        let address = || self.endpoint.address.clone();
+        let address = || self.endpoint.place();
         Err(match (head.status, sentence) {
             (StatusCode::UNAUTHORIZED, _) => ClientError::Token { address: address() },
             (StatusCode::NOT_FOUND, Ok(sentence)) => ClientError::Unknown(sentence),
@@ -164,11 +208,11 @@ impl Client {
     }
 
     fn nobody(&self, reason: String) -> ClientError {
-        ClientError::NoAgent { address: self.endpoint.address.clone(), reason }
+        ClientError::NoAgent { address: self.endpoint.place(), reason }
     }
 
     fn foreign(&self, reason: String) -> ClientError {
-        ClientError::Foreign { address: self.endpoint.address.clone(), reason }
+        ClientError::Foreign { address: self.endpoint.place(), reason }
     }
 }
 
@@ -189,7 +233,7 @@ mod tests {
     use super::*;
 
     fn client(address: &str) -> Client {
-        Client::new(Endpoint { address: address.to_owned(), token: Some("s3cret".to_owned()) }).unwrap()
+        Client::new(Endpoint { address: address.to_owned(), socket: None, token: Some("s3cret".to_owned()) }).unwrap()
     }
 
     /// What a client makes of this answer, and what it had sent.
@@ -229,7 +273,7 @@ mod tests {
         let nobody = client(&free).bytes("/", &[]).unwrap_err().to_string();
         assert!(nobody.contains("sudo wirespan") && nobody.contains("refused"), "{nobody}");
         for bad in ["", "localhost", "127.0.0.1:", "http://127.0.0.1:1/"] {
-            let endpoint = Endpoint { address: bad.to_owned(), token: None };
+            let endpoint = Endpoint { address: bad.to_owned(), socket: None, token: None };
             assert!(matches!(Client::new(endpoint), Err(ClientError::Address(_))), "{bad}");
         }
     }

@@ -129,6 +129,8 @@ pub struct Config {
     pub batch: BatchConfig,
     /// What is received of applications, if anything.
     pub otlp_in: Option<OtlpIn>,
+    /// Give up what is not needed once it traces.
+    pub sandbox: bool,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
     pub stray_variables: Vec<String>,
 }
@@ -182,6 +184,7 @@ impl Config {
             batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
             view: ViewConfig::read(settings, surroundings, otlp.is_some())?,
             otlp,
+            sandbox: settings.choice("sandbox")? == "on",
             stray_variables: settings.stray_variables.clone(),
         };
         config.check_together(settings)?;

@@ -92,9 +92,12 @@ const VIEW: &str = "Local view";
 pub(crate) const OTLP: &str = "OTLP";
 const OTLP_IN: &str = "OTLP in";
 const CAPTURE: &str = "Capture and limits";
+const SAFETY: &str = "Safety";
 
 const MIB: u64 = 1 << 20;
 const HOUR: u64 = 3_600_000;
+/// As good as no limit.
+const MANY: u64 = 1_000_000;
 
 const fn opt(name: &'static str, group: &'static str, kind: Kind, help: &'static str) -> Opt {
     Opt { name, group, kind, default: None, standard: &[], example: "", secret: false, help }
@@ -184,9 +187,18 @@ pub static OPTIONS: &[Opt] = &[
         VIEW,
         Kind::Text,
         "ADDRESS:PORT of the local view and its API, or off. `auto` is 127.0.0.1:4316 unless spans go to an OTLP endpoint \
-         and none are stored. A port that is taken turns the view off, and nothing else.",
+         and none are stored. A port that is taken turns nothing off but the port.",
     )
     .or("auto"),
+    opt(
+        "socket",
+        VIEW,
+        Kind::Text,
+        "Unix socket on which the same API is always answered, to the agent's own user alone: `wirespan query`, `export` \
+         and `top` ask it first. A path, or off. With an OTLP endpoint and without a listen address, 32 MiB of traces are \
+         kept for it unless store-bytes and store-traces say otherwise.",
+    )
+    .or("/run/wirespan/wirespan.sock"),
     opt(
         "token-file",
         VIEW,
@@ -268,6 +280,42 @@ pub static OPTIONS: &[Opt] = &[
         "Bytes of one message that is received, before and after decompression.",
     )
     .or("4MiB"),
+    opt(
+        "attribute-count-limit",
+        OTLP_IN,
+        Kind::Count(0, MANY),
+        "Attributes that are kept of a received span; what more there is, is counted on the span.",
+    )
+    .or("128")
+    .also(&["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"]),
+    opt(
+        "attribute-length-limit",
+        OTLP_IN,
+        Kind::Count(0, 64 * MIB),
+        "Characters that are kept of a received text. Names of services have at most 256, those of spans 1024.",
+    )
+    .or("8192")
+    .also(&["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"]),
+    opt("event-count-limit", OTLP_IN, Kind::Count(0, MANY), "Events that are kept of a received span.")
+        .or("128")
+        .also(&["OTEL_SPAN_EVENT_COUNT_LIMIT"]),
+    opt("link-count-limit", OTLP_IN, Kind::Count(0, MANY), "Links that are kept of a received span.")
+        .or("128")
+        .also(&["OTEL_SPAN_LINK_COUNT_LIMIT"]),
+    opt("event-attribute-count-limit", OTLP_IN, Kind::Count(0, MANY), "Attributes that are kept of a received event.")
+        .or("128")
+        .also(&["OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"]),
+    opt("link-attribute-count-limit", OTLP_IN, Kind::Count(0, MANY), "Attributes that are kept of a received link.")
+        .or("128")
+        .also(&["OTEL_LINK_ATTRIBUTE_COUNT_LIMIT"]),
+    opt(
+        "sandbox",
+        SAFETY,
+        Kind::Choice(&["on", "off"]),
+        "Once it traces, the agent gives up the privileges that it needs no more, and has the kernel refuse it the system \
+         calls that it never makes: starting programs, for one.",
+    )
+    .or("on"),
     opt(
         "query-values",
         CAPTURE,

@@ -6,6 +6,7 @@ use http::Uri;
 
 use super::view::{self, Token};
 use super::{ConfigError, Settings, Surroundings};
+use crate::ingest::Limits;
 
 /// What is received of applications, and from whom.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,8 @@ pub struct OtlpIn {
     pub token: Option<Token>,
     /// Bytes of one message, before and after decompression.
     pub max_message: usize,
+    /// How much of each span is kept.
+    pub limits: Limits,
 }
 
 impl OtlpIn {
@@ -26,18 +29,19 @@ impl OtlpIn {
     pub(super) fn read(settings: &Settings, surroundings: &Surroundings<'_>) -> Result<Option<Self>, ConfigError> {
         let addresses = settings.checked("otlp-listen", addresses)?;
         let max_message = settings.number("otlp-max-message")?;
+        let limits = limits(settings)?;
         if addresses.is_empty() {
             return Ok(None);
         }
         let Some(open) = addresses.iter().find(|address| !is_local(address)) else {
-            return Ok(Some(Self { addresses, token: None, max_message }));
+            return Ok(Some(Self { addresses, token: None, max_message, limits }));
         };
         let Some(token) = view::token(settings, surroundings)? else {
             let problem = "can be reached from other machines, and anybody there could send spans: make a token with \
                            `openssl rand -hex 32 > FILE` and add --token-file FILE, or listen on 127.0.0.1";
             return Err(settings.get("otlp-listen").wrong(&open.to_string(), problem.to_owned()));
         };
-        Ok(Some(Self { addresses, token: Some(token), max_message }))
+        Ok(Some(Self { addresses, token: Some(token), max_message, limits }))
     }
 
     /// What is received must not be sent to the place where it is received.
@@ -55,6 +59,17 @@ impl OtlpIn {
             None => Ok(()),
         }
     }
+}
+
+fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
+    Ok(Limits {
+        attributes: settings.number("attribute-count-limit")?,
+        length: settings.number("attribute-length-limit")?,
+        events: settings.number("event-count-limit")?,
+        links: settings.number("link-count-limit")?,
+        event_attributes: settings.number("event-attribute-count-limit")?,
+        link_attributes: settings.number("link-attribute-count-limit")?,
+    })
 }
 
 /// The ports that OTLP has for gRPC and HTTP (OTLP, *Default Port*). Either transport is understood on both.

@@ -286,9 +286,9 @@ fn secrets_are_masked_wherever_the_configuration_is_shown() {
 #[test]
 fn the_view_is_on_where_traces_would_be_seen_nowhere_else() {
     let view = |flags: &[(&'static str, &'static str)], file| given(flags, &[], file).config().unwrap().view;
-    let at = |text: &str| Some(text.parse().unwrap());
+    let at = |text: &str| Some(text.parse::<std::net::SocketAddr>().unwrap());
     let endpoint = ("otlp-endpoint", "http://localhost:4318");
-    let listen = |view: Option<ViewConfig>| view.map(|view| view.listen);
+    let listen = |view: Option<ViewConfig>| view.and_then(|view| view.listen);
     assert_eq!(listen(view(&[], "")), at("127.0.0.1:4316"));
     assert_eq!(listen(view(&[endpoint], "")), None);
     assert_eq!(listen(view(&[endpoint, ("store", "/var/lib/traces.redb")], "")), at("127.0.0.1:4316"));
@@ -300,6 +300,25 @@ fn the_view_is_on_where_traces_would_be_seen_nowhere_else() {
     assert_eq!((kept.limits.bytes, kept.limits.traces, kept.path), (1 << 30, 7, None));
     assert_eq!(view(&[], "").unwrap().store.limits.bytes, 80 << 20, "five sixteenths of max-memory");
     assert_eq!(view(&[("max-memory", "1GiB")], "").unwrap().store.limits.bytes, 320 << 20);
+}
+
+#[test]
+fn an_agent_can_always_be_asked_at_its_socket_and_keeps_little_for_it_where_spans_go_elsewhere() {
+    let view = |flags: &[(&'static str, &'static str)]| given(flags, &[], "").config().unwrap().view;
+    let socket = |view: Option<ViewConfig>| view.and_then(|view| view.socket);
+    let endpoint = ("otlp-endpoint", "http://localhost:4318");
+    let default = Some(std::path::PathBuf::from("/run/wirespan/wirespan.sock"));
+    assert_eq!(socket(view(&[])), default);
+    assert_eq!(socket(view(&[endpoint])), default);
+    assert_eq!(socket(view(&[("listen", "off")])), default);
+    assert_eq!(socket(view(&[("socket", "off")])), None);
+    assert_eq!(view(&[endpoint, ("socket", "off")]), None);
+    assert_eq!(socket(view(&[("socket", "/tmp/x.sock")])), Some("/tmp/x.sock".into()));
+    let bytes = |flags: &[(&'static str, &'static str)]| view(flags).unwrap().store.limits.bytes;
+    assert_eq!((bytes(&[]), bytes(&[endpoint])), (80 << 20, 32 << 20));
+    assert_eq!(bytes(&[endpoint, ("listen", "127.0.0.1:1")]), 80 << 20);
+    assert_eq!(bytes(&[endpoint, ("store-bytes", "64MiB")]), 64 << 20);
+    assert!(given(&[("socket", "x.sock")], &[], "").problem().contains("is no path"));
 }
 
 #[test]
@@ -317,6 +336,7 @@ fn an_address_that_others_reach_demands_a_token() {
     for (listen, problem) in [("4316", "no address with a port"), ("example.com:80", "no address with a port")] {
         assert!(given(&[("listen", listen)], &[], "").problem().contains(problem), "{listen}");
     }
-    let contradiction = given(&[("listen", "off"), ("store", "/x")], &[], "").problem();
+    assert!(given(&[("listen", "off"), ("store", "/x")], &[], "").config().is_ok(), "the socket shows it");
+    let contradiction = given(&[("listen", "off"), ("socket", "off"), ("store", "/x")], &[], "").problem();
     assert!(contradiction.contains("--store") && contradiction.contains("--listen"), "{contradiction}");
 }

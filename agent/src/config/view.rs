@@ -3,20 +3,26 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{ConfigError, Settings, Surroundings};
+use super::{ConfigError, Settings, Source, Surroundings};
 use crate::memory::shares;
 use crate::store;
 
 /// Where the view listens when nobody says.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4316);
+/// Where its socket is when nobody says.
+pub const DEFAULT_SOCKET: &str = "/run/wirespan/wirespan.sock";
+/// What is kept when spans go elsewhere and nobody says how much: enough to be asked about the last while.
+const BESIDE: store::Limits = store::Limits { bytes: 32 << 20, traces: 20_000 };
 /// Shortest token, characters: what can be guessed is no token.
 const MIN_TOKEN: usize = 16;
 
 /// What was asked of the local view.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ViewConfig {
-    /// Where it listens.
-    pub listen: SocketAddr,
+    /// Where it listens, if it does.
+    pub listen: Option<SocketAddr>,
+    /// Its Unix socket, if it has one.
+    pub socket: Option<PathBuf>,
     /// What a reader has to know, if anything.
     pub token: Option<Token>,
     /// What is kept.
@@ -50,7 +56,7 @@ impl ViewConfig {
     /// A view beside which nothing was asked, as a command needs that traces for a while: it keeps less.
     pub fn brief(listen: SocketAddr) -> Self {
         let limits = store::Limits { bytes: 64 << 20, traces: 50_000 };
-        Self { listen, token: None, store: store::Settings { limits, path: None } }
+        Self { listen: Some(listen), socket: None, token: None, store: store::Settings { limits, path: None } }
     }
 
     /// Reads the settings of the view; `None` if there is to be none. `exported`: spans go elsewhere.
@@ -65,18 +71,19 @@ impl ViewConfig {
             Listen::Auto => (!exported || path.is_some()).then_some(DEFAULT_LISTEN),
             Listen::At(address) => Some(address),
         };
+        let socket = settings.checked("socket", socket)?;
         let token = token(settings, surroundings)?;
-        let Some(listen) = listen else {
+        if listen.is_none() && socket.is_none() {
             return match path {
                 None => Ok(None),
                 Some(_) => Err(super::contradiction(
                     settings.get("store"),
                     settings.get("listen"),
-                    "what is stored is there for the view; let it listen, or leave store away",
+                    "what is stored is there for the view; let it listen, let it have its socket, or leave store away",
                 )),
             };
-        };
-        if !listen.ip().to_canonical().is_loopback() && token.is_none() {
+        }
+        if listen.is_some_and(|listen| !listen.ip().to_canonical().is_loopback()) && token.is_none() {
             let setting = settings.get("listen");
             return Err(setting.wrong(
                 &setting.texts.concat(),
@@ -84,12 +91,34 @@ impl ViewConfig {
                  `openssl rand -hex 32 > FILE` and add --token-file FILE",
             ));
         }
-        let bytes = match settings.number_if_said("store-bytes")? {
-            Some(bytes) => bytes,
-            None => shares::usual_store(settings.number("max-memory")?),
-        };
-        let limits = store::Limits { bytes, traces: settings.number("store-traces")? };
-        Ok(Some(Self { listen, token, store: store::Settings { limits, path } }))
+        let limits = limits(settings, exported && listen.is_none())?;
+        Ok(Some(Self { listen, socket, token, store: store::Settings { limits, path } }))
+    }
+}
+
+/// How much is kept. `beside`: what is kept is for the socket alone, while spans go elsewhere.
+fn limits(settings: &Settings, beside: bool) -> Result<store::Limits, ConfigError> {
+    let usual = shares::usual_store(settings.number("max-memory")?);
+    let bytes = match settings.number_if_said("store-bytes")? {
+        Some(bytes) => bytes,
+        None if beside => usual.min(BESIDE.bytes),
+        None => usual,
+    };
+    let traces = match settings.get("store-traces").source {
+        Source::Default if beside => BESIDE.traces,
+        _ => settings.number("store-traces")?,
+    };
+    Ok(store::Limits { bytes, traces })
+}
+
+fn socket(text: &str) -> Result<Option<PathBuf>, String> {
+    /// Bytes of a path, of which the kernel takes 107, and we append four for a moment.
+    const LONGEST: usize = 103;
+    match text.trim() {
+        "off" => Ok(None),
+        path if path.contains('/') && path.len() <= LONGEST => Ok(Some(path.into())),
+        path if path.contains('/') => Err(format!("is longer than {LONGEST} bytes; choose a shorter path")),
+        _ => Err(format!("is no path; write one such as {DEFAULT_SOCKET}, or off")),
     }
 }
 

@@ -96,7 +96,7 @@ fn play(config: &Config, demo: &Demo) -> Result<ExitCode, DemoError> {
         let session = Session::start(&config, runtime)?;
         let address = session.view().map_or(demo.endpoint.address.clone(), |address| address.to_string());
         let token = config.view.and_then(|view| view.token).map(|token| token.secret().to_owned());
-        (Some(session), Endpoint { address, token }, None)
+        (Some(session), Endpoint { address, socket: None, token }, None)
     };
     let handle = session.as_ref().map_or_else(|| runtime.as_ref().map(|r| r.handle()), |s| Some(s.runtime().handle()));
     let Some(handle) = handle.cloned() else { return Ok(ExitCode::FAILURE) };
@@ -133,9 +133,10 @@ fn shown(config: &Config, demo: &Demo, ports: &[u16], nobody_there: bool) -> Con
         config.include = ports.iter().map(|port| Rule::Port(*port)).collect();
     }
     let view = config.view.get_or_insert_with(|| ViewConfig::brief(DEFAULT_LISTEN));
+    view.listen.get_or_insert(DEFAULT_LISTEN);
     if !nobody_there {
         // Something else has the port.
-        view.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        view.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     }
     config
 }

@@ -28,6 +28,6 @@ impl TraceService for Grpc {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        Ok(Response::new(self.0.take(request.into_inner())))
+        Ok(Response::new(self.0.take_aside(request.into_inner()).await))
     }
 }

@@ -61,7 +61,7 @@ impl Http {
             let decoded = tokio::task::spawn_blocking(move || http.decode(format, gzipped, &body)).await;
             decoded.map_err(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "the body could not be decoded"))??
         };
-        Ok(answer(format, &self.inbox.take(request)))
+        Ok(answer(format, &self.inbox.take_aside(request).await))
     }
 
     /// The body, unless it is too long.

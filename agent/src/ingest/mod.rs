@@ -11,7 +11,7 @@
 //! | `server` | connections: how many, HTTP/1.1 and HTTP/2 on the same port |
 //! | `gate` | who may send, and how much at one time |
 //! | `grpc`, `http` | the two transports of the OTLP specification |
-//! | `convert` | protobuf's spans into ours |
+//! | `convert`, `limits` | protobuf's spans into ours, and how much of each |
 //!
 //! Whoever sends is treated as hostile: a message, compressed or not, has at most [`Settings::max_message`] bytes, and what
 //! is under way at one time is bounded. What does not fit an exporter's queue is counted there.
@@ -21,6 +21,7 @@ mod convert;
 mod gate;
 mod grpc;
 mod http;
+mod limits;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use crate::metrics::Counters;
 use crate::span::Trace;
 
 use convert::Converter;
+pub use limits::Limits;
 use server::Server;
 
 /// What to receive, and from whom.
@@ -48,6 +50,8 @@ pub struct Settings {
     pub token: Option<Arc<str>>,
     /// Bytes of one message, before and after decompression.
     pub max_message: usize,
+    /// How much of each span is kept.
+    pub limits: Limits,
 }
 
 /// The running receiver. Dropping it closes every connection.
@@ -66,7 +70,8 @@ impl Ingest {
         sink: impl Fn(Vec<Trace>) + Send + Sync + 'static,
     ) -> Self {
         let counters = Arc::clone(counters);
-        let inbox = Arc::new(Inbox { sink: Box::new(sink), converter: Mutex::default(), counters });
+        let inbox =
+            Arc::new(Inbox { sink: Box::new(sink), converter: Mutex::new(Converter::new(settings.limits)), counters });
         let router = gate::router(settings, &inbox);
         let mut ingest = Self { servers: Vec::new(), addresses: Vec::new() };
         for address in &settings.addresses {
@@ -103,7 +108,21 @@ struct Inbox {
     counters: Arc<Counters>,
 }
 
+/// Spans of a request beyond which it is not taken between the other work of a thread.
+const MANY: usize = 100;
+
 impl Inbox {
+    /// Takes a request's spans, off the threads that serve connections if there are many.
+    async fn take_aside(self: &Arc<Self>, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
+        let scopes = request.resource_spans.iter().flat_map(|group| &group.scope_spans);
+        if request.resource_spans.len() + scopes.map(|scope| 1 + scope.spans.len()).sum::<usize>() <= MANY {
+            return self.take(request);
+        }
+        let inbox = Arc::clone(self);
+        // Fails only if taking panics, and then nothing was taken.
+        tokio::task::spawn_blocking(move || inbox.take(request)).await.unwrap_or_default()
+    }
+
     /// Takes a request's spans; those that can be none of a trace are refused and counted.
     fn take(&self, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
         let mut converter = self.converter.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,6 +133,8 @@ impl Inbox {
         self.counters.otlp_requests_received.inc();
         self.counters.spans_received.add(accepted as u64);
         self.counters.spans_refused.add(converted.refused);
+        self.counters.received_parts_dropped.add(converted.dropped);
+        self.counters.received_texts_shortened.add(converted.shortened);
         // Absent when everything was taken (OTLP, *Full Success*).
         let partial_success = (converted.refused > 0).then(|| ExportTracePartialSuccess {
             rejected_spans: i64::try_from(converted.refused).unwrap_or(i64::MAX),

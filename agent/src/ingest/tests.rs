@@ -35,7 +35,7 @@ fn running(token: Option<&str>) -> Running {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let counters = Arc::new(Counters::default());
     let addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
-    let settings = Settings { addresses, token: token.map(Into::into), max_message: MAX };
+    let settings = Settings { addresses, token: token.map(Into::into), max_message: MAX, limits: Limits::default() };
     let (traces, received) = std::sync::mpsc::channel();
     let ingest = Ingest::start(&settings, &counters, runtime.handle(), move |all| drop(traces.send(all)));
     Running { runtime, ingest, received, counters }
@@ -365,8 +365,8 @@ fn attributes_beyond_the_limit_are_counted_on_the_span() {
     let many = Span { attributes, dropped_attributes_count: 3, ..span(1, 0, 5) };
     assert_eq!(running.post(PROTOBUF, &request(vec![many]).encode_to_vec()).0, 200);
     let span = running.spans().remove(0);
-    assert_eq!(span.attributes.len(), 1024 + 1);
-    assert_eq!(*span.attributes.last().unwrap(), crate::span::KeyValue::int("otel.dropped_attributes_count", 980));
+    assert_eq!(span.attributes.len(), 128 + 1);
+    assert_eq!(*span.attributes.last().unwrap(), crate::span::KeyValue::int("otel.dropped_attributes_count", 1876));
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn an_address_that_is_taken_costs_that_address_alone() {
     let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let addresses = vec![taken.local_addr().unwrap(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
-    let settings = Settings { addresses, token: None, max_message: MAX };
+    let settings = Settings { addresses, token: None, max_message: MAX, limits: Limits::default() };
     let ingest = Ingest::start(&settings, &Arc::new(Counters::default()), runtime.handle(), |_| ());
     assert_eq!(ingest.addresses().len(), 1);
 }

@@ -38,6 +38,8 @@ wirespan_signals::counters! {
     otlp_requests_received: "OTLP requests taken from applications that make spans themselves",
     otlp_requests_refused: "Requests of applications that were refused: too large, too many, not understood, or not allowed",
     spans_received: "Spans taken from applications",
+    received_parts_dropped: "Attributes, events and links of applications' spans that were beyond the limits",
+    received_texts_shortened: "Texts and lists of applications' spans that were shortened",
     spans_refused: "Spans of applications without valid ids or times, which they were told",
     export_requests: "OTLP requests sent",
     export_failures: "OTLP requests that failed",

@@ -1,5 +1,7 @@
 //! Which traces somebody wants to see.
 
+use rustc_hash::FxHashSet;
+
 use super::intern::Sym;
 use super::memory::Memory;
 use super::resources::ResourceId;
@@ -61,12 +63,11 @@ pub struct Filter {
 /// An attribute to look for.
 struct Wanted {
     term: Term,
-    resources: Vec<ResourceId>,
+    resources: FxHashSet<ResourceId>,
 }
 
 /// A filter, ready to be asked about many traces.
 pub struct Matcher<'a> {
-    memory: &'a Memory,
     filter: &'a Filter,
     service: Option<Sym>,
     operation: Option<Sym>,
@@ -89,7 +90,6 @@ impl<'a> Matcher<'a> {
             Wanted { term, resources: memory.resources.all().filter(has).map(|(id, _)| id).collect() }
         };
         Self {
-            memory,
             filter,
             impossible: service == Some(None) || operation == Some(None),
             service: service.flatten(),
@@ -122,21 +122,22 @@ impl<'a> Matcher<'a> {
     }
 
     fn has(stored: &Stored, wanted: &Wanted) -> bool {
-        Memory::has_term(stored, wanted.term)
+        stored.has_term(wanted.term)
             || (!wanted.resources.is_empty() && stored.rows.iter().any(|row| wanted.resources.contains(&row.resource)))
     }
+}
 
-    /// Whether a trace that seems to match does. Reads its spans if it was chosen by attributes.
-    pub fn is(&self, stored: &Stored) -> bool {
-        if self.filter.attributes.is_empty() {
-            return true;
-        }
-        // What cannot be read is not shown; it would fail again when opened.
-        let Ok(spans) = self.memory.spans(stored) else { return false };
-        self.filter
-            .attributes
-            .iter()
-            .all(|(key, value)| spans.iter().any(|span| has_attribute(span, key, value.as_deref())))
+impl Filter {
+    /// Whether its spans have to be read to know whether a trace matches: hashes of attributes only suggest it.
+    pub fn reads_spans(&self) -> bool {
+        !self.attributes.is_empty()
+    }
+
+    /// Whether these spans have the attributes.
+    pub fn has_attributes(&self, spans: &[Span]) -> bool {
+        let somewhere =
+            |(key, value): &(String, Option<String>)| spans.iter().any(|s| has_attribute(s, key, value.as_deref()));
+        self.attributes.iter().all(somewhere)
     }
 }
 

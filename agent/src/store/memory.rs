@@ -8,16 +8,20 @@ use rustc_hash::FxHashMap;
 
 use super::disk::log::Log;
 use super::intern::{Interner, Sym};
-use super::piece::{self, PieceError};
+use super::piece::{self, Makers, PieceError};
 use super::resources::{ResourceId, Resources};
 use super::row;
+use super::senders::Senders;
 use super::stats::Stats;
-use super::terms::Term;
-use super::trace::{Class, Piece, Row, Stored};
+use super::trace::{Class, Piece, Stored};
 use crate::span::{Resource, Span, Trace};
 
 /// Spans of one trace beyond which pieces are not taken any more: a trace without end must not drive out all others.
 pub const MAX_TRACE_SPANS: usize = 20_000;
+/// The same in bytes of the spans before they are compressed: what a reader of the trace has to take.
+pub const MAX_TRACE_BYTES: usize = 32 << 20;
+/// Rows reckoned at a time, between which others may use the memory.
+const RECKONED_AT_ONCE: usize = 20_000;
 /// Changes remembered for those who watch.
 const MAX_CHANGES: usize = 16_384;
 /// Names of attributes remembered to suggest.
@@ -113,25 +117,44 @@ impl Memory {
 
     /// Takes spans of one trace; the number of those refused.
     fn insert_piece(&mut self, spans: &[Span]) -> usize {
-        let Some(slot) = self.slot_for(&spans[0].trace_id, spans.len()) else { return spans.len() };
-        let mut numbers: Vec<u64> = Vec::new();
-        let (mut ids, mut places) = (Vec::with_capacity(spans.len()), Vec::with_capacity(spans.len()));
-        for span in spans {
-            let id = self.resources.take(&span.resource, &mut self.texts);
-            let number = self.resources.get(id).map_or(0, |entry| entry.number);
-            let place = numbers.iter().position(|other| *other == number).unwrap_or_else(|| {
-                numbers.push(number);
-                numbers.len() - 1
-            });
-            ids.push(id);
-            places.push(place);
+        if !self.has_room(&spans[0].trace_id, spans.len(), 0) {
+            return spans.len();
         }
-        let bytes = piece::encode(&spans[0].trace_id, spans, &places, &numbers);
+        let (ids, places, numbers) = self.take_resources(spans);
+        let piece::Encoded { bytes, plain } = piece::encode(&spans[0].trace_id, spans, &places, &numbers);
+        if !self.has_room(&spans[0].trace_id, spans.len(), plain) {
+            ids.into_iter().for_each(|id| self.resources.release(id, &mut self.texts));
+            self.log.removed(&[], &mut self.resources);
+            return spans.len();
+        }
+        let slot = self.slot_for(&spans[0].trace_id);
         let piece = Piece { number: self.next_piece, bytes };
         self.next_piece += 1;
         self.log.added(&piece, &mut self.resources);
-        self.add(slot, spans, &ids, piece);
+        self.add(slot, spans, &ids, piece, plain);
         0
+    }
+
+    /// The resource of each span, its place among the resources of the piece, and the numbers of these.
+    fn take_resources(&mut self, spans: &[Span]) -> (Vec<ResourceId>, Vec<usize>, Vec<u64>) {
+        let (mut ids, mut places, mut numbers) = (Vec::with_capacity(spans.len()), Vec::new(), Vec::new());
+        // A resource whose contents are known under another address would be encoded anew for each span.
+        let mut known: FxHashMap<usize, ResourceId> = FxHashMap::default();
+        let mut place_of: FxHashMap<ResourceId, usize> = FxHashMap::default();
+        for span in spans {
+            let address = Arc::as_ptr(&span.resource) as usize;
+            let id = match known.get(&address) {
+                Some(id) => self.resources.again(*id),
+                None => self.resources.take(&span.resource, &mut self.texts),
+            };
+            known.insert(address, id);
+            places.push(*place_of.entry(id).or_insert_with(|| {
+                numbers.push(self.resources.get(id).map_or(0, |entry| entry.number));
+                numbers.len() - 1
+            }));
+            ids.push(id);
+        }
+        (ids, places, numbers)
     }
 
     /// What comes from here on has these numbers and those after them, and the disk learns it.
@@ -164,30 +187,35 @@ impl Memory {
         if self.get(&head.trace_id).is_some_and(here) {
             return Ok(inserted);
         }
-        let spans = head.spans(|number| Some(Arc::clone(&self.resources.by_number(number)?.resource)))?;
+        let plain = head.plain()?;
+        let spans =
+            head.spans(&mut Makers::default(), |number| Some(Arc::clone(&self.resources.by_number(number)?.resource)))?;
         if spans.is_empty() || spans.iter().any(|span| span.trace_id != head.trace_id) {
             return Err(PieceError::Nonsense);
         }
         let piece = Piece { number, bytes: Arc::clone(&bytes) };
-        let Some(slot) = self.slot_for(&head.trace_id, spans.len()) else {
+        if !self.has_room(&head.trace_id, spans.len(), plain) {
             self.log.removed(&[piece], &mut self.resources);
             return Ok(Inserted { refused: spans.len(), ..inserted });
-        };
+        }
+        let slot = self.slot_for(&head.trace_id);
         let ids: Vec<ResourceId> =
             spans.iter().map(|span| self.resources.take(&span.resource, &mut self.texts)).collect();
-        self.add(slot, &spans, &ids, piece);
+        self.add(slot, &spans, &ids, piece, plain);
         self.make_room(&mut inserted);
         Ok(inserted)
     }
 
-    /// The trace's slot, made if need be; `None` if it has no room for more spans.
-    fn slot_for(&mut self, id: &[u8; 16], spans: usize) -> Option<Slot> {
+    /// Whether a trace may have so many more spans, of so many bytes together.
+    fn has_room(&self, id: &[u8; 16], spans: usize, plain: usize) -> bool {
+        let (has, bytes) = self.get(id).map_or((0, 0), |stored| (stored.rows.len(), stored.plain));
+        has + spans <= MAX_TRACE_SPANS && bytes + plain <= MAX_TRACE_BYTES
+    }
+
+    /// The trace's slot, made if need be.
+    fn slot_for(&mut self, id: &[u8; 16]) -> Slot {
         if let Some(slot) = self.by_id.get(id) {
-            let has = self.slots[*slot as usize].as_ref().map_or(0, |stored| stored.rows.len());
-            return (has + spans <= MAX_TRACE_SPANS).then_some(*slot);
-        }
-        if spans > MAX_TRACE_SPANS {
-            return None;
+            return *slot;
         }
         let stored = Stored::new(*id);
         self.trace_bytes += stored.bytes();
@@ -204,7 +232,7 @@ impl Memory {
         self.by_id.insert(*id, slot);
         self.queues[Class::Ordinary as usize].push_back((slot, *id));
         self.tidy();
-        Some(slot)
+        slot
     }
 
     /// Drops what left a queue without being asked for, before there is more of it than of traces.
@@ -218,7 +246,7 @@ impl Memory {
         }
     }
 
-    fn add(&mut self, slot: Slot, spans: &[Span], ids: &[ResourceId], piece: Piece) {
+    fn add(&mut self, slot: Slot, spans: &[Span], ids: &[ResourceId], piece: Piece, plain: usize) {
         let Some(mut stored) = self.slots[slot as usize].take() else { return };
         let (before, from) = (stored.bytes(), stored.rows.len());
         for (span, resource) in spans.iter().zip(ids) {
@@ -227,7 +255,10 @@ impl Memory {
             self.learn_keys(span);
         }
         stored.pieces.push(piece);
-        stored.pieces.shrink_to_fit();
+        stored.plain += plain;
+        if stored.pieces.len() <= 16 {
+            stored.pieces.shrink_to_fit();
+        }
         stored.settle_rows(from);
         self.spans += spans.len();
         self.change += 1;
@@ -267,20 +298,29 @@ impl Memory {
     }
 
     /// Does what time demands: reckons traces whose last span has arrived some time ago. `now` is Unix time in seconds.
-    pub fn tick(&mut self, now: u64) {
+    /// True if there is more to do, once others had their turn.
+    pub fn tick(&mut self, now: u64) -> bool {
         // Taken out, since it looks at the traces while it changes.
         let mut stats = std::mem::take(&mut self.stats);
         let mut texts = std::mem::take(&mut self.texts);
-        for (slot, id) in stats.due(Instant::now()) {
+        // A trace that is due twice is reckoned once.
+        let mut reckoned: FxHashMap<Slot, bool> = FxHashMap::default();
+        let (mut rows, moment) = (0, Instant::now());
+        let senders = Senders::new(self);
+        while rows < RECKONED_AT_ONCE
+            && let Some((slot, id)) = stats.due(moment)
+        {
             let stored = self.slots.get(slot as usize).and_then(Option::as_ref).filter(|stored| stored.id == id);
-            if let Some(stored) = stored {
-                stats.reckon(stored, now, &mut texts, |trace, span| self.by_id_row(trace, span));
-                let slow = stats.is_slow(stored, &mut texts);
-                self.reckoned(slot, slow);
+            if let Some(stored) = stored.filter(|_| !reckoned.contains_key(&slot)) {
+                rows += stored.rows.len();
+                stats.reckon(stored, now, &mut texts, |trace, span| senders.find(trace, span));
+                reckoned.insert(slot, stats.is_slow(stored, &mut texts));
             }
         }
         stats.forget_old(now, &mut texts);
         (self.stats, self.texts) = (stats, texts);
+        reckoned.into_iter().for_each(|(slot, slow)| self.reckoned(slot, slow));
+        rows >= RECKONED_AT_ONCE
     }
 
     fn reckoned(&mut self, slot: Slot, slow: bool) {
@@ -298,10 +338,6 @@ impl Memory {
         self.kept_bytes += stored.bytes();
         self.kept_traces += 1;
         self.queues[Class::Kept as usize].push_back((slot, stored.id));
-    }
-
-    fn by_id_row(&self, trace: &[u8; 16], span: u64) -> Option<Row> {
-        self.get(trace)?.rows.iter().find(|row| row.id == span).copied()
     }
 
     /// Forgets the oldest until everything fits. Failed and slow traces go last, unless they take more than half.
@@ -371,29 +407,11 @@ impl Memory {
         (known, forgotten)
     }
 
-    /// Reads the spans of a trace, in the order of their arrival.
-    ///
-    /// # Errors
-    /// If the memory was damaged.
-    pub fn spans(&self, stored: &Stored) -> Result<Vec<Span>, PieceError> {
-        let mut spans = Vec::with_capacity(stored.rows.len());
-        for piece in &stored.pieces {
-            let head = piece::open(&piece.bytes)?;
-            spans.extend(head.spans(|number| Some(Arc::clone(&self.resources.by_number(number)?.resource)))?);
-        }
-        Ok(spans)
-    }
-
     /// Every piece, for a disk that has to learn all anew.
     pub fn pieces(&self) -> Vec<Piece> {
         let mut pieces: Vec<Piece> = self.all().flat_map(|stored| stored.pieces.iter().cloned()).collect();
         pieces.sort_unstable_by_key(|piece| piece.number);
         pieces
-    }
-
-    /// Whether a trace has one of these hashes itself; its resources are another matter.
-    pub fn has_term(stored: &Stored, term: Term) -> bool {
-        stored.terms.binary_search(&term).is_ok()
     }
 
     /// Traces kept.

@@ -9,6 +9,8 @@
 //! |---|---|
 //! | `memory` | every trace; which goes first when there is no more room |
 //! | `trace`, `row`, `piece` | one trace: a row a span to search by, and its spans compressed |
+//! | `roots`, `senders` | which spans of a long trace have no parent; who sent a message |
+//! | [`packed`], [`stop`] | a trace to be read while memory goes on; when to give up |
 //! | `intern`, `resources`, `terms` | what spans share; attributes as hashes |
 //! | [`filter`], [`query`] | what may be asked |
 //! | [`stats`], `histogram`, [`report`] | figures of operations and calls by time |
@@ -22,12 +24,16 @@ pub mod filter;
 mod histogram;
 mod intern;
 mod memory;
+pub mod packed;
 mod piece;
 pub mod query;
 pub mod report;
 mod resources;
+mod roots;
 mod row;
+mod senders;
 pub mod stats;
+pub mod stop;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -46,9 +52,9 @@ use crate::metrics::Counters;
 use crate::vital::Vital;
 use disk::Keeper;
 
-pub use memory::{Limits, MAX_TRACE_SPANS, Memory};
+pub use memory::{Limits, MAX_TRACE_BYTES, MAX_TRACE_SPANS, Memory};
 pub use piece::PieceError;
-pub use terms::text;
+pub use terms::{is, text};
 pub use trace::{Row, Stored};
 
 /// What is kept, and where.
@@ -66,6 +72,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// The traces, for those who read them. Cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
+    /// How much there may be.
+    pub limits: Limits,
     memory: Arc<RwLock<Memory>>,
     changed: watch::Receiver<u64>,
 }
@@ -123,7 +131,14 @@ impl Store {
             writer.run(&parcels_out);
             let _ = done_in.send(());
         })?;
-        Ok(Self { parcels, admission, counters, reader: Reader { memory, changed }, keeper, done })
+        Ok(Self {
+            parcels,
+            admission,
+            counters,
+            reader: Reader { limits: settings.limits, memory, changed },
+            keeper,
+            done,
+        })
     }
 
     /// Those who read.
@@ -172,7 +187,8 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if Instant::now() >= due {
-                self.memory().tick(unix_seconds());
+                while self.memory().tick(unix_seconds()) {}
+                self.show();
                 due = Instant::now() + TICK;
             }
         }
@@ -182,16 +198,23 @@ impl Writer {
         self.memory.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How much there is, for those who must not wait for the memory.
+    fn show(&self) {
+        let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+        let (traces, spans, bytes) = (memory.traces(), memory.span_count(), memory.bytes());
+        drop(memory);
+        self.counters.store_traces.set(traces as u64);
+        self.counters.store_spans.set(spans as u64);
+        self.counters.store_bytes.set(bytes as u64);
+    }
+
     fn parcel(&self, parcel: &Parcel) {
         for (trace, weight) in parcel.traces() {
             // Readers get their turn between two traces.
             let mut memory = self.memory();
             let inserted = memory.insert(trace);
-            let (traces, spans, bytes) = (memory.traces(), memory.span_count(), memory.bytes());
             drop(memory);
-            self.counters.store_traces.set(traces as u64);
-            self.counters.store_spans.set(spans as u64);
-            self.counters.store_bytes.set(bytes as u64);
+            self.show();
             self.counters.store_evicted_traces.add(inserted.evicted as u64);
             self.counters.store_evicted_spans.add(inserted.evicted_spans as u64);
             self.counters.store_spans_refused.add(inserted.refused as u64);

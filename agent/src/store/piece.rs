@@ -8,6 +8,7 @@
 //! begins with a dictionary of what most spans say, so that a trace of a few spans becomes small too. Version and
 //! dictionary belong together: another dictionary is another version.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
@@ -15,6 +16,7 @@ use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message as _;
 use prost::encoding::{decode_varint, encode_varint};
 
+use crate::export::otlp::decode::Maker;
 use crate::export::otlp::{decode, encode};
 use crate::span::{Resource, Span};
 
@@ -42,8 +44,16 @@ pub enum PieceError {
     Nonsense,
 }
 
+/// What was encoded, and how long it was before it was compressed.
+pub struct Encoded {
+    /// The piece.
+    pub bytes: Arc<[u8]>,
+    /// Bytes of its spans as protobuf.
+    pub plain: usize,
+}
+
 /// Encodes spans of one trace. `places` says for each where its resource is in `numbers`.
-pub fn encode(trace_id: &[u8; 16], spans: &[Span], places: &[usize], numbers: &[u64]) -> Arc<[u8]> {
+pub fn encode(trace_id: &[u8; 16], spans: &[Span], places: &[usize], numbers: &[u64]) -> Encoded {
     let mut plain = Vec::with_capacity(spans.len() * 512);
     for (span, place) in spans.iter().zip(places) {
         encode::placed_span(&mut plain, *place, span);
@@ -59,7 +69,7 @@ pub fn encode(trace_id: &[u8; 16], spans: &[Span], places: &[usize], numbers: &[
     piece.extend_from_slice(&packed);
     let checksum = crc32fast::hash(&piece[BODY..]).to_le_bytes();
     piece[CHECKSUM].copy_from_slice(&checksum);
-    piece.into()
+    Encoded { bytes: piece.into(), plain: plain.len() }
 }
 
 /// The trace that a piece belongs to, and the numbers of its resources.
@@ -94,12 +104,41 @@ pub fn open(piece: &[u8]) -> Result<Head<'_>, PieceError> {
     Ok(Head { trace_id, numbers: numbers.map_err(|_| PieceError::Nonsense)?, rest })
 }
 
+/// Who made the spans of a trace: each once, however many pieces and spans say the same.
+#[derive(Default)]
+pub struct Makers(HashMap<Vec<u8>, Maker>);
+
+impl Makers {
+    fn of(&mut self, scope: Vec<u8>) -> Option<Maker> {
+        if let Some(known) = self.0.get(&scope) {
+            return Some(known.clone());
+        }
+        let maker = decode::made_by(InstrumentationScope::decode(&*scope).ok()?);
+        self.0.insert(scope, maker.clone());
+        Some(maker)
+    }
+}
+
 impl Head<'_> {
+    /// Bytes of its spans before they were compressed.
+    ///
+    /// # Errors
+    /// If the contents make no sense.
+    pub fn plain(&self) -> Result<usize, PieceError> {
+        let mut packed = self.rest;
+        let length = decode_varint(&mut packed).map_err(|_| PieceError::Nonsense)?;
+        usize::try_from(length).ok().filter(|_| length <= MAX_PLAIN).ok_or(PieceError::Nonsense)
+    }
+
     /// The spans; `resource` knows the resources by their numbers.
     ///
     /// # Errors
     /// If the contents make no sense, or a resource is not known.
-    pub fn spans(&self, resource: impl Fn(u64) -> Option<Arc<Resource>>) -> Result<Vec<Span>, PieceError> {
+    pub fn spans(
+        &self,
+        makers: &mut Makers,
+        resource: impl Fn(u64) -> Option<Arc<Resource>>,
+    ) -> Result<Vec<Span>, PieceError> {
         let mut packed = self.rest;
         let length = decode_varint(&mut packed).map_err(|_| PieceError::Nonsense)?;
         if length > MAX_PLAIN {
@@ -109,11 +148,11 @@ impl Head<'_> {
         let message = Spans::decode(&plain.map_err(|_| PieceError::Nonsense)?[..]).map_err(|_| PieceError::Nonsense)?;
         let resources: Option<Vec<_>> = self.numbers.iter().map(|number| resource(*number)).collect();
         let resources = resources.ok_or(PieceError::Nonsense)?;
-        let one = |placed: PlacedSpan| {
+        let mut one = |placed: PlacedSpan| {
             let resource = resources.get(usize::try_from(placed.resource).ok()?)?;
-            decode::span(placed.span?, placed.scope, Arc::clone(resource))
+            decode::span(placed.span?, makers.of(placed.scope)?, Arc::clone(resource))
         };
-        let spans: Option<Vec<Span>> = message.spans.into_iter().map(one).collect();
+        let spans: Option<Vec<Span>> = message.spans.into_iter().map(&mut one).collect();
         spans.ok_or(PieceError::Nonsense)
     }
 }
@@ -128,8 +167,9 @@ struct Spans {
 struct PlacedSpan {
     #[prost(uint64, tag = "1")]
     resource: u64,
-    #[prost(message, optional, tag = "2")]
-    scope: Option<InstrumentationScope>,
+    /// An `InstrumentationScope`, whose bytes tell scopes apart before any is read.
+    #[prost(bytes = "vec", tag = "2")]
+    scope: Vec<u8>,
     #[prost(message, optional, tag = "3")]
     span: Option<otlp::Span>,
 }
@@ -142,9 +182,10 @@ mod tests {
 
     fn again(spans: &[Span]) -> Result<Vec<Span>, PieceError> {
         let piece = encode(&spans[0].trace_id, spans, &vec![0; spans.len()], &[5]);
-        let head = open(&piece)?;
+        let head = open(&piece.bytes)?;
+        assert_eq!(head.plain(), Ok(piece.plain));
         assert_eq!((head.trace_id, &head.numbers[..]), (spans[0].trace_id, &[5][..]));
-        head.spans(|number| (number == 5).then(|| Arc::clone(&spans[0].resource)))
+        head.spans(&mut Makers::default(), |number| (number == 5).then(|| Arc::clone(&spans[0].resource)))
     }
 
     #[test]
@@ -166,7 +207,7 @@ mod tests {
     #[test]
     fn no_damage_passes_for_a_piece() {
         let spans = [full_span(), span("b")];
-        let piece = encode(&spans[0].trace_id, &spans, &[0, 0], &[0]);
+        let piece = encode(&spans[0].trace_id, &spans, &[0, 0], &[0]).bytes;
         for at in 0..piece.len() {
             let mut damaged = piece.to_vec();
             damaged[at] ^= 0x10;
@@ -189,9 +230,7 @@ mod tests {
                 ..span("GET /orders/{id}")
             })
             .collect();
-        let mut plain = Vec::new();
-        spans.iter().for_each(|span| crate::export::otlp::encode::placed_span(&mut plain, 0, span));
-        let piece = encode(&[1; 16], &spans, &[0; 4], &[0]);
-        assert!(piece.len() * 2 < plain.len(), "{} of {}", piece.len(), plain.len());
+        let Encoded { bytes, plain } = encode(&[1; 16], &spans, &[0; 4], &[0]);
+        assert!(bytes.len() * 2 < plain, "{} of {plain}", bytes.len());
     }
 }

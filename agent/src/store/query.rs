@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::filter::{Filter, Matcher};
 use super::memory::Memory;
+use super::packed::{Packed, ReadError};
+use super::stop::{Stop, Stopped};
 use super::trace::Stored;
 use crate::span::{SpanKind, hex, kind};
 
@@ -61,6 +63,52 @@ pub struct Found {
     pub truncated: bool,
 }
 
+/// A trace that seems to match.
+pub struct Candidate {
+    summary: Summary,
+    /// If its spans have to be read.
+    packed: Option<Packed>,
+}
+
+/// Traces that seem to match.
+pub struct Candidates {
+    traces: Vec<Candidate>,
+    matched: usize,
+    searched: usize,
+}
+
+impl Candidate {
+    /// What is listed of it, if it matches.
+    ///
+    /// # Errors
+    /// If the reader is to stop.
+    pub fn check(self, filter: &Filter, stop: &Stop) -> Result<Option<Summary>, Stopped> {
+        let Some(packed) = self.packed else { return Ok(Some(self.summary)) };
+        match packed.spans(stop) {
+            Ok(spans) => Ok(filter.has_attributes(&spans).then_some(self.summary)),
+            // What cannot be read is not shown; it would fail again when opened.
+            Err(ReadError::Piece(_)) => Ok(None),
+            Err(ReadError::Stopped(stopped)) => Err(stopped),
+        }
+    }
+}
+
+impl Candidates {
+    /// Those that match.
+    ///
+    /// # Errors
+    /// If the reader is to stop.
+    pub fn check(self, filter: &Filter, stop: &Stop) -> Result<Found, Stopped> {
+        let Self { traces: seemed, matched, searched } = self;
+        let (count, mut traces) = (seemed.len(), Vec::new());
+        for candidate in seemed {
+            traces.extend(candidate.check(filter, stop)?);
+        }
+        let matched = matched - (count - traces.len());
+        Ok(Found { truncated: matched > traces.len(), traces, matched, searched })
+    }
+}
+
 /// Durations over time, counted in cells.
 #[derive(Clone, Debug, Serialize)]
 pub struct Heat {
@@ -114,15 +162,22 @@ impl Memory {
         }
     }
 
+    /// The traces that seem to match, at most `limit` of them. [`Candidates::check`] says which do.
+    pub fn find(&self, filter: &Filter, sort: Sort, limit: usize) -> Candidates {
+        let (chosen, matched) = self.choose(&Matcher::new(filter, self), sort, limit);
+        let traces = chosen.into_iter().map(|stored| self.candidate(stored, filter)).collect();
+        Candidates { traces, matched, searched: self.traces() }
+    }
+
+    /// A trace that seems to match, to be looked at without this memory.
+    pub fn candidate(&self, stored: &Stored, filter: &Filter) -> Candidate {
+        Candidate { summary: self.summary(stored), packed: filter.reads_spans().then(|| self.pack(stored)) }
+    }
+
     /// The traces that match, at most `limit` of them.
     pub fn search(&self, filter: &Filter, sort: Sort, limit: usize) -> Found {
-        let matcher = Matcher::new(filter, self);
-        let (chosen, matched) = self.choose(&matcher, sort, limit);
-        let seemed = chosen.len();
-        let traces: Vec<Summary> =
-            chosen.into_iter().filter(|stored| matcher.is(stored)).map(|stored| self.summary(stored)).collect();
-        let matched = matched - (seemed - traces.len());
-        Found { truncated: matched > traces.len(), traces, matched, searched: self.traces() }
+        let found = self.find(filter, sort, limit).check(filter, &Stop::never());
+        found.unwrap_or_else(|_| Found { traces: Vec::new(), matched: 0, searched: 0, truncated: true })
     }
 
     /// The first `limit` of those that seem to match, and how many do.

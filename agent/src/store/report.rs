@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::intern::Sym;
 use super::memory::Memory;
+use super::senders::Senders;
 use super::stats::{Edge, Figures};
 use super::trace::Stored;
 use crate::span::{SpanKind, hex, kind};
@@ -171,8 +172,9 @@ impl Memory {
     /// Calls between services in the traces that began between two moments, Unix time in nanoseconds.
     pub fn dependencies(&self, from: u64, to: u64) -> Vec<Dependency> {
         let mut counts: FxHashMap<(Sym, Sym), u64> = FxHashMap::default();
+        let senders = Senders::new(self);
         for stored in self.all().filter(|stored| (from..=to).contains(&stored.start)) {
-            self.count_calls(stored, &mut counts);
+            count_calls(stored, &senders, &mut counts);
         }
         let dependency = |((parent, child), call_count): ((Sym, Sym), u64)| Dependency {
             parent: self.text(parent).to_owned(),
@@ -183,20 +185,20 @@ impl Memory {
         dependencies.sort_by(|a, b| (&a.parent, &a.child).cmp(&(&b.parent, &b.child)));
         dependencies
     }
+}
 
-    fn count_calls(&self, stored: &Stored, counts: &mut FxHashMap<(Sym, Sym), u64>) {
-        let places = stored.places();
-        for row in &stored.rows {
-            let parent = places.get(&row.parent).map(|at| &stored.rows[*at as usize]);
-            if let Some(parent) = parent.filter(|parent| parent.service != row.service) {
-                *counts.entry((parent.service, row.service)).or_default() += 1;
-            }
+fn count_calls(stored: &Stored, senders: &Senders<'_>, counts: &mut FxHashMap<(Sym, Sym), u64>) {
+    let places = stored.places();
+    for row in &stored.rows {
+        let parent = places.get(&row.parent).map(|at| &stored.rows[*at as usize]);
+        if let Some(parent) = parent.filter(|parent| parent.service != row.service) {
+            *counts.entry((parent.service, row.service)).or_default() += 1;
         }
-        for link in &stored.links {
-            let sender = self.get(&link.trace_id).and_then(|trace| trace.rows.iter().find(|r| r.id == link.span_id));
-            if let (Some(sender), Some(row)) = (sender, stored.rows.get(link.row as usize)) {
-                *counts.entry((sender.service, row.service)).or_default() += 1;
-            }
+    }
+    for link in &stored.links {
+        let sender = senders.find(&link.trace_id, link.span_id);
+        if let (Some(sender), Some(row)) = (sender, stored.rows.get(link.row as usize)) {
+            *counts.entry((sender.service, row.service)).or_default() += 1;
         }
     }
 }

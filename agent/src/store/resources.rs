@@ -71,6 +71,11 @@ impl Resources {
                 None => self.add(resource, encoded.into(), self.next_number, texts),
             }
         });
+        self.again(id)
+    }
+
+    /// One more use of a resource that is in use.
+    pub fn again(&mut self, id: ResourceId) -> ResourceId {
         if let Some(entry) = &mut self.slots[id as usize] {
             entry.uses += 1;
         }

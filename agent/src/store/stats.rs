@@ -132,7 +132,7 @@ impl Stats {
     /// A piece has arrived, whose rows begin at `from`.
     pub fn arrived(&mut self, slot: Slot, stored: &Stored, from: usize, now: Instant) {
         self.due.push_back((now + QUIET, slot, stored.id));
-        for link in stored.links.iter().filter(|link| link.row as usize >= from) {
+        for link in stored.links_from(from) {
             let sender = (link.trace_id, link.span_id);
             if self.received.insert(sender) {
                 self.received_order.push_back(sender);
@@ -145,13 +145,9 @@ impl Stats {
         }
     }
 
-    /// Traces that are to be reckoned now.
-    pub fn due(&mut self, now: Instant) -> Vec<(Slot, [u8; 16])> {
-        let mut due = Vec::new();
-        while let Some((_, slot, id)) = self.due.pop_front_if(|(at, ..)| *at <= now) {
-            due.push((slot, id));
-        }
-        due
+    /// The next trace that is to be reckoned now.
+    pub fn due(&mut self, now: Instant) -> Option<(Slot, [u8; 16])> {
+        self.due.pop_front_if(|(at, ..)| *at <= now).map(|(_, slot, id)| (slot, id))
     }
 
     /// Reckons the rows of a trace that were not yet. `sender` finds a span by trace and id. `now` is Unix time in
@@ -179,7 +175,7 @@ impl Stats {
                 SpanKind::Client if !answered.contains(&row.id) => external(row),
                 SpanKind::Producer if !answered.contains(&row.id) && !self.is_received(stored, row) => external(row),
                 SpanKind::Server | SpanKind::Consumer => {
-                    let link = stored.links.iter().find(|link| link.row as usize == at);
+                    let link = stored.link_of(at as u32);
                     let sender = link.and_then(|link| sender(&link.trace_id, link.span_id));
                     caller.filter(|c| c.service != row.service || is_caller(c)).or(sender).map(|c| edge(&c, row))
                 }

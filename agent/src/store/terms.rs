@@ -40,10 +40,12 @@ pub fn is(attribute: &KeyValue, key: &str, value: Option<&str>) -> bool {
         })
 }
 
-/// Calls `found` with every text that a value may be searched by: itself, and each item of a list of texts.
+/// Calls `found` with every text that a value may be searched by: itself, and each element of a list.
 fn each_text(value: &Value, mut found: impl FnMut(&str)) {
-    if let Value::StrArray(texts) = value {
-        texts.iter().for_each(|text| found(text));
+    match value {
+        Value::StrArray(texts) => texts.iter().for_each(|text| found(text)),
+        Value::List(values) => values.iter().for_each(|value| found(&text(value))),
+        _ => {}
     }
     found(&text(value));
 }
@@ -95,6 +97,9 @@ mod tests {
         assert!(!is(&number, "order.id", Some("12")) && !is(&number, "order", None));
         let list = KeyValue { key: "a".into(), value: Value::StrArray(vec!["x".into(), "y".into()]) };
         assert!(is(&list, "a", Some("y")) && is(&list, "a", Some(r#"["x","y"]"#)) && !is(&list, "a", Some("z")));
+        let list = KeyValue { key: "n".into(), value: Value::List(vec![Value::Int(7), Value::Bool(true)]) };
+        assert!(is(&list, "n", Some("7")) && is(&list, "n", Some("true")) && is(&list, "n", Some("[7,true]")));
+        assert!(!is(&list, "n", Some("8")));
         let double = KeyValue { key: "d".into(), value: Value::Double(1.5) };
         assert!(is(&double, "d", Some("1.5")));
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::intern::Sym;
 use super::resources::ResourceId;
+use super::roots::Roots;
 use super::terms::Term;
 use crate::span::SpanKind;
 
@@ -98,14 +99,17 @@ pub struct Stored {
     pub class: Class,
     /// One for each span, in the order of arrival.
     pub rows: Vec<Row>,
-    /// Hashes of the spans' attributes, each once, in order.
+    /// Hashes of the spans' attributes. The first [`Stored::sorted`] are in order, each once.
     pub terms: Vec<Term>,
-    /// So many of them are in order already.
-    settled: usize,
+    sorted: usize,
     /// Senders of messages.
     pub links: Vec<MessageLink>,
     /// The spans.
     pub pieces: Vec<Piece>,
+    /// Bytes of them once they are decompressed.
+    pub plain: usize,
+    /// Which spans have no parent, once it is too long to look at all of them.
+    roots: Option<Box<Roots>>,
 }
 
 impl Stored {
@@ -122,9 +126,11 @@ impl Stored {
             class: Class::Ordinary,
             rows: Vec::new(),
             terms: Vec::new(),
-            settled: 0,
+            sorted: 0,
             links: Vec::new(),
             pieces: Vec::new(),
+            plain: 0,
+            roots: None,
         }
     }
 
@@ -146,6 +152,7 @@ impl Stored {
             + self.terms.capacity() * size_of::<Term>()
             + self.links.capacity() * size_of::<MessageLink>()
             + self.pieces.capacity() * size_of::<Piece>()
+            + self.roots.as_ref().map_or(0, |roots| roots.bytes() + size_of::<Roots>() + ALLOCATION)
             + 3 * ALLOCATION
     }
 
@@ -160,44 +167,32 @@ impl Stored {
             self.root = self.find_root();
             self.rows.shrink_to_fit();
             self.links.shrink_to_fit();
-        } else {
-            self.find_root_among(from);
-        }
-        self.settle_terms();
-        if self.rows.len() <= SMALL {
+            self.settle_terms();
             self.terms.shrink_to_fit();
-        }
-    }
-
-    /// Brings new hashes into order. Most are there already: to sort all of them for each piece would take time that grows
-    /// with the square of a trace's length.
-    fn settle_terms(&mut self) {
-        let mut new = self.terms.split_off(self.settled);
-        new.sort_unstable();
-        new.dedup();
-        new.retain(|term| self.terms.binary_search(term).is_err());
-        if !new.is_empty() {
-            self.terms.append(&mut new);
-            // Two runs in order, which this sort merges.
-            self.terms.sort();
-        }
-        self.settled = self.terms.len();
-    }
-
-    /// Looks for the root of a long trace among its new rows: to look at all of them for each piece would take time that
-    /// grows with the square of its length.
-    fn find_root_among(&mut self, from: usize) {
-        let (parent, start) = self.root().map_or((0, u64::MAX), |root| (root.parent, root.start));
-        let new = &self.rows[from..];
-        if parent != 0 && new.iter().any(|row| row.id == parent) {
-            self.root = self.find_root();
             return;
         }
-        let Some((at, first)) = new.iter().enumerate().min_by_key(|(_, row)| row.start) else { return };
-        let is_root = first.parent == 0 || !self.rows.iter().any(|row| row.id == first.parent);
-        if first.start < start && is_root {
-            self.root = (from + at) as u32;
+        match &mut self.roots {
+            Some(roots) => roots.add(&self.rows, from),
+            None => self.roots = Some(Box::new(Roots::of(&self.rows))),
         }
+        self.root = self.roots.as_ref().and_then(|roots| roots.first()).unwrap_or(0);
+        // In steps that grow with the trace: all together then cost what sorting once does, times a logarithm.
+        if self.terms.len() - self.sorted > (self.sorted / 4).max(SMALL) {
+            self.settle_terms();
+        }
+    }
+
+    /// A stable sort finds that most of them are in order already, and merges.
+    fn settle_terms(&mut self) {
+        self.terms.sort();
+        self.terms.dedup();
+        self.sorted = self.terms.len();
+    }
+
+    /// Whether some span of it has this attribute, as far as hashes tell.
+    pub fn has_term(&self, term: Term) -> bool {
+        let (sorted, new) = self.terms.split_at(self.sorted);
+        sorted.binary_search(&term).is_ok() || new.contains(&term)
     }
 
     /// The span without a parent here, the earliest first.
@@ -213,6 +208,16 @@ impl Stored {
         roots.min_by_key(|(_, row)| row.start).map_or(0, |(at, _)| at as u32)
     }
 
+    /// The link of a row. Links are in the order of their rows.
+    pub fn link_of(&self, row: u32) -> Option<&MessageLink> {
+        self.links.binary_search_by_key(&row, |link| link.row).ok().map(|at| &self.links[at])
+    }
+
+    /// The links of the rows from `from` on.
+    pub fn links_from(&self, from: usize) -> &[MessageLink] {
+        &self.links[self.links.partition_point(|link| (link.row as usize) < from)..]
+    }
+
     /// Where each span id is among the rows.
     pub fn places(&self) -> FxHashMap<u64, u32> {
         self.rows.iter().enumerate().map(|(at, row)| (row.id, at as u32)).collect()
@@ -221,11 +226,8 @@ impl Stored {
     /// Every service of it, that of the root first.
     pub fn services(&self) -> Vec<Sym> {
         let mut services: Vec<Sym> = self.root().map(|row| row.service).into_iter().collect();
-        for row in &self.rows {
-            if !services.contains(&row.service) {
-                services.push(row.service);
-            }
-        }
+        let mut seen: FxHashSet<Sym> = services.iter().copied().collect();
+        services.extend(self.rows.iter().map(|row| row.service).filter(|service| seen.insert(*service)));
         services
     }
 }

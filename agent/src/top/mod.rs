@@ -15,12 +15,14 @@ mod table;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use env_logger::Target;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::client::answer::AgentStatus;
 use crate::client::{Client, ClientError, Endpoint, failed};
@@ -69,12 +71,37 @@ fn show(config: &Config, endpoint: Endpoint) -> Result<(), TopError> {
         Err(ClientError::NoAgent { .. } | ClientError::Foreign { .. }) if root => own(config)?,
         Err(error) => return Err(error.into()),
     };
+    // Whoever is told to end still has the terminal to give back.
+    let told = Told::listen()?;
     // Restores the terminal whatever happens, a panic included.
     let mut terminal = ratatui::try_init()?;
-    let watched = watch(&mut terminal, &endpoint, session.as_ref());
-    ratatui::try_restore()?;
+    let watched = watch(&mut terminal, &endpoint, session.as_ref(), &told);
+    // A terminal that is gone cannot be restored, and the agent has to end all the same.
+    let restored = ratatui::try_restore();
     session.map(Session::stop);
-    watched
+    if let Some(signal) = told.signal() {
+        // Whoever sent it sees it obeyed.
+        signal_hook::low_level::emulate_default_handler(signal)?;
+    }
+    watched?;
+    Ok(restored?)
+}
+
+/// Which signal told this program to end, if one did.
+struct Told(Arc<AtomicUsize>);
+
+impl Told {
+    fn listen() -> std::io::Result<Self> {
+        let told = Arc::new(AtomicUsize::new(0));
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
+            signal_hook::flag::register_usize(signal, Arc::clone(&told), signal as usize)?;
+        }
+        Ok(Self(told))
+    }
+
+    fn signal(&self) -> Option<i32> {
+        i32::try_from(self.0.load(Ordering::Relaxed)).ok().filter(|signal| *signal != 0)
+    }
 }
 
 /// An agent inside this process, for this table alone.
@@ -84,14 +111,19 @@ fn own(config: &Config) -> Result<(Option<Session>, Endpoint), TopError> {
     config.view = Some(ViewConfig::brief(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));
     let session = Session::start(&config, io_runtime()?)?;
     let address = session.view().map(|address| address.to_string()).unwrap_or_default();
-    Ok((Some(session), Endpoint { address, token: None }))
+    Ok((Some(session), Endpoint { address, socket: None, token: None }))
 }
 
-fn watch(terminal: &mut ratatui::DefaultTerminal, endpoint: &Endpoint, own: Option<&Session>) -> Result<(), TopError> {
+fn watch(
+    terminal: &mut ratatui::DefaultTerminal,
+    endpoint: &Endpoint,
+    own: Option<&Session>,
+    told: &Told,
+) -> Result<(), TopError> {
     let mut poll = Poll::start(endpoint.clone())?;
     let mut screen = Screen { table: Table::default(), window: 0, typing: None, paused: false, problem: None };
-    let place = if own.is_some() { "tracing here".to_owned() } else { endpoint.address.clone() };
-    loop {
+    let place = if own.is_some() { "tracing here".to_owned() } else { endpoint.place() };
+    while told.signal().is_none() {
         own.map_or(Ok(()), Session::check)?;
         screen.take(&poll.updates);
         terminal.draw(|frame| draw::draw(frame, &mut screen, &place))?;
@@ -103,6 +135,7 @@ fn watch(terminal: &mut ratatui::DefaultTerminal, endpoint: &Endpoint, own: Opti
             _ => {}
         }
     }
+    Ok(())
 }
 
 /// What is on the screen.

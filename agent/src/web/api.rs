@@ -9,15 +9,18 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 
-use super::Shared;
 use super::detail::{self, Detail};
 use super::linking;
 use super::live;
 use super::otlp;
 use super::params::{Params, Refusal, json};
+use super::{Shared, render};
+use crate::span::Span;
 use crate::store::filter::Filter;
+use crate::store::packed::{Packed, ReadError};
 use crate::store::query::Sort;
-use crate::store::{Memory, stats, unix_seconds};
+use crate::store::stop::Stop;
+use crate::store::{Memory, Reader, stats, unix_seconds};
 
 /// Most traces in one answer.
 const MAX_LIMIT: u64 = 1000;
@@ -67,9 +70,9 @@ struct Status<'a> {
     host: String,
     kernel: String,
     started_ms: f64,
-    traces: usize,
-    spans: usize,
-    bytes: usize,
+    traces: u64,
+    spans: u64,
+    bytes: u64,
     max_bytes: usize,
     max_traces: usize,
     persistent: bool,
@@ -84,10 +87,10 @@ async fn status(State(shared): Asked) -> Answer {
         shared.shown.counters.snapshot().into_iter().map(|(name, _, value)| (name, value)).collect();
     let lost = counters.iter().filter(|(name, value)| **value > 0 && LOSSES.contains(name));
     let lost = lost.map(|(name, value)| (*name, *value)).collect();
-    let (traces, spans, bytes, limits) = {
-        let memory = shared.shown.reader.read();
-        (memory.traces(), memory.span_count(), memory.bytes(), memory.limits())
-    };
+    // Not asked of the memory itself, which may be held for a moment.
+    let count = |name| counters.get(name).copied().unwrap_or_default();
+    let limits = shared.shown.reader.limits;
+    let (traces, spans, bytes) = (count("store_traces"), count("store_spans"), count("store_bytes"));
     Ok(json(&Status {
         version: env!("CARGO_PKG_VERSION"),
         host: machine.nodename().to_string_lossy().into_owned(),
@@ -109,40 +112,61 @@ async fn search(State(shared): Asked, params: Params) -> Answer {
     let filter = params.filter()?;
     let sort = params.word("sort", &[("recent", Sort::Recent), ("slow", Sort::Slow)])?.unwrap_or_default();
     let limit = params.count("limit", 100, 1, MAX_LIMIT)? as usize;
-    let found = shared.ask(move |memory| memory.search(&filter, sort, limit)).await?;
-    Ok(json(&found))
+    if !filter.reads_spans() {
+        return shared.figures(move |memory| memory.search(&filter, sort, limit)).await;
+    }
+    let read = move |reader: &Reader, stop: &Stop| {
+        let found = reader.read().find(&filter, sort, limit);
+        render(&found.check(&filter, stop)?)
+    };
+    shared.spans(read).await
 }
 
 async fn histogram(State(shared): Asked, params: Params) -> Answer {
     let filter: Filter = params.filter()?;
     let columns = params.count("buckets", 60, 1, 1000)? as usize;
     let rows = params.count("rows", 20, 1, 200)? as usize;
-    let heat = shared.ask(move |memory| memory.histogram(&filter, columns, rows)).await?;
-    Ok(json(&heat))
+    shared.figures(move |memory| memory.histogram(&filter, columns, rows)).await
 }
 
 async fn trace(State(shared): Asked, Path(id): Path<String>) -> Answer {
     let wanted = detail::trace_id(&id)
         .ok_or_else(|| Refusal::bad(format!("{id}: write the 32 hexadecimal digits of a trace id")))?;
-    let read = move |memory: &Memory| memory.get(&wanted).map(|stored| Detail::read(memory, stored));
-    match shared.ask(read).await? {
-        Some(Ok(detail)) => Ok(json(&detail)),
-        Some(Err(error)) => {
+    shared
+        .spans(move |reader, stop| {
+            let packed = packed(reader, &wanted)?;
+            render(&Detail::new(&packed, spans_of(&packed, stop)?))
+        })
+        .await
+}
+
+/// A trace, taken out of memory.
+pub(super) fn packed(reader: &Reader, id: &[u8; 16]) -> Result<Packed, Refusal> {
+    let memory = reader.read();
+    let packed = memory.get(id).map(|stored| memory.pack(stored));
+    let sentence = "this trace is not here: it never was, or it is forgotten since (store-bytes)";
+    packed.ok_or_else(|| Refusal::not_found(sentence))
+}
+
+/// Its spans.
+pub(super) fn spans_of(packed: &Packed, stop: &Stop) -> Result<Vec<Span>, Refusal> {
+    packed.spans(stop).map_err(|error| match error {
+        ReadError::Stopped(stopped) => stopped.into(),
+        ReadError::Piece(error) => {
             log::error!("a trace in memory cannot be read: {error}");
-            Err(Refusal::internal())
+            Refusal::internal()
         }
-        None => Err(Refusal::not_found("this trace is not here: it never was, or it is forgotten since (store-bytes)")),
-    }
+    })
 }
 
 async fn services(State(shared): Asked, params: Params) -> Answer {
     let window = params.count("window_s", 300, 1, stats::MEMORY)?;
-    Ok(json(&shared.ask(move |memory| memory.map(window, unix_seconds())).await?))
+    shared.figures(move |memory| memory.map(window, unix_seconds())).await
 }
 
 async fn operations(State(shared): Asked, params: Params) -> Answer {
     let window = params.count("window_s", 60, 1, stats::MEMORY)?;
-    Ok(json(&shared.ask(move |memory| memory.operation_rates(window, unix_seconds())).await?))
+    shared.figures(move |memory| memory.operation_rates(window, unix_seconds())).await
 }
 
 #[derive(Serialize)]
@@ -163,17 +187,19 @@ async fn suggest(State(shared): Asked, params: Params) -> Answer {
     let field = field.ok_or_else(|| Refusal::bad("say which field: service, operation or attribute"))?;
     let service = params.get("service").map(str::to_owned);
     let prefix = params.get("prefix").unwrap_or_default().to_owned();
-    let values = shared.ask(move |memory| match field {
-        Field::Service => memory.services(&prefix),
-        Field::Attribute => memory.keys(&prefix),
-        Field::Operation => {
-            let mut names: Vec<String> =
-                memory.operations(service.as_deref(), &prefix).into_iter().map(|(name, _)| name).collect();
-            names.dedup();
-            names
-        }
-    });
-    let mut values = values.await?;
-    values.truncate(MAX_SUGGESTIONS);
-    Ok(json(&Suggestions { values }))
+    let suggestions = move |memory: &Memory| {
+        let mut values = match field {
+            Field::Service => memory.services(&prefix),
+            Field::Attribute => memory.keys(&prefix),
+            Field::Operation => {
+                let mut names: Vec<String> =
+                    memory.operations(service.as_deref(), &prefix).into_iter().map(|(name, _)| name).collect();
+                names.dedup();
+                names
+            }
+        };
+        values.truncate(MAX_SUGGESTIONS);
+        Suggestions { values }
+    };
+    shared.figures(suggestions).await
 }

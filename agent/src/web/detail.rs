@@ -8,8 +8,8 @@ use serde::ser::{SerializeMap, Serializer};
 
 use crate::export::console::json::Plain;
 use crate::span::{KeyValue, Resource, Span, Status, hex, kind};
+use crate::store::packed::Packed;
 use crate::store::query::millis;
-use crate::store::{Memory, PieceError, Stored};
 
 /// A trace.
 #[derive(Serialize)]
@@ -66,12 +66,33 @@ struct Attributes(Vec<KeyValue>);
 impl Serialize for Attributes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
+        // Looked up, and not through: a span may have a thousand.
+        let last: HashMap<&str, usize> = self.0.iter().enumerate().map(|(at, a)| (a.key.as_ref(), at)).collect();
         for (at, attribute) in self.0.iter().enumerate() {
-            if !self.0[at + 1..].iter().any(|later| later.key == attribute.key) {
+            if last.get(attribute.key.as_ref()) == Some(&at) {
                 map.serialize_entry(&attribute.key, &Plain(&attribute.value))?;
             }
         }
         map.end()
+    }
+}
+
+/// The resources of a trace's spans, each once.
+#[derive(Default)]
+pub struct Resources {
+    /// In the order of their first span.
+    pub all: Vec<Arc<Resource>>,
+    /// By address, which `all` keeps from being reused.
+    places: HashMap<usize, usize>,
+}
+
+impl Resources {
+    /// Its place in the list, to which it is added if need be.
+    pub fn place(&mut self, resource: &Arc<Resource>) -> usize {
+        *self.places.entry(Arc::as_ptr(resource) as usize).or_insert_with(|| {
+            self.all.push(Arc::clone(resource));
+            self.all.len() - 1
+        })
     }
 }
 
@@ -81,39 +102,31 @@ pub fn trace_id(text: &str) -> Option<[u8; 16]> {
 }
 
 impl Detail {
-    /// Reads a trace.
-    ///
-    /// # Errors
-    /// If the memory was damaged.
-    pub fn read(memory: &Memory, stored: &Stored) -> Result<Self, PieceError> {
-        let spans = memory.spans(stored)?;
-        let mut resources: Vec<Arc<Resource>> = Vec::new();
+    /// A trace of these spans.
+    pub fn new(packed: &Packed, spans: Vec<Span>) -> Self {
+        let mut resources = Resources::default();
         let order = parents_first(&spans);
         let mut spans: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
         let ordered = order.into_iter().filter_map(|at| spans[at].take());
-        let spans = ordered.map(|span| SpanDetail::new(span, stored.start, &mut resources)).collect();
+        let spans = ordered.map(|span| SpanDetail::new(span, packed.start, &mut resources)).collect();
         let resource = |resource: Arc<Resource>| ResourceDetail {
             service: resource.service_name().to_owned(),
             attributes: Attributes(resource.attributes.clone()),
         };
-        Ok(Self {
-            trace_id: hex(&stored.id),
-            start_unix_ns: stored.start.to_string(),
-            start_ms: millis(stored.start),
-            duration_ns: stored.duration(),
-            resources: resources.into_iter().map(resource).collect(),
+        Self {
+            trace_id: hex(&packed.id),
+            start_unix_ns: packed.start.to_string(),
+            start_ms: millis(packed.start),
+            duration_ns: packed.duration,
+            resources: resources.all.into_iter().map(resource).collect(),
             spans,
-        })
+        }
     }
 }
 
 impl SpanDetail {
-    fn new(span: Span, begin: u64, resources: &mut Vec<Arc<Resource>>) -> Self {
-        let known = resources.iter().position(|resource| Arc::ptr_eq(resource, &span.resource));
-        let resource = known.unwrap_or_else(|| {
-            resources.push(Arc::clone(&span.resource));
-            resources.len() - 1
-        });
+    fn new(span: Span, begin: u64, resources: &mut Resources) -> Self {
+        let resource = resources.place(&span.resource);
         let scope = span.scope_name().into_owned();
         let (status, status_message) = match span.status {
             Status::Unset => ("unset", String::new()),

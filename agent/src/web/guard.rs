@@ -20,8 +20,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ring::hmac;
 
-use super::Shared;
 use super::params::Refusal;
+use super::{Shared, problem};
 use crate::config::view::Token;
 use crate::span::hex;
 
@@ -43,6 +43,8 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
 /// Decides.
 pub struct Guard {
     token: Option<Secret>,
+    /// No name leads to a socket, so none is asked for.
+    socket: bool,
 }
 
 /// What proves that a reader knows the token.
@@ -69,9 +71,14 @@ enum Verdict {
 }
 
 impl Guard {
+    /// A guard of the view on the Unix socket: whoever may open it may ask, and no page of a browser can.
+    pub fn of_socket() -> Self {
+        Self { token: None, socket: true }
+    }
+
     /// A guard of the view at `address`.
     pub fn new(token: Option<&Token>, address: SocketAddr) -> Self {
-        Self { token: token.map(|token| Secret::new(token, address.port())) }
+        Self { token: token.map(|token| Secret::new(token, address.port())), socket: false }
     }
 
     fn judge(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Verdict {
@@ -102,7 +109,7 @@ impl Guard {
         let (Some(host), None) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) else {
             return Some(Verdict::Refuse(400, "a request states its Host once".to_owned()));
         };
-        (self.token.is_none() && !is_this_machine(host_name(host))).then(|| {
+        (self.token.is_none() && !self.socket && !is_this_machine(host_name(host))).then(|| {
             let sentence = "this view answers to localhost and to IP addresses, not to other names (DNS rebinding): \
                             open http://127.0.0.1 with its port, or set --token-file";
             Verdict::Refuse(403, sentence.to_owned())
@@ -216,6 +223,7 @@ fn has_body(headers: &HeaderMap) -> bool {
 /// Judges a request, and completes its response.
 pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     shared.shown.counters.view_requests.inc();
+    let for_people = problem::is_for_people(request.headers());
     let mut response = match shared.guard.judge(request.method(), request.uri(), request.headers()) {
         Verdict::Answer => next.run(request).await,
         Verdict::LogIn { location, cookie } => {
@@ -231,6 +239,9 @@ pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, n
             response
         }
     };
+    if for_people {
+        response = problem::as_page(response);
+    }
     let headers = response.headers_mut();
     HEADERS.into_iter().for_each(|(name, value)| drop(headers.insert(name, value)));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -14,11 +14,13 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
-use super::Shared;
 use super::params::{Params, Refusal};
-use crate::store::Memory;
+use super::serve::Endless;
+use super::{About, Shared};
+use crate::store::Reader;
 use crate::store::filter::{Filter, Matcher};
 use crate::store::query::Summary;
+use crate::store::stop::{Stop, Stopped};
 
 /// Readers at a time.
 pub const MAX_WATCHERS: usize = 64;
@@ -53,13 +55,15 @@ pub async fn watch(State(shared): State<Arc<Shared>>, params: Params) -> Result<
         .try_acquire_owned()
         .map_err(|_| Refusal::new(503, format!("{MAX_WATCHERS} readers watch already: close some of their windows")))?;
     let changed = shared.shown.reader.changed();
-    let change = shared.shown.reader.read().change();
+    let change = *changed.borrow();
     let watcher = Watcher { shared, filter, changed, change, last: None, _place: place };
     let events = futures_util::stream::unfold(watcher, |mut watcher| async move {
         let event = watcher.next().await?;
         Some((Ok::<_, Infallible>(event), watcher))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)).into_response();
+    response.extensions_mut().insert(Endless);
+    Ok(response)
 }
 
 impl Watcher {
@@ -72,7 +76,10 @@ impl Watcher {
             }
             self.changed.borrow_and_update();
             let (since, filter) = (self.change, Arc::clone(&self.filter));
-            let (change, traces) = self.shared.ask(move |memory| news(memory, since, &filter)).await.ok()?;
+            let about = if filter.reads_spans() { About::Spans } else { About::Figures };
+            let told = self.shared.work(about, move |reader, stop| news(reader, since, &filter, stop)).await;
+            // Where there is no turn, what came meanwhile is told the next time.
+            let Ok((change, traces)) = told else { continue };
             self.change = change;
             if !traces.traces.is_empty() || traces.skipped > 0 {
                 self.last = Some(Instant::now());
@@ -84,16 +91,27 @@ impl Watcher {
 }
 
 /// What came after a change, the latest first.
-fn news(memory: &Memory, since: u64, filter: &Filter) -> (u64, Traces) {
-    let matcher = Matcher::new(filter, memory);
-    let (changed, forgotten) = memory.changed_since(since);
-    let (mut traces, mut skipped) = (Vec::new(), forgotten);
-    for stored in changed.filter(|stored| matcher.seems(stored)) {
-        if traces.len() == MAX_TRACES {
-            skipped += 1;
-        } else if matcher.is(stored) {
-            traces.push(memory.summary(stored));
+fn news(reader: &Reader, since: u64, filter: &Filter, stop: &Stop) -> Result<(u64, Traces), Refusal> {
+    let (change, mut skipped, candidates) = {
+        let memory = reader.read();
+        let matcher = Matcher::new(filter, &memory);
+        let (changed, forgotten) = memory.changed_since(since);
+        let (mut candidates, mut skipped) = (Vec::new(), forgotten);
+        for stored in changed.filter(|stored| matcher.seems(stored)) {
+            match candidates.len() < MAX_TRACES {
+                true => candidates.push(memory.candidate(stored, filter)),
+                false => skipped += 1,
+            }
+        }
+        (memory.change(), skipped, candidates)
+    };
+    let mut traces = Vec::new();
+    for candidate in candidates {
+        match candidate.check(filter, stop) {
+            Ok(summary) => traces.extend(summary),
+            Err(Stopped::TooLong) => skipped += 1,
+            Err(stopped) => return Err(stopped.into()),
         }
     }
-    (memory.change(), Traces { traces, skipped })
+    Ok((change, Traces { traces, skipped }))
 }

@@ -1,9 +1,11 @@
-//! The local view: a page, its API, and Jaeger's API, over HTTP on a loopback address.
+//! The local view: a page, its API, and Jaeger's API, over HTTP on a loopback address and on a Unix socket.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | `serve` | connections: how many, how slow, how large |
+//! | `socket` | the Unix socket's file |
 //! | [`guard`] | who may ask: host, origin, token; what every response says about safety |
+//! | `work` | what takes longer than a moment: how much of it at a time, how long |
 //! | `otlp` | one trace as OTLP/JSON |
 //! | `api`, `params`, `detail` | the page's own API under `/api/v1/` |
 //! | `linking` | how well calls find their requests, by process |
@@ -11,8 +13,10 @@
 //! | `live` | new traces as they come |
 //! | `jaeger` | what Jaeger's query service answers |
 //! | `assets` | the page itself |
+//! | `problem` | a refusal as a page, for people |
 //!
-//! It runs on threads of its own and only reads: nothing that a reader does can hold tracing up.
+//! It runs on threads of its own and only reads: nothing that a reader does can hold tracing up. The threads that serve
+//! connections never wait for memory.
 
 mod api;
 mod assets;
@@ -23,10 +27,14 @@ mod linking;
 mod live;
 mod otlp;
 mod params;
+mod problem;
 mod processes;
 mod serve;
+mod socket;
+mod work;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,24 +42,27 @@ use axum::Router;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::config::ViewConfig;
 use crate::config::view::Token;
+use crate::discovery::own::{Cookies, OwnServer};
 use crate::inventory::Inventory;
 use crate::metrics::Counters;
 use crate::span::Linking;
-use crate::store::{Memory, Reader};
+use crate::store::Reader;
 use guard::Guard;
 use params::Refusal;
-use serve::Patience;
+use serve::{Listener, Patience};
+use socket::{Socket, SocketFile};
+use work::{About, Desk, render};
 
-/// Searches that run at a time; others wait.
-const SEARCHES: usize = 4;
+/// Questions of each kind at a time, of those who come over TCP and of those who come over the socket.
+const OVER_TCP: usize = 2;
+const OVER_SOCKET: usize = 1;
 
-/// Why there is no view. Tracing goes on without it.
+/// Why the view cannot be had in one of its places. Tracing goes on, and so does the view in its other place.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
     /// The address cannot be had.
@@ -62,23 +73,29 @@ pub enum ViewError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The system gives no thread.
-    #[error("no thread: {0}")]
-    Thread(#[from] std::io::Error),
+    /// The socket cannot be had.
+    #[error("{} cannot be listened on ({source}); choose another with --socket PATH, or --socket off", path.display())]
+    Socket {
+        /// The path asked for.
+        path: PathBuf,
+        /// The system's reason, or ours.
+        source: std::io::Error,
+    },
 }
 
-/// An address that the view has, and does not answer on yet.
+/// The places that the view has, and does not answer at yet.
 pub struct Bound {
-    listener: TcpListener,
-    address: SocketAddr,
+    tcp: Option<(TcpListener, SocketAddr)>,
+    socket: Option<Socket>,
     token: Option<Token>,
     patience: Patience,
-    runtime: Runtime,
+    cookies: Arc<Cookies>,
 }
 
 /// The running view.
 pub struct View {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
+    socket: Option<SocketFile>,
     runtime: Runtime,
 }
 
@@ -98,62 +115,103 @@ pub struct Shown {
     pub inventory: Arc<Inventory>,
 }
 
-/// What every request may need.
+/// What every request of one kind of connection may need.
 struct Shared {
-    shown: Shown,
+    shown: Arc<Shown>,
     guard: Guard,
     /// Unix time, milliseconds.
     started: f64,
-    searches: Semaphore,
+    desk: Desk,
     watchers: Arc<Semaphore>,
 }
 
 impl Bound {
-    /// Takes the address.
-    ///
-    /// # Errors
-    /// If it cannot be had.
-    pub fn new(config: &ViewConfig) -> Result<Self, ViewError> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .max_blocking_threads(SEARCHES + 1)
-            .thread_name("wirespan-view")
-            .enable_all()
-            .build()?;
-        let bound = {
-            let _context = runtime.enter();
-            serve::bind(config.listen)
-        };
-        let listener = bound.map_err(|source| ViewError::Bind { address: config.listen, source })?;
-        let address = listener.local_addr()?;
-        let patience = Patience::default();
-        Ok(Self { listener, address, token: config.token.clone(), patience, runtime })
+    /// Takes the address and the socket, as far as they can be had, and says why not.
+    pub fn new(config: &ViewConfig) -> (Self, Vec<ViewError>) {
+        let mut problems = Vec::new();
+        let tcp = config.listen.and_then(|address| {
+            let bound = TcpListener::bind(address).and_then(|listener| {
+                listener.set_nonblocking(true)?;
+                let address = listener.local_addr()?;
+                Ok((listener, address))
+            });
+            bound.map_err(|source| problems.push(ViewError::Bind { address, source })).ok()
+        });
+        let socket = config.socket.as_ref().and_then(|path| {
+            let problem = |source| problems.push(ViewError::Socket { path: path.clone(), source });
+            Socket::bind(path).map_err(problem).ok()
+        });
+        let (token, patience) = (config.token.clone(), Patience::default());
+        (Self { tcp, socket, token, patience, cookies: Arc::default() }, problems)
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it listens, if it does.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.tcp.as_ref().map(|(_, address)| *address)
+    }
+
+    /// Its socket, if it has one.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_ref().map(|socket| socket.file.path())
+    }
+
+    /// Whether nobody can ask.
+    pub fn is_empty(&self) -> bool {
+        self.tcp.is_none() && self.socket.is_none()
+    }
+
+    /// By what its own connections are known.
+    pub fn own(&self) -> OwnServer {
+        OwnServer::new(self.address(), Arc::clone(&self.cookies))
     }
 
     /// Begins to answer.
-    pub fn serve(self, shown: Shown) -> View {
-        let Self { listener, address, token, patience, runtime } = self;
-        let shared = Arc::new(Shared {
-            shown,
-            guard: Guard::new(token.as_ref(), address),
-            started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_millis() as f64),
-            searches: Semaphore::new(SEARCHES),
-            watchers: Arc::new(Semaphore::new(live::MAX_WATCHERS)),
-        });
-        runtime.spawn(serve::run(listener, router(shared), patience));
-        View { address, runtime }
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn serve(self, shown: Shown) -> std::io::Result<View> {
+        let Self { tcp, socket, token, patience, cookies } = self;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(2 * (OVER_TCP + OVER_SOCKET) + 1)
+            .thread_name("wirespan-view")
+            .enable_all()
+            .build()?;
+        let context = runtime.enter();
+        let (shown, watchers) = (Arc::new(shown), Arc::new(Semaphore::new(live::MAX_WATCHERS)));
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_millis() as f64);
+        let shared = |guard, places| {
+            let (shown, watchers) = (Arc::clone(&shown), Arc::clone(&watchers));
+            Arc::new(Shared { shown, guard, started, desk: Desk::new(places), watchers })
+        };
+        let address = tcp.as_ref().map(|(_, address)| *address);
+        if let Some((listener, address)) = tcp {
+            let listener = Listener::Tcp(tokio::net::TcpListener::from_std(listener)?);
+            let router = router(shared(Guard::new(token.as_ref(), address), OVER_TCP));
+            runtime.spawn(serve::run(listener, router, patience));
+        }
+        let file = match socket {
+            Some(Socket { listener, file }) => {
+                let listener = Listener::Unix(tokio::net::UnixListener::from_std(listener)?, cookies);
+                runtime.spawn(serve::run(listener, router(shared(Guard::of_socket(), OVER_SOCKET)), patience));
+                Some(file)
+            }
+            None => None,
+        };
+        drop(context);
+        Ok(View { address, socket: file, runtime })
     }
 }
 
 impl View {
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    /// Where it listens, if it does.
+    pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Its socket, if it has one.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_ref().map(SocketFile::path)
     }
 
     /// Ends every connection at once.
@@ -184,14 +242,7 @@ async fn method_not_allowed() -> Response {
     Refusal::new(405, "only GET is answered here").into_response()
 }
 
-impl Shared {
-    /// Asks the traces something that may take a while, off the threads that serve connections.
-    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&Memory) -> T + Send + 'static) -> Result<T, Refusal> {
-        let _turn = self.searches.acquire().await.map_err(|_| Refusal::internal())?;
-        let reader = self.shown.reader.clone();
-        tokio::task::spawn_blocking(move || question(&reader.read())).await.map_err(|_| Refusal::internal())
-    }
-}
-
+#[cfg(test)]
+mod long;
 #[cfg(test)]
 mod tests;

@@ -7,25 +7,25 @@ use axum::response::Response;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 
-use super::Shared;
-use super::detail;
-use super::params::{Refusal, json};
+use super::api::{packed, spans_of};
+use super::params::Refusal;
+use super::{Shared, detail, render};
 use crate::export::otlp;
-use crate::store::Memory;
 
 /// `/api/v1/trace/{id}/otlp`: an `ExportTraceServiceRequest`.
 pub async fn trace(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Result<Response, Refusal> {
     let wanted = detail::trace_id(&id)
         .ok_or_else(|| Refusal::bad(format!("{id}: write the 32 hexadecimal digits of a trace id")))?;
-    let read = move |memory: &Memory| memory.get(&wanted).map(|stored| memory.spans(stored));
-    let spans = shared.ask(read).await?;
-    let spans = spans.ok_or_else(|| {
-        Refusal::not_found("this trace is not here: it never was, or it is forgotten since (store-bytes)")
-    })?;
-    let spans = spans.map_err(|error| {
-        log::error!("a trace in memory cannot be read: {error}");
-        Refusal::internal()
-    })?;
-    let request = ExportTraceServiceRequest::decode(&*otlp::request(&spans)).map_err(|_| Refusal::internal())?;
-    Ok(json(&request))
+    shared
+        .spans(move |reader, stop| {
+            let spans = spans_of(&packed(reader, &wanted)?, stop)?;
+            let encoded = otlp::request(&spans);
+            // The spans go before their message comes: a long trace is in memory once.
+            drop(spans);
+            let request = ExportTraceServiceRequest::decode(&*encoded).map_err(|_| Refusal::internal())?;
+            drop(encoded);
+            stop.check()?;
+            render(&request)
+        })
+        .await
 }

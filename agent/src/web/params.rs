@@ -3,10 +3,11 @@
 use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
-use axum::http::{StatusCode, header, request::Parts};
+use axum::http::{HeaderValue, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::problem::Problem;
 use crate::store::filter::{Filter, MIN_PREFIX, Outcome, Prefix};
 
 /// Parameters of the query string, in order, repeated ones each.
@@ -122,6 +123,11 @@ impl Refusal {
         Self::new(404, sentence)
     }
 
+    /// There is too much to do.
+    pub fn busy(sentence: impl Into<String>) -> Self {
+        Self::new(503, sentence)
+    }
+
     /// A defect.
     pub fn internal() -> Self {
         Self::new(500, "the view failed; please report the agent's log")
@@ -137,6 +143,10 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = json(&Body { error: &self.sentence });
         *response.status_mut() = self.status;
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(Problem(self.sentence));
         response
     }
 }

@@ -14,23 +14,25 @@ use crate::span::Span;
 use crate::store::{Limits, Settings, Store};
 
 /// A view with a store behind it.
-struct Viewed {
+pub(super) struct Viewed {
     view: Option<View>,
     store: Store,
     counters: Arc<Counters>,
     address: SocketAddr,
 }
 
-fn viewed(patience: Patience) -> Viewed {
+pub(super) fn viewed(patience: Patience) -> Viewed {
     let limits = Limits { bytes: 64 << 20, traces: 100_000 };
     let counters = Arc::new(Counters::default());
     let settings = Settings { limits, path: None };
     let admission = Arc::new(Admission::new(1_000_000, Account::new(usize::MAX)));
     let store = Store::start(settings.clone(), admission, Arc::clone(&counters)).unwrap();
-    let config = ViewConfig { listen: "127.0.0.1:0".parse().unwrap(), token: None, store: settings };
-    let mut bound = Bound::new(&config).unwrap();
+    let config =
+        ViewConfig { listen: Some("127.0.0.1:0".parse().unwrap()), socket: None, token: None, store: settings };
+    let (mut bound, problems) = Bound::new(&config);
+    assert!(problems.is_empty(), "{problems:?}");
     bound.patience = patience;
-    let address = bound.address();
+    let address = bound.address().unwrap();
     let shown = Shown {
         reader: store.reader(),
         counters: Arc::clone(&counters),
@@ -39,18 +41,22 @@ fn viewed(patience: Patience) -> Viewed {
         otlp_listen: None,
         inventory: Arc::default(),
     };
-    Viewed { view: Some(bound.serve(shown)), store, counters, address }
+    Viewed { view: Some(bound.serve(shown).unwrap()), store, counters, address }
 }
 
-impl Viewed {
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+/// Whoever asks it, from any thread.
+#[derive(Clone, Copy)]
+pub(super) struct Asker(SocketAddr);
+
+impl Asker {
+    fn connect(self) -> TcpStream {
+        let stream = TcpStream::connect(self.0).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream
     }
 
     /// What is answered to a request, until the connection ends.
-    fn ask(&self, request: &str) -> String {
+    fn ask(self, request: &str) -> String {
         let mut stream = self.connect();
         // A server that refuses may close before everything is sent.
         let _ = stream.write_all(request.as_bytes());
@@ -59,8 +65,46 @@ impl Viewed {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    fn get(&self, path: &str) -> String {
+    pub(super) fn get(self, path: &str) -> String {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+    }
+}
+
+impl Viewed {
+    /// Where it is asked.
+    pub(super) fn asker(&self) -> Asker {
+        Asker(self.address)
+    }
+
+    fn connect(&self) -> TcpStream {
+        self.asker().connect()
+    }
+
+    fn ask(&self, request: &str) -> String {
+        self.asker().ask(request)
+    }
+
+    pub(super) fn get(&self, path: &str) -> String {
+        self.asker().get(path)
+    }
+
+    /// Asks, and does not wait for the answer.
+    pub(super) fn ask_and_leave(&self, path: &str) {
+        let mut stream = self.connect();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
+    }
+
+    pub(super) fn export(&self, traces: Vec<crate::span::Trace>) {
+        self.store.export(&Bundle::new(traces));
+    }
+
+    /// Waits until the counters are so.
+    pub(super) fn until(&self, patience: Duration, wanted: impl Fn(&Counters) -> bool) -> bool {
+        let deadline = Instant::now() + patience;
+        while !wanted(&self.counters) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        wanted(&self.counters)
     }
 
     fn watch(&self) -> TcpStream {
@@ -203,4 +247,74 @@ fn the_page_is_sent_compressed_once() {
     let tag = answer.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
     let again = format!("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nIf-None-Match: {tag}\r\n\r\n");
     assert!(viewed.ask(&again).starts_with("HTTP/1.1 304"));
+}
+
+#[test]
+fn silent_connections_keep_nobody_out() {
+    let viewed = viewed(Patience::default());
+    let silent: Vec<TcpStream> = (0..serve::MAX_CONNECTIONS + 200)
+        .map(|n| {
+            let mut stream = viewed.connect();
+            if n % 2 == 0 {
+                stream.write_all(b"GET / HTTP/1.1\r\nHost: loc").unwrap();
+            }
+            stream
+        })
+        .collect();
+    let begun = Instant::now();
+    assert!(viewed.get("/api/v1/status").starts_with("HTTP/1.1 200"));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    // The oldest made way, and the latest are still waited for.
+    let mut rest = Vec::new();
+    let mut first = silent.into_iter().next().unwrap();
+    let _ = first.read_to_end(&mut rest);
+    assert!(rest.is_empty());
+}
+
+#[test]
+fn people_get_a_page_where_programs_get_json() {
+    let viewed = viewed(Patience::default());
+    let browser = |path: &str, accept: &str| {
+        viewed.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"))
+    };
+    for (path, status) in
+        [("/nothing", "404"), ("/api/v1/search?status=x", "400"), ("/api/traces", "400"), ("/assets/x", "404")]
+    {
+        let page = browser(path, "text/html,application/xhtml+xml,*/*;q=0.8");
+        assert!(page.starts_with(&format!("HTTP/1.1 {status}")) && page.contains("content-type: text/html"), "{page}");
+        assert!(
+            page.contains("<h1>") && !page.contains("{\"error\"") && page.contains("content-security-policy"),
+            "{page}"
+        );
+        let json = browser(path, "*/*");
+        assert!(json.starts_with(&format!("HTTP/1.1 {status}")) && json.contains("application/json"), "{json}");
+    }
+    let evil = browser("/api/v1/search?status=%3Cscript%3E", "text/html");
+    assert!(evil.contains("&lt;script&gt;") && !evil.contains("<script>"), "{evil}");
+}
+
+#[test]
+fn the_socket_answers_whatever_becomes_of_the_port() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("w.sock");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let limits = Limits { bytes: 64 << 20, traces: 1000 };
+    let store = Settings { limits, path: None };
+    let counters = Arc::new(Counters::default());
+    let admission = Arc::new(Admission::new(1000, Account::new(usize::MAX)));
+    let kept = Store::start(store.clone(), admission, Arc::clone(&counters)).unwrap();
+    let listen = Some(taken.local_addr().unwrap());
+    let (bound, problems) = Bound::new(&ViewConfig { listen, socket: Some(path.clone()), token: None, store });
+    assert_eq!((problems.len(), bound.address(), bound.is_empty()), (1, None, false));
+    let linking = Arc::default();
+    let inventory = Arc::default();
+    let shown = Shown { reader: kept.reader(), counters, linking, inventory, persistent: false, otlp_listen: None };
+    let view = bound.serve(shown).unwrap();
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    stream.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    view.stop();
+    assert!(!path.exists(), "its file goes with it");
 }

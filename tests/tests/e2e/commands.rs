@@ -189,6 +189,22 @@ fn top_shows_a_running_agent_s_operations_and_obeys_keys_in_any_width() {
 }
 
 #[test]
+fn top_that_is_told_to_end_gives_the_terminal_back() {
+    let mut scene = Scene::new();
+    let faults = Node::faults(&scene);
+    let address = viewing(&mut scene, &faults, &[]);
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let terminal = top(&scene, 100, &["--address", &address]);
+        terminal.wait_for("the table", |screen| screen.contains("no request seen"));
+        assert!(terminal.is_alternate());
+        let pid = rustix::process::Pid::from_raw(terminal.program() as i32).expect("a process id");
+        rustix::process::kill_process(pid, signal).expect("it runs");
+        assert_eq!(terminal.ended(), 128 + signal.as_raw(), "{signal:?}");
+        assert!(!terminal.is_alternate(), "{signal:?} leaves the terminal as it was");
+    }
+}
+
+#[test]
 fn top_traces_itself_where_no_agent_runs() {
     let scene = Scene::new();
     let faults = Node::faults(&scene);

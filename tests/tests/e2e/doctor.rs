@@ -27,7 +27,8 @@ fn doctor_says_whether_the_view_can_listen() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address").to_string();
     let said = |address: &str| {
-        let output = agent::command().args(["doctor", "--listen", address]).output().expect("the agent");
+        let output =
+            agent::command().args(["doctor", "--socket", "off", "--listen", address]).output().expect("the agent");
         assert!(output.status.success(), "a view that cannot be had is no reason not to trace");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.lines().find(|line| line.contains("local view")).unwrap_or_default().to_owned()

@@ -292,14 +292,14 @@ fn strangers_pages_are_refused() {
 }
 
 #[test]
-fn a_port_that_is_taken_turns_the_view_off_and_nothing_else() {
+fn a_port_that_is_taken_is_said_once_and_costs_no_span() {
     let mut scene = Scene::new();
     let faults = Node::faults(&scene);
     let view = View::new(&scene);
     let _taken = TcpListener::bind(view.listen()).expect("the port is free");
-    scene.trace_with(&["--listen", &view.listen()]);
+    scene.trace_with(&["--listen", &view.listen(), "--socket", "off"]);
     let log = scene.agent().log();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("the local view is off")).collect();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("the local view goes on without this")).collect();
     assert!(lines.len() == 1 && lines[0].contains(&view.listen()) && lines[0].contains("--listen"), "{log}");
     curl::get(&faults.url("/seen"), 200);
     scene.expect(&[http::curl("faults", "GET", &faults.url("/seen"), 200)]);

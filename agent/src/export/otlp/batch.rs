@@ -26,6 +26,8 @@ pub(super) struct Gathering {
 struct ResourceGroup {
     resource: Arc<Resource>,
     scopes: Vec<ScopeGroup>,
+    /// Index into `scopes` by protocol and by the address of the scope, which its group keeps from being reused.
+    by_maker: HashMap<(&'static str, usize), usize>,
 }
 
 struct ScopeGroup {
@@ -41,7 +43,7 @@ impl Gathering {
     pub(super) fn push(&mut self, span: &Span) {
         let address = Arc::as_ptr(&span.resource) as usize;
         let index = *self.by_address.entry(address).or_insert_with(|| {
-            self.resources.push(ResourceGroup { resource: Arc::clone(&span.resource), scopes: Vec::new() });
+            self.resources.push(ResourceGroup::new(&span.resource));
             self.resources.len() - 1
         });
         let buffer = self.resources[index].scope(span);
@@ -97,14 +99,13 @@ impl Gathering {
 }
 
 impl ResourceGroup {
+    fn new(resource: &Arc<Resource>) -> Self {
+        Self { resource: Arc::clone(resource), scopes: Vec::new(), by_maker: HashMap::new() }
+    }
+
     fn scope(&mut self, span: &Span) -> &mut Vec<u8> {
-        let same = |a: &Option<Arc<Scope>>| match (a, &span.scope) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (a, b) => a.is_none() && b.is_none(),
-        };
-        // A process speaks few protocols, and has few libraries that make spans.
-        let found = self.scopes.iter().position(|s| s.protocol == span.protocol && same(&s.foreign));
-        let index = found.unwrap_or_else(|| {
+        let address = span.scope.as_ref().map_or(0, |scope| Arc::as_ptr(scope) as usize);
+        let index = *self.by_maker.entry((span.protocol, address)).or_insert_with(|| {
             let foreign = span.scope.clone();
             self.scopes.push(ScopeGroup { protocol: span.protocol, foreign, spans: Vec::new() });
             self.scopes.len() - 1

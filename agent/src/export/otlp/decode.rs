@@ -20,10 +20,12 @@ pub(crate) fn resource(resource: OtlpResource) -> Resource {
     Resource { attributes: attributes(resource.attributes) }
 }
 
+/// Who made a span: the protocol of our own instrumentation, or an application's scope.
+pub(crate) type Maker = (&'static str, Option<Arc<Scope>>);
+
 /// A span; `None` if an id does not have its length.
-pub(crate) fn span(span: otlp::Span, scope: Option<InstrumentationScope>, resource: Arc<Resource>) -> Option<Span> {
+pub(crate) fn span(span: otlp::Span, (protocol, scope): Maker, resource: Arc<Resource>) -> Option<Span> {
     let kind = kind(span.kind());
-    let (protocol, scope) = made_by(scope.unwrap_or_default());
     Some(Span {
         trace_id: span.trace_id.try_into().ok()?,
         span_id: span.span_id.try_into().ok()?,
@@ -49,7 +51,7 @@ pub(crate) fn span(span: otlp::Span, scope: Option<InstrumentationScope>, resour
 }
 
 /// Our own scope is known by its name; any other is an application's.
-fn made_by(scope: InstrumentationScope) -> (&'static str, Option<Arc<Scope>>) {
+pub(crate) fn made_by(scope: InstrumentationScope) -> Maker {
     let ours = scope.name.strip_prefix(SCOPE_PREFIX).and_then(|name| {
         let known = PROTOCOLS.iter().chain(DATAGRAM_PROTOCOLS).find(|protocol| protocol.name == name);
         known.map(|protocol| protocol.name)

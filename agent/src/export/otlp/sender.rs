@@ -27,8 +27,8 @@ use super::{Transport, backoff::Backoff};
 /// Enough to keep an endpoint busy that answers in 50 ms at 40 000 spans per second.
 const MAX_IN_FLIGHT: usize = 4;
 
-/// The longest pause that an endpoint may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// The longest pause that an endpoint may ask for: what comes meanwhile has to fit the queue.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Sends what the encoder makes.
 pub(super) struct Sender {

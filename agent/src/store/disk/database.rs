@@ -4,13 +4,14 @@
 //! the file is ours, and of which version.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use redb::backends::FileBackend;
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, TableDefinition,
     TableError, TableHandle as _,
@@ -40,6 +41,9 @@ pub enum DiskError {
     /// It is somebody else's.
     #[error("it is not a store of wirespan; name another file with --store, or remove this one")]
     Foreign,
+    /// It is nothing that traces may be written to.
+    #[error("{0}")]
+    Unusable(&'static str),
     /// Of another version.
     #[error("another version of wirespan wrote it (format {0}); name another file with --store, or remove this one")]
     Version(u64),
@@ -114,17 +118,22 @@ impl Disk {
         Self::try_open(path)
     }
 
+    /// Makes the file if it is missing, and private if it is not: while that is allowed. What is wrong is said when it is
+    /// opened.
+    pub fn prepare(path: &Path) {
+        drop(open_private(path));
+    }
+
     fn try_open(path: &Path) -> Result<Self, DiskError> {
-        // What requests say is nobody else's business.
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file = open_private(path)?;
         check_magic(&file)?;
-        drop(file);
-        // Reads and checks the whole file: what was altered since is found here and not later.
+        // Reads and checks the whole file: what was altered since is found here and not later. It is this very file, and
+        // not what may lie at its path by now.
         let open = || {
             let database = Builder::new()
                 .set_cache_size(CACHE)
                 .set_check_integrity_on_open(true)
-                .create(path)
+                .create_with_backend(FileBackend::new(file)?)
                 .map_err(DiskError::from)?;
             let disk = Self { database, path: path.to_owned() };
             disk.check_ours()?;
@@ -289,6 +298,39 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, DiskError>) -> Result<T, DiskErro
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(DiskError::Damaged("it makes no sense to the database".to_owned())))
 }
+
+/// Opens or makes a file that its owner alone may read: what requests say is nobody else's business. Whatever lies there
+/// was perhaps put there by somebody else, so no link is followed, and nothing but a file of our own user is used.
+fn open_private(path: &Path) -> Result<File, DiskError> {
+    let options = |options: &mut OpenOptions| options.read(true).write(true).create(true).truncate(false).open(path);
+    // A FIFO would wait for its other end.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = match options(OpenOptions::new().mode(0o600).custom_flags(flags)) {
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+            return Err(DiskError::Unusable(
+                "it is a symbolic link, which is not followed; name the file itself with --store",
+            ));
+        }
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EISDIR | libc::ENXIO)) => {
+            return Err(DiskError::Unusable(NO_FILE));
+        }
+        other => other?,
+    };
+    let about = file.metadata()?;
+    if !about.file_type().is_file() {
+        return Err(DiskError::Unusable(NO_FILE));
+    }
+    if about.uid() != rustix::process::geteuid().as_raw() {
+        return Err(DiskError::Unusable("it belongs to another user; name another file with --store, or `chown` it"));
+    }
+    if about.mode() & 0o077 != 0 {
+        log::warn!("{}: others could read what is stored: from now on its owner alone can (mode 0600)", path.display());
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+const NO_FILE: &str = "it is no regular file, but a directory, a FIFO or a device; name a file with --store";
 
 /// Refuses to touch a file that no database wrote.
 fn check_magic(mut file: &File) -> Result<(), DiskError> {

@@ -53,6 +53,7 @@ impl Keeper {
         memory: Arc<RwLock<Memory>>,
         counters: Arc<Counters>,
     ) -> std::io::Result<(Self, Receiver<()>)> {
+        Disk::prepare(path);
         let (stop, stopped) = mpsc::sync_channel(0);
         let (ready_in, ready) = mpsc::sync_channel(1);
         let (done_in, done) = mpsc::sync_channel(1);

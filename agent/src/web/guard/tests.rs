@@ -4,7 +4,7 @@ use super::*;
 
 fn guard(token: Option<&str>) -> Guard {
     let address = SocketAddr::from(([127, 0, 0, 1], 4316));
-    Guard { token: token.map(|token| Secret::new(&Token::new(token), address.port())) }
+    Guard::new(token.map(Token::new).as_ref(), address)
 }
 
 fn judged(guard: &Guard, uri: &str, headers: &[(&'static str, &str)]) -> Verdict {

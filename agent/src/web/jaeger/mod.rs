@@ -15,14 +15,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::http::HeaderValue;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 
-use super::Shared;
+use super::api::spans_of;
 use super::params::{Params, Refusal, json};
+use super::problem::Problem as Said;
+use super::{Shared, render};
 use crate::span::kind;
-use crate::store::{Memory, unix_seconds};
+use crate::store::packed::{Packed, ReadError};
+use crate::store::stop::{Stop, Stopped};
+use crate::store::{MAX_TRACE_BYTES, Memory, Reader, unix_seconds};
 use model::Trace;
 use query::Query;
 
@@ -61,9 +67,14 @@ impl From<Refusal> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let problem = Problem { code: Some(self.0), msg: self.1, trace_id: None };
+        let sentence = Said(problem.msg.clone());
         let mut response =
             json(&Envelope::<()> { data: None, total: 0, limit: 0, offset: 0, errors: Some(vec![problem]) });
         *response.status_mut() = axum::http::StatusCode::from_u16(self.0).unwrap_or_default();
+        if self.0 == 503 {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(sentence);
         response
     }
 }
@@ -71,8 +82,14 @@ impl IntoResponse for Refused {
 type Answer = Result<Response, Refused>;
 type Asked = State<Arc<Shared>>;
 
-fn answer<T: Serialize>(data: T, total: usize, errors: Option<Vec<Problem>>) -> Answer {
-    Ok(json(&Envelope { data: Some(data), total, limit: 0, offset: 0, errors }))
+fn envelope<T>(data: T, total: usize, errors: Option<Vec<Problem>>) -> Envelope<T> {
+    Envelope { data: Some(data), total, limit: 0, offset: 0, errors }
+}
+
+/// An answer of so many things.
+fn list<T>(data: Vec<T>) -> Envelope<Vec<T>> {
+    let total = data.len();
+    envelope(data, total, None)
 }
 
 /// The addresses.
@@ -88,17 +105,17 @@ pub fn routes() -> Router<Arc<Shared>> {
 }
 
 async fn services(State(shared): Asked) -> Answer {
-    let services = shared.ask(|memory| memory.services("")).await?;
-    let total = services.len();
-    answer(services, total, None)
+    Ok(shared.figures(|memory| list(memory.services(""))).await?)
 }
 
 async fn operation_names(State(shared): Asked, Path(service): Path<String>) -> Answer {
-    let operations = shared.ask(move |memory| memory.operations(Some(&service), "")).await?;
-    let mut names: Vec<String> = operations.into_iter().map(|(name, _)| name).collect();
-    names.dedup();
-    let total = names.len();
-    answer(names, total, None)
+    let names = move |memory: &Memory| {
+        let operations = memory.operations(Some(&service), "");
+        let mut names: Vec<String> = operations.into_iter().map(|(name, _)| name).collect();
+        names.dedup();
+        list(names)
+    };
+    Ok(shared.figures(names).await?)
 }
 
 #[derive(Serialize)]
@@ -112,48 +129,84 @@ async fn operations(State(shared): Asked, params: Params) -> Answer {
     let service = params.get("service").map(str::to_owned);
     let service = service.ok_or_else(|| Refused(400, "parameter 'service' is required".to_owned()))?;
     let wanted = params.get("spanKind").map(str::to_ascii_lowercase);
-    let operations = shared.ask(move |memory| memory.operations(Some(&service), "")).await?;
-    let operations: Vec<Operation> = operations
-        .into_iter()
-        .map(|(name, span_kind)| Operation { name, span_kind: kind(span_kind) })
-        .filter(|operation| wanted.as_ref().is_none_or(|wanted| operation.span_kind == wanted))
-        .collect();
-    let total = operations.len();
-    answer(operations, total, None)
+    let operations = move |memory: &Memory| {
+        let all = memory.operations(Some(&service), "").into_iter();
+        let all = all.map(|(name, span_kind)| Operation { name, span_kind: kind(span_kind) });
+        list(all.filter(|operation| wanted.as_ref().is_none_or(|wanted| operation.span_kind == wanted)).collect())
+    };
+    Ok(shared.figures(operations).await?)
 }
 
 async fn traces(State(shared): Asked, params: Params) -> Answer {
     let query = Query::parse(&params, unix_seconds()).map_err(|sentence| Refused(400, sentence))?;
-    let found = shared
-        .ask(move |memory| if query.ids.is_empty() { (query.find(memory), None) } else { by_ids(memory, &query.ids) });
-    let (traces, errors) = found.await?;
-    answer(traces, 0, errors)
+    let read = move |reader: &Reader, stop: &Stop| {
+        let mut answer = Traces::default();
+        match query.ids.is_empty() {
+            true => query.find(reader, stop, &mut answer)?,
+            false => by_ids(reader, &query.ids, stop, &mut answer)?,
+        }
+        let Traces { traces, errors, .. } = answer;
+        render(&envelope(traces, 0, (!errors.is_empty()).then_some(errors)))
+    };
+    Ok(shared.spans(read).await?)
 }
 
-fn by_ids(memory: &Memory, ids: &[[u8; 16]]) -> (Vec<Trace>, Option<Vec<Problem>>) {
-    let (mut traces, mut missing) = (Vec::new(), Vec::new());
+/// Bytes of spans in one answer, before they are written as JSON.
+const MAX_BYTES: usize = MAX_TRACE_BYTES;
+
+/// The traces of an answer.
+#[derive(Default)]
+struct Traces {
+    traces: Vec<Trace>,
+    /// Bytes of their spans.
+    bytes: usize,
+    errors: Vec<Problem>,
+}
+
+impl Traces {
+    /// Whether there is room for a trace, at least for the first; says in the answer if not.
+    fn has_room(&mut self, packed: &Packed) -> bool {
+        let fits = self.traces.is_empty() || self.bytes + packed.plain <= MAX_BYTES;
+        if !fits {
+            let msg = format!("the answer ends after {} traces: it would be too long", self.traces.len());
+            self.errors.push(Problem { code: None, msg, trace_id: None });
+        }
+        self.bytes += packed.plain;
+        fits
+    }
+}
+
+fn by_ids(reader: &Reader, ids: &[[u8; 16]], stop: &Stop, answer: &mut Traces) -> Result<(), Stopped> {
     for id in ids {
-        match read(memory, id) {
-            Some(trace) => traces.push(trace),
-            None => {
+        let packed = taken(reader, id);
+        if packed.as_ref().is_some_and(|packed| !answer.has_room(packed)) {
+            break;
+        }
+        match packed.map(|packed| packed.spans(stop)) {
+            Some(Ok(spans)) => answer.traces.push(Trace::new(id, &spans)),
+            Some(Err(ReadError::Stopped(stopped))) => return Err(stopped),
+            None | Some(Err(ReadError::Piece(_))) => {
                 let trace_id = Some(model::trace_id(id));
-                missing.push(Problem { code: None, msg: "trace not found".to_owned(), trace_id });
+                answer.errors.push(Problem { code: None, msg: "trace not found".to_owned(), trace_id });
             }
         }
     }
-    (traces, (!missing.is_empty()).then_some(missing))
+    Ok(())
 }
 
-fn read(memory: &Memory, id: &[u8; 16]) -> Option<Trace> {
-    let stored = memory.get(id)?;
-    memory.spans(stored).ok().map(|spans| Trace::new(id, &spans))
+fn taken(reader: &Reader, id: &[u8; 16]) -> Option<Packed> {
+    let memory = reader.read();
+    memory.get(id).map(|stored| memory.pack(stored))
 }
 
 async fn trace(State(shared): Asked, Path(id): Path<String>) -> Answer {
     let wanted = query::trace_id(&id).ok_or_else(|| Refused(400, format!("{id} is no trace id")))?;
-    let found = shared.ask(move |memory| read(memory, &wanted)).await?;
-    let trace = found.ok_or_else(|| Refused(404, "trace not found".to_owned()))?;
-    answer([trace], 0, None)
+    let read = move |reader: &Reader, stop: &Stop| {
+        let packed = taken(reader, &wanted).ok_or_else(|| Refusal::not_found("trace not found"))?;
+        let spans = spans_of(&packed, stop)?;
+        render(&envelope([Trace::new(&wanted, &spans)], 0, None))
+    };
+    Ok(shared.spans(read).await?)
 }
 
 async fn dependencies(State(shared): Asked, params: Params) -> Answer {
@@ -161,11 +214,14 @@ async fn dependencies(State(shared): Asked, params: Params) -> Answer {
     let lookback = params.count("lookback", LOOKBACK_MS, 0, u64::MAX / 1_000_000)?;
     let service = params.get("service").map(str::to_owned);
     let (from, to) = (end.saturating_sub(lookback) * 1_000_000, end * 1_000_000);
-    let mut links = shared.ask(move |memory| memory.dependencies(from, to)).await?;
-    if let Some(service) = service {
-        links.retain(|link| link.parent == service || link.child == service);
-    }
-    answer(links, 0, None)
+    let links = move |memory: &Memory| {
+        let mut links = memory.dependencies(from, to);
+        if let Some(service) = service {
+            links.retain(|link| link.parent == service || link.child == service);
+        }
+        envelope(links, 0, None)
+    };
+    Ok(shared.figures(links).await?)
 }
 
 async fn metrics() -> Answer {

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::span::{KeyValue, Resource, Span, SpanKind, Status, Value, hex, kind};
 use crate::store::text;
+use crate::web::detail::Resources;
 
 /// What JavaScript's numbers hold exactly; beyond, Jaeger writes text.
 const MAX_SAFE: i64 = (1 << 53) - 1;
@@ -86,17 +87,10 @@ pub fn trace_id(id: &[u8; 16]) -> String {
 impl Trace {
     /// The spans of one trace.
     pub fn new(id: &[u8; 16], spans: &[Span]) -> Self {
-        let mut resources: Vec<&Resource> = Vec::new();
-        let spans = spans.iter().map(|span| {
-            let known = resources.iter().position(|resource| **resource == *span.resource);
-            let process = known.unwrap_or_else(|| {
-                resources.push(&span.resource);
-                resources.len() - 1
-            });
-            JaegerSpan::new(span, process_id(process))
-        });
+        let mut resources = Resources::default();
+        let spans = spans.iter().map(|span| JaegerSpan::new(span, process_id(resources.place(&span.resource))));
         let spans = spans.collect();
-        let processes = resources.iter().enumerate().map(|(at, resource)| (process_id(at), Process::new(resource)));
+        let processes = resources.all.iter().enumerate().map(|(at, resource)| (process_id(at), Process::new(resource)));
         Self { trace_id: trace_id(id), spans, processes: processes.collect(), warnings: None }
     }
 }
@@ -143,8 +137,15 @@ fn references(span: &Span) -> Vec<Reference> {
 }
 
 /// The attributes, and what Jaeger has no field for.
-pub fn tags(span: &Span) -> Vec<Tag> {
+fn tags(span: &Span) -> Vec<Tag> {
     let mut tags: Vec<Tag> = span.attributes.iter().map(tag).collect();
+    tags.append(&mut derived(span));
+    tags
+}
+
+/// What Jaeger has no field for.
+pub fn derived(span: &Span) -> Vec<Tag> {
+    let mut tags = Vec::new();
     let mut add = |key: &str, value: &str| tags.push(string(key, value));
     if span.kind != SpanKind::Internal {
         add("span.kind", kind(span.kind));
@@ -171,7 +172,7 @@ pub fn tags(span: &Span) -> Vec<Tag> {
 }
 
 /// An event's name and attributes.
-pub fn fields(event: &crate::span::SpanEvent) -> Vec<Tag> {
+fn fields(event: &crate::span::SpanEvent) -> Vec<Tag> {
     std::iter::once(string("event", &event.name)).chain(event.attributes.iter().map(tag)).collect()
 }
 
@@ -182,7 +183,7 @@ impl Process {
 }
 
 /// A resource's attributes, save the name, which has a field of its own.
-pub fn process_tags(resource: &Resource) -> Vec<Tag> {
+fn process_tags(resource: &Resource) -> Vec<Tag> {
     resource.attributes.iter().filter(|attribute| attribute.key != "service.name").map(tag).collect()
 }
 

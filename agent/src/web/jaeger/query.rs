@@ -2,15 +2,20 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::Traces;
 use super::model::{self, Tag, Trace};
 use crate::span::Span;
 use crate::store::filter::Filter;
-use crate::store::{Memory, Row, Stored};
+use crate::store::packed::{Packed, ReadError};
+use crate::store::stop::{Stop, Stopped};
+use crate::store::{self, Memory, Reader, Row, Stored};
 use crate::web::params::Params;
 
 /// Traces in one answer if nobody says, and at most.
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1500;
+/// Traces taken out of memory at a time.
+const AT_ONCE: usize = 32;
 /// How far back a search goes if nobody says, seconds.
 const LOOKBACK: u64 = 48 * 3600;
 /// Tags that stand for no attribute, so that no hash of an attribute tells of them.
@@ -125,7 +130,10 @@ impl Query {
     }
 
     /// The traces with a span that is asked for, the latest first.
-    pub fn find(&self, memory: &Memory) -> Vec<Trace> {
+    ///
+    /// # Errors
+    /// If the reader is to stop.
+    pub(super) fn find(&self, reader: &Reader, stop: &Stop, answer: &mut Traces) -> Result<(), Stopped> {
         let known = |(key, _): &&(String, String)| !DERIVED.contains(&key.as_str());
         let filter = Filter {
             service: Some(self.service.clone()),
@@ -135,21 +143,38 @@ impl Query {
             to: Some(self.to),
             ..Filter::default()
         };
-        let mut found = Vec::new();
-        for stored in memory.candidates(&filter) {
-            if found.len() == self.limit {
-                break;
-            }
-            let wanted: Vec<usize> = self.rows(memory, stored);
-            if wanted.is_empty() {
-                continue;
-            }
-            let Ok(spans) = memory.spans(stored) else { continue };
-            if wanted.into_iter().filter_map(|at| spans.get(at)).any(|span| self.has_tags(span)) {
-                found.push(Trace::new(&stored.id, &spans));
+        let candidates: Vec<[u8; 16]> = reader.read().candidates(&filter).iter().map(|stored| stored.id).collect();
+        for some in candidates.chunks(AT_ONCE) {
+            stop.check()?;
+            for (packed, wanted) in self.taken(reader, some) {
+                if answer.traces.len() == self.limit {
+                    return Ok(());
+                }
+                let spans = match packed.spans(stop) {
+                    Ok(spans) => spans,
+                    Err(ReadError::Stopped(stopped)) => return Err(stopped),
+                    Err(ReadError::Piece(_)) => continue,
+                };
+                if wanted.into_iter().filter_map(|at| spans.get(at)).any(|span| self.has_tags(span)) {
+                    if !answer.has_room(&packed) {
+                        return Ok(());
+                    }
+                    answer.traces.push(Trace::new(&packed.id, &spans));
+                }
             }
         }
-        found
+        Ok(())
+    }
+
+    /// Takes traces out of memory that may have what is asked for, each with the places of the spans that may.
+    fn taken(&self, reader: &Reader, ids: &[[u8; 16]]) -> Vec<(Packed, Vec<usize>)> {
+        let memory = reader.read();
+        let take = |id| {
+            let stored = memory.get(id)?;
+            let wanted = self.rows(&memory, stored);
+            (!wanted.is_empty()).then(|| (memory.pack(stored), wanted))
+        };
+        ids.iter().filter_map(take).collect()
     }
 
     /// The spans that are asked for, as far as can be told without their tags.
@@ -165,14 +190,20 @@ impl Query {
     }
 
     fn has_tags(&self, span: &Span) -> bool {
-        if self.tags.is_empty() {
-            return true;
-        }
-        let mut all = model::tags(span);
-        all.extend(model::process_tags(&span.resource));
-        all.extend(span.events.iter().flat_map(model::fields));
-        self.tags.iter().all(|(key, value)| all.iter().any(|tag| is(tag, key, value)))
+        let mut derived = None;
+        self.tags.iter().all(|(key, value)| {
+            has_attribute(span, key, value)
+                || derived.get_or_insert_with(|| model::derived(span)).iter().any(|tag| is(tag, key, value))
+        })
     }
+}
+
+/// Whether the span, its process or an event has an attribute, a list one such element.
+fn has_attribute(span: &Span, key: &str, value: &str) -> bool {
+    let of_events = span.events.iter().flat_map(|event| &event.attributes);
+    let mut all = span.attributes.iter().chain(&span.resource.attributes).chain(of_events);
+    all.any(|attribute| attribute.key != "service.name" && store::is(attribute, key, Some(value)))
+        || (key == "event" && span.events.iter().any(|event| event.name == value))
 }
 
 fn is(tag: &Tag, key: &str, value: &str) -> bool {

@@ -55,6 +55,30 @@ fn only_its_owner_may_read_the_file() {
 }
 
 #[test]
+fn a_file_that_others_could_read_is_made_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_dir, path) = file();
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    drop(Disk::open(&path).unwrap());
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn only_a_regular_file_under_its_own_name_is_used() {
+    let (dir, path) = file();
+    let problem = |path: &Path| Disk::open(path).err().expect("it cannot be used").to_string();
+    std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
+    assert!(problem(&path).contains("symbolic link"), "{}", problem(&path));
+    assert!(!dir.path().join("elsewhere").exists(), "a dangling link is not followed");
+    let fifo = dir.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    for path in [&fifo, &dir.path().to_owned(), &PathBuf::from("/dev/null")] {
+        assert!(problem(path).contains("no regular file") && problem(path).contains("--store"), "{}", problem(path));
+    }
+}
+
+#[test]
 fn somebody_else_s_file_is_refused_and_left_as_it_is() {
     let (_dir, path) = file();
     fs::write(&path, "the user's own notes").unwrap();
