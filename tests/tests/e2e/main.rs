@@ -12,6 +12,7 @@ mod databases;
 mod dns;
 mod doctor;
 mod endings;
+mod golden;
 mod grpc;
 mod grpc_handlers;
 mod grpc_stacks;
