@@ -214,7 +214,8 @@ impl Connection {
         for direction in [EGRESS, INGRESS] {
             self.end(direction, end, time, Unit::default(), cx);
         }
-        if end == End::Unwatched {
+        // What began after an end was told has none, and none will be told.
+        if end == End::Unwatched || self.in_flight() > 0 {
             self.reading.abandon(cx);
         }
     }
