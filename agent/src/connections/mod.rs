@@ -413,11 +413,11 @@ impl Connections {
         if event.result <= 0 {
             return false;
         }
-        if self.by_cookie.len() >= self.shared.limits.max_connections {
-            if let Some(cookie) = self.idlest() {
-                self.shared.counters.connections_evicted.inc();
-                self.forget(cookie, event.time, out);
-            }
+        if self.by_cookie.len() >= self.shared.limits.max_connections
+            && let Some(cookie) = self.idlest()
+        {
+            self.shared.counters.connections_evicted.inc();
+            self.forget(cookie, event.time, out);
         }
         let mut origin = Origin::new(self.next_id, event.cookie, event.endpoints, process.clone());
         origin.connect = self.connecting.remove(&event.cookie);
