@@ -153,7 +153,7 @@ fn privileges() -> Vec<Check> {
 fn hooks() -> Vec<Check> {
     let life = ["tp_btf/inet_sock_set_state", "tp_btf/sched_process_fork, _exec, _exit"];
     match probe::attempt(false) {
-        Ok(mode) => {
+        Ok((mode, sleeps)) => {
             let socket = match mode {
                 Mode::SocketTracepoints => check(
                     "socket operations",
@@ -173,7 +173,7 @@ fn hooks() -> Vec<Check> {
                 (_, Ok(_)) => Some(check("fallback hook", State::Available, "raw_tp/sys_exit (not needed here)", "")),
                 (_, Err(error)) => Some(off("fallback hook", &error.to_string())),
             };
-            [Some(socket), fallback]
+            [Some(socket), fallback, Some(waits(mode, sleeps))]
                 .into_iter()
                 .flatten()
                 .chain([
@@ -186,6 +186,26 @@ fn hooks() -> Vec<Check> {
             let why = error.to_string();
             vec![check("socket operations", State::Missing, why, "see above; or report it with this output")]
         }
+    }
+}
+
+/// What workers whose sockets do not block are told from event loops by.
+fn waits(mode: Mode, sleeps: bool) -> Check {
+    let name = "what threads sleep on";
+    match (mode, sleeps) {
+        (_, true) => check(name, State::Available, "tp_btf/sched_switch, for threads that serve and call", ""),
+        (Mode::SystemCallExit, false) => check(
+            name,
+            State::Unavailable,
+            "needs the socket tracepoints: calls of non-blocking workers (Tomcat, Puma) are linked one at a time only",
+            "Linux 6.3 or later has them",
+        ),
+        (Mode::SocketTracepoints, false) => check(
+            name,
+            State::Unavailable,
+            "the kernel refused the program: calls of non-blocking workers (Tomcat, Puma) are linked one at a time only",
+            "see the log (--log debug); please report it",
+        ),
     }
 }
 

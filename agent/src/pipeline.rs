@@ -3,9 +3,12 @@
 //! Between the two runs a channel that is bounded by bytes. When the second falls behind, the first waits and the ring fills: there,
 //! in one place, records are lost and counted.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::fs::OpenOptions;
+use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -26,7 +29,7 @@ use crate::metrics::Counters;
 use crate::operations::Operations;
 use crate::span::{Linking, OpenRequests};
 use crate::stages::{Stages, Wish};
-use crate::traces::{self, Traces};
+use crate::traces::{self, Recorder, Traces};
 use crate::vital::Vital;
 
 /// Records read before time is looked at.
@@ -97,6 +100,10 @@ impl Pipeline {
         };
         let mut traces = Traces::new(limits, Arc::clone(&counters.links));
         traces.show_linking(Arc::clone(linking));
+        if let Some(path) = &config.record_facts {
+            traces.record(recorder(path).map_err(|e| CaptureError::Record(path.display().to_string(), e))?);
+        }
+        let watches: Watches = Arc::default();
         let linker = Linker {
             open: traces.open_requests(),
             traces,
@@ -106,9 +113,11 @@ impl Pipeline {
             exporters,
             memory: ledger.spans.clone(),
             counters: Arc::clone(counters),
+            watches: Arc::clone(&watches),
         };
         let open_requests = linker.traces.open_requests();
-        let reader = Reader::new(config, capture, Arc::clone(counters), signals, own, ledger, inventory);
+        let mut reader = Reader::new(config, capture, Arc::clone(counters), signals, own, ledger, inventory);
+        reader.watches = watches;
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
         let named = |name: &str| Builder::new().name(name.into());
@@ -149,6 +158,22 @@ impl Pipeline {
     }
 }
 
+/// Writes facts to a file that only its owner reads. What cannot be written is missing, and that is said once.
+fn recorder(path: &Path) -> std::io::Result<Recorder> {
+    let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    let (mut file, mut failed) = (BufWriter::new(file), false);
+    Ok(Box::new(move |line| {
+        if let Err(error) = writeln!(file, "{line}")
+            && !std::mem::replace(&mut failed, true)
+        {
+            log::error!("facts cannot be written down: {error}");
+        }
+    }))
+}
+
+/// Threads that linking wants watched, or no longer.
+type Watches = Arc<Mutex<Vec<(u32, bool)>>>;
+
 /// The second thread: signals in, traces out.
 struct Linker {
     traces: Traces,
@@ -159,9 +184,18 @@ struct Linker {
     memory: Account,
     clock: Clock,
     counters: Arc<Counters>,
+    watches: Watches,
 }
 
 impl Linker {
+    /// Tells the reader whose sleeps are worth looking at.
+    fn watch(&mut self) {
+        let wishes = self.traces.take_watches();
+        if !wishes.is_empty() {
+            self.watches.lock().unwrap_or_else(PoisonError::into_inner).extend(wishes);
+        }
+    }
+
     fn run(mut self) -> Exporters {
         loop {
             let batch = self.batches.receive(IDLE_PAUSE);
@@ -180,6 +214,7 @@ impl Linker {
                     return self.exporters;
                 }
             }
+            self.watch();
             self.hand_on(now);
         }
     }
@@ -223,6 +258,8 @@ struct Reader {
     /// Records that the kernel had lost when last asked.
     lost: u64,
     inventory: Arc<Inventory>,
+    /// Threads that linking wants watched, or no longer.
+    watches: Watches,
     said_io_uring: bool,
     said_ring_full: bool,
     said_idle_rules: bool,
@@ -254,6 +291,7 @@ impl Reader {
             counters,
             lost: 0,
             inventory,
+            watches: Watches::default(),
             said_io_uring: false,
             said_ring_full: false,
             said_idle_rules: false,
@@ -348,6 +386,10 @@ impl Reader {
                 Wish::Widen(cookie) => self.capture.widen_socket(cookie),
                 Wish::Ignore(tgid) => self.capture.ignore_process(tgid),
             }
+        }
+        let watches = std::mem::take(&mut *self.watches.lock().unwrap_or_else(PoisonError::into_inner));
+        for (tid, wanted) in watches {
+            self.capture.watch(tid, wanted);
         }
         self.flush();
         (read, read == DRAIN || !room)

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use wirespan_common::{ExecEvent, IoEvent, MAX_EXEC_PAYLOAD, TaskEvent};
-use wirespan_links::facts::{Fact, UnitKey};
+use wirespan_common::{
+    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, TaskEvent,
+};
+use wirespan_links::facts::{Fact, SleptOn, UnitKey};
 use wirespan_protocols::Role;
 
 use crate::bpf::Record;
@@ -178,6 +180,7 @@ impl Stages {
                     time: event.time,
                 }));
             }
+            Record::Fact(event) => self.out.extend(fact(&event).map(Signal::Fact)),
             Record::Exec(event, args, env) => self.exec(&event, args, env),
         }
     }
@@ -285,4 +288,19 @@ impl Stages {
             file: &event.file,
         });
     }
+}
+
+/// What the kernel says, in the terms of links; `None` if it makes no sense.
+fn fact(event: &FactEvent) -> Option<Fact> {
+    if event.what != FactKind::Slept as u8 {
+        return None;
+    }
+    let on = match event.a {
+        SLEPT_ON_OWN => SleptOn::Own,
+        SLEPT_ON_MANY => SleptOn::Many,
+        SLEPT_ON_SET => SleptOn::Set(event.b),
+        _ => return None,
+    };
+    let thread = UnitKey::thread(event.tgid, event.tid);
+    Some(Fact::Slept { thread, on, cookie: event.cookie, time: event.time })
 }

@@ -33,6 +33,8 @@ pub enum Kind {
     Exec = 4,
     /// A thread ended, [`TaskEvent`].
     Exit = 5,
+    /// Something else that says who does what for whom, [`FactEvent`].
+    Fact = 6,
 }
 
 /// [`IoEvent::direction`]: bytes received by this process.
@@ -206,6 +208,70 @@ pub struct ExecEvent {
     pub file: [u8; MAX_EXEC_FILE],
 }
 
+/// What a [`FactEvent`] says.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactKind {
+    /// A thread went to sleep: `a` is one of `SLEPT_ON_*`, `b` the set, `cookie` the socket that it had sent on last.
+    Slept = 1,
+}
+
+/// [`FactKind::Slept`]: exactly on the socket that it had sent on last.
+pub const SLEPT_ON_OWN: u64 = 1;
+/// [`FactKind::Slept`]: on several descriptors.
+pub const SLEPT_ON_MANY: u64 = 2;
+/// [`FactKind::Slept`]: on an epoll set.
+pub const SLEPT_ON_SET: u64 = 3;
+
+/// Something that says who does what for whom.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FactEvent {
+    /// [`Kind::Fact`].
+    pub kind: u8,
+    /// [`FactKind`].
+    pub what: u8,
+    /// Always zero.
+    pub reserved: [u8; 2],
+    /// Process.
+    pub tgid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// What `unit` and `other` mean, as [`UnitId::kind`]; 0: threads.
+    pub unit_kind: u32,
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time: u64,
+    /// The unit that it is about.
+    pub unit: u64,
+    /// Another unit, zero if none.
+    pub other: u64,
+    /// By `what`.
+    pub a: u64,
+    /// By `what`.
+    pub b: u64,
+    /// A socket, zero if none.
+    pub cookie: u64,
+}
+
+/// Entries of the `WATCHED` map: a bit for each of the thread ids that there can be (`PID_MAX_LIMIT`).
+pub const WATCH_WORDS: u32 = 65536;
+
+/// Values of the `WAITS` map, by thread id.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wait {
+    /// Address of the socket that it sent on last.
+    pub socket: u64,
+    /// Its cookie.
+    pub cookie: u64,
+    /// Cookie of the socket of which was said that it sleeps on it.
+    pub said_own: u64,
+    /// The epoll set of which was said that it sleeps on it.
+    pub set: u64,
+    /// 1 once it was said that it sleeps on several descriptors.
+    pub said_many: u64,
+}
+
 /// Values of the `PROCESSES` map, by process id: what user space decided about a process.
 pub const PROCESS_IGNORED: u8 = 1;
 
@@ -288,4 +354,6 @@ const _: () = {
     assert!(size_of::<SocketState>() == 24);
     assert!(size_of::<Limits>() == 40);
     assert!(size_of::<Budget>() == 24);
+    assert!(size_of::<FactEvent>() == 64);
+    assert!(size_of::<Wait>() == 40);
 };

@@ -25,6 +25,31 @@ mod imp {
     pub const PREADV2: u32 = 327;
     pub const PWRITEV2: u32 = 328;
 
+    const POLL: u32 = 7;
+    const SELECT: u32 = 23;
+    const EPOLL_WAIT: u32 = 232;
+    const PSELECT6: u32 = 270;
+    const PPOLL: u32 = 271;
+    const EPOLL_PWAIT: u32 = 281;
+
+    /// Waits on a set that stays.
+    #[inline(always)]
+    pub fn is_epoll(number: u32) -> bool {
+        matches!(number, EPOLL_WAIT | EPOLL_PWAIT | super::EPOLL_PWAIT2)
+    }
+
+    /// Waits on descriptors that it names.
+    #[inline(always)]
+    pub fn is_poll(number: u32) -> bool {
+        matches!(number, POLL | PPOLL | SELECT | PSELECT6)
+    }
+
+    /// Its second argument is the number of these.
+    #[inline(always)]
+    pub fn counts_descriptors(number: u32) -> bool {
+        matches!(number, POLL | PPOLL)
+    }
+
     /// A 32-bit program's system call has other numbers and structures: not read.
     #[inline(always)]
     pub fn is_native(load: impl Fn(usize) -> u64) -> bool {
@@ -57,6 +82,28 @@ mod imp {
     pub const PREADV2: u32 = 286;
     pub const PWRITEV2: u32 = 287;
 
+    const EPOLL_PWAIT: u32 = 22;
+    const PSELECT6: u32 = 72;
+    const PPOLL: u32 = 73;
+
+    /// Waits on a set that stays.
+    #[inline(always)]
+    pub fn is_epoll(number: u32) -> bool {
+        matches!(number, EPOLL_PWAIT | super::EPOLL_PWAIT2)
+    }
+
+    /// Waits on descriptors that it names.
+    #[inline(always)]
+    pub fn is_poll(number: u32) -> bool {
+        matches!(number, PPOLL | PSELECT6)
+    }
+
+    /// Its second argument is the number of these.
+    #[inline(always)]
+    pub fn counts_descriptors(number: u32) -> bool {
+        number == PPOLL
+    }
+
     /// A 32-bit program's system call has other numbers and structures: not read.
     #[inline(always)]
     pub fn is_native(load: impl Fn(usize) -> u64) -> bool {
@@ -68,3 +115,11 @@ pub use imp::*;
 
 /// The same number on every architecture.
 pub const IO_URING_ENTER: u32 = 426;
+/// As well.
+const EPOLL_PWAIT2: u32 = 441;
+
+/// Waits for bytes of one descriptor.
+#[inline(always)]
+pub fn is_read(number: u32) -> bool {
+    matches!(number, READ | READV | RECVFROM | RECVMSG | RECVMMSG | PREADV2)
+}

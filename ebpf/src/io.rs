@@ -18,6 +18,7 @@ use crate::{
     kernel::{self, Memory, Typed},
     maps::{EVENTS, PROCESSES, SOCKETS, count, scratch},
     sock::{self, NO_WAKEUP, SocketKind},
+    waits,
 };
 
 /// `MSG_OOB | MSG_PEEK | MSG_ERRQUEUE`: reads that do not take the stream's next bytes.
@@ -130,6 +131,9 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     let wanted = state.map_or(0, |state| state.flags);
     if is_muted(wanted) {
         return;
+    }
+    if direction == EGRESS {
+        waits::on_sent(id as u32, sk, cookie);
     }
     let mut operation = Operation::new(id, cookie, kind, direction, result);
     operation.nonblocking = (direction == INGRESS && flags & MSG_DONTWAIT != 0) as u8;

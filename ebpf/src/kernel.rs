@@ -32,6 +32,7 @@ offsets! {
     task_flags, task_tgid, task_pid, task_real_parent, task_mm, task_files, task_signal, task_nvcsw, signal_flags,
     mm_arg_start, mm_arg_end, mm_env_start, mm_env_end,
     files_fdt, fdt_fd, fdt_max_fds,
+    sk_wq, socket_wq_wait, wait_head, wait_entry, wait_private, poll_task, poll_table, poll_index,
     file_private_data, file_inode, file_flags, inode_mode, inode_number, socket_sk, socket_file, sk_socket,
 }
 

@@ -7,6 +7,7 @@
 //! | `budget.rs` | who may put how much on the ring while that fills up |
 //! | `buffer.rs` | which user memory the current system call moved |
 //! | `sock.rs` | what a `struct sock` says: ends, positions |
+//! | `waits.rs` | what threads sleep on |
 //! | `task.rs` | threads and processes: fork, exec, exit |
 //! | `fallback.rs` | the socket behind a file descriptor, for kernels without the socket tracepoints |
 //! | `kernel.rs` | field offsets, read from BTF by the agent and handed over as constants |
@@ -27,6 +28,7 @@ mod kernel;
 mod maps;
 mod sock;
 mod task;
+mod waits;
 
 use aya_ebpf::{
     macros::{btf_tracepoint, raw_tracepoint},
@@ -80,6 +82,17 @@ pub fn wirespan_exec(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn wirespan_task_exit(_ctx: BtfTracePointContext) -> i32 {
     task::on_exit();
+    0
+}
+
+/// `void (bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state)`, kernel/sched/core.c,
+/// since 5.18. Only attached where the socket tracepoints are.
+#[btf_tracepoint(function = "sched_switch")]
+pub fn wirespan_sleep(ctx: BtfTracePointContext) -> i32 {
+    // Whoever is pushed aside, or only yields, does not sleep.
+    if ctx.arg::<u64>(0) as u8 == 0 && ctx.arg::<u64>(3) as u32 != 0 {
+        waits::on_sleep(ctx.arg(1));
+    }
     0
 }
 

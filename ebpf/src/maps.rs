@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use wirespan_common::{Budget, COUNTERS as COUNTER_SLOTS, Counter, SocketState};
+use wirespan_common::{Budget, COUNTERS as COUNTER_SLOTS, Counter, SocketState, WATCH_WORDS, Wait};
 
 /// Records for the agent. Size set by the agent. Full: the record is dropped and counted.
 #[map]
@@ -37,6 +37,15 @@ pub static MESSAGES: LruHashMap<u32, MessageCursor> = LruHashMap::with_max_entri
 /// most 32 KiB. Entries set by the agent.
 #[map]
 pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
+
+/// Threads that are watched: a bit each, by thread id. The agent sets them.
+#[map]
+pub static WATCHED: Array<u64> = Array::with_max_entries(WATCH_WORDS, 0);
+
+/// What watched threads sent on last, and what was said of their sleeps. The least recently used give way: what was said is
+/// said again.
+#[map]
+pub static WAITS: LruHashMap<u32, Wait> = LruHashMap::with_max_entries(8192, 0);
 
 /// Counters, by [`Counter`].
 #[map]

@@ -230,7 +230,7 @@ fn with_link(mut attributes: Vec<KeyValue>, span: &LiveSpan) -> Vec<KeyValue> {
     if let Some(evidence) = span.evidence {
         attributes.push(KeyValue::str("wirespan.link.evidence", evidence.name()));
     }
-    if let Some(missing) = span.missing.filter(|_| span.parent == Parent::None && span.context.is_none()) {
+    if let Some(missing) = span.missing_link() {
         attributes.push(KeyValue::str("wirespan.link.missing", missing.name()));
     }
     attributes

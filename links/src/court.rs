@@ -153,4 +153,6 @@ fn hear<'a>(
 }
 
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod tests;

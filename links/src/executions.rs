@@ -84,6 +84,7 @@ impl Traces {
             self.adopt(call, execution, false, now);
             if self.spans[call].parent == Parent::Live(execution) {
                 self.spans[call].evidence = evidence;
+                self.court.hangs(call, execution, evidence, &self.spans[call].process);
             }
         }
     }

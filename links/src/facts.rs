@@ -87,14 +87,12 @@ pub struct Handle(pub u64, pub u64);
 /// What a thread went to sleep on, as far as calls are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SleptOn {
-    /// Exactly the connection of the call that it has under way.
+    /// Exactly the connection that it sent on last.
     Own,
-    /// That, and something that other threads can wake it by.
-    OwnAndWakeUp,
-    /// Several connections that are its own to watch, or one and a listener: an event loop's wait.
+    /// Several descriptors, in a wait that names them: an event loop's.
     Many,
-    /// A wake-up alone, or with one accepted connection: an event loop that is idle.
-    WakeUp,
+    /// A set of descriptors that stays, by what identifies it in its process.
+    Set(u64),
 }
 
 /// What set a piece of a loop's work going.
@@ -220,7 +218,7 @@ pub enum Fact {
         thread: UnitKey,
         /// On what.
         on: SleptOn,
-        /// The socket's cookie of the call that it had under way; 0 if none.
+        /// Cookie of the socket that it sent on last; 0 if none.
         cookie: u64,
         /// When.
         time: u64,

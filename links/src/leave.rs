@@ -39,7 +39,7 @@ impl Traces {
             let Some(group) = self.groups.get(key) else { continue };
             if hurried && at > now && group.open == 0 && group.held == 0 {
                 self.counters.spans_hurried.add(group.members.len() as u64);
-                self.hand_on(key, out);
+                self.hand_on(key, now, out);
                 continue;
             }
             let quiet = now.saturating_sub(group.last);
@@ -65,14 +65,14 @@ impl Traces {
                 self.due.push_back((now + self.limits.hold, key));
                 continue;
             }
-            self.hand_on(key, out);
+            self.hand_on(key, now, out);
         }
         let more = self.counters.spans_finished.get() >= enough;
         while let Some((_, key)) = self.open.pop_front_if(|(at, _)| *at + PIECE_AFTER <= now) {
             let Some(group) = self.groups.get(key) else { continue };
             let quiet = now.saturating_sub(group.last);
             if group.held == 0 && group.members.len() as u32 > group.open && quiet >= self.limits.hold {
-                self.hand_on(key, out);
+                self.hand_on(key, now, out);
             }
             if self.groups.contains_key(key) {
                 self.open.push_back((now, key));
@@ -90,9 +90,17 @@ impl Traces {
 
     /// Hands on everything that is finished: the agent stops. Returns how many requests in flight are dropped with that.
     pub fn finish(&mut self, out: &mut Vec<Trace>) -> usize {
+        let now = self.groups.values().map(|group| group.last).max().unwrap_or_default();
+        // What is known by now decides whose the last calls were.
         let groups: Vec<GroupKey> = self.groups.keys().collect();
         for group in groups {
-            self.hand_on(group, out);
+            if self.groups.contains_key(group) {
+                self.consider_members(group, Stage::Late, now);
+            }
+        }
+        let groups: Vec<GroupKey> = self.groups.keys().collect();
+        for group in groups {
+            self.hand_on(group, now, out);
         }
         self.spans.len()
     }
@@ -109,7 +117,7 @@ impl Traces {
             if heavy {
                 self.counters.spans_evicted_for_memory.add(spans);
             }
-            log::debug!("too many spans, or bytes of spans, in flight at {now}");
+            ::log::debug!("too many spans, or bytes of spans, in flight at {now}");
         }
     }
 
@@ -151,8 +159,14 @@ impl Traces {
     }
 
     /// Gives receivers of messages their links. A sender's trace that is still being built gets its id now.
-    fn link_receivers(&mut self, group: GroupKey) {
+    fn link_receivers(&mut self, group: GroupKey, now: u64) {
         for member in self.groups[group].members.clone() {
+            // Whose call the sender is decides which trace that is.
+            if let Some(Sender::Live(sender)) = self.sender_of(member)
+                && self.spans.get(sender).is_some_and(|s| s.pending.is_some())
+            {
+                self.consider(sender, Stage::Late, now);
+            }
             let (trace_id, span_id) = match self.sender_of(member) {
                 Some(Sender::Sent(trace_id, span_id)) => (trace_id, span_id),
                 Some(Sender::Live(sender)) if self.spans.contains_key(sender) => {
@@ -168,9 +182,9 @@ impl Traces {
     }
 
     /// Turns the finished spans of a group into a trace.
-    fn hand_on(&mut self, key: GroupKey, out: &mut Vec<Trace>) {
+    fn hand_on(&mut self, key: GroupKey, now: u64, out: &mut Vec<Trace>) {
         if self.groups.get(key).is_some_and(|g| g.receives) {
-            self.link_receivers(key);
+            self.link_receivers(key, now);
         }
         let Some(mut group) = self.groups.remove(key) else { return };
         let trace = assemble::assemble(&mut self.spans, &mut group, self.clock);
@@ -184,6 +198,9 @@ impl Traces {
             }
             if let Some(root) = group.root.as_ref().filter(|_| span.sent && span.kind == SpanKind::Consumer) {
                 self.tasks.left(member, root, span.span_id);
+            }
+            if let Some(missing) = span.missing_link().filter(|_| span.sent) {
+                self.court.misses(missing, &span.process);
             }
             if span.exchange.is_none() && !span.dropped && self.by_exchange.contains_key(&span.key) {
                 open.push(member);

@@ -13,6 +13,7 @@
 //! | `executions.rs` | the spans of such tasks |
 //! | `leave.rs` | when a trace leaves |
 //! | `assemble.rs` | a finished group into spans |
+//! | `log.rs` | facts as text |
 //! | `state.rs` | how well that goes, by process |
 //! | `signal.rs`, `process.rs` | what comes in |
 //! | `counters.rs` | what was seen and lost |
@@ -34,6 +35,7 @@ pub mod facts;
 mod joins;
 mod leave;
 mod live;
+pub mod log;
 mod messages;
 mod open;
 mod process;
@@ -48,7 +50,7 @@ use std::sync::Arc;
 use rules::{Evidence, Missing, Stage, Until};
 use rustc_hash::FxHashMap as HashMap;
 use slotmap::SlotMap;
-use wirespan_protocols::exchange::{Exchange, Mark, SpanKind};
+use wirespan_protocols::exchange::{Exchange, Mark, SpanKind, Value};
 
 pub use counters::Counters;
 pub use leave::PENDING_CAP;
@@ -112,6 +114,9 @@ pub struct Held {
     pub open: usize,
 }
 
+/// Takes lines of a log of facts.
+pub type Recorder = Box<dyn FnMut(&str) + Send>;
+
 /// All traces being built.
 pub struct Traces {
     spans: SlotMap<SpanKey, LiveSpan>,
@@ -135,6 +140,7 @@ pub struct Traces {
     ticks: u32,
     open_requests: Arc<OpenRequests>,
     linking: Arc<Linking>,
+    recorder: Option<Recorder>,
     /// When the list of open requests was made.
     listed: u64,
 }
@@ -160,6 +166,7 @@ impl Traces {
             ticks: 0,
             open_requests: Arc::default(),
             linking: Arc::default(),
+            recorder: None,
             listed: 0,
         }
     }
@@ -196,9 +203,19 @@ impl Traces {
         }
     }
 
+    /// From now on every fact is told to `recorder` as well, as a line ([`log`](mod@log)).
+    pub fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
+    }
+
     fn fact(&mut self, fact: &Fact, now: u64) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder(&log::write(fact));
+        }
         for call in self.court.hear(fact) {
-            self.consider(call, Stage::Settled, now);
+            if self.spans.get(call).is_some_and(|s| s.pending.is_some()) {
+                self.consider(call, Stage::Settled, now);
+            }
         }
         match *fact {
             Fact::Lost(_) => self.tasks.lost_records(now),
@@ -317,7 +334,6 @@ impl Traces {
     fn stays_root(&mut self, call: SpanKey, missing: Missing) {
         if self.court.book.serves(self.spans[call].process.tgid()) {
             self.spans[call].missing = Some(missing);
-            self.court.misses(missing, &self.spans[call].process);
         }
     }
 
@@ -423,6 +439,9 @@ impl Traces {
     fn finished(&mut self, key: ExchangeKey, exchange: Box<Exchange>, now: u64) {
         let Some(span) = self.by_exchange.remove(&key) else { return };
         self.responded(span, &exchange, now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder(&log::write_name(span, path_of(&exchange)));
+        }
         self.note_response(span, &exchange);
         let live = &mut self.spans[span];
         live.request.last = exchange.request.last;
@@ -495,4 +514,14 @@ impl Traces {
             self.due.push_back((now + self.limits.hold, group));
         }
     }
+}
+
+/// What an exchange was about, more precisely than its name if its protocol tells.
+fn path_of(exchange: &Exchange) -> &str {
+    let is_path = |key: &str| matches!(key, "url.path" | "url.full");
+    let path = exchange.attributes.iter().find(|a| is_path(&a.key)).and_then(|a| match &a.value {
+        Value::Str(text) => Some(text.as_ref()),
+        _ => None,
+    });
+    path.unwrap_or(&exchange.name)
 }

@@ -132,6 +132,11 @@ impl LiveSpan {
         bytes
     }
 
+    /// Why it is a root, if it is one for want of a link.
+    pub fn missing_link(&self) -> Option<Missing> {
+        self.missing.filter(|_| self.parent == Parent::None && self.context.is_none())
+    }
+
     /// Whether this end answers.
     pub fn is_callee(&self) -> bool {
         matches!(self.kind, SpanKind::Server | SpanKind::Consumer)

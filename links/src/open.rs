@@ -24,6 +24,12 @@ impl Traces {
         self.linking = linking;
     }
 
+    /// Threads whose sleeps are worth being told of from now on (`true`), or no longer, by id.
+    pub fn take_watches(&mut self) -> Vec<(u32, bool)> {
+        let wishes = self.court.book.sleeps.take_wishes();
+        wishes.into_iter().filter_map(|(thread, wanted)| Some((u32::try_from(thread.id).ok()?, wanted))).collect()
+    }
+
     /// The list that this stage writes.
     pub fn open_requests(&self) -> Arc<OpenRequests> {
         Arc::clone(&self.open_requests)

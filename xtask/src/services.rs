@@ -12,6 +12,7 @@ use crate::{apt, paths, shell};
 
 /// A program, and the package that brings it where it is missing. A `*` stands for a version.
 const PROGRAMS: &[(&str, &str)] = &[
+    ("apache2", "apache2-bin"),
     ("bpftool", "bpftool"),
     ("chromium", "chromium"),
     ("curl", "curl"),
@@ -32,10 +33,12 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("php", "php-cli"),
     ("php-fpm*", "php-fpm"),
+    ("puma", "puma"),
     ("python3", "python3"),
     ("rabbitmq-server", "rabbitmq-server"),
     ("redis-benchmark", "redis-tools"),
     ("redis-server", "redis-server"),
+    ("ruby", "ruby"),
     ("tmux", "tmux"),
     ("wrk", "wrk"),
 ];
@@ -50,6 +53,9 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("/usr/share/gocode/src/github.com/lib/pq", "golang-github-lib-pq-dev"),
     ("/usr/share/java/mariadb-java-client.jar", "libmariadb-java"),
     ("/usr/share/java/postgresql.jar", "libpostgresql-jdbc-java"),
+    ("/usr/share/java/jakarta-annotation-api.jar", "libjakarta-annotation-api-java"),
+    ("/usr/share/java/tomcat10-embed-core.jar", "libtomcat10-embed-java"),
+    ("/usr/share/doc/ruby-webrick", "ruby-webrick"),
 ];
 
 /// grpc-java and what it needs, which bring no program; [`GRPC_JAVA_JAR`] tells whether they are there.

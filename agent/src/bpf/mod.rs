@@ -5,6 +5,7 @@
 //! | `btf.rs`, `offsets.rs` | field offsets of the running kernel |
 //! | `budgets.rs` | how much one socket and one process may put on the ring |
 //! | `records.rs` | the ring's records |
+//! | `watch.rs` | which threads' sleeps are looked at |
 //! | `probe.rs` | what this kernel and these privileges allow, for `wirespan doctor` |
 //!
 //! Nothing is pinned: programs, maps and links live exactly as long as the agent's file descriptors.
@@ -14,6 +15,7 @@ mod budgets;
 mod offsets;
 pub mod probe;
 mod records;
+mod watch;
 
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, RawTracePoint};
@@ -47,6 +49,9 @@ pub enum CaptureError {
     /// A structure lacks a field.
     #[error("this kernel's `{0}` is unknown to wirespan: please report it with the output of `uname -r`")]
     Field(String),
+    /// The file for facts.
+    #[error("cannot write {0}: {1}")]
+    Record(String, std::io::Error),
     /// EPERM.
     #[error(
         "no permission to load BPF programs: run wirespan as root, or give it CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE ({0})"
@@ -90,6 +95,8 @@ pub struct Capture {
     sockets: HashMap<MapData, u64, PlainSocketState>,
     counters: PerCpuArray<MapData, u64>,
     budgets: HashMap<MapData, u32, PlainBudget>,
+    watched: watch::Watched,
+    sleeps: bool,
     mode: Mode,
 }
 
@@ -160,7 +167,9 @@ impl Capture {
             sockets: take(&mut ebpf, "SOCKETS")?,
             counters: take(&mut ebpf, "COUNTERS")?,
             budgets: take(&mut ebpf, "PROCESS_BUDGETS")?,
+            watched: watch::Watched::new(take(&mut ebpf, "WATCHED")?),
             ebpf: Some(ebpf),
+            sleeps: false,
             mode,
         };
         capture.ignore_process(std::process::id());
@@ -185,7 +194,20 @@ impl Capture {
             let program: &mut BtfTracePoint = self.program(name)?;
             program.attach().map_err(|e| load_error(name, &e))?;
         }
+        self.sleeps = self.mode == Mode::SocketTracepoints && self.attach_sleeps(btf);
         Ok(())
+    }
+
+    /// What threads sleep on is worth knowing, and tracing works without.
+    fn attach_sleeps(&mut self, btf: &aya::Btf) -> bool {
+        let name = "wirespan_sleep";
+        let mut attach = || -> Result<(), CaptureError> {
+            let program: &mut BtfTracePoint = self.program(name)?;
+            program.load("sched_switch", btf).map_err(|e| load_error(name, &e))?;
+            program.attach().map_err(|e| load_error(name, &e))?;
+            Ok(())
+        };
+        attach().inspect_err(|error| log::warn!("what threads sleep on is not seen: {error}")).is_ok()
     }
 
     fn program<'a, T>(&'a mut self, name: &'static str) -> Result<&'a mut T, CaptureError>
@@ -203,6 +225,18 @@ impl Capture {
     /// Which hooks are in use.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Whether it is seen what threads sleep on.
+    pub fn sees_sleeps(&self) -> bool {
+        self.sleeps
+    }
+
+    /// From now on what a thread sleeps on is looked at, or no longer.
+    pub fn watch(&mut self, tid: u32, wanted: bool) {
+        if self.sleeps {
+            self.watched.set(tid, wanted);
+        }
     }
 
     /// Hands at most `limit` records to `visit`, oldest first, as long as that says that it takes more. Returns how many

@@ -46,6 +46,14 @@ static FIELDS: [Field; COUNT] = [
     field("files_struct", "fdt"),
     field("fdtable", "fd"),
     field("fdtable", "max_fds"),
+    field("sock", "sk_wq"),
+    field("socket_wq", "wait"),
+    field("wait_queue_head", "head"),
+    field("wait_queue_entry", "entry"),
+    field("wait_queue_entry", "private"),
+    field("poll_wqueues", "polling_task"),
+    field("poll_wqueues", "table"),
+    field("poll_wqueues", "inline_index"),
     field("file", "private_data"),
     field("file", "f_inode"),
     field("file", "f_flags"),
@@ -57,7 +65,7 @@ static FIELDS: [Field; COUNT] = [
 ];
 
 /// Number of offsets handed to the kernel programs.
-pub const COUNT: usize = 40;
+pub const COUNT: usize = 48;
 
 /// Whether a structure is needed at all: limits the index.
 pub fn is_wanted(structure: &str) -> bool {

@@ -2,8 +2,8 @@
 
 use super::{BTF_PATH, Capture, CaptureError, CaptureSettings, Mode, OBJECT};
 
-/// Result of one attempt to load and attach everything.
-pub type Attempt = Result<Mode, CaptureError>;
+/// Result of one attempt to load and attach everything: how socket operations are seen, and whether what threads sleep on is.
+pub type Attempt = Result<(Mode, bool), CaptureError>;
 
 /// Whether the kernel programs are part of this binary.
 pub fn has_object() -> bool {
@@ -18,7 +18,7 @@ pub fn has_btf() -> Result<(), std::io::Error> {
 /// Loads and attaches everything in the given way, and detaches at once.
 pub fn attempt(fallback: bool) -> Attempt {
     let settings = CaptureSettings { capture_bytes: 0, ring_bytes: 1 << 16, force_fallback: fallback };
-    Capture::start(&settings).map(|capture| capture.mode())
+    Capture::start(&settings).map(|capture| (capture.mode(), capture.sees_sleeps()))
 }
 
 /// Names of the capabilities that matter and whether this process has them.

@@ -1,6 +1,6 @@
 //! Decodes the records of the ring.
 
-use wirespan_common::{ExecEvent, IoEvent, Kind, StateEvent, TaskEvent};
+use wirespan_common::{ExecEvent, FactEvent, IoEvent, Kind, StateEvent, TaskEvent};
 
 /// One record, borrowed from the ring.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub enum Record<'a> {
     Fork(TaskEvent),
     /// A thread ended.
     Exit(TaskEvent),
+    /// Something else that says who does what for whom.
+    Fact(FactEvent),
     /// A process runs a new program: arguments, environment (both NUL-separated, perhaps cut short).
     Exec(ExecEvent, &'a [u8], &'a [u8]),
 }
@@ -34,6 +36,9 @@ impl<'a> Record<'a> {
         if kind == Kind::Exit as u8 {
             return Some(Self::Exit(split(data)?.0));
         }
+        if kind == Kind::Fact as u8 {
+            return Some(Self::Fact(split(data)?.0));
+        }
         if kind == Kind::Exec as u8 {
             let (event, rest) = split::<ExecEvent>(data)?;
             let args = rest.get(..event.args_len as usize)?;
@@ -50,7 +55,7 @@ impl Record<'_> {
         match self {
             Self::Io(_, bytes) => bytes.len() as u64,
             Self::Exec(_, args, env) => (args.len() + env.len()) as u64,
-            Self::State(_) | Self::Fork(_) | Self::Exit(_) => 0,
+            Self::State(_) | Self::Fork(_) | Self::Exit(_) | Self::Fact(_) => 0,
         }
     }
 }
@@ -61,6 +66,7 @@ impl Plain for IoEvent {}
 impl Plain for StateEvent {}
 impl Plain for TaskEvent {}
 impl Plain for ExecEvent {}
+impl Plain for FactEvent {}
 
 fn split<T: Plain>(data: &[u8]) -> Option<(T, &[u8])> {
     let (head, rest) = data.split_at_checked(size_of::<T>())?;

@@ -26,6 +26,7 @@ pub mod show;
 pub mod source;
 pub mod view;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::ConfigError;
@@ -117,6 +118,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// How long a finished trace waits for its other spans.
     pub trace_hold: Duration,
+    /// Where to write down what linking is told.
+    pub record_facts: Option<PathBuf>,
     /// Whether calls are linked where that is not proven.
     pub inferred_links: bool,
     /// Spans held at one time.
@@ -178,6 +181,7 @@ impl Config {
             max_buffer: settings.number_if_said("max-buffer")?,
             idle_timeout: settings.time("idle-timeout")?,
             trace_hold: settings.time("trace-hold")?,
+            record_facts: Some(settings.text("record-facts")).filter(|path| !path.is_empty()).map(PathBuf::from),
             inferred_links: settings.choice("links")? == "inferred",
             max_spans_in_flight: settings.number("max-spans-in-flight")?,
             otlp_in: OtlpIn::read(settings, surroundings)?,

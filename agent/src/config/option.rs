@@ -374,6 +374,14 @@ pub static OPTIONS: &[Opt] = &[
     )
     .or("inferred"),
     opt(
+        "record-facts",
+        CAPTURE,
+        Kind::Text,
+        "File to write down what linking is told: who read, called and answered when, and the paths of requests. For reports of \
+         wrong or missing links. It grows until the agent ends.",
+    )
+    .like("/tmp/facts.txt"),
+    opt(
         "trace-hold",
         CAPTURE,
         Kind::Time(0, 60_000),

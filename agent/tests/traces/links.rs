@@ -200,3 +200,12 @@ fn a_call_below_a_request_without_a_known_end_keeps_what_is_above_in_a_later_pie
     assert_eq!((piece.len(), rest.len()), (2, 1));
     assert_eq!((rest[0].trace_id, rest[0].parent_span_id), (piece[1].trace_id, piece[1].span_id));
 }
+
+#[test]
+fn what_the_agent_has_seen_when_it_stops_is_linked_as_far_as_it_is_known() {
+    let mut world = World::new();
+    two_hops(&mut world, FRONT);
+    let mut out = Vec::new();
+    world.traces.finish(&mut out);
+    assert_eq!(out.iter().map(|trace| trace.spans.len()).collect::<Vec<_>>(), [4]);
+}

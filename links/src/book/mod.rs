@@ -5,6 +5,7 @@
 //! | `units.rs` | what units were seen to do, in the order in which it was told, and what that puts in doubt |
 //! | `served.rs` | which requests a unit had in flight at a moment, whatever the order in which it was told |
 //! | `doubt.rs` | how that passes |
+//! | `sleeps.rs` | what threads sleep on |
 //! | `places.rs` | calls on their way, and handles |
 //!
 //! It holds what its spans' owner has not taken out by [`Book::forget`], and bounded memories of units and places.
@@ -12,6 +13,7 @@
 mod doubt;
 mod places;
 mod served;
+mod sleeps;
 pub mod units;
 
 use slotmap::SecondaryMap;
@@ -22,6 +24,7 @@ use crate::rules::Missing;
 use places::{Named, Places};
 pub use served::Alone;
 use served::Served;
+use sleeps::Sleeps;
 use units::{Proof, Request, Units};
 
 /// What is known of a request.
@@ -95,6 +98,8 @@ pub struct Book {
     calls: SecondaryMap<SpanKey, CallNote>,
     served: Served,
     places: Places,
+    /// What threads sleep on.
+    pub sleeps: Sleeps,
 }
 
 impl Book {
@@ -109,15 +114,21 @@ impl Book {
             }
             Fact::Called { call, unit, place, at, opened } => self.called(call, unit, place, at, opened),
             Fact::Responded { call, units, at, waited } => self.responded(call, units, at, waited),
-            Fact::Over { request, answered, read } => self.over(request, answered, read),
+            Fact::Over { request, answered, read } => {
+                self.over(request, answered, read);
+                let waiting = self.requests.get(request).map(|note| note.calls.clone());
+                return waiting.unwrap_or_default();
+            }
             Fact::Born { unit, of, time, .. } => {
                 self.served.born(unit, time);
+                self.sleeps.forget(unit);
                 if let Some(creator) = of.filter(|_| unit.is_thread()) {
                     self.units.created(creator, unit);
                 }
             }
             Fact::Ended { unit, with_process, .. } => {
                 self.served.ended(unit);
+                self.sleeps.forget(unit);
                 if unit.leads() {
                     self.places.gone(unit.tgid);
                 }
@@ -135,8 +146,9 @@ impl Book {
                 self.places.lost();
             }
             Fact::Unread { tgid } => self.units.reads_unknown(tgid),
+            Fact::Slept { thread, on, cookie, .. } => self.sleeps.slept(thread, on, cookie),
             // No rule asks for these yet.
-            Fact::Turn { .. } | Fact::Slept { .. } | Fact::Woke { .. } | Fact::Resolved { .. } => {}
+            Fact::Turn { .. } | Fact::Woke { .. } | Fact::Resolved { .. } => {}
         }
         Vec::new()
     }
@@ -165,6 +177,9 @@ impl Book {
             self.units.wait_for_end(writer, call);
         }
         self.places.called(place, writer, at.time);
+        if let (Proof::Perhaps(..), Place::Connection(cookie), true) = (proof, place, writer.is_thread()) {
+            self.sleeps.called(writer, cookie);
+        }
         let missing = self.units.missing(writer);
         let note =
             CallNote { writer, place, at, opened, proof, missing, one_shot: false, responded: None, linked: false };

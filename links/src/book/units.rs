@@ -370,6 +370,11 @@ impl Units {
         self.losses == moment.losses && !self.wanders(moment.unit) && !self.does_more(moment.unit)
     }
 
+    /// Whether what a thread does, or its process, ever had to be doubted.
+    pub fn was_in_doubt(&self, unit: UnitKey) -> bool {
+        self.states.get(&unit).is_some_and(|s| s.more.was_ever()) || self.wandering.contains_key(&unit.tgid)
+    }
+
     /// Whether a unit is known to do several things at a time.
     fn does_more(&self, unit: UnitKey) -> bool {
         self.states.get(&unit).is_some_and(UnitState::does_more)

@@ -162,3 +162,23 @@ fn without_inferred_links_only_exact_ones_are_made() {
     bench.court.inferred = false;
     assert!(matches!(bench.judge(call, Stage::Quiet), Decision::Root(_)));
 }
+
+#[test]
+fn a_thread_whose_request_another_answers_proves_nothing_of_its_calls() {
+    let (reader, other) = (UnitKey::thread(2, 2), UnitKey::thread(2, 3));
+    let read =
+        |request, unit, time| Fact::Read { request, unit, connection: time, at: at(time), waited: true, queued: true };
+    let mut bench = Bench::new();
+    let [r, call, s, next] = std::array::from_fn(|_| bench.key());
+    bench.hear(&[read(r, reader, 10), called(call, reader, 15)]);
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Wait(Some(r), Until::Quiet));
+    assert_eq!(bench.judge(call, Stage::Quiet), Decision::Below(r, None), "it takes long");
+    bench.hear(&[over(r, other, 20)]);
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Root(Missing::HandsOn));
+    // One that answers itself is believed as soon as it has.
+    let mut bench = Bench::new();
+    bench.hear(&[read(s, reader, 30), called(next, reader, 35)]);
+    bench.court.book.may_hang(next, s);
+    assert_eq!(bench.court.hear(&over(s, reader, 40)), [next]);
+    assert_eq!(bench.judge(next, Stage::Settled), Decision::Below(s, None));
+}

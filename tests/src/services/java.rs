@@ -13,6 +13,9 @@ use crate::scene::Scene;
 /// The programs' sources.
 const PAYMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Payments.java");
 const STOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Stock.java");
+const BILLING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Billing.java");
+/// What a server on Tomcat needs.
+const TOMCAT: [&str; 2] = ["tomcat10-embed-core", "jakarta-annotation-api"];
 /// Where Debian keeps libraries, and which of them grpc-java needs.
 const LIBRARIES: &str = "/usr/share/java";
 const GRPC: [&str; 20] = [
@@ -123,6 +126,17 @@ fn classes() -> anyhow::Result<PathBuf> {
         run(Command::new("javac").arg("-cp").arg(class_path()).arg("-d").arg(&folder).arg(STOCK))?;
     }
     Ok(folder)
+}
+
+/// The folder of the classes of a server on Tomcat, built when the source is newer, and what else they need.
+pub(super) fn billing() -> anyhow::Result<(PathBuf, String)> {
+    let (home, _lock) = home()?;
+    let folder = home.join("billing");
+    let class_path = TOMCAT.map(|name| format!("{LIBRARIES}/{name}.jar")).join(":");
+    if is_older(&folder.join("Billing.class"), BILLING) {
+        run(Command::new("javac").arg("-cp").arg(&class_path).arg("-d").arg(&folder).arg(BILLING))?;
+    }
+    Ok((folder, class_path))
 }
 
 fn is_older(built: &Path, source: &str) -> bool {

@@ -10,6 +10,7 @@ pub mod nginx;
 pub mod node;
 pub mod php;
 pub mod python;
+pub mod workers;
 
 use std::fs;
 use std::path::{Path, PathBuf};

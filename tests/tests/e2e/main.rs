@@ -37,3 +37,4 @@ mod view;
 mod view_asked;
 mod view_long;
 mod view_store;
+mod workers;

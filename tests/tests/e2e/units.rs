@@ -18,12 +18,12 @@ use wirespan_tests::trace::{self, Node as Tree};
 const CROWD: Crowd = Crowd { clients: 8, each: 25 };
 
 /// The request that a span belongs to: the second segment of `/hop/<request>/<hop>`.
-fn identity(span: &Span) -> &str {
+pub(crate) fn identity(span: &Span) -> &str {
     span.path().split('/').nth(2).unwrap_or_default()
 }
 
 /// Checks that no trace has spans of two requests, and that every server span is below the call that reached it.
-fn assert_never_wrong(spans: &[Span]) {
+pub(crate) fn assert_never_wrong(spans: &[Span]) {
     let forest = trace::forest(spans);
     let mut traces: HashSet<(&str, &str)> = HashSet::new();
     for span in spans {

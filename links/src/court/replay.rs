@@ -1,0 +1,225 @@
+//! Real runs, replayed: what was told in them (`links/captures/`), in its order, and in others that it could have come in.
+//!
+//! The truth stands in the names: a call was made for the request whose number it has.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Court, Decision, SETTLED};
+use crate::facts::Fact;
+use crate::live::SpanKey;
+use crate::log::{Entry, read};
+use crate::rules::{Missing, Stage};
+
+/// Facts come at most this late, nanoseconds.
+const LATE: u64 = 50_000_000;
+/// As `leave.rs` has it.
+const QUIET: u64 = 500_000_000;
+
+struct Run {
+    facts: Vec<Fact>,
+    numbers: HashMap<SpanKey, u64>,
+}
+
+/// What came of a replay.
+#[derive(Debug, Default, PartialEq)]
+struct Score {
+    exact: [usize; 2],
+    inferred: [usize; 2],
+    none: usize,
+}
+
+impl Score {
+    fn wrong(&self) -> usize {
+        self.exact[1] + self.inferred[1]
+    }
+}
+
+fn load(name: &str) -> Run {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures").join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut run = Run { facts: Vec::new(), numbers: HashMap::new() };
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        match read(line).unwrap_or_else(|| panic!("{name}: {line}")) {
+            Entry::Fact(fact) => run.facts.push(fact),
+            Entry::Name(span, text) => {
+                // `/hop/NUMBER/HOP`.
+                let number = text.rsplit('/').nth(1).and_then(|part| part.parse().ok());
+                run.numbers.extend(number.map(|number| (span, number)));
+            }
+        }
+    }
+    run
+}
+
+struct Replay<'a> {
+    court: Court,
+    run: &'a Run,
+    waiting: VecDeque<(u64, SpanKey)>,
+    quiet: Vec<SpanKey>,
+    found: HashMap<SpanKey, Option<(SpanKey, bool)>>,
+    now: u64,
+}
+
+impl<'a> Replay<'a> {
+    fn new(run: &'a Run) -> Self {
+        Self {
+            court: Court::new(true, Arc::default()),
+            run,
+            waiting: VecDeque::new(),
+            quiet: Vec::new(),
+            found: HashMap::new(),
+            now: 0,
+        }
+    }
+
+    fn tell(&mut self, fact: &Fact, now: u64) {
+        self.now = self.now.max(now);
+        while let Some((_, call)) = self.waiting.pop_front_if(|(at, _)| *at <= self.now) {
+            self.ask(call, Stage::Settled);
+        }
+        for call in self.court.hear(fact) {
+            self.ask(call, Stage::Settled);
+        }
+        if let Fact::Called { call, .. } = fact {
+            self.ask(*call, Stage::Made);
+        }
+        let quiet = std::mem::take(&mut self.quiet);
+        for call in quiet {
+            match self.is_quiet(call) {
+                true => self.ask(call, Stage::Quiet),
+                false => self.quiet.push(call),
+            }
+        }
+    }
+
+    /// Whether half a second passed since the call's response and its request's answer.
+    fn is_quiet(&self, call: SpanKey) -> bool {
+        let book = &self.court.book;
+        let Some(note) = book.call(call) else { return true };
+        let Decision::Wait(Some(request), _) = self.court.ask(call, Stage::Settled, |_| Ok(())) else { return true };
+        let over = book.request(request).and_then(|r| r.over);
+        let last = note.responded.map(|(_, at)| at[1].time).zip(over).map(|(a, b)| a.max(b));
+        last.is_some_and(|last| last + QUIET <= self.now)
+    }
+
+    fn ask(&mut self, call: SpanKey, stage: Stage) {
+        let book = &self.court.book;
+        let fits = |request| {
+            let (Some(note), Some(above)) = (book.call(call), book.request(request)) else {
+                return Err(Missing::NoRequest);
+            };
+            if note.began() < above.read.time { Err(Missing::Earlier) } else { Ok(()) }
+        };
+        match self.court.ask(call, stage, fits) {
+            Decision::Wait(_, crate::rules::Until::Settled) => self.waiting.push_back((self.now + SETTLED, call)),
+            Decision::Wait(request, _) => {
+                request.into_iter().for_each(|request| self.court.book.may_hang(call, request));
+                self.quiet.push(call);
+            }
+            Decision::Below(request, evidence) => {
+                self.court.book.hangs(call, request);
+                self.found.insert(call, Some((request, evidence.is_none())));
+            }
+            Decision::Root(_) => drop(self.found.insert(call, None)),
+        }
+    }
+
+    fn score(mut self) -> Score {
+        let rest: Vec<SpanKey> = self.waiting.drain(..).map(|(_, call)| call).collect();
+        rest.into_iter().for_each(|call| self.ask(call, Stage::Settled));
+        let rest = std::mem::take(&mut self.quiet);
+        rest.into_iter().for_each(|call| self.ask(call, Stage::Late));
+        let mut score = Score::default();
+        for (call, found) in &self.found {
+            let Some(truth) = self.run.numbers.get(call) else { continue };
+            match found {
+                None => score.none += 1,
+                Some((request, exact)) => {
+                    let wrong = usize::from(self.run.numbers.get(request) != Some(truth));
+                    if *exact { score.exact[wrong] += 1 } else { score.inferred[wrong] += 1 }
+                }
+            }
+        }
+        score
+    }
+}
+
+/// Tells the facts in the order of `arrival`.
+fn replay(run: &Run, arrival: &[(u64, usize)]) -> Score {
+    let mut replay = Replay::new(run);
+    arrival.iter().for_each(|(now, index)| replay.tell(&run.facts[*index], *now));
+    replay.score()
+}
+
+fn in_order(run: &Run) -> Vec<(u64, usize)> {
+    let mut now = 0;
+    run.facts
+        .iter()
+        .enumerate()
+        .map(|(index, fact)| {
+            now = now.max(fact.time().unwrap_or(0));
+            (now, index)
+        })
+        .collect()
+}
+
+/// One fact in `one_in` comes late by chance. What happened to one exchange keeps its order, as its connection does.
+fn shuffled(run: &Run, one_in: u32, random: &mut fastrand::Rng) -> Vec<(u64, usize)> {
+    let mut last: HashMap<SpanKey, u64> = HashMap::new();
+    let mut arrival: Vec<(u64, usize)> = in_order(run)
+        .into_iter()
+        .map(|(time, index)| {
+            let mut now = time + if random.u32(0..one_in) == 0 { random.u64(0..LATE) } else { 0 };
+            if let Some(span) = exchange(&run.facts[index]) {
+                let before = last.entry(span).or_default();
+                now = now.max(*before);
+                *before = now;
+            }
+            (now, index)
+        })
+        .collect();
+    arrival.sort();
+    arrival
+}
+
+fn exchange(fact: &Fact) -> Option<SpanKey> {
+    match fact {
+        Fact::Read { request: span, .. } | Fact::Over { request: span, .. } => Some(*span),
+        Fact::Called { call: span, .. } | Fact::Responded { call: span, .. } => Some(*span),
+        _ => None,
+    }
+}
+
+/// Golden logs; how many of their calls are linked exactly, and by inference.
+const CAPTURES: [(&str, usize, usize); 5] = [
+    ("tomcat.facts", 0, 180),
+    ("webrick.facts", 0, 180),
+    // Its reactor reads requests that its workers answer: until that is told from a pool that hands on, none is linked.
+    ("puma.facts", 0, 0),
+    ("python-threads.facts", 180, 0),
+    ("node.facts", 0, 1),
+];
+
+#[test]
+fn real_runs_are_linked_as_they_were_and_never_wrong() {
+    let found = CAPTURES.map(|(name, ..)| {
+        let run = load(name);
+        let score = replay(&run, &in_order(&run));
+        assert_eq!(score.wrong(), 0, "{name}: {score:?}");
+        (name, score.exact[0], score.inferred[0])
+    });
+    assert_eq!(found, CAPTURES);
+}
+
+#[test]
+fn whatever_the_order_no_exact_link_is_wrong() {
+    for (name, ..) in CAPTURES {
+        let run = load(name);
+        for (seed, one_in) in (0..40).zip([1, 3, 20, 100].into_iter().cycle()) {
+            let score = replay(&run, &shuffled(&run, one_in, &mut fastrand::Rng::with_seed(seed)));
+            assert_eq!(score.wrong(), 0, "{name}, seed {seed}, one in {one_in}: {score:?}");
+        }
+    }
+}
