@@ -135,6 +135,9 @@ impl Host {
             rx_position: end.rx,
             unit: UnitId { tgid: end.process.tgid, tid: end.process.tgid, ..UnitId::default() },
             endpoints: end.endpoints,
+            inode: 0,
+            fd: 0,
+            reserved2: 0,
         };
         self.connections.operation(&event, black_box(bytes), &end.process, &mut self.signals);
     }

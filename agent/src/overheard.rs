@@ -82,7 +82,7 @@ impl Overheard {
 
     /// A connection was opened or closed.
     pub fn state(&mut self, event: &StateEvent) {
-        self.connections.state(event, &mut self.signals);
+        self.connections.state(event, None, &mut self.signals);
         self.signals.clear();
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use wirespan_common::{
-    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, TaskEvent,
+    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, StateEvent,
+    TaskEvent,
 };
 use wirespan_links::facts::{Fact, SleptOn, UnitKey};
 use wirespan_protocols::Role;
@@ -82,6 +83,8 @@ impl Stages {
     pub fn tick(&mut self, now: u64) {
         self.connections.tick(now, &mut self.out);
         self.overheard.tick(now);
+        let processes = &self.processes;
+        self.connections.ask(now, |descriptor| processes.holds(descriptor), &mut self.out);
     }
 
     /// Looks at the processes that are there, a few at each [`survey`](Self::survey): which are called alike, and which rules are
@@ -165,7 +168,8 @@ impl Stages {
         match record {
             Record::Io(event, bytes) => self.operation(&event, bytes),
             Record::State(event) => {
-                self.connections.state(&event, &mut self.out);
+                let process = self.opener(&event);
+                self.connections.state(&event, process, &mut self.out);
                 self.overheard.state(&event);
             }
             Record::Fork(event) => self.fork(&event),
@@ -183,6 +187,18 @@ impl Stages {
             Record::Fact(event) => self.out.extend(fact(&event).map(Signal::Fact)),
             Record::Exec(event, args, env) => self.exec(&event, args, env),
         }
+    }
+
+    /// Who opens a connection, if it is to be traced.
+    fn opener(&mut self, event: &StateEvent) -> Option<Arc<Process>> {
+        if event.new != connections::TCP_SYN_SENT {
+            return None;
+        }
+        let (tgid, ends) = (event.unit.tgid, &event.endpoints);
+        let process = self.processes.get(tgid);
+        let own = self.own.as_ref().is_some_and(|server| server.is_peer(ends, tgid));
+        let selected = self.selection.connection_selected(process, ends.local_port, ends.peer_port);
+        (process.is_traced() && selected && !own).then(|| Arc::clone(process))
     }
 
     fn operation(&mut self, event: &IoEvent, bytes: &[u8]) {

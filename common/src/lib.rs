@@ -129,12 +129,24 @@ pub struct IoEvent {
     pub rx_position: u64,
     /// Who did it.
     pub unit: UnitId,
-    /// The connection's ends.
+    /// The connection's ends. A datagram that is sent from a socket without a peer has the one that it is sent to.
     pub endpoints: Endpoints,
+    /// Unix and UDP sockets, of whose end the kernel says nothing: the inode number of the socket, 0 if it is not known.
+    pub inode: u64,
+    /// Unix and UDP sockets: the descriptor by which the program perhaps names it.
+    pub fd: u32,
+    /// Always zero.
+    pub reserved2: u32,
 }
+
+/// [`StateEvent::flags`]: this program let go of the connection. It reads nothing more of it, and there is nothing more
+/// that it could have read.
+pub const STATE_LET_GO: u8 = 1;
 
 /// A TCP connection was opened, finished by this side, or ended. May run in interrupt context, where `unit` is somebody
 /// else's.
+///
+/// `CLOSE → CLOSE` is the moment at which a program let go of a socket whose connection had ended before.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct StateEvent {
@@ -144,12 +156,18 @@ pub struct StateEvent {
     pub old: u8,
     /// State after.
     pub new: u8,
-    /// Always zero.
-    pub reserved: [u8; 5],
+    /// `STATE_*`.
+    pub flags: u8,
+    /// Why the kernel ended the connection, as an `errno`; 0 if no error is pending (`sk_err`).
+    pub error: u32,
     /// `CLOCK_BOOTTIME`, nanoseconds.
     pub time: u64,
     /// Socket cookie.
     pub cookie: u64,
+    /// Next byte to be sent, as in [`IoEvent::tx_position`].
+    pub tx_position: u64,
+    /// Next byte to be received by the program, as in [`IoEvent::rx_position`].
+    pub rx_position: u64,
     /// Current thread; meaningful only for `CLOSE → SYN_SENT`, which happens in `connect`.
     pub unit: UnitId,
     /// The connection's ends.
@@ -279,6 +297,9 @@ pub const PROCESS_IGNORED: u8 = 1;
 pub const SOCKET_MUTED: u32 = 1;
 /// Bits of [`SocketState::flags`]: as much as a record holds is wanted of each operation.
 pub const SOCKET_WIDE: u32 = 2;
+/// Bits of [`SocketState::flags`]: the connection has ended, and the program has not let go of the socket. The kernel's
+/// own mark.
+pub const SOCKET_ENDED: u32 = 4;
 
 /// Values of the `SOCKETS` map, by socket cookie.
 #[repr(C)]
@@ -347,8 +368,8 @@ pub const COUNTERS: u32 = 4;
 const _: () = {
     assert!(size_of::<Endpoints>() == 48);
     assert!(size_of::<UnitId>() == 32);
-    assert!(size_of::<IoEvent>() == 128);
-    assert!(size_of::<StateEvent>() == 104);
+    assert!(size_of::<IoEvent>() == 144);
+    assert!(size_of::<StateEvent>() == 120);
     assert!(size_of::<TaskEvent>() == 32);
     assert!(size_of::<ExecEvent>() == 56 + MAX_EXEC_FILE);
     assert!(size_of::<SocketState>() == 24);

@@ -6,7 +6,7 @@
 #[cfg(bpf_target_arch = "x86_64")]
 mod imp {
     pub const NUMBER: usize = 120; // orig_ax
-    pub const ARGS: [usize; 4] = [112, 104, 96, 56]; // di, si, dx, r10
+    pub const ARGS: [usize; 5] = [112, 104, 96, 56, 72]; // di, si, dx, r10, r8
     const CODE_SEGMENT: usize = 136;
     const USER64_CS: u64 = 0x33;
 
@@ -63,7 +63,7 @@ mod imp {
 #[cfg(bpf_target_arch = "aarch64")]
 mod imp {
     pub const NUMBER: usize = 64; // regs[8]
-    pub const ARGS: [usize; 4] = [272, 8, 16, 24]; // orig_x0, regs[1..4]
+    pub const ARGS: [usize; 5] = [272, 8, 16, 24, 32]; // orig_x0, regs[1..5]
     const PSTATE: usize = 264;
     const PSR_MODE32_BIT: u64 = 0x10;
 

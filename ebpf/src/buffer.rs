@@ -35,6 +35,8 @@ pub struct Source {
     address: u64,
     /// Number of `iovec`s; 0 for one flat buffer.
     vectors: u64,
+    /// Address of the `user_msghdr` that the `iovec`s stand in; 0 if they stand alone.
+    message: u64,
     /// Why there is nothing to copy.
     flag: u8,
 }
@@ -42,18 +44,18 @@ pub struct Source {
 impl Source {
     #[inline(always)]
     fn flat(address: u64) -> Self {
-        Self { address, vectors: 0, flag: 0 }
+        Self { address, vectors: 0, message: 0, flag: 0 }
     }
 
     #[inline(always)]
     fn vectors(address: u64, vectors: u64) -> Self {
-        Self { address: if vectors == 0 { 0 } else { address }, vectors, flag: 0 }
+        Self { address: if vectors == 0 { 0 } else { address }, vectors, message: 0, flag: 0 }
     }
 
     /// Nowhere; the flag says why.
     #[inline(always)]
     pub fn none(flag: u8) -> Self {
-        Self { address: 0, vectors: 0, flag }
+        Self { address: 0, vectors: 0, message: 0, flag }
     }
 }
 
@@ -91,9 +93,20 @@ pub fn source(load: impl Fn(usize) -> u64 + Copy, tid: u32, whole_call: bool) ->
 fn message(address: u64) -> Source {
     // SAFETY: the helper checks the address.
     match unsafe { bpf_probe_read_user((address + MSG_IOV) as *const IoVec) } {
-        Ok(pair) => Source::vectors(pair.base, pair.len),
+        Ok(pair) => Source { message: address, ..Source::vectors(pair.base, pair.len) },
         Err(_) => Source::none(FLAG_FAULT),
     }
+}
+
+/// Where the current system call sends a datagram to: address of a `struct sockaddr`, 0 if it names none.
+#[inline(always)]
+pub fn destination(load: impl Fn(usize) -> u64, source: Source) -> u64 {
+    if source.message != 0 {
+        // `msg_name` stands first.
+        // SAFETY: the helper checks the address.
+        return unsafe { bpf_probe_read_user(source.message as *const u64) }.unwrap_or(0);
+    }
+    if load(arch::NUMBER) as u32 == arch::SENDTO { load(arch::ARGS[4]) } else { 0 }
 }
 
 /// The hook fires once a message: counts them. The kernel goes on to the next message only after a whole one, and a

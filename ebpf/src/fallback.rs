@@ -84,15 +84,16 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     operation.switches = Probed::load::<u64>(task, kernel::task_nvcsw()) as u32;
     match kind {
         SocketKind::Tcp => {
-            (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Probed>(sk, sk);
+            (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Probed>(sk, sk, direction);
         }
         SocketKind::Udp => {}
         SocketKind::UnixStream => {
+            (operation.inode, operation.fd) = (inode, fd as u32);
             if !io::advance_unix(&mut operation, state.is_some()) {
                 return;
             }
             let peer: *const u8 = Probed::load(sk, kernel::unix_peer());
-            operation.peer_cookie = identity(peer, inode_of(peer));
+            operation.peer_cookie = identity(peer, sock::inode::<Probed>(peer));
         }
     }
     let thrown_away = direction == INGRESS && flags(load, number) & io::MSG_TRUNC != 0;
@@ -108,15 +109,6 @@ fn identity(sk: *const u8, inode: u64) -> u64 {
         0 => INODE_IDENTITY | inode,
         cookie => cookie,
     }
-}
-
-/// The inode number of a socket's file, 0 if it has none.
-#[inline(always)]
-fn inode_of(sk: *const u8) -> u64 {
-    let socket: *const u8 = Probed::load(sk, kernel::sk_socket());
-    let file: *const u8 = Probed::load(socket, kernel::socket_file());
-    let inode: *const u8 = Probed::load(file, kernel::file_inode());
-    Probed::load(inode, kernel::inode_number())
 }
 
 /// The `flags` argument of a receiving call.

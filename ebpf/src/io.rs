@@ -13,7 +13,7 @@ use wirespan_common::{
 };
 
 use crate::{
-    budget,
+    arch, budget,
     buffer::{self, Source},
     kernel::{self, Memory, Typed},
     maps::{EVENTS, PROCESSES, SOCKETS, count, scratch},
@@ -58,6 +58,9 @@ pub struct Operation {
     pub wide: bool,
     /// How often the thread had gone to sleep.
     pub switches: u32,
+    /// Unix and UDP sockets: inode number and descriptor, or zeroes.
+    pub inode: u64,
+    pub fd: u32,
 }
 
 impl Operation {
@@ -77,6 +80,8 @@ impl Operation {
             epoch: 0,
             wide: false,
             switches: 0,
+            inode: 0,
+            fd: 0,
         }
     }
 }
@@ -145,7 +150,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
             if tcp.is_null() {
                 return;
             }
-            (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Typed>(sk, tcp);
+            (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Typed>(sk, tcp, direction);
         }
         SocketKind::Udp => {}
         SocketKind::UnixStream => {
@@ -176,8 +181,18 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     } else {
         Source::none(0)
     };
+    let load = |offset| Typed::load(regs, offset);
+    if kind != SocketKind::Tcp {
+        operation.inode = sock::inode::<Typed>(sk);
+        operation.fd = load(arch::ARGS[0]) as u32;
+    }
     // (Typed tracepoints are younger than `bpf_loop`.)
-    submit::<true>(&operation, source, |to| sock::load_endpoints::<Typed>(sk, to));
+    submit::<true>(&operation, source, |to| {
+        sock::load_endpoints::<Typed>(sk, to);
+        if kind == SocketKind::Udp && direction == EGRESS && to.peer_port == 0 {
+            sock::load_destination(buffer::destination(load, source), to);
+        }
+    });
 }
 
 /// The current task and the registers of its system call, both typed.
@@ -309,6 +324,9 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     event.cookie = operation.cookie;
     event.tx_position = operation.tx_position;
     event.rx_position = operation.rx_position;
+    event.inode = operation.inode;
+    event.fd = operation.fd;
+    event.reserved2 = 0;
     sock::store_unit(&mut event.unit, operation.id, operation.switches);
     match operation.kind {
         SocketKind::Tcp | SocketKind::Udp => endpoints(&mut event.endpoints),

@@ -64,6 +64,13 @@ pub fn wirespan_state(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// `void (struct sock *sk)`, net/ipv4/tcp_ipv4.c, since 4.16. Once for each TCP socket.
+#[btf_tracepoint(function = "tcp_destroy_sock")]
+pub fn wirespan_destroy(ctx: BtfTracePointContext) -> i32 {
+    sock::on_destroy(ctx.arg(0));
+    0
+}
+
 /// `void (struct task_struct *parent, struct task_struct *child)`, kernel/fork.c.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn wirespan_fork(ctx: BtfTracePointContext) -> i32 {

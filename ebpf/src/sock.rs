@@ -1,10 +1,13 @@
 //! What a `struct sock` says about its connection.
 
 use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns,
-    generated::{bpf_get_current_task_btf, bpf_get_socket_cookie},
+    bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, bpf_probe_read_user,
+    generated::{bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
 };
-use wirespan_common::{AF_INET, AF_INET6, AF_UNIX, Counter, Endpoints, Kind, StateEvent, UnitId};
+use wirespan_common::{
+    AF_INET, AF_INET6, AF_UNIX, Counter, Endpoints, INGRESS, Kind, SOCKET_ENDED, STATE_LET_GO, SocketState, StateEvent,
+    UnitId,
+};
 
 use crate::{
     kernel::{self, Memory, Typed},
@@ -16,7 +19,9 @@ const SOCK_DGRAM: u16 = 2;
 const IPPROTO_TCP: u16 = 6;
 const IPPROTO_UDP: u16 = 17;
 /// include/net/sock.h.
-const SEND_SHUTDOWN: u8 = 2;
+const SHUTDOWN_MASK: u8 = 3;
+/// `1 << SOCK_DEAD` of `enum sock_flags`: no program holds it any more.
+const SOCK_DEAD: u64 = 1;
 /// `1 << SOCK_DONE` of `enum sock_flags`: a FIN was received.
 const SOCK_DONE: u64 = 1 << 1;
 const TCP_ESTABLISHED: i32 = 1;
@@ -25,6 +30,8 @@ const TCP_FIN_WAIT1: i32 = 4;
 const TCP_CLOSE: i32 = 7;
 const TCP_LAST_ACK: i32 = 9;
 const TCP_LISTEN: i32 = 10;
+/// States in which a FIN stands at the end of what was written: FIN_WAIT1, FIN_WAIT2, TIME_WAIT, LAST_ACK, CLOSING.
+const FIN_SENT: u32 = 1 << TCP_FIN_WAIT1 | 1 << 5 | 1 << 6 | 1 << TCP_LAST_ACK | 1 << 11;
 /// `BPF_RB_NO_WAKEUP`: the agent drains the ring by a timer; a wake-up costs fifty times the submit.
 pub const NO_WAKEUP: u64 = 1;
 
@@ -54,18 +61,31 @@ pub fn kind<M: Memory>(sk: *const u8) -> Option<SocketKind> {
     }
 }
 
-/// Stream positions of a TCP socket: the next byte to send, the next byte to receive.
+/// Stream positions of a TCP socket after an operation: the next byte to send, the next byte to receive.
 ///
-/// A FIN takes a place in the sequence but is no byte: it is counted in `write_seq` once it was sent, and in
-/// `copied_seq` once a read ran into it (net/ipv4/tcp.c, `found_fin_ok`).
+/// A FIN takes a place in the sequence but is no byte. It is counted in `write_seq` once it was sent, which the state
+/// tells; `sk_shutdown` does not, for a reset sets that too. In a closed socket the state has forgotten: who still writes
+/// there has sent no FIN, and for who reads, a position that is one too low does no harm.
+/// In `copied_seq` it is counted once a read ran into it (net/ipv4/tcp.c, `found_fin_ok`).
 #[inline(always)]
-pub fn tcp_positions<M: Memory>(sk: *const u8, tcp: *const u8) -> (u64, u64) {
-    let fin_sent = M::load::<u8>(sk, kernel::sk_shutdown()) & SEND_SHUTDOWN != 0;
-    let tx = M::load::<u32>(tcp, kernel::tcp_write_seq()).wrapping_sub(fin_sent as u32);
-    let rx: u32 = M::load(tcp, kernel::tcp_copied_seq());
-    let fin_read =
-        M::load::<u64>(sk, kernel::skc_flags()) & SOCK_DONE != 0 && rx == M::load::<u32>(tcp, kernel::tcp_rcv_nxt());
-    (tx as u64, rx.wrapping_sub(fin_read as u32) as u64)
+pub fn tcp_positions<M: Memory>(sk: *const u8, tcp: *const u8, direction: u8) -> (u64, u64) {
+    // Without branches: the fallback's verifier would follow all that comes once for each.
+    let state = M::load::<u8>(sk, kernel::skc_state()) as u32 & 31;
+    let shut = M::load::<u8>(sk, kernel::sk_shutdown()) as u32 >> 1;
+    let closed = (1 << TCP_CLOSE) >> state & shut & (direction == INGRESS) as u32;
+    let fin_sent = (FIN_SENT >> state | closed) & 1;
+    let tx = M::load::<u32>(tcp, kernel::tcp_write_seq()).wrapping_sub(fin_sent);
+    (tx as u64, received::<M>(sk, tcp).0 as u64)
+}
+
+/// The next byte that the program is to receive, and how many it has not received, a FIN not counted.
+#[inline(always)]
+fn received<M: Memory>(sk: *const u8, tcp: *const u8) -> (u32, u32) {
+    let copied: u32 = M::load(tcp, kernel::tcp_copied_seq());
+    let next: u32 = M::load(tcp, kernel::tcp_rcv_nxt());
+    let fin = (M::load::<u64>(sk, kernel::skc_flags()) & SOCK_DONE != 0) as u32;
+    let fin_read = (copied == next) as u32 & fin;
+    (copied.wrapping_sub(fin_read), next.wrapping_sub(copied).saturating_sub(fin))
 }
 
 /// Writes the thread behind what `bpf_get_current_pid_tgid` gave, in words: LLVM turns an assignment of zeroes into a
@@ -133,6 +153,50 @@ fn store_word(to: &mut [u8; 16], at: usize, word: u32) {
     unsafe { core::ptr::write_volatile(to.as_mut_ptr().add(at).cast::<u32>(), word) }
 }
 
+/// The inode number of a socket's file, 0 if it has none.
+#[inline(always)]
+pub fn inode<M: Memory>(sk: *const u8) -> u64 {
+    let socket: *const u8 = M::load(sk, kernel::sk_socket());
+    let file: *const u8 = M::load(socket, kernel::socket_file());
+    let inode: *const u8 = M::load(file, kernel::file_inode());
+    M::load(inode, kernel::inode_number())
+}
+
+/// `struct sockaddr_in`, and the beginning of `sockaddr_in6`: an IPv6 address stands at 8.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct SocketAddress {
+    family: u16,
+    port: u16,
+    address: u32,
+    unused: u64,
+}
+
+/// Writes the peer that a datagram is sent to, from a `struct sockaddr` of user memory.
+#[inline(always)]
+pub fn load_destination(address: u64, to: &mut Endpoints) {
+    if address == 0 {
+        return;
+    }
+    // SAFETY: the helper checks the address.
+    let Ok(name) = (unsafe { bpf_probe_read_user(address as *const SocketAddress) }) else { return };
+    if name.family == AF_INET as u16 {
+        // An IPv6 socket knows it in its mapped form.
+        let mapped = to.family == AF_INET6;
+        store_word(&mut to.peer, 8, if mapped { 0xffff_0000u32.to_le() } else { 0 });
+        store_word(&mut to.peer, if mapped { 12 } else { 0 }, name.address);
+    } else if name.family == AF_INET6 as u16 {
+        // SAFETY: as above.
+        let Ok(words) = (unsafe { bpf_probe_read_user((address + 8) as *const [u32; 4]) }) else { return };
+        for (at, word) in words.into_iter().enumerate() {
+            store_word(&mut to.peer, at * 4, word);
+        }
+    } else {
+        return;
+    }
+    to.peer_port = u16::from_be(name.port);
+}
+
 /// A TCP connection is being opened by this thread, was told by it that nothing more will be sent, or has ended.
 #[inline(always)]
 pub fn on_state(sk: *const u8, old: i32, new: i32) {
@@ -145,7 +209,7 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
     }
     // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
     let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
-    if established {
+    if established && old != TCP_SYN_SENT {
         // Asking was enough: the kernel has given the socket its cookie, which the fallback can only read.
         return;
     }
@@ -159,6 +223,55 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
             return;
         }
     }
+    // SAFETY: the helper takes any typed socket and returns null for another kind.
+    let tcp = unsafe { bpf_skc_to_tcp_sock(sk as *mut _) } as *const u8;
+    if tcp.is_null() {
+        return;
+    }
+    let (rx, unread) = received::<Typed>(sk, tcp);
+    // The state is the old one still. A FIN that this change is about is not sent yet.
+    let fin_sent = FIN_SENT >> (old as u32 & 31) & 1;
+    let tx = Typed::load::<u32>(tcp, kernel::tcp_write_seq()).wrapping_sub(fin_sent);
+    // `close` shuts down both directions before it changes the state, and a reset after. So do the other end's FIN and
+    // `shutdown` together; but then the program may have something left to read, with which `close` would go straight to
+    // CLOSE.
+    let shut = Typed::load::<u8>(sk, kernel::sk_shutdown()) & SHUTDOWN_MASK == SHUTDOWN_MASK;
+    let dead = Typed::load::<u64>(sk, kernel::skc_flags()) & SOCK_DEAD != 0;
+    let let_go = shut && (unread == 0 || dead || (ended && fin_sent == 0));
+    if ended && !let_go && old != TCP_SYN_SENT {
+        let _ = SOCKETS.insert(cookie, SocketState { flags: SOCKET_ENDED, epoch: 0, tx: 0, rx: 0 }, 0);
+    }
+    let flags = if let_go { STATE_LET_GO } else { 0 };
+    submit(sk, StateChange { cookie, old: old as u8, new: new as u8, flags, tx, rx });
+}
+
+/// A TCP socket is taken apart: its program let go of it, or did so before. The latter was seen.
+#[inline(always)]
+pub fn on_destroy(sk: *const u8) {
+    // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
+    let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
+    // SAFETY: one word is copied out at once.
+    let flags = unsafe { SOCKETS.get(cookie) }.map_or(0, |state| state.flags);
+    if flags & SOCKET_ENDED == 0 {
+        return;
+    }
+    let _ = SOCKETS.remove(cookie);
+    let closed = TCP_CLOSE as u8;
+    submit(sk, StateChange { cookie, old: closed, new: closed, flags: STATE_LET_GO, tx: 0, rx: 0 });
+}
+
+/// What a [`StateEvent`] says beside what the socket itself does.
+struct StateChange {
+    cookie: u64,
+    old: u8,
+    new: u8,
+    flags: u8,
+    tx: u32,
+    rx: u32,
+}
+
+#[inline(always)]
+fn submit(sk: *const u8, change: StateChange) {
     let Some(mut entry) = EVENTS.reserve::<StateEvent>(0) else {
         return count(Counter::RingFull, 1);
     };
@@ -167,11 +280,15 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
     unsafe {
         core::ptr::write_bytes(event, 0, 1);
         (*event).kind = Kind::State as u8;
-        (*event).old = old as u8;
-        (*event).new = new as u8;
+        (*event).old = change.old;
+        (*event).new = change.new;
+        (*event).flags = change.flags;
+        (*event).error = Typed::load(sk, kernel::sk_err());
         // SAFETY: no preconditions.
         (*event).time = bpf_ktime_get_boot_ns();
-        (*event).cookie = cookie;
+        (*event).cookie = change.cookie;
+        (*event).tx_position = change.tx as u64;
+        (*event).rx_position = change.rx as u64;
         let task = bpf_get_current_task_btf() as *const u8;
         let switches = Typed::load::<u64>(task, kernel::task_nvcsw()) as u32;
         store_unit(&mut (*event).unit, bpf_get_current_pid_tgid(), switches);

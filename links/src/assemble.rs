@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use slotmap::SlotMap;
 use wirespan_common::{AF_INET, AF_UNIX, Endpoints};
-use wirespan_protocols::Role;
 use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::{Exchange, KeyValue, Value};
+use wirespan_protocols::{GIVEN_UP, Role, given_up};
 
 use super::Clock;
 use super::live::{Group, LiveSpan, Parent, Root, SpanKey};
@@ -43,6 +43,7 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
         _ => order.sort_by_cached_key(place),
     }
     agree_on_times(spans, &order);
+    mark_given_up(spans, &order);
     let Root { trace_id, context, sampled } = fix_root(spans, group, order[0]);
     let (trace_id, context, sampled) = (*trace_id, context.as_ref(), *sampled);
     let mut out = Vec::with_capacity(order.len());
@@ -174,6 +175,26 @@ fn agree_on_times(spans: &mut SlotMap<SpanKey, LiveSpan>, parents_first: &[SpanK
     }
 }
 
+/// Marks what a caller on this host gave up before it was answered.
+fn mark_given_up(spans: &mut SlotMap<SpanKey, LiveSpan>, members: &[SpanKey]) {
+    for key in members {
+        let Parent::Live(parent) = spans[*key].parent else { continue };
+        let given_up_at = |s: &LiveSpan| s.exchange.as_ref().filter(|e| was_given_up(e)).map(|e| e.end);
+        let Some(at) = spans.get(parent).filter(|_| spans[*key].joined).and_then(given_up_at) else { continue };
+        let mark = given_up();
+        if let Some(exchange) = spans[*key].exchange.as_mut().filter(|e| e.end >= at)
+            && exchange.attributes.iter().all(|a| a.key != mark.key)
+        {
+            exchange.attributes.push(mark);
+        }
+    }
+}
+
+/// Whether the caller let go before the end of the response.
+fn was_given_up(exchange: &Exchange) -> bool {
+    exchange.attributes.iter().any(|a| a.key == "error.type" && a.value == Value::Str(GIVEN_UP.into()))
+}
+
 /// A client's request that names no host has no `url.full` yet; the socket knows what it was sent to.
 fn complete_url(attributes: &mut [KeyValue], address: &str, port: u16) {
     if attributes.iter().any(|a| a.key == "url.full") {
@@ -216,7 +237,10 @@ fn with_connection(mut attributes: Vec<KeyValue>, span: &LiveSpan) -> Vec<KeyVal
         }
         Role::Server => {
             add_missing(&mut attributes, "client.address", || Value::Str(peer.clone()));
-            add_missing(&mut attributes, "server.address", || Value::Str(text(ends, ends.local)));
+            // (A socket for all comers may have no address of its own.)
+            if ends.local != [0; 16] {
+                add_missing(&mut attributes, "server.address", || Value::Str(text(ends, ends.local)));
+            }
             add_missing(&mut attributes, "server.port", || Value::Int(i64::from(ends.local_port)));
         }
     }

@@ -12,6 +12,7 @@ wirespan_signals::counters! {
     links_inferred: "Calls that hang below the request that they were made for, as far as could be inferred",
     links_missing: "Calls of processes that serve requests that hang below none of them",
     links_disagreed: "Calls that were claimed for two requests, and hang below neither",
+    connects_left_out: "Repeated failures to connect that belong to no request, told once a minute",
     spans_finished: "Spans handed to the exporters",
     spans_unsampled: "Spans dropped because the incoming context says not sampled",
     spans_evicted: "Spans dropped because too many were in flight",

@@ -157,6 +157,7 @@ impl Traces {
             connect: None,
             streams: false,
             datagrams: false,
+            opening: false,
             first: false,
         };
         let signal = StartedSignal { key: NO_CONNECTION, protocol: delivery.protocol, started, process, connection };

@@ -1,5 +1,6 @@
 //! Both ends of one exchange on this host, found by facts that they share: addresses and stream position, the peers'
-//! identities for Unix sockets, the positions of both directions behind an address translation.
+//! identities for Unix sockets, the positions of both directions behind an address translation, and for datagrams the
+//! client's address and what the protocol says.
 
 use rustc_hash::FxHashMap as HashMap;
 
@@ -17,6 +18,8 @@ pub enum JoinKey {
     Tcp { client: ([u8; 16], u16), server: ([u8; 16], u16), position: u32 },
     /// The client's and the server's socket, and where the request begins in both streams.
     Unix { client: u64, server: u64, position: u64, opposite: u64 },
+    /// A datagram's client, and what names the request among its others.
+    Datagram { client: Option<[u8; 16]>, port: u16, message: u64 },
     /// 64 bits that two random initial sequence numbers and the bytes since then make up: what is left when the
     /// addresses were translated on the way.
     Positions { position: u32, opposite: u32 },
@@ -24,11 +27,14 @@ pub enum JoinKey {
 
 /// The keys of one end: the exact one first.
 pub fn keys(connection: &ConnectionInfo, first: &Mark) -> [Option<JoinKey>; 2] {
-    if connection.datagrams {
+    if connection.opening {
         return [None, None];
     }
     let ends = &connection.endpoints;
     let local_is_client = connection.role == Role::Client;
+    if connection.datagrams {
+        return datagram_keys(ends, local_is_client, first.position);
+    }
     if ends.family == AF_UNIX {
         let (local, peer) = (connection.cookie, ends.peer_cookie);
         let (client, server) = if local_is_client { (local, peer) } else { (peer, local) };
@@ -43,6 +49,19 @@ pub fn keys(connection: &ConnectionInfo, first: &Mark) -> [Option<JoinKey>; 2] {
         Some(JoinKey::Tcp { client, server, position }),
         Some(JoinKey::Positions { position, opposite: first.opposite as u32 }),
     ]
+}
+
+/// The client's address and port, and what its protocol says of the request. A client whose socket has no peer does not know
+/// its own address, and a server that has not answered not yet whom.
+fn datagram_keys(ends: &Endpoints, local_is_client: bool, message: u64) -> [Option<JoinKey>; 2] {
+    let (host, port) = if local_is_client { (ends.local, ends.local_port) } else { (ends.peer, ends.peer_port) };
+    if port == 0 {
+        return [None, None];
+    }
+    let unknown = host == [0; 16];
+    let exact = JoinKey::Datagram { client: Some(address(ends, host)), port, message };
+    let by_port = JoinKey::Datagram { client: None, port, message };
+    [(!unknown).then_some(exact), (unknown || !local_is_client).then_some(by_port)]
 }
 
 /// IPv4 addresses in their mapped form, so that a dual-stack end agrees with a plain one.

@@ -133,12 +133,13 @@ impl Traces {
     }
 
     fn forget(&mut self, key: SpanKey) {
+        let Some(exchange) = self.spans.get(key).map(|s| s.key) else { return };
+        self.no_longer_under_way(&exchange);
         let Some(span) = self.spans.remove(key) else { return };
         self.span_bytes -= span.weight;
         if !span.met {
             self.joins.forget(joins::keys(&span.connection, &span.request.first), span.connection.role, key);
         }
-        self.by_exchange.remove(&span.key);
         self.court.book.forget(key);
     }
 
@@ -187,6 +188,13 @@ impl Traces {
             self.link_receivers(key, now);
         }
         let Some(mut group) = self.groups.remove(key) else { return };
+        if let [only] = group.members.as_slice()
+            && let Some(span) = self.spans.get_mut(*only)
+            && !self.repeats.tells(span)
+        {
+            self.counters.connects_left_out.inc();
+            return self.forget(*only);
+        }
         let trace = assemble::assemble(&mut self.spans, &mut group, self.clock);
         assemble::hang_anew(&mut self.spans, &group.members);
         let mut open = Vec::new();

@@ -39,6 +39,7 @@ pub mod log;
 mod messages;
 mod open;
 mod process;
+mod repeats;
 mod rules;
 mod signal;
 mod state;
@@ -50,8 +51,10 @@ use std::sync::Arc;
 use rules::{Evidence, Missing, Stage, Until};
 use rustc_hash::FxHashMap as HashMap;
 use slotmap::SlotMap;
+use wirespan_common::Endpoints;
 use wirespan_protocols::exchange::{Exchange, Mark, SpanKind, Value};
 
+pub use assemble::address;
 pub use counters::Counters;
 pub use leave::PENDING_CAP;
 pub use process::Process;
@@ -64,6 +67,7 @@ use joins::Joins;
 pub use live::SpanKey;
 use live::{Group, GroupKey, LiveSpan, Parent, Pending};
 use messages::Messages;
+use repeats::Repeats;
 use tasks::Tasks;
 
 /// After this time without news, the finished part of a trace that is still open is handed on, nanoseconds.
@@ -122,6 +126,9 @@ pub struct Traces {
     spans: SlotMap<SpanKey, LiveSpan>,
     groups: SlotMap<GroupKey, Group>,
     by_exchange: HashMap<ExchangeKey, SpanKey>,
+    /// Requests that each process has under way.
+    serving: HashMap<u32, u32>,
+    repeats: Repeats,
     joins: Joins,
     court: Court,
     messages: Messages,
@@ -152,6 +159,8 @@ impl Traces {
             spans: SlotMap::with_key(),
             groups: SlotMap::with_key(),
             by_exchange: HashMap::default(),
+            serving: HashMap::default(),
+            repeats: Repeats::default(),
             joins: Joins::default(),
             court: Court::new(limits.inferred, Arc::clone(&counters)),
             messages: Messages::new(limits.max_bytes / 8),
@@ -192,6 +201,7 @@ impl Traces {
     pub fn signal(&mut self, signal: Signal, now: u64) {
         match signal {
             Signal::Started(started) => self.started(*started, now),
+            Signal::Peer(key, endpoints) => self.peer_known(&key, endpoints, now),
             Signal::Finished(key, exchange) => self.finished(key, exchange, now),
             Signal::Dropped(key) => self.dropped(key, now),
             Signal::Failed { connection } => self.connection_failed(connection, now),
@@ -232,6 +242,7 @@ impl Traces {
         self.groups[group].members.push(span);
         self.watch(now, group);
         self.by_exchange.insert(key, span);
+        self.serves(span);
         if let Some(unit) = unit {
             match kind {
                 SpanKind::Server | SpanKind::Consumer => self.read(span, unit, now),
@@ -288,6 +299,31 @@ impl Traces {
         };
         self.fact(&fact, now);
         self.consider(call, Stage::Made, now);
+    }
+
+    /// Counts what a process has under way.
+    fn serves(&mut self, span: SpanKey) {
+        let live = &mut self.spans[span];
+        let tgid = live.process.tgid();
+        if live.is_callee() {
+            *self.serving.entry(tgid).or_default() += 1;
+        } else {
+            live.idle = !self.serving.contains_key(&tgid);
+        }
+    }
+
+    fn no_longer_under_way(&mut self, key: &ExchangeKey) -> Option<SpanKey> {
+        let span = self.by_exchange.remove(key)?;
+        let callee = self.spans.get(span).filter(|s| s.is_callee());
+        if let Some(tgid) = callee.map(|s| s.process.tgid())
+            && let Some(count) = self.serving.get_mut(&tgid)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.serving.remove(&tgid);
+            }
+        }
+        Some(span)
     }
 
     /// Notes that a group is open. Most are handed on long before their turn comes: what is left of those is removed
@@ -436,8 +472,17 @@ impl Traces {
         self.schedule(to, now);
     }
 
+    /// Both ends of a request can be found now.
+    fn peer_known(&mut self, key: &ExchangeKey, endpoints: Endpoints, now: u64) {
+        let Some(span) = self.by_exchange.get(key).copied() else { return };
+        self.spans[span].connection.endpoints = endpoints;
+        if !self.spans[span].met {
+            self.link_by_join(span, now);
+        }
+    }
+
     fn finished(&mut self, key: ExchangeKey, exchange: Box<Exchange>, now: u64) {
-        let Some(span) = self.by_exchange.remove(&key) else { return };
+        let Some(span) = self.no_longer_under_way(&key) else { return };
         self.responded(span, &exchange, now);
         if let Some(recorder) = &mut self.recorder {
             recorder(&log::write_name(span, path_of(&exchange)));
@@ -476,7 +521,7 @@ impl Traces {
 
     /// A request whose end cannot be known: its span vanishes, its children hang below its parent.
     fn dropped(&mut self, key: ExchangeKey, now: u64) {
-        let Some(span) = self.by_exchange.remove(&key) else { return };
+        let Some(span) = self.no_longer_under_way(&key) else { return };
         if self.spans[span].is_callee() {
             self.fact(&Fact::Over { request: span, answered: None, read: None }, now);
         }

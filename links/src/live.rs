@@ -83,6 +83,8 @@ pub struct LiveSpan {
     pub dropped: bool,
     /// It was handed on.
     pub sent: bool,
+    /// Its process had no request under way when it began; only known of callers.
+    pub idle: bool,
     /// The result, once known.
     pub exchange: Option<Box<Exchange>>,
     /// Bytes that it was counted for.
@@ -119,6 +121,7 @@ impl LiveSpan {
             name: None,
             dropped: false,
             sent: false,
+            idle: false,
             exchange: None,
             weight,
         }

@@ -45,6 +45,8 @@ pub struct ConnectionInfo {
     pub streams: bool,
     /// It is a socket for datagrams, which have no positions.
     pub datagrams: bool,
+    /// It is not open: this is the attempt to open it.
+    pub opening: bool,
     /// Whether this is the connection's first exchange.
     pub first: bool,
 }
@@ -69,6 +71,8 @@ pub struct StartedSignal {
 pub enum Signal {
     /// A request was recognised.
     Started(Box<StartedSignal>),
+    /// Whose request it was shows only when it is answered: the socket that it came to has no peer.
+    Peer(ExchangeKey, Endpoints),
     /// It is complete.
     Finished(ExchangeKey, Box<Exchange>),
     /// It will never be.

@@ -64,7 +64,7 @@ pub mod weight;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use exchange::{Mark, Output};
+use exchange::{KeyValue, Mark, Output, Value};
 
 /// Which way bytes flow, seen from the protocol: not from the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,12 +100,67 @@ pub enum Detection {
 pub enum End {
     /// The sender finished in order (FIN, end of file): this direction is complete, the other may go on.
     Finished,
-    /// The connection was reset (`ECONNRESET`, `EPIPE`): nothing more will come in either direction.
+    /// The connection was reset by the other end (`ECONNRESET`, `EPIPE`), or timed out: nothing more will come in either
+    /// direction.
     Reset,
     /// The socket is gone: nothing more will come in either direction.
     Closed,
+    /// This program let go of its socket, which the other end had not closed: what has not come by then it does not want.
+    LetGo,
     /// The agent stops watching: how requests in flight will end is not known, so they are dropped.
     Unwatched,
+}
+
+/// `error.type` of a connection that was reset before the response was complete.
+pub const CONNECTION_RESET: &str = "connection_reset";
+/// `error.type` of a connection that was closed before the response was complete.
+pub const CONNECTION_CLOSED: &str = "connection_closed";
+/// `error.type` of a call whose caller did not wait for the end of the response.
+pub const GIVEN_UP: &str = "given_up";
+
+/// What a server's span says, beside what else it does, of a request whose client left before it was answered.
+pub fn given_up() -> KeyValue {
+    KeyValue { key: "wirespan.given_up".into(), value: Value::Bool(true) }
+}
+
+/// How what was under way on a connection broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Break {
+    /// `error.type`.
+    pub error: &'static str,
+    /// It was the client that left: no error of the server's, and whoever reads an event stream ends it so.
+    pub client_left: bool,
+}
+
+impl Break {
+    /// `error.type` at the end of this role, if the end of what was under way is an error there. `events`: it was a stream
+    /// of events.
+    pub(crate) fn error(self, role: Role, events: bool) -> Option<&'static str> {
+        (!self.client_left || (role == Role::Client && !events)).then_some(self.error)
+    }
+
+    /// The mark of a request that a server need not have answered any more.
+    pub(crate) fn mark(self, role: Role, events: bool) -> Option<KeyValue> {
+        (self.client_left && role == Role::Server && !events).then(given_up)
+    }
+}
+
+impl End {
+    /// What this end means at the end of the connection that has this role. `client_finished`: the client had finished
+    /// sending before.
+    pub(crate) fn breaks(self, role: Role, client_finished: bool) -> Break {
+        let error = match (self, role) {
+            (Self::Reset, _) => CONNECTION_RESET,
+            (Self::LetGo, Role::Client) => GIVEN_UP,
+            (Self::LetGo | Self::Closed | Self::Finished | Self::Unwatched, _) => CONNECTION_CLOSED,
+        };
+        let client_left = match (self, role) {
+            (Self::LetGo, Role::Client) | (Self::Reset, Role::Server) => true,
+            (Self::LetGo | Self::Closed, Role::Server) => client_finished,
+            _ => false,
+        };
+        Break { error, client_left }
+    }
 }
 
 /// What a parser is told about the connection that it reads, once.

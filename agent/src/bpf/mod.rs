@@ -129,8 +129,9 @@ struct Offsets([u32; offsets::COUNT]);
 unsafe impl aya::Pod for Offsets {}
 
 /// Programs on typed tracepoints that every mode needs: name of the program, of the tracepoint.
-const COMMON_PROGRAMS: [(&str, &str); 4] = [
+const COMMON_PROGRAMS: [(&str, &str); 5] = [
     ("wirespan_state", "inet_sock_set_state"),
+    ("wirespan_destroy", "tcp_destroy_sock"),
     ("wirespan_fork", "sched_process_fork"),
     ("wirespan_exec", "sched_process_exec"),
     ("wirespan_task_exit", "sched_process_exit"),

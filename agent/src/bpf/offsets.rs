@@ -22,10 +22,12 @@ static FIELDS: [Field; COUNT] = [
     field("sock_common", "skc_v6_daddr"),
     field("sock_common", "skc_v6_rcv_saddr"),
     field("sock_common", "skc_cookie"),
+    field("sock_common", "skc_state"),
     field("sock", "sk_type"),
     field("sock", "sk_protocol"),
     field("sock_common", "skc_flags"),
     field("sock", "sk_shutdown"),
+    field("sock", "sk_err"),
     field("tcp_sock", "write_seq"),
     field("tcp_sock", "copied_seq"),
     field("tcp_sock", "rcv_nxt"),
@@ -65,7 +67,7 @@ static FIELDS: [Field; COUNT] = [
 ];
 
 /// Number of offsets handed to the kernel programs.
-pub const COUNT: usize = 48;
+pub const COUNT: usize = 50;
 
 /// Whether a structure is needed at all: limits the index.
 pub fn is_wanted(structure: &str) -> bool {

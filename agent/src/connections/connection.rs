@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS, IoEvent};
+use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS, IoEvent, STATE_LET_GO, StateEvent};
 use wirespan_protocols::exchange::{Mark, Unit};
 use wirespan_protocols::{End, Role};
 
@@ -16,6 +16,9 @@ use wirespan_links::Signal;
 
 /// Operations after which the kernel is told again that more of a socket is wanted.
 const WIDEN_AGAIN: u32 = 4096;
+/// States of a TCP socket (include/net/tcp_states.h).
+const TCP_CLOSE: u8 = 7;
+const TCP_CLOSE_WAIT: u8 = 8;
 /// How long a socket that the kernel closed may still be read from, nanoseconds.
 const LINGER: u64 = 250_000_000;
 /// What a connection takes beside itself: its places in tables, and what the allocator adds.
@@ -29,13 +32,31 @@ pub struct Connection {
     pub restless: bool,
     /// Bytes held, as last counted in the total.
     pub counted: usize,
+    /// What tells whether its program still holds its socket, where the kernel does not say so.
+    pub descriptor: Option<Descriptor>,
+    /// It is asked after the socket from time to time.
+    pub asked_after: bool,
     order: Order,
     reading: Reading,
     /// Datagrams so far, if it is a socket for such.
     datagrams: u64,
+    /// When the connection ended.
     closed_at: Option<u64>,
+    /// The program holds the socket of a connection that has ended: it says itself when it lets go.
+    held: bool,
     /// Operations since more of each was wanted.
     widened: u32,
+}
+
+/// How a program holds a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The program.
+    pub tgid: u32,
+    /// Its descriptor, perhaps.
+    pub fd: u32,
+    /// The socket's inode number.
+    pub inode: u64,
 }
 
 /// What an operation did to its connection.
@@ -47,6 +68,8 @@ pub struct Seen {
     pub widens: bool,
     /// It needs attention from now on.
     pub newly_restless: bool,
+    /// Somebody waits for an answer on a socket of whose end the kernel says nothing.
+    pub newly_outstanding: bool,
 }
 
 impl Connection {
@@ -56,10 +79,13 @@ impl Connection {
             epoch,
             restless: false,
             counted: 0,
+            descriptor: None,
+            asked_after: false,
             order: Order::new(epoch != 0),
             reading: Reading::new(origin, now),
             datagrams: 0,
             closed_at: None,
+            held: false,
             widened: 0,
         }
     }
@@ -123,9 +149,12 @@ impl Connection {
     pub fn take_in(&mut self, event: &IoEvent, bytes: &[u8], process: &Arc<Process>, cx: &mut Context<'_>) -> Seen {
         let IoEvent { direction, time, .. } = *event;
         self.used(process, time);
+        if event.inode != 0 {
+            self.descriptor = Some(Descriptor { tgid: event.unit.tgid, fd: event.fd, inode: event.inode });
+        }
         let unit = Unit { nonblocking: event.flags & FLAG_NONBLOCKING != 0, ..unit_of(&event.unit) };
         if event.flags & FLAG_DATAGRAM != 0 {
-            self.datagram(direction, bytes, time, unit, cx);
+            self.datagram(event, bytes, unit, cx);
         } else if event.result > 0 {
             let (end, opposite) = match direction {
                 EGRESS => (event.tx_position, event.rx_position),
@@ -138,6 +167,7 @@ impl Connection {
             self.end(direction, End::Finished, time, unit, cx);
         } else {
             self.lost_until(event, unit, cx);
+            self.peer_left(time);
             for direction in [direction, 1 - direction] {
                 self.end(direction, End::Reset, time, unit, cx);
             }
@@ -148,6 +178,9 @@ impl Connection {
             // (A Unix socket's entry in the kernel holds its positions.)
             widens: !muted && event.endpoints.family != AF_UNIX && self.widens(),
             newly_restless: self.is_waiting() && !std::mem::replace(&mut self.restless, true),
+            newly_outstanding: self.descriptor.is_some()
+                && self.in_flight() > 0
+                && !std::mem::replace(&mut self.asked_after, true),
         }
     }
 
@@ -164,13 +197,19 @@ impl Connection {
     }
 
     /// A datagram was sent or received, of which `bytes` were captured.
-    fn datagram(&mut self, direction: u8, bytes: &[u8], time: u64, unit: Unit, cx: &mut Context<'_>) {
+    fn datagram(&mut self, event: &IoEvent, bytes: &[u8], unit: Unit, cx: &mut Context<'_>) {
         let position = self.datagrams;
         self.datagrams += 1;
-        self.reading.origin.datagrams = true;
+        let origin = &mut self.reading.origin;
+        origin.datagrams = true;
+        // A socket without a peer has another one for each datagram, known of those that are sent.
+        let to = (origin.endpoints.peer_port == 0 && event.endpoints.peer_port != 0).then_some(event.endpoints);
+        origin.datagram_to = to;
         if !bytes.is_empty() {
-            self.reading.data(direction, bytes, Mark { time, position, opposite: position, unit, lost: false }, cx);
+            let mark = Mark { time: event.time, position, opposite: position, unit, lost: false };
+            self.reading.data(event.direction, bytes, mark, cx);
         }
+        self.reading.origin.datagram_to = None;
     }
 
     /// Hands on what was held and whose turn has come, or whose wait has been long enough.
@@ -191,9 +230,54 @@ impl Connection {
         }
     }
 
-    /// The kernel closed the socket; bytes that it had received may still be read for a moment.
-    pub fn close(&mut self, time: u64) {
+    /// The kernel says that the state of its TCP socket changed.
+    pub fn changed(&mut self, event: &StateEvent, cx: &mut Context<'_>) {
+        let (time, unit) = (event.time, unit_of(&event.unit));
+        if event.flags & STATE_LET_GO != 0 {
+            let end = match event.old {
+                // It had been reset.
+                TCP_CLOSE => End::Reset,
+                // The other end had finished.
+                TCP_CLOSE_WAIT => End::Closed,
+                _ => End::LetGo,
+            };
+            if end == End::Closed {
+                self.peer_left(time);
+                // Whether the program has read as far as that or not.
+                self.end(INGRESS, End::Finished, time, unit, cx);
+            }
+            self.let_go(end, time, unit, cx);
+        } else if event.new == TCP_CLOSE {
+            self.ended(time);
+            if event.error != 0 {
+                self.peer_left(time);
+            }
+        } else {
+            self.end(EGRESS, End::Finished, time, unit, cx);
+        }
+    }
+
+    /// The connection has ended, by a reset or because the other end is silent. The program still holds its socket: what
+    /// it had received it may read, and it may take its time until it notices.
+    fn ended(&mut self, time: u64) {
         self.closed_at.get_or_insert(time);
+        self.held = true;
+    }
+
+    /// The program let go of its socket, whose connection ended before or not: `end`. Whoever waits for anything on it
+    /// gives that up.
+    fn let_go(&mut self, end: End, time: u64, unit: Unit, cx: &mut Context<'_>) {
+        self.release(u64::MAX, cx);
+        for direction in [EGRESS, INGRESS] {
+            self.end(direction, end, time, unit, cx);
+        }
+        self.closed_at.get_or_insert(time);
+        self.held = false;
+    }
+
+    /// The other end has left, as far as can be known: what is still answered reaches nobody.
+    fn peer_left(&mut self, time: u64) {
+        self.reading.origin.peer_left.get_or_insert(time);
     }
 
     /// Whether time alone will change something: held operations, or a closed socket.
@@ -203,7 +287,7 @@ impl Connection {
 
     /// Whether nothing more is to be expected.
     pub fn is_over(&self, now: u64) -> bool {
-        let lingered = |at: u64| now.saturating_sub(at.max(self.last_seen())) >= LINGER;
+        let lingered = |at: u64| !self.held && now.saturating_sub(at.max(self.last_seen())) >= LINGER;
         self.closed_at.is_some_and(|at| (self.in_flight() == 0 && !self.order.is_holding()) || lingered(at))
     }
 

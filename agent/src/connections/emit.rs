@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wirespan_common::Endpoints;
 use wirespan_protocols::exchange::{Output, Started};
 use wirespan_protocols::registry::Protocol;
-use wirespan_protocols::{Parser, Role};
+use wirespan_protocols::{Parser, Role, given_up};
 
 use crate::discovery::Process;
 use crate::metrics::Counters;
@@ -36,6 +36,10 @@ pub struct Origin {
     pub connect: Option<Connect>,
     /// It is a socket for datagrams.
     pub datagrams: bool,
+    /// Where the datagram goes that is being read, if its socket has no peer of its own.
+    pub datagram_to: Option<Endpoints>,
+    /// When the other end left, if it was seen to.
+    pub peer_left: Option<u64>,
     /// Requests without an answer.
     pub in_flight: u32,
     parsers: u32,
@@ -45,7 +49,19 @@ pub struct Origin {
 impl Origin {
     /// A connection without exchanges.
     pub fn new(id: u64, cookie: u64, endpoints: Endpoints, process: Arc<Process>) -> Self {
-        Self { id, cookie, endpoints, process, connect: None, datagrams: false, in_flight: 0, parsers: 0, exchanges: 0 }
+        Self {
+            id,
+            cookie,
+            endpoints,
+            process,
+            connect: None,
+            datagrams: false,
+            datagram_to: None,
+            peer_left: None,
+            in_flight: 0,
+            parsers: 0,
+            exchanges: 0,
+        }
     }
 
     /// From here on, another parser speaks.
@@ -84,9 +100,17 @@ impl Origin {
                     }
                 }
                 Output::Started(started) => self.started(protocol, role, started, counters, out),
-                Output::Finished(exchange) => {
+                Output::Finished(mut exchange) => {
                     said.finished = true;
                     self.in_flight = self.in_flight.saturating_sub(1);
+                    // Of what the connection's end broke, the parser says whether it matters.
+                    let answered = exchange.response.is_some_and(|r| r.last.time == exchange.end);
+                    if role == Role::Server && answered && self.peer_left.is_some_and(|left| left <= exchange.end) {
+                        exchange.attributes.push(given_up());
+                    }
+                    if let Some(peer) = self.datagram_to {
+                        out.push(Signal::Peer(self.key(exchange.id), peer));
+                    }
                     out.push(Signal::Finished(self.key(exchange.id), exchange));
                 }
                 Output::Dropped { id } => {
@@ -126,11 +150,12 @@ impl Origin {
     fn info(&self, protocol: &Protocol, role: Role) -> ConnectionInfo {
         ConnectionInfo {
             cookie: self.cookie,
-            endpoints: self.endpoints,
+            endpoints: self.datagram_to.unwrap_or(self.endpoints),
             role,
             connect: self.connect,
             streams: protocol.streams,
             datagrams: self.datagrams,
+            opening: false,
             first: self.exchanges == 0,
         }
     }

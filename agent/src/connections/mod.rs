@@ -2,6 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `attempts.rs` | connections that are being opened, and those that cannot be |
 //! | `stream.rs` | one direction: positions, operations ahead of their turn |
 //! | `order.rs` | both directions in causal order |
 //! | `detection.rs` | which protocol it is: a machine of three states |
@@ -14,6 +15,7 @@
 //! socket are brought into causal order: an operation that happened when the other direction stood at position *n* is
 //! handed on when everything before *n* has been.
 
+mod attempts;
 mod connection;
 mod detection;
 mod emit;
@@ -24,7 +26,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
@@ -32,7 +34,9 @@ use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, StateEve
 use wirespan_protocols::exchange::{Output, Unit};
 use wirespan_protocols::{End, Role};
 
+use attempts::Attempts;
 use connection::Connection;
+pub use connection::Descriptor;
 use detection::Registry;
 use emit::Origin;
 use guard::guarded;
@@ -45,10 +49,10 @@ use crate::memory::heaviest::Heaviest;
 use crate::memory::{Account, Shares};
 use crate::metrics::Counters;
 
-const TCP_SYN_SENT: u8 = 2;
-const TCP_FIN_WAIT1: u8 = 4;
+const TCP_ESTABLISHED: u8 = 1;
+/// State of a TCP socket that is being opened (include/net/tcp_states.h).
+pub const TCP_SYN_SENT: u8 = 2;
 const TCP_CLOSE: u8 = 7;
-const TCP_LAST_ACK: u8 = 9;
 /// A socket for datagrams that was silent for this long, nanoseconds, is taken for closed: a resolver asks again after five
 /// seconds.
 const DATAGRAM_SILENCE: u64 = 15_000_000_000;
@@ -59,8 +63,14 @@ const NAME_EVERY: u64 = 500_000_000;
 /// How much longer than an idle connection one is remembered on which a request is under way: a stream may live for
 /// hours and say nothing. Should its end have been missed, it is forgotten after a day, by default.
 const PATIENCE: u64 = 144;
-/// What a socket takes that began to connect, bytes.
-const CONNECTING: usize = 2 * size_of::<(u64, Connect)>();
+/// What a socket takes that is asked after, bytes.
+const OUTSTANDING: usize = 2 * size_of::<(u64, u64)>();
+/// How soon it is asked after a socket on which somebody waits for an answer, and how often at least, nanoseconds.
+const ASK_FIRST: u64 = 10_000_000;
+/// How rarely at most, nanoseconds.
+const ASK_LAST: u64 = 500_000_000;
+/// How many such sockets are asked after in one tick. One question costs some microseconds.
+const ASKED_AT_A_TIME: usize = 16;
 /// Connections looked at to find one to forget when there are too many.
 const EVICTION_SAMPLE: usize = 32;
 /// Sockets whose reading failed that are remembered; then they are forgotten, and may fail again.
@@ -105,8 +115,10 @@ pub struct Connections {
     restless: Vec<u64>,
     /// Sockets for datagrams, of whose end the kernel says nothing, and when to see whether they are silent.
     datagrams: VecDeque<(u64, u64)>,
-    /// Sockets that began to connect and have not moved a byte: when.
-    connecting: HashMap<u64, Connect>,
+    /// Sockets that began to connect and have not moved a byte.
+    attempts: Attempts,
+    /// Sockets of whose end the kernel says nothing and on which somebody waits for an answer: when to ask after them.
+    outstanding: BTreeSet<(u64, u64)>,
     /// Sockets whose reading failed: muted, whatever is still on the ring of them.
     failed: HashSet<u64>,
     /// Protocols whose failure was said.
@@ -155,7 +167,8 @@ impl Connections {
             by_cookie: HashMap::default(),
             restless: Vec::new(),
             datagrams: VecDeque::new(),
-            connecting: HashMap::default(),
+            attempts: Attempts::default(),
+            outstanding: BTreeSet::new(),
             failed: HashSet::default(),
             said_failed: Vec::new(),
             shared: Shared { limits, counters, outputs: Vec::new(), registry: Registry::ALL },
@@ -185,6 +198,9 @@ impl Connections {
         let Some(seen) = self.work(event.cookie, out, |c, cx| c.take_in(event, bytes, process, cx)) else {
             return Verdict::Mute;
         };
+        if seen.newly_outstanding {
+            self.outstanding.insert((event.time + ASK_FIRST, event.cookie));
+        }
         if seen.newly_restless {
             self.restless.push(event.cookie);
         }
@@ -241,7 +257,9 @@ impl Connections {
     /// Forgets connections while all together take too much memory: those with most first, and if none has much, the
     /// idlest.
     fn make_room(&mut self, now: u64, out: &mut Vec<Signal>) {
-        let others = self.connecting.len() * CONNECTING + self.datagrams.len() * size_of::<(u64, u64)>();
+        let others = self.attempts.weight()
+            + self.outstanding.len() * OUTSTANDING
+            + self.datagrams.len() * size_of::<(u64, u64)>();
         self.shared.limits.memory.set(self.bytes + others);
         while self.shared.limits.memory.is_over() {
             let Some(cookie) = self.heaviest.any().or_else(|| self.idlest()) else { return };
@@ -288,27 +306,47 @@ impl Connections {
     }
 
     /// A TCP connection is being opened, finished by this side, or was closed.
-    pub fn state(&mut self, event: &StateEvent, out: &mut Vec<Signal>) {
+    /// `process`: who opens it, if it is to be traced.
+    pub fn state(&mut self, event: &StateEvent, process: Option<Arc<Process>>, out: &mut Vec<Signal>) {
         match event.new {
-            TCP_FIN_WAIT1 | TCP_LAST_ACK => {
-                self.work(event.cookie, out, |connection, cx| {
-                    connection.end(EGRESS, End::Finished, event.time, unit_of(&event.unit), cx);
-                });
+            TCP_SYN_SENT if self.attempts.len() < self.shared.limits.max_connections => {
+                let connect = Connect { time: event.time, unit: unit_of(&event.unit) };
+                return self.attempts.begin(event, process, connect, out);
             }
-            TCP_SYN_SENT if self.connecting.len() < self.shared.limits.max_connections => {
-                self.connecting.insert(event.cookie, Connect { time: event.time, unit: unit_of(&event.unit) });
-            }
+            TCP_SYN_SENT => return,
+            TCP_ESTABLISHED => return self.attempts.opened(event, &self.shared.counters, out),
             TCP_CLOSE => {
-                self.connecting.remove(&event.cookie);
+                self.attempts.closed(event, &mut self.next_id, &self.shared.counters, out);
                 self.failed.remove(&event.cookie);
-                if let Some(connection) = self.by_cookie.get_mut(&event.cookie) {
-                    connection.close(event.time);
-                    if !std::mem::replace(&mut connection.restless, true) {
-                        self.restless.push(event.cookie);
-                    }
-                }
             }
             _ => {}
+        }
+        let newly_restless = self.work(event.cookie, out, |connection, cx| {
+            connection.changed(event, cx);
+            connection.is_waiting() && !std::mem::replace(&mut connection.restless, true)
+        });
+        if newly_restless == Some(true) {
+            self.restless.push(event.cookie);
+        }
+    }
+
+    /// Asks after sockets of whose end the kernel says nothing, Unix and UDP, as long as somebody waits for an answer there:
+    /// `holds` tells whether its program still holds a socket. (A few at a time, and the longer it takes the less often.)
+    pub fn ask(&mut self, now: u64, mut holds: impl FnMut(&mut Descriptor) -> bool, out: &mut Vec<Signal>) {
+        for _ in 0..ASKED_AT_A_TIME {
+            let Some(&(at, cookie)) = self.outstanding.first().filter(|(at, _)| *at <= now) else { return };
+            self.outstanding.remove(&(at, cookie));
+            let Some(connection) = self.by_cookie.get_mut(&cookie) else { continue };
+            connection.asked_after = connection.in_flight() > 0;
+            if !connection.asked_after {
+                continue;
+            }
+            let age = now.saturating_sub(connection.last_seen());
+            if connection.descriptor.as_mut().is_none_or(&mut holds) {
+                self.outstanding.insert((now + (age / 32).clamp(ASK_FIRST, ASK_LAST), cookie));
+            } else {
+                self.remove(cookie, End::LetGo, now, out);
+            }
         }
     }
 
@@ -332,6 +370,7 @@ impl Connections {
         for cookie in restless {
             self.settle(cookie, now, out);
         }
+        self.attempts.tick(now, &mut self.next_id, out);
         self.close_silent_datagrams(now, out);
         self.name_lasting(now, out);
         if now.saturating_sub(self.last_sweep) > self.shared.limits.idle_timeout / 8 {
@@ -364,6 +403,7 @@ impl Connections {
 
     /// Ends every connection: the agent stops.
     pub fn finish(&mut self, now: u64, out: &mut Vec<Signal>) {
+        self.attempts.finish(out);
         let cookies: Vec<u64> = self.by_cookie.keys().copied().collect();
         for cookie in cookies {
             self.settle(cookie, u64::MAX, out);
@@ -420,7 +460,7 @@ impl Connections {
             self.forget(cookie, event.time, out);
         }
         let mut origin = Origin::new(self.next_id, event.cookie, event.endpoints, process.clone());
-        origin.connect = self.connecting.remove(&event.cookie);
+        origin.connect = self.attempts.used(event.cookie, out);
         let connection = Connection::new(origin, event.epoch, event.time);
         self.next_id += 1;
         self.shared.counters.connections.inc();
@@ -454,7 +494,7 @@ impl Connections {
             self.shared.counters.connections_evicted.inc();
             self.forget(cookie, now, out);
         }
-        self.connecting.retain(|_, connect| now.saturating_sub(connect.time) < idle);
+        self.attempts.sweep(now, idle, out);
     }
 }
 

@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`processes`] | the table of processes, fed by exec, fork and exit |
+//! | [`holders`] | whether a process still holds a socket |
 //! | [`facts`] | what can be learned of one process, from its exec event and from `/proc` |
 //! | [`cgroup`], [`container`] | systemd unit, container id, container name |
 //! | `files` | their files, read so that nothing in them can harm |
@@ -17,6 +18,7 @@ pub mod cgroup;
 pub mod container;
 pub mod facts;
 mod files;
+pub mod holders;
 pub mod host;
 pub mod naming;
 pub mod own;

@@ -20,6 +20,7 @@ use super::naming::{self, Program, Source};
 use super::resource::Resources;
 use super::selection::{Choice, Reason, Selection};
 use crate::config::Config;
+use crate::connections::Descriptor;
 use crate::span::Resource;
 
 /// The most entries; processes beyond it push others out, which are read from `/proc` again if they are asked for.
@@ -234,6 +235,11 @@ impl Processes {
     /// The rules, to decide about connections.
     pub fn selection(&self) -> &Arc<Selection> {
         &self.selection
+    }
+
+    /// Whether a process still holds a socket of whose end the kernel says nothing.
+    pub fn holds(&self, descriptor: &mut Descriptor) -> bool {
+        super::holders::holds(&self.proc_root, descriptor)
     }
 
     /// Entries in the table.

@@ -24,6 +24,8 @@ wirespan_signals::counters! {
     connections_muted: "Connections whose protocol is not known, no longer captured",
     connections_failed: "Connections whose reading failed, a defect: dropped, and no longer captured",
     connections_lost_sync: "Times a connection's bytes stopped making sense",
+    connects_failed: "Connections of traced programs that could not be opened",
+    connects_made_good: "Those of them that another attempt made good for, which are not told",
     gaps: "Runs of bytes that passed but were not captured",
     gap_bytes: "Bytes that passed but were not captured",
     connections_evicted_for_memory: "Connections forgotten because all together took too much memory, the one with most first",

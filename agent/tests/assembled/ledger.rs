@@ -21,6 +21,8 @@ pub struct Ledger {
     /// By cookie and time, which no two operations share.
     operations: HashMap<(u64, u64), Operation>,
     open: HashMap<ExchangeKey, u64>,
+    attempts: HashSet<ExchangeKey>,
+    connects_failed: u64,
     seen: HashSet<ExchangeKey>,
     spans: HashSet<[u8; 8]>,
     executions: u64,
@@ -48,6 +50,13 @@ impl Ledger {
     /// A signal came.
     pub fn signal(&mut self, signal: &Signal) {
         match signal {
+            // An attempt to connect, of which no byte tells, and no counter of requests.
+            Signal::Started(started) if started.connection.opening => {
+                assert!(self.seen.insert(started.key), "{:?} began twice", started.key);
+                self.attempts.insert(started.key);
+            }
+            Signal::Finished(key, _) if self.attempts.remove(key) => self.connects_failed += 1,
+            Signal::Dropped(key) if self.attempts.remove(key) => {}
             Signal::Started(started) => {
                 let (key, cookie) = (started.key, started.connection.cookie);
                 self.started += 1;
@@ -108,15 +117,16 @@ impl Ledger {
         assert!(self.open.is_empty(), "{:?} have no end", self.open);
         assert_eq!(self.started, self.finished + self.dropped);
         let spans = self.spans.len() as u64 - self.executions;
+        let finished = self.finished + self.connects_failed;
         if evicted > 0 {
-            return assert!(spans <= self.finished && self.finished <= spans + unsampled + evicted);
+            return assert!(spans <= finished && finished <= spans + unsampled + evicted);
         }
         // An execution that is not sampled is counted among the spans that are not, and shows nowhere else.
-        let (least, most) = (spans + unsampled, self.finished + self.tasks);
-        assert!(least <= most, "{spans} spans, {unsampled} unsampled, of {} requests", self.finished);
+        let (least, most) = (spans + unsampled, finished + self.tasks);
+        assert!(least <= most, "{spans} spans, {unsampled} unsampled, of {finished} requests");
         // Spans of a process that turned out to export its own are left out.
         if !self.exports_telemetry {
-            assert!(self.finished <= least, "{spans} spans, {unsampled} unsampled, of {} requests", self.finished);
+            assert!(finished <= least, "{spans} spans, {unsampled} unsampled, of {finished} requests");
         }
     }
 }

@@ -4,7 +4,7 @@
 use wirespan_agent::bpf::Record;
 use wirespan_common::{
     AF_INET, AF_UNIX, EGRESS, Endpoints, ExecEvent, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS, IoEvent, Kind,
-    MAX_EXEC_FILE, StateEvent, TaskEvent, UnitId,
+    MAX_EXEC_FILE, STATE_LET_GO, StateEvent, TaskEvent, UnitId,
 };
 
 use crate::captures::{self, Capture};
@@ -372,6 +372,9 @@ impl Machine {
             rx_position: raw(rx),
             unit: UnitId { tgid, tid: tgid + 0x1000 * (pair as u32 & 1), ..UnitId::default() },
             endpoints,
+            inode: 0,
+            fd: 0,
+            reserved2: 0,
         };
         let record = Owned::Io(event, captured.to_vec());
         if fate.twice() {
@@ -384,8 +387,19 @@ impl Machine {
         let time = self.tick();
         let End { cookie, tgid, endpoints, .. } = self.pairs[pair].ends[end];
         let unit = UnitId { tgid, tid: tgid, ..UnitId::default() };
-        let event =
-            StateEvent { kind: Kind::State as u8, old: 1, new, reserved: [0; 5], time, cookie, unit, endpoints };
+        let event = StateEvent {
+            kind: Kind::State as u8,
+            old: 1,
+            new,
+            flags: if new == TCP_CLOSE { STATE_LET_GO } else { 0 },
+            error: 0,
+            time,
+            cookie,
+            tx_position: 0,
+            rx_position: 0,
+            unit,
+            endpoints,
+        };
         self.later(0, Owned::State(event));
     }
 }

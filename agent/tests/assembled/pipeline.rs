@@ -198,7 +198,8 @@ impl Run {
         assert_eq!(counters.exchanges_dropped.get() - self.ledger.dropped, untold);
         assert!(untold <= counters.exchanges_refused.get());
         assert_eq!(counters.links.spans_finished.get(), self.outcome.spans);
-        self.ledger.close(counters.links.spans_unsampled.get(), counters.links.spans_evicted.get());
+        let left_out = counters.links.spans_unsampled.get() + counters.links.connects_left_out.get();
+        self.ledger.close(left_out, counters.links.spans_evicted.get());
         Outcome { requests: self.ledger.started, ..self.outcome }
     }
 }

@@ -151,12 +151,16 @@ fn a_connection_opened_before_the_request_was_read_serves_something_earlier() {
             kind: Kind::State as u8,
             old: 7,
             new: 2,
-            reserved: [0; 5],
+            flags: 0,
+            error: 0,
             time: world.now,
             cookie: c.cookie,
+            tx_position: 0,
+            rx_position: 0,
             unit: FRONT,
             endpoints: c.endpoints,
         },
+        None,
         &mut world.signals,
     );
     world.pass(&mut a, CLIENT, &mut b, FRONT, &first);

@@ -147,6 +147,9 @@ impl World {
             rx_position: raw(socket.rx),
             unit,
             endpoints: socket.endpoints,
+            inode: 0,
+            fd: 0,
+            reserved2: 0,
         };
         let process = self.process(unit.tgid);
         let verdict = self.connections.operation(&event, bytes, &process, &mut self.signals);

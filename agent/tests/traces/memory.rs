@@ -41,6 +41,9 @@ fn a_client_that_never_waits_costs_one_signal_an_operation_once_its_connection_i
             rx_position: u64::from(client.rx as u32),
             unit: CLIENT,
             endpoints: client.endpoints,
+            inode: 0,
+            fd: 0,
+            reserved2: 0,
         };
         let mut signals = Vec::new();
         world.connections.operation(&event, many.as_bytes(), &process, &mut signals);

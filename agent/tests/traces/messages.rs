@@ -39,6 +39,7 @@ impl World {
                 connect: None,
                 streams: false,
                 datagrams: false,
+                opening: false,
                 first: false,
             },
         };

@@ -43,6 +43,7 @@ impl World {
                 connect: None,
                 streams: false,
                 datagrams: false,
+                opening: false,
                 first: false,
             },
         };

@@ -41,11 +41,6 @@ use lane::{Frame, Lane, State};
 use crate::exchange::{Mark, Output};
 use crate::{Direction, End, Parser, Progress, Role, Settings};
 
-/// `error.type` of a connection that was reset before a message was settled.
-pub const CONNECTION_RESET: &str = "connection_reset";
-/// `error.type` of a connection that was closed before a message was settled.
-pub const CONNECTION_CLOSED: &str = "connection_closed";
-
 /// Most channels of a connection. RabbitMQ's own limit is 2047.
 const MAX_CHANNELS: usize = 2048;
 
@@ -329,8 +324,7 @@ impl Parser for Amqp {
             (End::Unwatched, _) => return self.forget(out),
             // What was published may still be confirmed.
             (End::Finished, Direction::Request) => return self.client_finished(mark.time, out),
-            (End::Reset, _) => CONNECTION_RESET,
-            (End::Closed | End::Finished, _) => CONNECTION_CLOSED,
+            _ => end.breaks(self.role, false).error,
         };
         self.fail(failure, mark.time, out);
     }

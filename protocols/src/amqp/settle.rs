@@ -124,11 +124,11 @@ impl Amqp {
         for id in ids {
             if let Some(mut span) = self.channels.get_mut(&id).and_then(|c| c.sending.take()).and_then(|c| c.span) {
                 span.end = time;
-                span.status = attributes::failed(super::CONNECTION_CLOSED.into(), &mut span.attributes);
+                span.status = attributes::failed(crate::CONNECTION_CLOSED.into(), &mut span.attributes);
                 out.push(Output::Finished(span));
             }
             let Some(channel) = self.channels.get_mut(&id) else { continue };
-            fail_all(&mut channel.delivered, super::CONNECTION_CLOSED, time, &mut self.load, out);
+            fail_all(&mut channel.delivered, crate::CONNECTION_CLOSED, time, &mut self.load, out);
         }
     }
 

@@ -6,9 +6,8 @@ use std::collections::VecDeque;
 use opentelemetry_semantic_conventions::attribute as semconv;
 
 use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, SpanKind, Started, Status};
-use crate::http1::{CONNECTION_CLOSED, CONNECTION_RESET};
 use crate::pairing::{Pairing, Verdict};
-use crate::{Direction, End, Role, Settings};
+use crate::{Direction, End, Role, Settings, given_up};
 
 /// Most requests in flight.
 pub(crate) const MAX_CALLS: usize = 1024;
@@ -36,6 +35,8 @@ pub(crate) struct Call<T> {
     /// It failed: `error.type`, unless `code` says it, and a text for people.
     pub failure: Option<(Cow<'static, str>, Cow<'static, str>)>,
     weight: usize,
+    /// Its client left before it was answered, which is no error of the server's.
+    given_up: bool,
     /// It shows whether the connection waits, and is dropped in the end.
     probe: bool,
 }
@@ -60,6 +61,7 @@ impl<T: Request> Call<T> {
             }
             None => Status::Unset,
         };
+        attributes.extend(self.given_up.then(given_up));
         let (id, request, response) = (self.id, self.marks, self.response);
         Box::new(Exchange { id, name, request, response, end, status, attributes })
     }
@@ -139,7 +141,17 @@ impl<T: Request> Calls<T> {
             self.queue.reserve_exact(1);
         }
         let probe = verdict == Verdict::Probe;
-        self.queue.push_back(Call { id, marks, request, response: None, code: None, failure: None, weight, probe });
+        self.queue.push_back(Call {
+            id,
+            marks,
+            request,
+            response: None,
+            code: None,
+            failure: None,
+            weight,
+            given_up: false,
+            probe,
+        });
         Some(id)
     }
 
@@ -175,7 +187,17 @@ impl<T: Request> Calls<T> {
         self.settle_hidden(out);
         self.pairing.unanswered(&marks.first);
         let id = self.announce(marks, out);
-        let call = Call { id, marks, request, response: None, code: None, failure: None, weight: 0, probe: false };
+        let call = Call {
+            id,
+            marks,
+            request,
+            response: None,
+            code: None,
+            failure: None,
+            weight: 0,
+            given_up: false,
+            probe: false,
+        };
         out.push(Output::Finished(call.finish(marks.last.time)));
     }
 
@@ -307,15 +329,17 @@ impl<T: Request> Calls<T> {
 
     /// A direction of the connection ended.
     pub(crate) fn end(&mut self, end: End, of_requests: bool, mark: &Mark, out: &mut Vec<Output>) {
-        let failure = match end {
+        let broke = match end {
             End::Finished if of_requests => return,
             End::Unwatched => return self.forget(out),
-            End::Reset => CONNECTION_RESET,
-            End::Closed | End::Finished => CONNECTION_CLOSED,
+            _ => end.breaks(self.role, false),
         };
         self.settle_hidden(out);
         while let Some(mut call) = self.pop() {
-            call.failure.get_or_insert((failure.into(), "".into()));
+            if let Some(error) = broke.error(self.role, false) {
+                call.failure.get_or_insert((error.into(), "".into()));
+            }
+            call.given_up = broke.client_left && self.role == Role::Server;
             end_call(call, Some(mark.time), out);
         }
     }

@@ -29,6 +29,14 @@ impl Question {
     pub(super) fn is(&self, other: &Self) -> bool {
         (self.kind, self.class) == (other.kind, other.class) && self.name.eq_ignore_ascii_case(&other.name)
     }
+
+    /// A number for the query of this id that asks this: the id, and above it 48 bits of a hash (FNV-1a) of the question.
+    pub(super) fn named(&self, id: u16) -> u64 {
+        let words = [self.kind.to_be_bytes(), self.class.to_be_bytes()];
+        let bytes = self.name.bytes().chain(words.into_iter().flatten());
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        hash << 16 | u64::from(id)
+    }
 }
 
 /// A message.

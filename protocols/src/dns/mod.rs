@@ -4,6 +4,9 @@
 //! An answer belongs to the query of its id and question. A query that is sent again is the same exchange. One that gets
 //! no answer fails when the client closes the socket; it is dropped when its id is used for another question, when it
 //! is a minute old, or when there are too many.
+//!
+//! A datagram has no position in a stream. What stands there instead in the mark of a query is its id and a hash of its
+//! question, which both ends know.
 
 mod message;
 
@@ -82,7 +85,8 @@ impl Dns {
         if self.queries.len() == MAX_QUERIES {
             self.drop_at(0, out);
         }
-        let (id, request) = (self.next_id, Marks { first: *mark, last: *mark });
+        let named = Mark { position: question.named(message_id), ..*mark };
+        let (id, request) = (self.next_id, Marks { first: named, last: *mark });
         self.next_id += 1;
         let kind = match self.role {
             Role::Client => SpanKind::Client,

@@ -75,6 +75,8 @@ pub(crate) struct Call {
     timeout: Option<u64>,
     pub sent: Messages,
     pub received: Messages,
+    /// It was a stream of messages from the server that its reader left: no error.
+    pub read: bool,
     code: Option<Code>,
     /// The status was said before anybody listened, and only referred to since.
     hidden: bool,
@@ -145,6 +147,11 @@ impl Call {
         self.code = Some(if cancelled && expired { Code::DEADLINE_EXCEEDED } else { code });
     }
 
+    /// The client left, with the connection.
+    pub fn cancelled(&mut self) {
+        self.code = Some(Code::CANCELLED);
+    }
+
     /// The connection was lost, or refused the call.
     pub fn unavailable(&mut self) {
         self.code = Some(Code::UNAVAILABLE);
@@ -199,7 +206,9 @@ pub(crate) fn describe(
     ]));
     // Of which kind an error is decides for a server whether it is one.
     let other = (hidden && call.described && role == Role::Client).then_some(Cow::Borrowed("_OTHER"));
-    let failed = call.code.filter(|code| code.is_error(role)).map(Code::name).or(error.map(Cow::Borrowed)).or(other);
+    let read = |code: &Code| call.read && *code == Code::CANCELLED;
+    let failed = call.code.filter(|code| code.is_error(role) && !read(code)).map(Code::name);
+    let failed = failed.or(error.map(Cow::Borrowed)).or(other);
     let Some(failed) = failed else { return (name, attributes, Status::Unset) };
     attributes.push(KeyValue::str(semconv::ERROR_TYPE, failed));
     (name, attributes, Status::Error("".into()))

@@ -86,3 +86,9 @@ fn number(digits: &[u8]) -> Option<u64> {
 pub(crate) fn media(content_type: &[u8]) -> &[u8] {
     content_type.split(|b| *b == b';').next().unwrap_or_default().trim_ascii()
 }
+
+/// Whether a `Content-Type` says that a body is a stream of events, which has no end but that its reader leaves
+/// (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+pub(crate) fn is_events(content_type: &[u8]) -> bool {
+    media(content_type).eq_ignore_ascii_case(b"text/event-stream")
+}

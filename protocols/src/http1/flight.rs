@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::Role;
 use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, Value};
 use crate::grpc::{self, Call};
 use crate::http::attributes;
+use crate::{Break, Role};
 
 /// Most requests in flight.
 const MAX_REQUESTS: usize = 1024;
@@ -52,6 +52,8 @@ pub(super) struct Answer {
     pub marks: Marks,
     /// Length of the body, if known.
     pub body: Option<u64>,
+    /// It is a stream of events, which ends when its reader leaves.
+    pub events: bool,
 }
 
 impl Request {
@@ -67,12 +69,15 @@ impl Request {
             + self.call.as_ref().map_or(0, |rpc| size_of::<Rpc>() + rpc.path.len())
     }
 
-    fn finish(mut self, role: Role, end: u64, failure: Option<&'static str>) -> Exchange {
+    fn finish(mut self, role: Role, end: u64, broke: Option<Break>) -> Exchange {
+        let events = self.answer.as_ref().is_some_and(|a| a.events);
+        let failure = broke.and_then(|b| b.error(role, events));
         let (code, body) = self.answer.as_ref().map_or((None, None), |a| (Some(a.code), a.body));
-        let (name, attributes, status) = match self.call {
+        let (name, mut attributes, status) = match self.call {
             Some(mut rpc) => {
-                match failure {
+                match broke {
                     None => rpc.call.without_status(code),
+                    Some(Break { client_left: true, .. }) => rpc.call.cancelled(),
                     Some(_) if role == Role::Client => rpc.call.unavailable(),
                     Some(_) => {}
                 }
@@ -83,6 +88,7 @@ impl Request {
                 (self.name, self.attributes, status)
             }
         };
+        attributes.extend(broke.and_then(|b| b.mark(role, events)));
         let response = self.answer.map(|a| a.marks);
         Exchange { id: self.id, name, request: self.marks, response, end, status, attributes }
     }
@@ -188,10 +194,10 @@ impl Flight {
     }
 
     /// The connection broke at `time`, under all requests.
-    pub(super) fn fail(&mut self, error: &'static str, time: u64, out: &mut Vec<Output>) {
+    pub(super) fn fail(&mut self, broke: Break, time: u64, out: &mut Vec<Output>) {
         while let Some(request) = self.pop() {
             out.push(match request.probe {
-                false => Output::Finished(Box::new(request.finish(self.role, time, Some(error)))),
+                false => Output::Finished(Box::new(request.finish(self.role, time, Some(broke)))),
                 true => Output::Dropped { id: request.id },
             });
         }

@@ -44,6 +44,8 @@ pub(super) struct ResponseHead {
     pub size: Size,
     /// `grpc-status`, of a gRPC-Web response without a body.
     pub call_status: Option<grpc::Code>,
+    /// Its body is a stream of events.
+    pub events: bool,
 }
 
 /// The two fields that frame a body.
@@ -218,13 +220,19 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<ResponseHead> {
         let Status::Complete(len) = config.parse_response_with_uninit_headers(&mut response, bytes, list)? else {
             return Ok(Status::Partial);
         };
-        let (mut size, mut call_status) = (Size::default(), None);
+        let (mut size, mut call_status, mut events) = (Size::default(), None, false);
         for header in response.headers.iter() {
-            if !size.offer(header.name, header.value) && header.name.eq_ignore_ascii_case("grpc-status") {
-                call_status = grpc::Code::parse(header.value);
+            let is = |known: &str| header.name.eq_ignore_ascii_case(known);
+            if size.offer(header.name, header.value) {
+                continue;
+            }
+            match header.name.len() {
+                11 if is("grpc-status") => call_status = grpc::Code::parse(header.value),
+                12 if is("content-type") => events = fields::is_events(header.value),
+                _ => {}
             }
         }
-        Ok(Status::Complete((ResponseHead { status, minor, size, call_status }, len)))
+        Ok(Status::Complete((ResponseHead { status, minor, size, call_status, events }, len)))
     })
 }
 

@@ -148,7 +148,7 @@ impl Http1 {
             (Framing::Empty, Length::Known(0)) => Some(0),
             _ => None,
         };
-        request.answer = Some(Answer { code: head.status, marks, body });
+        request.answer = Some(Answer { code: head.status, marks, body, events: head.events });
         self.responses.after_head(framing);
         if leaves || framing == Framing::Empty {
             self.flight.complete(&marks.last, out);
@@ -262,7 +262,7 @@ impl Http1 {
     fn response_cut(&mut self, cut: &[u8], out: &mut Vec<Output>) -> Option<Progress> {
         match start_line::status_line(cut) {
             Fit::Whole((minor, status)) if status == 101 || status >= 200 => {
-                let head = ResponseHead { status, minor, size: Size::default(), call_status: None };
+                let head = ResponseHead { status, minor, size: Size::default(), call_status: None, events: false };
                 self.response(&head, Some(Framing::Unknown), out)
             }
             _ => {

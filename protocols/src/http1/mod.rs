@@ -41,12 +41,7 @@ use std::ops::Range;
 use crate::exchange::{Mark, Output};
 use crate::http2::Http2;
 use crate::pairing::Pairing;
-use crate::{Direction, End, Parser, Progress, Settings};
-
-/// `error.type` of a connection that was reset before the response was complete.
-pub const CONNECTION_RESET: &str = "connection_reset";
-/// `error.type` of a connection that was closed before the response was complete.
-pub const CONNECTION_CLOSED: &str = "connection_closed";
+use crate::{Direction, End, Parser, Progress, Role, Settings};
 
 /// A parser for one connection.
 pub fn parser(settings: Settings) -> Box<dyn Parser> {
@@ -66,6 +61,8 @@ pub struct Http1 {
     sending: Option<u64>,
     /// No byte of that body has passed, and its client waits for leave to send it.
     awaits_leave: bool,
+    /// The client has said that it sends nothing more.
+    client_finished: bool,
     /// [`Output::ExportsTelemetry`] was said.
     exports: bool,
     /// Reads what comes after an upgrade.
@@ -92,6 +89,7 @@ impl Http1 {
             pairing: Pairing::new(settings.missed),
             sending: None,
             awaits_leave: false,
+            client_finished: false,
             exports: false,
             http2: None,
         }
@@ -306,19 +304,23 @@ impl Parser for Http1 {
         if let Some(http2) = &mut self.http2 {
             return http2.end(direction, end, mark, out);
         }
-        let failure = match (end, direction) {
+        match (end, direction) {
             // What the client has still to say is nothing; the server may go on.
-            (End::Finished, Direction::Request) => return self.requests.lose(),
+            (End::Finished, Direction::Request) => {
+                self.client_finished = true;
+                return self.requests.lose();
+            }
             (End::Unwatched, _) => return self.flight.forget(out),
-            (End::Reset, _) => CONNECTION_RESET,
-            (End::Closed | End::Finished, _) => CONNECTION_CLOSED,
-        };
-        // A body until close is complete when the connection is closed, and not when it is reset.
-        let closes = end != End::Reset || !matches!(self.responses.state, State::Body(Body::UntilClose));
+            _ => {}
+        }
+        // A body until close is complete when the server closes the connection, and not when it is reset.
+        let role = self.settings.role;
+        let cut = end == End::Reset || (end == End::LetGo && role == Role::Client);
+        let closes = !cut || !matches!(self.responses.state, State::Body(Body::UntilClose));
         if self.flight.answering() && self.responses.end_is_hidden() && closes {
             self.flight.settle(out);
         }
-        self.flight.fail(failure, mark.time, out);
+        self.flight.fail(end.breaks(role, self.client_finished), mark.time, out);
     }
 
     fn under_way(&self, began: &Range<u64>, tell: &mut dyn FnMut(u64, Cow<'static, str>)) {

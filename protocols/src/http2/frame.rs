@@ -120,3 +120,7 @@ pub(super) fn error_name(code: u32) -> &'static str {
 
 /// `REFUSED_STREAM` (§7).
 pub(super) const REFUSED: u32 = 7;
+/// Nothing went wrong.
+pub(super) const NO_ERROR: u32 = 0;
+/// The stream is not wanted any more.
+pub(super) const CANCEL: u32 = 8;

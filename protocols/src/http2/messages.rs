@@ -10,7 +10,7 @@ use super::{Http2, Verdict};
 use crate::context::Carrier;
 use crate::exchange::{Mark, Marks, Output, SpanKind, Started};
 use crate::grpc::{self, Call, Ending};
-use crate::http::fields::Length;
+use crate::http::fields::{Length, is_events};
 use crate::{Direction, Role};
 
 impl Http2 {
@@ -224,6 +224,7 @@ impl Http2 {
         stream.answered = true;
         stream.status = known.status.or(stream.status);
         stream.length = if head { known.length.known() } else { stream.length };
+        stream.events |= known.is_events;
         if let Some(call) = &mut stream.call {
             call.stated(known.code.and_then(grpc::Code::parse));
             call.message(known.message.unwrap_or_default());
@@ -322,6 +323,7 @@ struct Response<'a> {
     is_grpc: bool,
     /// Its type is known, and not gRPC's.
     is_other: bool,
+    is_events: bool,
     /// `grpc-status`.
     code: Option<&'a [u8]>,
     /// `grpc-message`.
@@ -340,6 +342,7 @@ impl<'a> Response<'a> {
             b"content-type" => {
                 self.is_grpc |= grpc::is_grpc(value);
                 self.is_other = !self.is_grpc;
+                self.is_events |= is_events(value);
             }
             b"grpc-message" => self.message = Some(value),
             b"grpc-status" => {

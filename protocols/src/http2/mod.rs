@@ -43,7 +43,6 @@ use stream::Stream;
 use streams::Streams;
 
 use crate::exchange::{KeyValue, Mark, Marks, Output};
-use crate::http1::{CONNECTION_CLOSED, CONNECTION_RESET};
 use crate::{Direction, End, Parser, Progress, Settings};
 
 /// Operations in a row that hold no believable frame, after which the connection is detected anew.
@@ -73,6 +72,8 @@ pub struct Http2 {
     /// The position of the server's first byte, if that was seen.
     server_start: Option<u64>,
     fields: hpack::Fields,
+    /// The client has said that it sends nothing more.
+    client_finished: bool,
     /// [`Output::ExportsTelemetry`] was said.
     exports: bool,
     /// Frames were missed because operations hold more than is captured.
@@ -114,6 +115,7 @@ impl Http2 {
             strays: false,
             server_start: None,
             fields: hpack::Fields::default(),
+            client_finished: false,
             exports: false,
             wants_more: false,
         }
@@ -375,14 +377,12 @@ impl Parser for Http2 {
     }
 
     fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {
-        let error = match (end, direction) {
+        match (end, direction) {
             // What the client has still to say is nothing; the server may go on.
-            (End::Finished, Direction::Request) => return,
-            (End::Unwatched, _) => return self.streams.forget(out),
-            (End::Reset, _) => CONNECTION_RESET,
-            (End::Closed | End::Finished, _) => CONNECTION_CLOSED,
-        };
-        self.streams.fail(error, mark.time, out);
+            (End::Finished, Direction::Request) => self.client_finished = true,
+            (End::Unwatched, _) => self.streams.forget(out),
+            _ => self.streams.fail(end.breaks(self.settings.role, self.client_finished), mark.time, out),
+        }
     }
 
     fn buffered(&self) -> usize {

@@ -7,7 +7,7 @@ use super::{Asked, frame};
 use crate::exchange::{Exchange, KeyValue, Marks, Status};
 use crate::grpc::{self, Call, Ending, Messages};
 use crate::http::attributes;
-use crate::{Direction, Role, Settings};
+use crate::{Break, Direction, Role, Settings, given_up};
 
 /// `error.type` of a stream that was reset, nobody knows why.
 const STREAM_RESET: &str = "stream_reset";
@@ -36,6 +36,11 @@ impl Body {
         *self = Self { bytes: Some(bytes), missed: false };
     }
 
+    /// Whether anything of it passed.
+    pub(super) fn has_begun(&self) -> bool {
+        self.bytes.is_some_and(|bytes| bytes > 0)
+    }
+
     /// Length of the whole body, if it is known and there was one.
     pub(super) fn length(&self) -> Option<u64> {
         self.bytes.filter(|_| !self.missed)
@@ -50,7 +55,20 @@ pub(super) enum Failure {
     /// The server said that it did not and will not look at the request (RFC 9113 §6.8).
     GoneAway,
     /// The connection broke.
-    Connection(&'static str),
+    Connection(Break),
+}
+
+impl Failure {
+    /// Whether the client left, or took back its request.
+    fn is_by_client(self) -> bool {
+        match self {
+            Self::Reset(code, by) => {
+                by == Direction::Request && matches!(code, None | Some(frame::NO_ERROR | frame::CANCEL))
+            }
+            Self::Connection(broke) => broke.client_left,
+            Self::GoneAway => false,
+        }
+    }
 }
 
 /// One stream.
@@ -64,6 +82,8 @@ pub(super) struct Stream {
     pub status: Option<u16>,
     /// The final response's head was seen.
     pub answered: bool,
+    /// The response is a stream of events, which ends when its reader leaves.
+    pub events: bool,
     /// `Content-Length` of the response.
     pub length: Option<u64>,
     pub sent: Body,
@@ -94,6 +114,7 @@ impl Stream {
             response: None,
             status: None,
             answered: false,
+            events: false,
             length: None,
             sent: Body::default(),
             received: Body::default(),
@@ -204,12 +225,17 @@ impl Stream {
             attributes.push(attributes::request_body(length));
         }
         let body = self.received.length().or(self.length).filter(|_| failure.is_none() && !self.bodiless());
-        let error = failure.map(|failure| match failure {
+        let by_client = failure.is_some_and(Failure::is_by_client);
+        let no_error = by_client && (self.events || settings.role == Role::Server);
+        let error = failure.filter(|_| !no_error).map(|failure| match failure {
             Failure::Reset(code, _) => code.map_or(STREAM_RESET, frame::error_name),
             Failure::GoneAway => frame::error_name(frame::REFUSED),
-            Failure::Connection(error) => error,
+            Failure::Connection(broke) => broke.error,
         });
         let status = attributes::response(settings.role, self.status, body, error, &mut attributes);
+        if by_client && settings.role == Role::Server && !self.events {
+            attributes.push(given_up());
+        }
         (name, attributes, status)
     }
 
@@ -230,17 +256,23 @@ impl Stream {
                 call.unavailable();
                 None
             }
-            Some(Failure::Connection(error)) => {
+            Some(Failure::Connection(broke)) if broke.client_left => {
+                call.cancelled();
+                None
+            }
+            Some(Failure::Connection(broke)) => {
                 if role == Role::Client {
                     call.unavailable();
                 }
-                Some(error)
+                Some(broke.error)
             }
             None => {
                 call.without_status(self.status);
                 None
             }
         };
+        // A call whose answer is one message has its status at once: this one was a stream, and its reader left.
+        call.read = self.answered && self.received.has_begun() && failure.is_some_and(Failure::is_by_client);
         let (path, authority) = (self.head.path(), self.head.authority());
         grpc::describe(&call, role, path.as_deref(), authority.as_deref(), "2", error)
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::stream::{Failure, Stream};
-use crate::Settings;
 use crate::exchange::Output;
+use crate::{Break, Settings};
 
 /// Most memory that streams in flight may take together, bytes: about 1600 streams.
 const MAX_BYTES: usize = 768 * 1024;
@@ -105,13 +105,13 @@ impl Streams {
     }
 
     /// The connection broke at `time`. How doubtful streams ended before, if they did, is not known.
-    pub(super) fn fail(&mut self, error: &'static str, time: u64, out: &mut Vec<Output>) {
+    pub(super) fn fail(&mut self, broke: Break, time: u64, out: &mut Vec<Output>) {
         while let Some((number, stream)) = self.open.first_key_value() {
             let (number, doubtful) = (*number, stream.is_doubtful(self.misses));
             if doubtful {
                 self.drop_one(number, out);
             } else {
-                self.finish(number, time, Some(Failure::Connection(error)), out);
+                self.finish(number, time, Some(Failure::Connection(broke)), out);
             }
         }
     }

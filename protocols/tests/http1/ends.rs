@@ -26,6 +26,42 @@ fn a_close_before_the_response_is_an_error_whoever_closes() {
 }
 
 #[test]
+fn a_call_that_is_let_go_is_given_up_at_the_client_and_no_error_at_the_server() {
+    let mut wire = Wire::client();
+    wire.request(GET).end(Response, End::LetGo);
+    assert_eq!(wire.summary(), ["GET /a error given_up"]);
+    for ends in [&[(Request, End::Reset)][..], &[(Request, End::Finished), (Response, End::Closed)]] {
+        let mut wire = Wire::server();
+        wire.request(GET);
+        for (direction, end) in ends {
+            wire.end(*direction, *end);
+        }
+        assert_eq!(wire.summary(), ["GET /a"]);
+        assert!(wire.only().attributes.iter().any(|a| a.key == "wirespan.given_up"));
+    }
+    let mut wire = Wire::server();
+    wire.request(GET).end(Response, End::LetGo);
+    assert_eq!(wire.summary(), ["GET /a error connection_closed"], "the server's own doing");
+}
+
+#[test]
+fn an_event_stream_ends_when_its_reader_leaves() {
+    let events =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndata:\r\n";
+    let mut client = Wire::client();
+    client.request(GET).response(events).end(Response, End::LetGo);
+    let mut server = Wire::server();
+    server.request(GET).response(events).end(Request, End::Reset);
+    for wire in [client, server] {
+        assert_eq!(wire.summary(), ["GET /a 200"]);
+        assert!(wire.only().attributes.iter().all(|a| a.key != "wirespan.given_up"));
+    }
+    let mut cut = Wire::client();
+    cut.request(GET).response(events).end(Response, End::Finished);
+    assert_eq!(cut.summary(), ["GET /a 200 error connection_closed"], "the server ended it before its time");
+}
+
+#[test]
 fn a_client_that_only_stops_sending_still_gets_its_response() {
     let mut wire = Wire::server();
     wire.request(GET).end(Request, End::Finished);

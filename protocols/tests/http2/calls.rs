@@ -1,6 +1,6 @@
 //! gRPC: how calls are named, counted and ended.
 
-use wirespan_protocols::Direction::Response;
+use wirespan_protocols::Direction::{Request, Response};
 use wirespan_protocols::exchange::Output;
 use wirespan_protocols::{End, Role};
 
@@ -129,7 +129,32 @@ fn a_broken_connection_is_unavailable_to_the_client() {
     assert_eq!(wire.summary(), ["shop.v1.Stock/Reserve UNAVAILABLE error UNAVAILABLE"]);
     let (mut wire, mut peer, _) = greeted();
     wire.request(peer.call(1, PATH, &[])).end(Response, End::Reset);
-    assert_eq!(wire.summary(), ["shop.v1.Stock/Reserve error connection_reset"]);
+    assert_eq!(wire.summary(), ["shop.v1.Stock/Reserve CANCELLED"], "its client has left");
+    let (mut wire, mut peer, _) = greeted();
+    wire.request(peer.call(1, PATH, &[])).end(Response, End::LetGo);
+    assert_eq!(wire.summary(), ["shop.v1.Stock/Reserve error connection_closed"], "it closed the connection itself");
+}
+
+#[test]
+fn a_stream_of_messages_whose_reader_leaves_is_cancelled_and_no_error() {
+    for role in [Role::Client, Role::Server] {
+        for by_stream in [true, false] {
+            let mut wire = Wire::new(role);
+            let (greeting, answer) = greetings();
+            let (mut peer, mut server) = (Peer::new(), Peer::new());
+            wire.request(greeting).response(answer).request(peer.call(1, PATH, &[]));
+            wire.response([server.reply(1), data(0, 1, &message(3))].concat());
+            match (by_stream, role) {
+                (true, _) => wire.request(reset(1, 8)),
+                (false, Role::Client) => wire.end(Response, End::LetGo),
+                (false, Role::Server) => wire.end(Request, End::Finished).end(Response, End::Closed),
+            };
+            assert_eq!(wire.summary(), ["shop.v1.Stock/Reserve CANCELLED"], "{role:?}, by the stream: {by_stream}");
+        }
+    }
+    let (mut wire, mut peer, _) = client();
+    wire.request(peer.call(1, PATH, &[])).end(Response, End::LetGo);
+    assert_eq!(wire.summary(), ["shop.v1.Stock/Reserve CANCELLED error CANCELLED"], "nothing had come of its answer");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Streams: concurrency, ends, bodies, heads in every form.
 
 use wirespan_protocols::Direction::{Request, Response};
-use wirespan_protocols::{End, Progress};
+use wirespan_protocols::{End, Progress, Role};
 
 use crate::bytes::{END_HEADERS, END_STREAM, PADDED, Peer, data, frame, goaway, greetings, reset};
 use crate::replay::assert_balanced;
@@ -149,8 +149,13 @@ fn a_reset_ends_a_stream_with_its_reason() {
     let (mut wire, mut client, mut server) = greeted();
     wire.request([client.get(1, "/a"), client.get(3, "/b"), client.get(5, "/c")].concat());
     wire.request(reset(1, 8)).response(reset(3, 7)).response([server.status(0, 5, "200"), reset(5, 2)].concat());
-    let expected = ["GET /a error cancel", "GET /b error refused_stream", "GET /c 200 error internal_error"];
-    assert_eq!(wire.summary(), expected);
+    let expected = ["GET /a", "GET /b error refused_stream", "GET /c 200 error internal_error"];
+    assert_eq!(wire.summary(), expected, "what a client takes back is no error of the server's");
+    assert!(wire.finished()[0].attributes.iter().any(|a| a.key == "wirespan.given_up"));
+    let mut wire = Wire::new(Role::Client);
+    let (greeting, answer) = greetings();
+    wire.request(greeting).response(answer).request(Peer::new().get(1, "/a")).request(reset(1, 8));
+    assert_eq!(wire.summary(), ["GET /a error cancel"]);
 }
 
 #[test]
@@ -164,13 +169,19 @@ fn goaway_ends_what_the_server_did_not_look_at() {
 
 #[test]
 fn the_end_of_a_connection_ends_its_streams() {
-    for (end, error) in [(End::Reset, "connection_reset"), (End::Closed, "connection_closed")] {
-        let (mut wire, mut client, mut server) = greeted();
+    let ends = [(End::Reset, "connection_reset"), (End::Closed, "connection_closed"), (End::LetGo, "given_up")];
+    for (role, (end, error)) in [Role::Client, Role::Server].into_iter().flat_map(|role| ends.map(|end| (role, end))) {
+        let mut wire = Wire::new(role);
+        let (greeting, answer) = greetings();
+        let (mut client, mut server) = (Peer::new(), Peer::new());
+        wire.request(greeting).response(answer);
         wire.request([client.get(1, "/a"), client.get(3, "/b")].concat()).response(server.status(0, 3, "200"));
         wire.end(Request, End::Finished);
         assert!(wire.finished().is_empty());
         wire.end(Response, end);
-        assert_eq!(wire.summary(), [format!("GET /a error {error}"), format!("GET /b 200 error {error}")]);
+        // At the server it is the client that has left.
+        let error = if role == Role::Client { format!(" error {error}") } else { String::new() };
+        assert_eq!(wire.summary(), [format!("GET /a{error}"), format!("GET /b 200{error}")]);
     }
     let (mut wire, mut client, _) = greeted();
     wire.request(client.get(1, "/a")).end(Response, End::Unwatched);

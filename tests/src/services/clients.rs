@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 
 use crate::agent::target_dir;
+use crate::program::Program;
 use crate::scene::Scene;
 use crate::{node_modules, python};
 
@@ -24,6 +25,14 @@ pub fn run(scene: &Scene, name: &str, argument: &str) {
     let output = command.arg(argument).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{name} ended with {}:\n{}", output.status, String::from_utf8_lossy(&said));
+}
+
+/// Starts `name` as a server on a port of its own.
+pub fn serve(scene: &Scene, name: &str) -> (Program, u16) {
+    let port = scene.port();
+    let mut command = command(scene, name);
+    command.arg(port.to_string());
+    (Program::start(&format!("{name}-{port}"), scene.dir(), &mut command).listens_on(port), port)
 }
 
 fn command(scene: &Scene, name: &str) -> Command {

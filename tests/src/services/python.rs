@@ -1,5 +1,6 @@
 //! Python programs: the standard library's server, and those of `tests/services` that run on PyPI packages.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::program::Program;
@@ -41,6 +42,19 @@ impl Python {
     /// `python passer.py`: accepts in one process, answers in another.
     pub fn passer(scene: &Scene) -> Self {
         Self::script(scene, "passer.py", &[])
+    }
+
+    /// `python patient.py`: answers late, or with events without end.
+    pub fn patient(scene: &Scene) -> Self {
+        Self::script(scene, "patient.py", &[])
+    }
+
+    /// The same on a Unix socket in the test's directory.
+    pub fn patient_at(scene: &Scene, socket: &Path) -> Program {
+        let script = install("patient.py", scene.dir());
+        let mut command = Command::new(python::bin("python"));
+        command.current_dir(scene.dir()).arg(script).arg(socket);
+        Program::start("patient.py-unix", scene.dir(), &mut command).listens_at(socket)
     }
 
     /// `python chat.py`: a WebSocket server.

@@ -5,8 +5,8 @@ use wirespan_tests::scene::Scene;
 use wirespan_tests::services::brokers::Dnsmasq;
 use wirespan_tests::span::Kind;
 
-/// A query, at the caller's end and at the answerer's. Datagrams have no position in a stream, so the two are not joined.
-fn query(caller: &str, name: &str, kind: &str, code: &str) -> [Expected; 2] {
+/// A query, at the caller's end and at the answerer's.
+fn query(caller: &str, name: &str, kind: &str, code: &str) -> Expected {
     let end = |service: &str, span_kind| {
         Expected::new(service, span_kind, &format!("DNS {kind}"))
             .with("dns.question.name", name)
@@ -24,7 +24,13 @@ fn query(caller: &str, name: &str, kind: &str, code: &str) -> [Expected; 2] {
         .with("network.peer.address", "127.0.0.1")
         .with("network.peer.port", 53u16);
     // A name that is not there is no failure of who says so.
-    [if code == "NOERROR" { asked } else { asked.failed(code) }, end("dnsmasq", Kind::Server)]
+    let answered = end("dnsmasq", Kind::Server)
+        .with("client.address", "127.0.0.1")
+        .with("network.peer.address", "127.0.0.1")
+        .with("network.peer.port", Want::Port)
+        .with("server.address", Want::Optional)
+        .with("server.port", 53u16);
+    if code == "NOERROR" { asked.child(answered) } else { asked.failed(code).child(answered) }
 }
 
 #[test]
@@ -48,5 +54,32 @@ fn what_programs_ask_and_what_dnsmasq_answers_are_spans() {
         query("dig", &name, "A", "NOERROR"),
         query("dig", &missing, "AAAA", "NXDOMAIN"),
     ];
-    scene.expect(queries.as_flattened());
+    scene.expect(&queries);
+}
+
+#[test]
+fn a_query_that_nobody_answers_fails_when_its_program_gives_up() {
+    let mut scene = Scene::new();
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("its address").port();
+    let name = format!("gone-{}.test", scene.port());
+    scene.owns_text(&name);
+    scene.trace();
+    let to = port.to_string();
+    let arguments = ["-p", &to, "@127.0.0.1", "+tries=1", "+timeout=1", "+noedns", &name];
+    let output = std::process::Command::new("dig").args(arguments).output().expect("dig is installed");
+    assert!(!output.status.success());
+    scene.expect(&[Expected::new("dig", Kind::Client, "DNS A")
+        .with("dns.question.name", name.as_str())
+        .with("dns.question.type", "A")
+        .with("dns.question.class", "IN")
+        .with("network.protocol.name", "dns")
+        .with("network.transport", "udp")
+        .with("server.address", "127.0.0.1")
+        .with("server.port", port)
+        .with("network.peer.address", "127.0.0.1")
+        .with("network.peer.port", port)
+        .failed("no_answer")]);
+    let waited = scene.spans()[0].millis();
+    assert!((950.0..2500.0).contains(&waited), "dig waited for {waited} ms");
 }

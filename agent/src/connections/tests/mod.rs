@@ -14,6 +14,7 @@ use crate::metrics::Counters;
 mod bounds;
 mod closing;
 mod detection;
+mod ends;
 mod failure;
 mod losses;
 
@@ -78,6 +79,9 @@ impl Server {
             rx_position: socket.received & 0xffff_ffff,
             unit: UnitId { tgid: self.process.tgid, tid: self.process.tgid, ..UnitId::default() },
             endpoints: Endpoints { family: AF_INET, local_port: 80, peer_port: 40_000, ..Endpoints::default() },
+            inode: 0,
+            fd: 0,
+            reserved2: 0,
         };
         let process = Arc::clone(&self.process);
         self.connections.operation(&event, bytes, &process, &mut self.out)

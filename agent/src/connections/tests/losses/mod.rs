@@ -95,6 +95,9 @@ fn show(agent: &mut Server, record: &Record, end: usize, socket: Socket) {
         rx_position: socket.raw(record.rx),
         unit: UnitId { tgid: agent.process.tgid, tid: 7, ..UnitId::default() },
         endpoints: Endpoints { family, local_port, peer_port, ..Endpoints::default() },
+        inode: 0,
+        fd: 0,
+        reserved2: 0,
     };
     let process = agent.process.clone();
     agent.connections.operation(&event, captured, &process, &mut agent.out);

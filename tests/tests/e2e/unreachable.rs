@@ -1,0 +1,104 @@
+//! Connections that cannot be opened.
+
+use std::net::TcpListener;
+
+use wirespan_tests::curl;
+use wirespan_tests::expect::Expected;
+use wirespan_tests::http::{self, Deviation};
+use wirespan_tests::scene::Scene;
+use wirespan_tests::services::nginx::{Nginx, Settings};
+use wirespan_tests::services::python::Python;
+use wirespan_tests::span::Kind;
+
+/// curl's exit status when it cannot connect.
+const NO_CONNECTION: i32 = 7;
+
+/// The span of an attempt to reach a port of this host.
+fn attempt(service: &str, port: u16, error: &str) -> Expected {
+    Expected::new(service, Kind::Client, &format!("connect 127.0.0.1:{port}"))
+        .with("server.address", "127.0.0.1")
+        .with("server.port", port)
+        .with("network.peer.address", "127.0.0.1")
+        .with("network.peer.port", port)
+        .failed(error)
+}
+
+#[test]
+fn a_refused_connection_is_a_failed_call() {
+    let mut scene = Scene::new();
+    let port = scene.port();
+    scene.trace();
+    assert_eq!(curl::run(&[&format!("http://127.0.0.1:{port}/")]).exit, NO_CONNECTION);
+    scene.expect(&[attempt("curl", port, "connection_refused")]);
+}
+
+#[test]
+fn a_backend_that_is_down_is_seen_below_the_request_that_needed_it() {
+    let mut scene = Scene::new();
+    let (dead, back) = (scene.port(), Python::patient(&scene));
+    let upstream = format!("upstream both {{ server 127.0.0.1:{dead} max_fails=0; server 127.0.0.1:{}; }}", back.port);
+    let lines =
+        format!("location /dead {{ proxy_pass http://127.0.0.1:{dead}; }} location / {{ proxy_pass http://both; }}");
+    let front = Nginx::start(&scene, &Settings { workers: 1, http: &upstream, server: &lines });
+    scene.trace();
+    let refused = || attempt("nginx", dead, "connection_refused").lone();
+    let down = front.url("/dead");
+    assert_eq!(curl::run(&[&down]).code, 502);
+    let failed = http::server("nginx", "GET", &down, 502).child(refused());
+    let url = front.url("/slow/1");
+    assert_eq!(curl::run(&[&url]).code, 200);
+    let inner = "http://both/slow/1";
+    let asked = http::client("nginx", "GET", inner, 200)
+        .version("1.0")
+        .with("server.port", back.port)
+        .with("network.peer.address", "127.0.0.1")
+        .with("network.peer.port", back.port);
+    let answered = http::server("patient", "GET", inner, 200)
+        .version("1.0")
+        .with("server.port", back.port)
+        .with("client.address", "127.0.0.1")
+        .with("network.peer.address", "127.0.0.1");
+    let retried = http::server("nginx", "GET", &url, 200).child(refused()).child(asked.lone().child(answered));
+    scene.expect(&[
+        http::client("curl", "GET", &down, 502).child(failed),
+        http::client("curl", "GET", &url, 200).child(retried),
+    ]);
+}
+
+#[test]
+fn another_address_that_gets_through_makes_good_for_the_first() {
+    let mut scene = Scene::new();
+    let server = Python::patient(&scene);
+    scene.trace();
+    let url = format!("http://both.test:{}/slow/1", server.port);
+    let both = format!("both.test:{}:[::1],127.0.0.1", server.port);
+    assert_eq!(curl::run(&["--resolve", &both, &url]).code, 200);
+    let at = |span: Expected| span.with("network.peer.address", "127.0.0.1");
+    let answered = at(http::server("patient", "GET", &url, 200)).with("client.address", "127.0.0.1");
+    scene.expect(&[at(http::client("curl", "GET", &url, 200)).child(answered)]);
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_is_given_up() {
+    let mut scene = Scene::new();
+    // A full backlog: the kernel answers no further SYN.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    rustix::net::listen(&listener, 0).expect("a short backlog");
+    let address = listener.local_addr().expect("its address");
+    let _filler = std::net::TcpStream::connect(address).expect("room for one");
+    scene.owns_text(&format!("connect 127.0.0.1:{}", address.port()));
+    scene.trace();
+    let reply = curl::run(&["--connect-timeout", "0.4", &format!("http://{address}/")]);
+    assert_eq!(reply.exit, 28);
+    let spans = scene.finish(0);
+    let port = i64::from(address.port());
+    let ours: Vec<_> = spans.iter().filter(|s| s.int("server.port") == Some(port)).collect();
+    let all = scene.receiver.spans();
+    let ours = if ours.is_empty() { all.iter().filter(|s| s.int("server.port") == Some(port)).collect() } else { ours };
+    assert_eq!(ours.len(), 1, "{ours:?}");
+    assert_eq!(
+        (ours[0].name.as_str(), ours[0].text("error.type")),
+        (attempt("curl", address.port(), "").name.as_str(), Some("given_up"))
+    );
+    assert!((350.0..2000.0).contains(&ours[0].millis()), "{} ms", ours[0].millis());
+}
