@@ -215,7 +215,8 @@ impl Pairing {
         !self.counts() && self.overlapped == 0 && self.opens(first)
     }
 
-    fn opens(&self, first: &Mark) -> bool {
+    /// Whether what begins at `first` opens a turn.
+    pub(crate) fn opens(&self, first: &Mark) -> bool {
         self.turn.is_some_and(|turn| turn.begins_with(first))
     }
 

@@ -113,6 +113,11 @@ impl<T: Request> Calls<T> {
         }
     }
 
+    /// Whether an operation on requests that begins at `mark` opens a turn: everything before it is answered.
+    pub(crate) fn opens(&self, mark: &Mark) -> bool {
+        self.pairing.opens(mark)
+    }
+
     /// A request came that begins at `first`. What can be told of its response. Ends a response whose end was hidden.
     pub(crate) fn pairs(&mut self, first: &Mark, out: &mut Vec<Output>) -> Verdict {
         self.settle_hidden(out);

@@ -19,7 +19,9 @@ impl MySql {
     pub(super) fn request_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         let fresh = self.requests.begin(mark);
         if self.requests.lost {
-            if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
+            // Servers read a packet's head by itself. Where a turn opens, everything before is answered: a packet begins.
+            let begins = detect(bytes) == Detection::Match(Direction::Request) || self.calls.opens(mark);
+            if !fresh || !begins {
                 self.calls.requests_hidden(out);
                 return Progress::Continue;
             }

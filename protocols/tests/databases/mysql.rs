@@ -228,6 +228,21 @@ fn a_report_of_progress_is_no_error() {
 }
 
 #[test]
+fn a_server_that_reads_heads_by_themselves_is_found_again_after_a_loss() {
+    let mut wire = wire();
+    let exchange = |wire: &mut Wire, sql: &str| {
+        let request = query(sql);
+        wire.request(&request[..4]).request(&request[4..]).response(ok(1, 2));
+    };
+    exchange(&mut wire, "SELECT 1");
+    wire.lose(Request, 13).response(ok(1, 2));
+    exchange(&mut wire, "INSERT INTO probe VALUES (1)");
+    exchange(&mut wire, "UPDATE t SET a = 1");
+    assert_eq!(wire.summary(), ["SELECT", "UPDATE t"]);
+    assert_eq!(wire.dropped(), 1);
+}
+
+#[test]
 fn a_broken_connection_fails_the_query() {
     let mut wire = wire();
     wire.request(query("SELECT 1")).end(Response, End::Closed);
