@@ -7,6 +7,7 @@
 //! | [`stacks`] | the programs that accuracy runs |
 //! | [`harmless`] | applications' own tests with and without the agent |
 //! | [`memory`] | whether the bound on memory holds |
+//! | [`losses`] | responses never go to another request where records are lost |
 
 use std::process::ExitCode;
 
@@ -15,6 +16,7 @@ use wirespan_rulers::stacks;
 
 mod accuracy;
 mod harmless;
+mod losses;
 mod memory;
 
 /// Measures the agent that WIRESPAN_BIN names, or the release build of this workspace.
@@ -33,6 +35,8 @@ enum Ruler {
     Harmless(harmless::Options),
     /// Whether the bound on memory holds under attack.
     Memory(memory::Options),
+    /// Numbered requests and responses while records are lost.
+    Losses(losses::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -40,5 +44,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Ruler::Accuracy(options) => accuracy::command(&options),
         Ruler::Harmless(options) => harmless::command(&options),
         Ruler::Memory(options) => memory::command(&options),
+        Ruler::Losses(options) => losses::command(&options),
     }
 }

@@ -66,6 +66,8 @@ enum Command {
     Harmless(rulers::Options),
     /// Whether the bound on memory holds under attack.
     Memory(rulers::Options),
+    /// Whether a response ever goes to another request where records are lost.
+    Losses(rulers::Options),
     /// Feed hostile bytes to the protocol parsers.
     Fuzz(fuzz::Options),
     /// Connections for `bench`, in a process of their own.
@@ -93,6 +95,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Accuracy(options) => return rulers::command("accuracy", &options),
         Command::Harmless(options) => return rulers::command("harmless", &options),
         Command::Memory(options) => return rulers::command("memory", &options),
+        Command::Losses(options) => return rulers::command("losses", &options),
         Command::Fuzz(options) => fuzz::command(&options)?,
         Command::BenchClient(options) => bench::client::command(&options)?,
         Command::Vm(options) => return vm::command(&options),

@@ -1,4 +1,5 @@
-//! `cargo xtask accuracy`, `harmless` and `memory`: builds the agent and the rulers, installs what they need, runs them as root.
+//! `cargo xtask accuracy`, `harmless`, `memory` and `losses`: builds the agent and the rulers, installs what they need, runs
+//! them as root.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
