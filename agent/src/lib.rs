@@ -13,6 +13,7 @@
 //! | [`span`] | what leaves the agent: spans, traces, resources (crate `wirespan-signals`) |
 //! | [`bpf`] | kernel programs: load, attach, read |
 //! | [`stages`] | records into signals: discovery and connections, put together |
+//! | [`units`] | where the units of traced programs' runtimes are |
 //! | [`connections`] | records into exchanges |
 //! | `overheard` | connections that are not traced, read for whether telemetry is exported by them |
 //! | [`traces`] | exchanges into traces: every link is made there (crate `wirespan-links`) |
@@ -52,6 +53,7 @@ pub mod session;
 pub mod stages;
 pub mod store;
 pub mod top;
+pub mod units;
 pub mod vital;
 pub mod web;
 

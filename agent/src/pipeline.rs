@@ -30,6 +30,7 @@ use crate::operations::Operations;
 use crate::span::{Linking, OpenRequests};
 use crate::stages::{Stages, Wish};
 use crate::traces::{self, Recorder, Traces};
+use crate::units::Finder;
 use crate::vital::Vital;
 
 /// Records read before time is looked at.
@@ -281,7 +282,11 @@ impl Reader {
     ) -> Self {
         let processes = Processes::new(config, PathBuf::from("/proc"), HostInfo::read("/".as_ref()));
         let limits = connections::Limits { memory: ledger.connections.clone(), ..connections::Limits::of(config) };
-        let stages = Stages::new(processes, limits, Arc::clone(&counters), Some(own));
+        let mut stages = Stages::new(processes, limits, Arc::clone(&counters), Some(own));
+        match Finder::start(PathBuf::from("/proc")) {
+            Ok(finder) => stages.find_units(finder),
+            Err(error) => log::warn!("goroutines cannot be told apart: {error}"),
+        }
         Self {
             capture,
             stages,
@@ -385,6 +390,8 @@ impl Reader {
                 Wish::Mute(cookie) => self.capture.mute_socket(cookie),
                 Wish::Widen(cookie) => self.capture.widen_socket(cookie),
                 Wish::Ignore(tgid) => self.capture.ignore_process(tgid),
+                Wish::Units(tgid, state) => self.capture.set_runtime(tgid, state),
+                Wish::ForgetUnits(tgid) => self.capture.forget_runtime(tgid),
             }
         }
         let watches = std::mem::take(&mut *self.watches.lock().unwrap_or_else(PoisonError::into_inner));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use wirespan_common::{
-    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, StateEvent,
-    TaskEvent,
+    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, RuntimeState, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET,
+    StateEvent, TaskEvent,
 };
 use wirespan_links::facts::{Fact, SleptOn, UnitKey};
 use wirespan_protocols::Role;
@@ -20,6 +20,7 @@ use crate::inventory::{self, Inventory, Row};
 use crate::memory::weight;
 use crate::metrics::Counters;
 use crate::overheard::{Heard, Overheard};
+use crate::units::Finder;
 
 /// Operations of a process that is not traced after which the kernel stops reporting it.
 const IGNORE_AFTER: u32 = 32;
@@ -36,6 +37,10 @@ pub enum Wish {
     Widen(u64),
     /// Nothing more of this process.
     Ignore(u32),
+    /// Which unit of its runtime does something, from now on.
+    Units(u32, RuntimeState),
+    /// This process runs another program.
+    ForgetUnits(u32),
 }
 
 /// Everything between the ring and the traces.
@@ -54,6 +59,8 @@ pub struct Stages {
     overheard: Overheard,
     /// Processes that were there when the agent began, and have done nothing yet.
     unsurveyed: Vec<u32>,
+    /// Who finds out where units are.
+    finder: Option<Finder>,
 }
 
 impl Stages {
@@ -76,7 +83,13 @@ impl Stages {
             own,
             overheard,
             unsurveyed: Vec::new(),
+            finder: None,
         }
+    }
+
+    /// From now on units of runtimes are looked for; without it, threads are all that is known.
+    pub fn find_units(&mut self, finder: Finder) {
+        self.finder = Some(finder);
     }
 
     /// Does what time demands; to be called every few milliseconds with `CLOCK_BOOTTIME` nanoseconds.
@@ -85,6 +98,8 @@ impl Stages {
         self.overheard.tick(now);
         let processes = &self.processes;
         self.connections.ask(now, |descriptor| processes.holds(descriptor), &mut self.out);
+        let answers = self.finder.iter_mut().flat_map(Finder::answers);
+        self.wishes.extend(answers.map(|answer| Wish::Units(answer.tgid, answer.state)));
     }
 
     /// Looks at the processes that are there, a few at each [`survey`](Self::survey): which are called alike, and which rules are
@@ -177,6 +192,7 @@ impl Stages {
                 if event.tid == event.tgid {
                     self.processes.on_exit(event.tgid);
                     self.left_out.remove(&event.tgid);
+                    self.finder.iter_mut().for_each(|finder| finder.forget(event.tgid));
                 }
                 self.out.push(Signal::Fact(Fact::Ended {
                     unit: UnitKey::thread(event.tgid, event.tid),
@@ -214,6 +230,12 @@ impl Stages {
         let process = Arc::clone(process);
         if !self.selection.connection_selected(&process, ends.local_port, ends.peer_port) {
             return self.overhear(event, bytes, &process);
+        }
+        if process.has_units
+            && event.unit.kind == 0
+            && let Some(finder) = &mut self.finder
+        {
+            finder.ask(event.unit.tgid);
         }
         let from = self.out.len();
         match self.connections.operation(event, bytes, &process, &mut self.out) {
@@ -290,6 +312,11 @@ impl Stages {
 
     fn exec(&mut self, event: &ExecEvent, args: &[u8], env: &[u8]) {
         self.left_out.remove(&event.tgid);
+        if let Some(finder) = &mut self.finder {
+            finder.forget(event.tgid);
+            // The kernel forgot it; an answer about the program before may have come since.
+            self.wishes.push(Wish::ForgetUnits(event.tgid));
+        }
         self.processes.on_exec(&ExecInfo {
             tgid: event.tgid,
             parent_tgid: event.parent_tgid,

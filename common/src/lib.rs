@@ -101,6 +101,33 @@ pub struct UnitId {
     pub parent: u64,
 }
 
+/// [`UnitId::kind`]: a goroutine. Its number is never used again in its process.
+pub const UNIT_GOROUTINE: u32 = 1;
+
+/// Values of the `RUNTIMES` map, by process id: where a process's runtime keeps the unit that runs. Offsets in bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuntimeState {
+    /// `UNIT_*`.
+    pub kind: u32,
+    /// From the thread's own memory down to the address of its unit.
+    pub below_thread: u32,
+    /// In a unit: its number.
+    pub id: u32,
+    /// In a unit: the number of the one that made it.
+    pub parent: u32,
+    /// In a unit: the address of the function that it began with.
+    pub start: u32,
+    /// In a unit: the address of what the runtime knows of its thread.
+    pub thread: u32,
+    /// In that: the address of the unit that it runs.
+    pub current: u32,
+    /// Always zero.
+    pub reserved: u32,
+    /// Functions whose units read for the one that made them; 0 for none.
+    pub helpers: [u64; 2],
+}
+
 /// One socket operation that moved bytes, or ended a direction.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -377,4 +404,5 @@ const _: () = {
     assert!(size_of::<Budget>() == 24);
     assert!(size_of::<FactEvent>() == 64);
     assert!(size_of::<Wait>() == 40);
+    assert!(size_of::<RuntimeState>() == 48);
 };

@@ -17,6 +17,7 @@ use crate::{
     buffer::{self, Source},
     kernel::{self, Memory, Typed},
     maps::{EVENTS, PROCESSES, SOCKETS, count, scratch},
+    runtimes,
     sock::{self, NO_WAKEUP, SocketKind},
     waits,
 };
@@ -61,6 +62,8 @@ pub struct Operation {
     /// Unix and UDP sockets: inode number and descriptor, or zeroes.
     pub inode: u64,
     pub fd: u32,
+    /// The thread's own memory as user space knows it (x86-64: its `fs` base); 0 if no program's thread did it.
+    pub thread: u64,
 }
 
 impl Operation {
@@ -82,6 +85,7 @@ impl Operation {
             switches: 0,
             inode: 0,
             fd: 0,
+            thread: 0,
         }
     }
 }
@@ -170,6 +174,9 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     let (task, regs) = current_call();
     let task_flags: u32 = Typed::load(task, kernel::task_flags());
     operation.switches = Typed::load::<u64>(task, kernel::task_nvcsw()) as u32;
+    if task_flags & (IO_WORKER | KERNEL_THREAD) == 0 {
+        operation.thread = Typed::load(task, kernel::task_thread_pointer());
+    }
     let source = if task_flags & IO_WORKER != 0 {
         Source::none(FLAG_IO_URING)
     } else if task_flags & KERNEL_THREAD != 0 {
@@ -328,6 +335,7 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     event.fd = operation.fd;
     event.reserved2 = 0;
     sock::store_unit(&mut event.unit, operation.id, operation.switches);
+    runtimes::store_unit(&mut event.unit, operation.thread);
     match operation.kind {
         SocketKind::Tcp | SocketKind::Udp => endpoints(&mut event.endpoints),
         SocketKind::UnixStream => sock::unix_endpoints(&mut event.endpoints, operation.peer_cookie),

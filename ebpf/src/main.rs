@@ -9,6 +9,7 @@
 //! | `sock.rs` | what a `struct sock` says: ends, positions |
 //! | `waits.rs` | what threads sleep on |
 //! | `task.rs` | threads and processes: fork, exec, exit |
+//! | `runtimes/` | which unit of a runtime runs on a thread, one file a runtime |
 //! | `fallback.rs` | the socket behind a file descriptor, for kernels without the socket tracepoints |
 //! | `kernel.rs` | field offsets, read from BTF by the agent and handed over as constants |
 //! | `arch.rs` | system call numbers and registers |
@@ -26,6 +27,7 @@ mod fallback;
 mod io;
 mod kernel;
 mod maps;
+mod runtimes;
 mod sock;
 mod task;
 mod waits;

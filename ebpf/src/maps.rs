@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use wirespan_common::{Budget, COUNTERS as COUNTER_SLOTS, Counter, SocketState, WATCH_WORDS, Wait};
+use wirespan_common::{Budget, COUNTERS as COUNTER_SLOTS, Counter, RuntimeState, SocketState, WATCH_WORDS, Wait};
 
 /// Records for the agent. Size set by the agent. Full: the record is dropped and counted.
 #[map]
@@ -15,6 +15,11 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
 /// What the agent decided about a process, by process id; absent means traced. Entries are removed when it ends.
 #[map]
 pub static PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(65536, BPF_F_NO_PREALLOC);
+
+/// Where the runtime of a process keeps the unit that runs, by process id; absent means that threads are all that is known.
+/// Entries are removed when the process ends or runs another program.
+#[map]
+pub static RUNTIMES: HashMap<u32, RuntimeState> = HashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
 
 /// Sockets that need state: muted ones, and Unix sockets with their positions. The least recently used give way; a
 /// muted socket that is forgotten is muted again by the agent, a Unix socket starts a new epoch.

@@ -32,7 +32,7 @@ impl Kind {
 pub struct Runtime {
     /// Which.
     pub kind: Kind,
-    /// Its version, `3.11.2`, if the file says it.
+    /// Its version as the runtime itself would say it (`3.11.2`, `go1.26.3`), if the file says it.
     pub version: Option<String>,
 }
 
@@ -43,7 +43,9 @@ const MAX_COMMENT: u64 = 4096;
 /// headers and names, and no more. `None` for what is not known.
 pub fn of(image: &Image<'_>) -> Option<Runtime> {
     if go::is_go(image) {
-        return Some(Runtime { kind: Kind::Go, version: go::version(image).ok() });
+        // As Go's own `runtime.Version` says it.
+        let version = go::version(image).ok().map(|version| format!("go{version}"));
+        return Some(Runtime { kind: Kind::Go, version });
     }
     let exported = image.exported(&["Py_Version", "Py_GetVersion", "ruby_version"]).unwrap_or_default();
     if exported.contains_key("Py_Version") || exported.contains_key("Py_GetVersion") {

@@ -20,7 +20,7 @@ mod watch;
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
-use wirespan_common::{Budget, Counter, Limits, PROCESS_IGNORED, SOCKET_MUTED, SOCKET_WIDE, SocketState};
+use wirespan_common::{Budget, Counter, Limits, PROCESS_IGNORED, RuntimeState, SOCKET_MUTED, SOCKET_WIDE, SocketState};
 
 pub use records::Record;
 
@@ -93,6 +93,7 @@ pub struct Capture {
     ring: RingBuf<MapData>,
     processes: HashMap<MapData, u32, u8>,
     sockets: HashMap<MapData, u64, PlainSocketState>,
+    runtimes: HashMap<MapData, u32, PlainRuntimeState>,
     counters: PerCpuArray<MapData, u64>,
     budgets: HashMap<MapData, u32, PlainBudget>,
     watched: watch::Watched,
@@ -120,6 +121,13 @@ struct PlainLimits(Limits);
 
 // SAFETY: integers only, no padding (asserted by its size in wirespan-common).
 unsafe impl aya::Pod for PlainLimits {}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PlainRuntimeState(RuntimeState);
+
+// SAFETY: integers only, no padding (asserted by its size in wirespan-common).
+unsafe impl aya::Pod for PlainRuntimeState {}
 
 #[repr(transparent)]
 #[derive(Clone, Copy)]
@@ -166,6 +174,7 @@ impl Capture {
             ring: take(&mut ebpf, "EVENTS")?,
             processes: take(&mut ebpf, "PROCESSES")?,
             sockets: take(&mut ebpf, "SOCKETS")?,
+            runtimes: take(&mut ebpf, "RUNTIMES")?,
             counters: take(&mut ebpf, "COUNTERS")?,
             budgets: take(&mut ebpf, "PROCESS_BUDGETS")?,
             watched: watch::Watched::new(take(&mut ebpf, "WATCHED")?),
@@ -270,6 +279,19 @@ impl Capture {
         if let Err(error) = self.processes.insert(tgid, PROCESS_IGNORED, 0) {
             log::debug!("cannot ignore process {tgid}: {error}");
         }
+    }
+
+    /// From now on, records of a process say which unit of its runtime did it, until it ends or runs another program.
+    pub fn set_runtime(&mut self, tgid: u32, runtime: RuntimeState) {
+        if let Err(error) = self.runtimes.insert(tgid, PlainRuntimeState(runtime), 0) {
+            log::debug!("cannot tell units of process {tgid}: {error}");
+        }
+    }
+
+    /// The process runs another program.
+    pub fn forget_runtime(&mut self, tgid: u32) {
+        // Most have none.
+        let _ = self.runtimes.remove(&tgid);
     }
 
     /// Stops capture of a socket. The kernel may forget it when very many are muted; then it is muted again.

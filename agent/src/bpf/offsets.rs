@@ -12,6 +12,14 @@ const fn field(structure: &'static str, path: &'static str) -> Field {
     Field { structure, path }
 }
 
+/// Where a thread's own memory is, as user space knows it.
+#[cfg(target_arch = "x86_64")]
+const THREAD_POINTER: &str = "thread.fsbase";
+#[cfg(target_arch = "aarch64")]
+const THREAD_POINTER: &str = "thread.uw.tp_value";
+/// What that is a field of.
+const THREAD: &str = "thread_struct";
+
 /// Order and number as `Offsets` in `ebpf/src/kernel.rs`.
 static FIELDS: [Field; COUNT] = [
     field("sock_common", "skc_family"),
@@ -40,6 +48,7 @@ static FIELDS: [Field; COUNT] = [
     field("task_struct", "files"),
     field("task_struct", "signal"),
     field("task_struct", "nvcsw"),
+    field("task_struct", THREAD_POINTER),
     field("signal_struct", "flags"),
     field("mm_struct", "arg_start"),
     field("mm_struct", "arg_end"),
@@ -67,11 +76,11 @@ static FIELDS: [Field; COUNT] = [
 ];
 
 /// Number of offsets handed to the kernel programs.
-pub const COUNT: usize = 50;
+pub const COUNT: usize = 51;
 
 /// Whether a structure is needed at all: limits the index.
 pub fn is_wanted(structure: &str) -> bool {
-    FIELDS.iter().any(|f| f.structure == structure)
+    structure == THREAD || FIELDS.iter().any(|f| f.structure == structure)
 }
 
 /// Every offset in order, or the first field that this kernel lacks, as `structure.field`.

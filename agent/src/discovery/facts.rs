@@ -12,6 +12,7 @@ use std::sync::Arc;
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process as ProcDir};
 use wirespan_common::MAX_EXEC_FILE;
+use wirespan_inspect::runtime::Runtime;
 
 use super::cgroup::Cgroup;
 use super::container::Container;
@@ -162,6 +163,8 @@ pub struct Facts {
     pub exec_time: Option<u64>,
     /// TCP ports that it is known to serve; looked for only where a rule asks.
     pub ports: Vec<u16>,
+    /// The runtime that its file brings with it, if that says one.
+    pub runtime: Option<Arc<Runtime>>,
     /// Its directory below `/proc`, while it was alive.
     pub dir: Option<PathBuf>,
 }
@@ -302,6 +305,7 @@ impl Facts {
         if !parent.args.is_empty() {
             self.args = parent.args.clone();
         }
+        self.runtime = parent.runtime.clone();
         self.inherit_environment(parent);
     }
 

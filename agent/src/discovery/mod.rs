@@ -8,6 +8,7 @@
 //! | [`cgroup`], [`container`] | systemd unit, container id, container name |
 //! | `files` | their files, read so that nothing in them can harm |
 //! | [`naming`] | a program's name from its command line, one file per runtime |
+//! | [`programs`] | what a program's file says of its runtime |
 //! | [`resource`] | facts into an OpenTelemetry resource; the order in which names are tried |
 //! | [`selection`] | include and exclude rules |
 //! | [`host`], [`own`] | this machine; the agent's own server |
@@ -23,6 +24,7 @@ pub mod host;
 pub mod naming;
 pub mod own;
 pub mod processes;
+pub mod programs;
 pub mod resource;
 pub mod selection;
 

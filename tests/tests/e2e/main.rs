@@ -14,6 +14,7 @@ mod doctor;
 mod endings;
 mod given_up;
 mod golden;
+mod goroutines;
 mod grpc;
 mod grpc_handlers;
 mod grpc_stacks;

@@ -23,6 +23,7 @@ use std::path::{Component, Path, PathBuf};
 use super::facts::Facts;
 use super::files;
 use namesakes::Home;
+use wirespan_inspect::runtime::Kind;
 
 /// A language as `telemetry.sdk.language` spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub enum Language {
     Python,
     /// Ruby.
     Ruby,
+    /// Rust.
+    Rust,
 }
 
 impl Language {
@@ -57,6 +60,17 @@ impl Language {
             Self::Php => "php",
             Self::Python => "python",
             Self::Ruby => "ruby",
+            Self::Rust => "rust",
+        }
+    }
+
+    /// What programs of a runtime are written in.
+    pub fn of(runtime: Kind) -> Self {
+        match runtime {
+            Kind::Go => Self::Go,
+            Kind::Rust => Self::Rust,
+            Kind::CPython => Self::Python,
+            Kind::Ruby => Self::Ruby,
         }
     }
 }
@@ -187,8 +201,10 @@ pub fn program(facts: &Facts) -> Program {
 fn native(line: &CommandLine<'_>) -> Program {
     let name = others::native(line.facts);
     let info = line.facts.dir.as_ref().and_then(|dir| files::read(&dir.join("exe"), golang::read));
-    let language = info.as_ref().map(|_| Language::Go);
+    let runtime = line.facts.runtime.as_deref();
+    let language = info.as_ref().map(|_| Language::Go).or(runtime.map(|runtime| Language::of(runtime.kind)));
     let version = info.as_ref().map(|info| info.version.trim_start_matches("go").to_owned());
+    let version = version.or_else(|| runtime.and_then(|runtime| runtime.version.clone()));
     let file = PathBuf::from(&line.facts.exe);
     if !project::is_generic(&name) || !file.is_absolute() {
         return Program { name, language, version, ..Program::default() };

@@ -541,3 +541,22 @@ fn a_real_listener_is_named_by_a_rule_about_its_port() {
     processes.proc_root = Path::new("/proc").to_path_buf();
     assert_eq!(service(&mut processes, std::process::id()), "shop");
 }
+
+#[test]
+fn a_program_of_no_known_runtime_is_in_the_language_that_its_file_says() {
+    let machine = Machine::new();
+    let exe = std::env::current_exe().unwrap();
+    let exe = exe.to_str().unwrap();
+    machine.show(7, &Shown { exe, args: &[exe], ..SHOWN });
+    // Its command line says what it is, whatever it was made with.
+    machine.show(8, &Shown { exe: "/nowhere/python3.11", args: &["python3", "app.py"], ..SHOWN });
+    let mut processes = machine.processes("");
+    let resource = processes.get(7).resource.clone();
+    assert_eq!(resource.get("telemetry.sdk.language"), Some("rust"));
+    assert_eq!(resource.get("process.runtime.name"), Some("rust"));
+    assert!(resource.get("process.runtime.version").is_some_and(|version| version.starts_with("1.")));
+    assert!(!processes.get(7).has_units);
+    let resource = processes.get(8).resource.clone();
+    assert_eq!(resource.get("telemetry.sdk.language"), Some("python"));
+    assert_eq!(resource.get("process.runtime.name"), None);
+}

@@ -1,0 +1,71 @@
+//! What a program's file says of its runtime: read once a file, and cached by what tells that it is the same.
+//!
+//! Only headers and names are read here, some kilobytes, because whoever asks is waiting. What takes longer is asked for of
+//! [`crate::units`].
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap as HashMap;
+use wirespan_inspect::runtime::{self, Runtime};
+use wirespan_inspect::{Error, Image};
+
+/// Files remembered.
+const MAX_FILES: usize = 1024;
+
+/// A file as it was: another one, or another content, has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileKey {
+    device: u64,
+    inode: u64,
+    modified: (i64, i64),
+    size: u64,
+}
+
+/// The file that a process runs, also if it has another root, or the file is deleted by now. `dir` is its directory below
+/// `/proc`.
+///
+/// # Errors
+/// If it is gone, or is no regular file.
+pub fn open(dir: &Path) -> std::io::Result<(File, FileKey)> {
+    let path = dir.join("exe");
+    // What is no regular file might wait for somebody when it is opened.
+    if !std::fs::metadata(&path)?.is_file() {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    }
+    let file = File::open(path)?;
+    let meta = file.metadata()?;
+    let modified = (meta.mtime(), meta.mtime_nsec());
+    Ok((file, FileKey { device: meta.dev(), inode: meta.ino(), modified, size: meta.len() }))
+}
+
+/// All files that were asked about.
+#[derive(Debug, Default)]
+pub struct Programs {
+    known: HashMap<FileKey, Option<Arc<Runtime>>>,
+}
+
+impl Programs {
+    /// The runtime in the file that a process runs, if it says one.
+    pub fn runtime(&mut self, dir: &Path) -> Option<Arc<Runtime>> {
+        let (file, key) = open(dir).ok()?;
+        if let Some(known) = self.known.get(&key) {
+            return known.clone();
+        }
+        if self.known.len() >= MAX_FILES {
+            self.known.clear();
+        }
+        let found = match Image::parse(&file) {
+            Ok(image) => runtime::of(&image).map(Arc::new),
+            Err(Error::NotElf) => None,
+            Err(error) => {
+                log::debug!("{}: what it is made with is not known: {error}", dir.join("exe").display());
+                None
+            }
+        };
+        self.known.insert(key, found.clone());
+        found
+    }
+}

@@ -1,0 +1,34 @@
+//! Which of a runtime's units runs on a thread: one file a runtime. The agent says of which processes it is asked, and where
+//! their runtime keeps it (`RUNTIMES`).
+//!
+//! Only reads, by the helper that survives faults. What cannot be read leaves the thread as all that is known.
+
+mod go;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use wirespan_common::{UNIT_GOROUTINE, UnitId};
+
+use crate::maps::RUNTIMES;
+
+/// Fills in the unit of a record whose thread is known. `thread` is the thread's own memory as user space knows it
+/// (x86-64: the `fs` base), 0 if there is none.
+#[inline(always)]
+pub fn store_unit(to: &mut UnitId, thread: u64) {
+    // SAFETY: the agent writes each value once, before the process's first operation that it matters for.
+    let Some(runtime) = (unsafe { RUNTIMES.get(to.tgid) }) else { return };
+    if thread == 0 {
+        return;
+    }
+    if runtime.kind == UNIT_GOROUTINE {
+        go::store_unit(to, thread, runtime);
+    }
+}
+
+/// The word at an address of the current process; 0 if it cannot be read.
+#[inline(always)]
+fn word(address: u64) -> u64 {
+    let mut value = 0_u64;
+    // SAFETY: the helper checks the address, and zeroes what it cannot read.
+    unsafe { bpf_probe_read_user((&raw mut value).cast(), 8, address as *const _) };
+    value
+}
