@@ -61,7 +61,7 @@ impl Session {
         let counters = Arc::new(Counters::default());
         let linking = Arc::new(Linking::default());
         let inventory = Arc::new(Inventory::new(Arc::clone(&linking)));
-        let bound = config.view.as_ref().and_then(bind);
+        let (bound, problems) = config.view.as_ref().map_or_else(Default::default, bind);
         // Known before anybody is answered.
         let own = bound.as_ref().map_or_else(|| OwnServer::new(None, Arc::default()), Bound::own);
         let ledger = Ledger::new(&Shares::of(config));
@@ -79,6 +79,8 @@ impl Session {
         });
         let view = view.transpose()?;
         let pipeline = Pipeline::start(config, &counters, &linking, exporters, own, &ledger, Arc::clone(&inventory))?;
+        // Who cannot trace at all is told that alone.
+        problems.iter().for_each(|problem| log::warn!("{problem}"));
         runtime.spawn(watch_memory(ledger, Arc::clone(&counters)));
         Ok(Self { counters, runtime, ingest, view, pipeline })
     }
@@ -162,16 +164,15 @@ pub fn io_runtime() -> std::io::Result<Runtime> {
 
 /// Takes the places of the view. What cannot be had turns off nothing else: what is stored in a file is stored even
 /// where nobody can ask for it now.
-fn bind(config: &ViewConfig) -> Option<Bound> {
+fn bind(config: &ViewConfig) -> (Option<Bound>, Vec<String>) {
     let (bound, problems) = Bound::new(config);
-    for problem in &problems {
-        log::warn!("the local view goes on without this: {problem}");
-    }
+    let mut told: Vec<String> =
+        problems.iter().map(|problem| format!("the local view goes on without this: {problem}")).collect();
     let kept = !bound.is_empty() || config.store.path.is_some();
-    if !kept && !problems.is_empty() {
-        log::error!("the local view is off: it has no place to be asked at");
+    if !kept && !told.is_empty() {
+        told.push("the local view is off: it has no place to be asked at".to_owned());
     }
-    kept.then_some(bound)
+    (kept.then_some(bound), told)
 }
 
 /// Receives spans of applications, if that is asked for.

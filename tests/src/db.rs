@@ -31,6 +31,11 @@ impl Database<'_> {
         self.both(name, &attributes)
     }
 
+    /// A call of an operation that nobody knows, which therefore has no name.
+    pub fn unnamed(&self, text: &str) -> Expected {
+        self.both(self.system, &[("db.query.text", text)])
+    }
+
     fn both(&self, name: &str, attributes: &[(&str, &str)]) -> Expected {
         let callee = self.end(self.service, Kind::Server, name, attributes).with("network.peer.port", Want::Port);
         let callee = callee.with("client.address", "127.0.0.1");

@@ -1,7 +1,6 @@
 //! A process that a test started: in a process group of its own, with its output in a file, ended by pid.
 
 use std::fs::{self, File};
-use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -62,12 +61,12 @@ impl Program {
 
     /// Waits until it accepts connections on a TCP port.
     pub fn listens_on(self, port: u16) -> Self {
-        self.ready("listen", |_| TcpStream::connect(("127.0.0.1", port)).is_ok())
+        self.ready("listen", |_| wait::listens(port))
     }
 
     /// Waits until it accepts connections on the IPv6 loopback address.
     pub fn listens_on_v6(self, port: u16) -> Self {
-        self.ready("listen", |_| TcpStream::connect(("::1", port)).is_ok())
+        self.ready("listen", |_| wait::listens(port))
     }
 
     /// Waits until it accepts connections on a Unix socket.

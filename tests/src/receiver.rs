@@ -129,7 +129,7 @@ impl Receiver {
             runtime.shutdown_timeout(Duration::from_secs(5));
         }
         let port = self.port;
-        let refused = || std::net::TcpStream::connect(("127.0.0.1", port)).is_err();
+        let refused = || !wait::listens(port);
         assert!(wait::until_true(Duration::from_secs(5), refused), "the receiver still listens");
     }
 

@@ -26,6 +26,19 @@ pub fn until_true(deadline: Duration, mut condition: impl FnMut() -> bool) -> bo
     until(deadline, || condition().then_some(())).is_some()
 }
 
+/// Whether somebody on this host listens on a TCP port. Looked up, not tried: a refused connection is a span.
+pub fn listens(port: u16) -> bool {
+    // As `proc_pid_net(5)` says: the local address is the second field, and the fourth is the state, `0A` for TCP_LISTEN.
+    let (end, listen) = (format!(":{port:04X}"), "0A");
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
+        let table = std::fs::read_to_string(table).unwrap_or_default();
+        table.lines().skip(1).any(|line| {
+            let mut fields = line.split_ascii_whitespace().skip(1);
+            fields.next().is_some_and(|local| local.ends_with(&end)) && fields.nth(1) == Some(listen)
+        })
+    })
+}
+
 /// A port that nobody used a moment ago, on any address of either family. It lies below those that the kernel gives to
 /// outgoing connections, so that none of these takes it before the service does.
 pub fn free_port() -> u16 {

@@ -43,13 +43,13 @@ fn a_server_span_has_these_attributes_and_no_others() {
         ("http.request.method", "GET"),
         ("http.response.body.size", "2"),
         ("http.response.status_code", "200"),
-        ("url.template", "/users/{id}"),
         ("network.protocol.version", "1.1"),
         ("server.address", "shop.test"),
         ("server.port", "8080"),
         ("url.path", "/users/42"),
         ("url.query", "token=REDACTED"),
         ("url.scheme", "http"),
+        ("url.template", "/users/{id}"),
         ("user_agent.original", "curl/8"),
     ];
     assert_eq!(names(&exchange), pairs(&expected));

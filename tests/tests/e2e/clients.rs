@@ -6,7 +6,7 @@
 //!
 //! | column | what it is |
 //! |---|---|
-//! | `SELECT t` | the summary, which is the span's name; then a column with the text. With Redis the text alone |
+//! | `SELECT t` | the summary, which is the span's name; then a column with the text. With Redis the text alone, which begins with `?` if nobody knows the command |
 //! | `[PREPARE] SELECT ?` | what the protocol itself calls a call that runs no text, and the text, if it has one |
 //! | `3x …` | so many such calls |
 //! | `!23505`, `~01000` | failed with this code; succeeded with one |
@@ -44,6 +44,7 @@ fn call(database: &Database<'_>, line: &str) -> Vec<Expected> {
             let text = Some(text.trim_start()).filter(|text| !text.is_empty());
             database.operation(&format!("{operation} shop"), operation, text)
         }
+        None if database.system == "redis" && first.starts_with('?') => database.unnamed(first),
         None if database.system == "redis" => {
             let operation = first.split_once(" ?").map_or(first, |(operation, _)| operation);
             database.operation(operation, operation, Some(first))
