@@ -139,7 +139,7 @@ impl Http1 {
             rpc.call.stated(head.call_status);
         }
         if switches && request.upgrades {
-            self.upgrade();
+            self.upgrade(out);
             return None;
         }
         let leaves = switches || (request.connect && (200..300).contains(&head.status));
@@ -162,8 +162,10 @@ impl Http1 {
     }
 
     /// The connection goes on in HTTP/2, with the oldest request as its first stream (RFC 7540 §3.2).
-    fn upgrade(&mut self) {
+    fn upgrade(&mut self, out: &mut Vec<Output>) {
         let Some(request) = self.flight.take() else { return };
+        // Whoever asked for more in the old version before it was left gets no answer in it.
+        self.flight.forget(out);
         let Request { id, name, attributes, marks, .. } = request;
         let first = Asked { id, name, attributes, request: marks };
         self.http2 = Some(Box::new(Http2::upgraded(self.settings, self.next_id, first)));
