@@ -51,7 +51,7 @@ fn refilled(budget: &Budget, now: u64, rate: u64, burst: u64) -> u64 {
     let passed = now.wrapping_sub(budget.time);
     let passed = if passed < LONG { passed } else { LONG };
     // (A millisecond is nearly two to the twentieth nanoseconds.)
-    let left = budget.left + ((passed >> 10) * rate >> 10);
+    let left = budget.left + (((passed >> 10) * rate) >> 10);
     if left < burst { left } else { burst }
 }
 
@@ -72,11 +72,13 @@ pub fn refuses(cookie: u64, tgid: u32, bytes: u64) -> bool {
             SOCKET_BUDGETS.insert(cookie, Budget { time: now, left: limit!(socket_burst), refused: 0 }, BPF_NOEXIST);
         return false;
     };
+    let process_limits = (limit!(process_rate), limit!(process_burst));
+    let socket_limits = (limit!(socket_rate), limit!(socket_burst));
     // SAFETY: map values, valid while the program runs. Another CPU may count at the same time: a budget is no promise to
     // the byte.
     unsafe {
-        let of_process = refilled(&*process, now, limit!(process_rate), limit!(process_burst));
-        let of_socket = refilled(&*socket, now, limit!(socket_rate), limit!(socket_burst));
+        let of_process = refilled(&*process, now, process_limits.0, process_limits.1);
+        let of_socket = refilled(&*socket, now, socket_limits.0, socket_limits.1);
         if of_process < cost || of_socket < cost {
             (*process).refused += 1;
             return true;

@@ -4,7 +4,7 @@
 //! requests, so it is learnt here, by service ([`tree`]), when a trace is complete, before anybody sees it. The two ends of
 //! one exchange get one name, the callee's. `docs/naming.md` says what comes of it.
 //!
-//! It is bounded in bytes: [`MAX_BYTES`] for all services together. The service that was asked least recently is forgotten,
+//! It is bounded in bytes: `MAX_BYTES` for all services together. The service that was asked least recently is forgotten,
 //! and learnt anew should it come back.
 
 pub mod tree;

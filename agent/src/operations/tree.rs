@@ -3,7 +3,7 @@
 //! A path comes as its template (`wirespan_protocols::template`), in which ids, hashes and the like are placeholders
 //! already. What is left are words; that a word is a value and no name shows only in the many others that stand in its place.
 //!
-//! Invariants: the tree holds at most [`MAX_NODES`] nodes. Within its life a word becomes a variable at most once and never a
+//! Invariants: the tree holds at most `MAX_NODES` nodes. Within its life a word becomes a variable at most once and never a
 //! word again, so a template changes at most once. The same paths in the same order give the same tree.
 
 use std::collections::BTreeSet;

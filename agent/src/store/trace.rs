@@ -99,7 +99,7 @@ pub struct Stored {
     pub class: Class,
     /// One for each span, in the order of arrival.
     pub rows: Vec<Row>,
-    /// Hashes of the spans' attributes. The first [`Stored::sorted`] are in order, each once.
+    /// Hashes of the spans' attributes. The first `sorted` are in order, each once.
     pub terms: Vec<Term>,
     sorted: usize,
     /// Senders of messages.

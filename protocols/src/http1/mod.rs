@@ -16,7 +16,7 @@
 //! A gap inside a body of known length changes nothing. If it hides where a message begins, its direction is *unknown*
 //! until an operation begins with a start line (of a known method, if a request). Bodies whose end is hidden end with
 //! the last bytes before the next request, or with the connection. What that means for telling which response answers
-//! which request is in [`crate::pairing`]: when in doubt, an exchange is dropped.
+//! which request is in `pairing`: when in doubt, an exchange is dropped.
 //!
 //! After `Upgrade: h2c` a connection is read by [`Http2`], whose first stream is the request that asked for it.
 //!
