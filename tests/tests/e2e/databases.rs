@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wirespan_tests::curl;
 use wirespan_tests::db::{Database, Deviation};
-use wirespan_tests::expect::Expected;
+use wirespan_tests::expect::{Expected, Want};
 use wirespan_tests::http::{client, server};
 use wirespan_tests::receiver::{Protocol, Receiver};
 use wirespan_tests::scene::Scene;
@@ -150,7 +150,8 @@ fn a_statement_prepared_before_the_agent_looked_is_joined_and_called_what_the_se
     let port = postgres.port;
     let known = Database { caller: "stack", service: "postgres", system: "postgresql", namespace: None, port };
     let (first, second) = (request("/prepared/2"), request("/prepared/3"));
-    let call = known.operation("SELECT", "SELECT", None);
+    let unknown = Want::Is(Value::Array(vec![Value::Str("db.query.text".to_owned())]));
+    let call = known.operation("SELECT", "SELECT", None).both("wirespan.unknown", unknown);
     scene.expect(&[first.0.child(first.1), second.0.child(second.1.child(call))]);
 }
 

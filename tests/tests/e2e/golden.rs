@@ -221,7 +221,8 @@ fn what_servers_answer_with_400_ends_no_agent_and_the_next_request_is_traced() {
             let mut client = Client::to_port(port);
             client.try_send(bytes);
             client.half_close();
-            answered += usize::from(client.drain().starts_with(b"HTTP/1."));
+            // (Python's server answers what is no version of HTTP in its oldest one, which has no head.)
+            answered += usize::from(!client.drain().is_empty());
             assert!(scene.agent().is_running(), "{bytes:?} to port {port}:\n{}", scene.agent().log());
         }
         assert!(answered > 0, "the server on port {port} answers");
