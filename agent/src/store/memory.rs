@@ -254,11 +254,8 @@ impl Memory {
             stored.rows.push(row);
             self.learn_keys(span);
         }
-        stored.pieces.push(piece);
+        stored.push_piece(piece);
         stored.plain += plain;
-        if stored.pieces.len() <= 16 {
-            stored.pieces.shrink_to_fit();
-        }
         stored.settle_rows(from);
         self.spans += spans.len();
         self.change += 1;

@@ -106,6 +106,8 @@ pub struct Stored {
     pub links: Vec<MessageLink>,
     /// The spans.
     pub pieces: Vec<Piece>,
+    /// Memory that the pieces' bytes take: a sum that is asked for with every piece.
+    pieces_bytes: usize,
     /// Bytes of them once they are decompressed.
     pub plain: usize,
     /// Which spans have no parent, once it is too long to look at all of them.
@@ -129,6 +131,7 @@ impl Stored {
             sorted: 0,
             links: Vec::new(),
             pieces: Vec::new(),
+            pieces_bytes: 0,
             plain: 0,
             roots: None,
         }
@@ -146,14 +149,22 @@ impl Stored {
 
     /// Memory held beyond its place in the table.
     pub fn bytes(&self) -> usize {
-        let pieces: usize = self.pieces.iter().map(|p| p.bytes.len() + 16 + ALLOCATION).sum();
-        pieces
+        self.pieces_bytes
             + self.rows.capacity() * size_of::<Row>()
             + self.terms.capacity() * size_of::<Term>()
             + self.links.capacity() * size_of::<MessageLink>()
             + self.pieces.capacity() * size_of::<Piece>()
             + self.roots.as_ref().map_or(0, |roots| roots.bytes() + size_of::<Roots>() + ALLOCATION)
             + 3 * ALLOCATION
+    }
+
+    /// Keeps a piece.
+    pub fn push_piece(&mut self, piece: Piece) {
+        self.pieces_bytes += piece.bytes.len() + 16 + ALLOCATION;
+        self.pieces.push(piece);
+        if self.pieces.len() <= 16 {
+            self.pieces.shrink_to_fit();
+        }
     }
 
     /// Takes what a new piece says about times and errors into account, and looks for the root anew.
