@@ -228,7 +228,7 @@ fn what_servers_answer_with_400_ends_no_agent_and_the_next_request_is_traced() {
         assert!(answered > 0, "the server on port {port} answers");
     }
     curl::get(&node.url("/fine"), 200);
-    curl::get(&gunicorn.url("/fine"), 200);
+    curl::get(&gunicorn.url("/fine"), 404);
     curl::get(&python.url("/hello.txt"), 200);
     // Three requests, each seen by curl and by its server.
     let spans = scene.finish(6);

@@ -12,6 +12,7 @@ mod databases;
 mod dns;
 mod doctor;
 mod endings;
+mod flood;
 mod given_up;
 mod golden;
 mod goroutines;
