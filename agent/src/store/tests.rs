@@ -144,16 +144,17 @@ fn failed_traces_alone_do_not_drive_all_others_out() {
 
 #[test]
 fn bytes_are_bounded_and_all_given_back() {
-    let limits = Limits { bytes: 1 << 20, traces: usize::MAX };
+    let limits = Limits { bytes: 4 << 20, traces: usize::MAX };
     let mut memory = Memory::new(limits);
-    for n in 0..5_000_u64 {
+    for n in 0..20_000_u64 {
         let span = with(root(&format!("service-{}", n % 50), &format!("GET /{n}"), n % 40), &[("a", "b")]);
         memory.insert(&trace(vec![if n % 10 == 0 { failed(span) } else { span }]));
         assert!(memory.bytes() <= limits.bytes, "{} after {n}", memory.bytes());
     }
     let found = memory.search(&Filter::default(), Sort::Recent, 1).matched;
-    // The figures of a second that never passes here, and the list of changes, take a third of so small a store.
-    assert!(found == memory.traces() && found > 300 && found < 4_000, "{found}");
+    assert_eq!(found, memory.traces());
+    // A trace of one span takes less than a kilobyte; a third of so small a store goes to figures and to tables that grow by doubling.
+    assert!(found > 1_000 && found < 16_000, "{found}");
 }
 
 #[test]
