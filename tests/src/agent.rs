@@ -15,7 +15,16 @@ use crate::receiver::Receiver;
 use crate::wait;
 
 /// How long the agent may take until it traces.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(30);
+/// Counters that each stand for spans which were not delivered.
+const LOSSES: [&str; 6] = [
+    "kernel_ring_full",
+    "kernel_over_budget",
+    "exchanges_dropped",
+    "spans_evicted",
+    "exporter_queue_dropped",
+    "spans_rejected",
+];
 /// How long it may take to end (issue 2, *Shutdown*).
 pub const SHUTDOWN: Duration = Duration::from_secs(2);
 /// What it prints once every hook is attached.
@@ -147,6 +156,11 @@ impl Agent {
     /// When the log does not state it.
     pub fn counter(&self, name: &str) -> u64 {
         self.try_counter(name).unwrap_or_else(|| panic!("the agent's log does not state {name}:\n{}", self.log()))
+    }
+
+    /// How much the agent says, at its end, that was lost where a span may be missing for it.
+    pub fn lost(&self) -> u64 {
+        LOSSES.iter().map(|name| self.counter(name)).sum()
     }
 
     /// A counter that the agent logs at its end, if it does.

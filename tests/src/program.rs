@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use crate::wait;
 
 /// How long a program may take until it answers.
-pub const START: Duration = Duration::from_secs(20);
+pub const START: Duration = Duration::from_secs(60);
 /// How long a program may take to end when asked.
 const STOP: Duration = Duration::from_secs(5);
 

@@ -179,7 +179,9 @@ impl Report {
         let mut text = String::from(HEADER);
         for cell in &self.cells {
             let (tally, links) = (&cell.tally, &cell.tally.calls);
-            let lossy = self.stacks.get(&cell.stack).is_some_and(|it| it.losses.contains_key("kernel_ring_full"));
+            let lossy = self.stacks.get(&cell.stack).is_some_and(|it| {
+                ["kernel_ring_full", "kernel_over_budget"].iter().any(|name| it.losses.contains_key(*name))
+            });
             let failed = cell.requests - cell.answered;
             text += &format!(
                 "| {} | {} | {} | {:.1} | {}{} | {}/{}{} | {}/{} | {} | {} | {}/{} | {}/{} | {} | {} | {} | {} |\n",

@@ -35,8 +35,9 @@ const SPARE_PORTS: usize = 8;
 /// Requests of a cell are numbered within so many.
 const NUMBERS: u64 = 100_000;
 /// What the agent says that it lost of what the kernel saw: one record may be worth many spans.
-pub const LOST_RECORDS: [&str; 9] = [
+pub const LOST_RECORDS: [&str; 10] = [
     "kernel_ring_full",
+    "kernel_over_budget",
     "kernel_missed",
     "kernel_faults",
     "kernel_io_uring",

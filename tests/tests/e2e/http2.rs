@@ -15,9 +15,6 @@ use wirespan_tests::span::{Kind, Span};
 use wirespan_tests::trace::{self, Node};
 use wirespan_tests::wait;
 
-/// Counters that each stand for spans which were not delivered.
-const LOSSES: [&str; 5] =
-    ["kernel_ring_full", "exchanges_dropped", "spans_evicted", "exporter_queue_dropped", "spans_rejected"];
 /// More than a hold and a batch: nothing comes after it.
 const QUIET: Duration = Duration::from_millis(1500);
 
@@ -111,7 +108,7 @@ fn assert_pairs(scene: &mut Scene, made: usize) {
     scene.agent().stop();
     let spans = scene.spans();
     let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
-    let lost: Vec<u64> = LOSSES.iter().map(|name| scene.agent().counter(name)).collect();
+    let lost = scene.agent().lost();
     eprintln!("requests {made}, server spans {servers}, all spans {}, lost {lost:?}", spans.len());
     let forest = trace::forest(&spans);
     let wrong: Vec<&Node<'_>> = forest.iter().filter(|root| !is_a_pair(root, &["GET /tiny.txt"])).collect();

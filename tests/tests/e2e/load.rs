@@ -10,10 +10,6 @@ use wirespan_tests::services::nginx::{Nginx, Settings};
 use wirespan_tests::span::{Kind, Span};
 use wirespan_tests::trace::{self, Node};
 
-/// Counters that each stand for spans which were not delivered.
-const LOSSES: [&str; 5] =
-    ["kernel_ring_full", "exchanges_dropped", "spans_evicted", "exporter_queue_dropped", "spans_rejected"];
-
 /// More than a hold and a batch: nothing comes after it.
 const QUIET: Duration = Duration::from_millis(1500);
 
@@ -48,7 +44,7 @@ fn assert_complete(scene: &mut Scene, front: &Nginx) {
     let made = front.access_log().len();
     let spans = scene.spans();
     let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
-    let lost: u64 = LOSSES.iter().map(|name| scene.agent().counter(name)).sum();
+    let lost = scene.agent().lost();
     eprintln!("requests {made}, server spans {servers}, all spans {}, losses counted {lost}", spans.len());
     assert!(made > 3000, "wrk ran at full rate");
     assert!(servers <= made, "{servers} server spans for {made} requests");
@@ -92,7 +88,7 @@ fn requests_of_wrk_through_a_proxy_never_share_a_trace() {
     let spans = scene.spans();
     let made = front.access_log().len() + back.access_log().len();
     let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
-    let lost: u64 = LOSSES.iter().map(|name| scene.agent().counter(name)).sum();
+    let lost = scene.agent().lost();
     eprintln!("requests {made}, server spans {servers}, all spans {}, losses counted {lost}", spans.len());
     assert!(made > 2000 && servers <= made && (made - servers) as u64 <= lost, "{servers} server spans for {made}");
     let mut path_of: HashMap<&str, &str> = HashMap::new();

@@ -113,7 +113,7 @@ fn finish(running: Running, round: Round, agent_cpu: f64) -> Result<With> {
         agent_cpu: agent_cpu / round.made.0,
         records: counter("events").context("the agent has read no record")?,
         ring_bytes: counter("ring_bytes"),
-        ring_lost: counter("kernel_ring_full").unwrap_or_default(),
+        ring_lost: ["kernel_ring_full", "kernel_over_budget"].iter().filter_map(|name| counter(name)).sum(),
         server_spans: counts.server() as f64 / all,
         client_spans: counts.client() as f64 / all,
         round,
