@@ -390,7 +390,7 @@ impl Reader {
                 Wish::Mute(cookie) => self.capture.mute_socket(cookie),
                 Wish::Widen(cookie) => self.capture.widen_socket(cookie),
                 Wish::Ignore(tgid) => self.capture.ignore_process(tgid),
-                Wish::Units(tgid, state) => self.capture.set_runtime(tgid, state),
+                Wish::Units(tgid, units) => self.capture.set_units(tgid, units),
                 Wish::ForgetUnits(tgid) => self.capture.forget_runtime(tgid),
             }
         }

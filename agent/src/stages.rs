@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use wirespan_common::{
-    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, RuntimeState, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET,
-    StateEvent, TaskEvent,
+    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, StateEvent,
+    TaskEvent,
 };
-use wirespan_links::facts::{Fact, SleptOn, UnitKey};
+use wirespan_links::facts::{At, Fact, SleptOn, UnitKey};
 use wirespan_protocols::Role;
 
 use crate::bpf::Record;
@@ -20,7 +20,7 @@ use crate::inventory::{self, Inventory, Row};
 use crate::memory::weight;
 use crate::metrics::Counters;
 use crate::overheard::{Heard, Overheard};
-use crate::units::Finder;
+use crate::units::{Finder, Units};
 
 /// Operations of a process that is not traced after which the kernel stops reporting it.
 const IGNORE_AFTER: u32 = 32;
@@ -38,7 +38,7 @@ pub enum Wish {
     /// Nothing more of this process.
     Ignore(u32),
     /// Which unit of its runtime does something, from now on.
-    Units(u32, RuntimeState),
+    Units(u32, Units),
     /// This process runs another program.
     ForgetUnits(u32),
 }
@@ -98,8 +98,8 @@ impl Stages {
         self.overheard.tick(now);
         let processes = &self.processes;
         self.connections.ask(now, |descriptor| processes.holds(descriptor), &mut self.out);
-        let answers = self.finder.iter_mut().flat_map(Finder::answers);
-        self.wishes.extend(answers.map(|answer| Wish::Units(answer.tgid, answer.state)));
+        let answers = self.finder.iter_mut().flat_map(|finder| finder.answers(now));
+        self.wishes.extend(answers.map(|answer| Wish::Units(answer.tgid, answer.units)));
     }
 
     /// Looks at the processes that are there, a few at each [`survey`](Self::survey): which are called alike, and which rules are
@@ -235,7 +235,7 @@ impl Stages {
             && event.unit.kind == 0
             && let Some(finder) = &mut self.finder
         {
-            finder.ask(event.unit.tgid);
+            finder.ask(event.unit.tgid, event.time);
         }
         let from = self.out.len();
         match self.connections.operation(event, bytes, &process, &mut self.out) {
@@ -306,6 +306,7 @@ impl Stages {
             unit: UnitKey::thread(event.tgid, event.tid),
             of: Some(UnitKey::thread(event.parent_tgid, event.parent_tid)),
             site: 0,
+            mark: 0,
             time: event.time,
         }));
     }
@@ -335,9 +336,25 @@ impl Stages {
 
 /// What the kernel says, in the terms of links; `None` if it makes no sense.
 fn fact(event: &FactEvent) -> Option<Fact> {
-    if event.what != FactKind::Slept as u8 {
-        return None;
+    let is = |what: FactKind| event.what == what as u8;
+    if is(FactKind::Slept) {
+        return slept(event);
     }
+    let (tgid, time, mark) = (event.tgid, event.time, event.a);
+    let (thread, kind) = (UnitKey::thread(tgid, event.tid), event.unit_kind);
+    let unit = UnitKey { tgid, kind, id: event.unit };
+    if is(FactKind::Born) {
+        let of = if event.other == 0 { thread } else { UnitKey { tgid, kind, id: event.other } };
+        return Some(Fact::Born { unit, of: Some(of), site: 0, mark, time });
+    } else if is(FactKind::Ended) {
+        return Some(Fact::Ended { unit, with_process: false, time });
+    } else if is(FactKind::Woke) {
+        return Some(Fact::Woke { unit, by: thread, at: At { time, tid: event.tid, switches: 0, mark } });
+    }
+    None
+}
+
+fn slept(event: &FactEvent) -> Option<Fact> {
     let on = match event.a {
         SLEPT_ON_OWN => SleptOn::Own,
         SLEPT_ON_MANY => SleptOn::Many,

@@ -1,14 +1,17 @@
 //! Where the units of traced programs' runtimes are: found on a thread of its own, because a large program's types take a
 //! while to read, and handed to the kernel programs.
 //!
-//! A file is read once; of a process, only where it was loaded. Until the answer is there, its threads are all that is known.
+//! A Go program's file is read once; of a process, only where it was loaded. Of CPython it is the process's memory that is read
+//! ([`python`]), again from time to time until asyncio is there. Until the answer is there, threads are all that is known.
+
+mod python;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::Builder;
 
-use wirespan_common::{RuntimeState, UNIT_GOROUTINE};
+use wirespan_common::{PythonState, RuntimeState, UNIT_GOROUTINE};
 use wirespan_inspect::go::{self, Goroutines, Module};
 use wirespan_inspect::{Error, Image};
 
@@ -20,6 +23,10 @@ const MAX_WAITING: usize = 256;
 const MAX_FILES: usize = 1024;
 /// `AT_ENTRY` of the auxiliary vector (include/uapi/linux/auxvec.h): where the program was entered.
 const AT_ENTRY: u64 = 9;
+/// After this time a program is looked at again that has not loaded yet what has units, nanoseconds; twice that the next time.
+const AGAIN: u64 = 250_000_000;
+/// Up to this.
+const SELDOM: u64 = 120_000_000_000;
 
 /// A process that is asked about.
 #[derive(Debug)]
@@ -36,7 +43,28 @@ pub struct Answer {
     /// The process.
     pub tgid: u32,
     /// What the kernel programs need.
-    pub state: RuntimeState,
+    pub units: Units,
+}
+
+/// Where units are, as the kernel programs need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Units {
+    /// Goroutines.
+    Go(RuntimeState),
+    /// Tasks of asyncio.
+    Python(PythonState),
+    /// What has them is not loaded yet.
+    NotYet,
+}
+
+/// What was asked about a process.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// Which life of it.
+    life: u64,
+    /// When to ask again, if ever, and how long to wait then.
+    again: Option<u64>,
+    pause: u64,
 }
 
 /// Whoever finds them.
@@ -45,7 +73,7 @@ pub struct Finder {
     questions: SyncSender<Question>,
     answers: Receiver<(u64, Answer)>,
     proc_root: PathBuf,
-    asked: HashMap<u32, u64>,
+    asked: HashMap<u32, Asked>,
     lives: u64,
 }
 
@@ -60,8 +88,8 @@ impl Finder {
         Builder::new().name("wirespan-inspect".into()).spawn(move || {
             let mut files = Files::default();
             while let Ok(question) = asked.recv() {
-                let Some(state) = files.state(&question) else { continue };
-                if tell.send((question.life, Answer { tgid: question.tgid, state })).is_err() {
+                let Some(units) = files.units(&question) else { continue };
+                if tell.send((question.life, Answer { tgid: question.tgid, units })).is_err() {
                     return;
                 }
             }
@@ -69,17 +97,21 @@ impl Finder {
         Ok(Self { questions, answers, proc_root, asked: HashMap::default(), lives: 0 })
     }
 
-    /// Asks for the units of a process, once in its life.
-    pub fn ask(&mut self, tgid: u32) {
-        if self.asked.contains_key(&tgid) {
-            return;
-        }
-        self.lives += 1;
-        let question = Question { tgid, life: self.lives, dir: self.proc_root.join(tgid.to_string()) };
+    /// Asks for the units of a process, once in its life, or from time to time until they are there. `now` only grows.
+    pub fn ask(&mut self, tgid: u32, now: u64) {
+        let asked = match self.asked.get(&tgid) {
+            Some(asked) if asked.again.is_some_and(|again| again <= now) => Asked { again: None, ..*asked },
+            Some(_) => return,
+            None => {
+                self.lives += 1;
+                Asked { life: self.lives, again: None, pause: AGAIN }
+            }
+        };
+        let question = Question { tgid, life: asked.life, dir: self.proc_root.join(tgid.to_string()) };
         match self.questions.try_send(question) {
             Err(TrySendError::Full(_)) => {}
             // Without the thread there is nobody to ask again.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => drop(self.asked.insert(tgid, self.lives)),
+            Ok(()) | Err(TrySendError::Disconnected(_)) => drop(self.asked.insert(tgid, asked)),
         }
     }
 
@@ -89,9 +121,18 @@ impl Finder {
     }
 
     /// What was found since this was last asked.
-    pub fn answers(&mut self) -> impl Iterator<Item = Answer> {
-        let asked = &self.asked;
-        self.answers.try_iter().filter(|(life, answer)| asked.get(&answer.tgid) == Some(life)).map(|(_, answer)| answer)
+    pub fn answers(&mut self, now: u64) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for (life, answer) in self.answers.try_iter() {
+            let Some(asked) = self.asked.get_mut(&answer.tgid).filter(|asked| asked.life == life) else { continue };
+            if answer.units == Units::NotYet {
+                asked.again = Some(now + asked.pause);
+                asked.pause = (asked.pause * 2).min(SELDOM);
+            } else {
+                answers.push(answer);
+            }
+        }
+        answers
     }
 }
 
@@ -106,15 +147,24 @@ struct Known {
 #[derive(Default)]
 struct Files {
     known: HashMap<FileKey, Option<Known>>,
+    interpreters: python::Interpreters,
 }
 
 impl Files {
-    fn state(&mut self, question: &Question) -> Option<RuntimeState> {
+    fn units(&mut self, question: &Question) -> Option<Units> {
         let (file, key) = programs::open(&question.dir).ok()?;
+        // Its file is known at once, if it is Go's: most that are asked about are one or the other.
+        match self.interpreters.units(question.tgid, &question.dir) {
+            None => self.goroutines(question, &file, key).map(Units::Go),
+            Some(units) => units,
+        }
+    }
+
+    fn goroutines(&mut self, question: &Question, file: &std::fs::File, key: FileKey) -> Option<RuntimeState> {
         if self.known.len() >= MAX_FILES {
             self.known.clear();
         }
-        let known = *self.known.entry(key).or_insert_with(|| match read(&file) {
+        let known = *self.known.entry(key).or_insert_with(|| match read(file) {
             Ok(known) => Some(known),
             Err(error) => {
                 let tgid = question.tgid;
@@ -183,22 +233,39 @@ mod tests {
         let (questions, _asked) = sync_channel(MAX_WAITING);
         let (tell, answers) = sync_channel(MAX_WAITING);
         let mut finder = Finder { questions, answers, proc_root: "/proc".into(), asked: HashMap::default(), lives: 0 };
-        let answer = Answer { tgid: 7, state: RuntimeState::default() };
-        finder.ask(7);
+        let answer = Answer { tgid: 7, units: Units::Go(RuntimeState::default()) };
+        finder.ask(7, 0);
         tell.send((1, answer)).unwrap();
-        assert_eq!(finder.answers().collect::<Vec<_>>(), [answer]);
+        assert_eq!(finder.answers(0), [answer]);
         tell.send((1, answer)).unwrap();
         finder.forget(7);
-        assert_eq!(finder.answers().count(), 0);
-        finder.ask(7);
+        assert_eq!(finder.answers(0), []);
+        finder.ask(7, 0);
         tell.send((1, answer)).unwrap();
         tell.send((2, answer)).unwrap();
-        assert_eq!(finder.answers().count(), 1);
+        assert_eq!(finder.answers(0), [answer]);
+    }
+
+    #[test]
+    fn what_is_not_loaded_yet_is_asked_for_again_and_ever_more_seldom() {
+        let (questions, asked) = sync_channel(MAX_WAITING);
+        let (tell, answers) = sync_channel(MAX_WAITING);
+        let mut finder = Finder { questions, answers, proc_root: "/proc".into(), asked: HashMap::default(), lives: 0 };
+        let mut times = Vec::new();
+        for now in (0..100).map(|n| n * AGAIN) {
+            finder.ask(7, now);
+            if asked.try_recv().is_ok() {
+                times.push(now / AGAIN);
+                tell.send((1, Answer { tgid: 7, units: Units::NotYet })).unwrap();
+                assert_eq!(finder.answers(now), []);
+            }
+        }
+        assert_eq!(times, [0, 1, 3, 7, 15, 31, 63]);
     }
 
     #[test]
     fn a_program_that_is_not_gos_has_no_units() {
         let question = Question { tgid: 7, life: 1, dir: "/proc/self".into() };
-        assert_eq!(Files::default().state(&question), None);
+        assert_eq!(Files::default().units(&question), None);
     }
 }

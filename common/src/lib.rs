@@ -95,14 +95,19 @@ pub struct UnitId {
     pub kind: u32,
     /// How often the thread had gone to sleep by then (`task_struct.nvcsw`), modulo 2³²: between two equal values it ran on.
     pub switches: u32,
-    /// Runtime's own id (goroutine, task), zero when `kind` is zero.
+    /// Runtime's own id (goroutine, task). `kind` zero: what the thread works in, if its runtime tells (the context of an
+    /// event loop's callback), else zero.
     pub id: u64,
-    /// Runtime's own id of the creator, zero when unknown.
+    /// Goroutine: the number of the one that made it. Task: its number, by which one life of its address is told from another.
+    /// Zero when unknown.
     pub parent: u64,
 }
 
 /// [`UnitId::kind`]: a goroutine. Its number is never used again in its process.
 pub const UNIT_GOROUTINE: u32 = 1;
+
+/// [`UnitId::kind`]: a task of asyncio, by its address, which is used again once it is gone.
+pub const UNIT_TASK: u32 = 2;
 
 /// Values of the `RUNTIMES` map, by process id: where a process's runtime keeps the unit that runs. Offsets in bytes.
 #[repr(C)]
@@ -126,6 +131,37 @@ pub struct RuntimeState {
     pub reserved: u32,
     /// Functions whose units read for the one that made them; 0 for none.
     pub helpers: [u64; 2],
+}
+
+/// Values of the `PYTHONS` map, by process id: where CPython keeps the task that runs. Offsets in bytes, addresses in the
+/// process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PythonState {
+    /// The dictionary of the tasks that run, by loop.
+    pub running: u64,
+    /// The type of tasks.
+    pub task_type: u64,
+    /// The type of texts.
+    pub text_type: u64,
+    /// The type of numbers.
+    pub number_type: u64,
+    /// From the thread's own memory to the address of its state.
+    pub slot: u32,
+    /// In that: the thread's own memory again.
+    pub thread_id: u32,
+    /// In that: the context that it works in.
+    pub context: u32,
+    /// In a task: the context that it works in.
+    pub task_context: u32,
+    /// In a task: its name, or number.
+    pub task_name: u32,
+    /// In a text: its characters.
+    pub text: u32,
+    /// 1 if tables of dictionaries begin as they did until 3.10.
+    pub old_tables: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 /// One socket operation that moved bytes, or ended a direction.
@@ -259,6 +295,22 @@ pub struct ExecEvent {
 pub enum FactKind {
     /// A thread went to sleep: `a` is one of `SLEPT_ON_*`, `b` the set, `cookie` the socket that it had sent on last.
     Slept = 1,
+    /// `unit` is made by `other`, or by what runs on the thread if that is zero; `a` tells that from what ran there before.
+    Born = 16,
+    /// `unit` is gone.
+    Ended = 17,
+    /// `unit` is made runnable by what runs on the thread, and is no unit; `a` tells that from what ran there before.
+    Woke = 18,
+}
+
+/// What the place of a probe in CPython means: its cookie.
+pub mod python_place {
+    /// `Task.__init__`: the first argument is a task that is made.
+    pub const MADE: u8 = 1;
+    /// What destroys a task: the first argument.
+    pub const GONE: u8 = 2;
+    /// `Future.set_result`: the first argument is a future.
+    pub const RESULT: u8 = 3;
 }
 
 /// [`FactKind::Slept`]: exactly on the socket that it had sent on last.
@@ -405,4 +457,5 @@ const _: () = {
     assert!(size_of::<FactEvent>() == 64);
     assert!(size_of::<Wait>() == 40);
     assert!(size_of::<RuntimeState>() == 48);
+    assert!(size_of::<PythonState>() == 64);
 };

@@ -6,7 +6,9 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use wirespan_common::{Budget, COUNTERS as COUNTER_SLOTS, Counter, RuntimeState, SocketState, WATCH_WORDS, Wait};
+use wirespan_common::{
+    Budget, COUNTERS as COUNTER_SLOTS, Counter, PythonState, RuntimeState, SocketState, WATCH_WORDS, Wait,
+};
 
 /// Records for the agent. Size set by the agent. Full: the record is dropped and counted.
 #[map]
@@ -20,6 +22,11 @@ pub static PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(65536, BPF_F_
 /// Entries are removed when the process ends or runs another program.
 #[map]
 pub static RUNTIMES: HashMap<u32, RuntimeState> = HashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
+
+/// Where CPython keeps the task that runs, by process id: asked only of processes that `RUNTIMES` says it of. The least recently
+/// used give way, and their tasks are not told apart.
+#[map]
+pub static PYTHONS: LruHashMap<u32, PythonState> = LruHashMap::with_max_entries(4096, 0);
 
 /// Sockets that need state: muted ones, and Unix sockets with their positions. The least recently used give way; a
 /// muted socket that is forgotten is muted again by the agent, a Unix socket starts a new epoch.

@@ -158,6 +158,14 @@ impl<'a> Image<'a> {
         segment.offset.checked_add(address - segment.address)
     }
 
+    /// The memory address of the byte at an offset in the file, if a page with it is loaded.
+    pub fn address(&self, offset: u64) -> Option<u64> {
+        // (The loader maps whole pages.)
+        let from = |s: &Segment| s.offset & !0xfff;
+        let segment = self.segments.iter().find(|s| offset >= from(s) && offset < s.offset.saturating_add(s.size))?;
+        segment.address.checked_add(offset)?.checked_sub(segment.offset)
+    }
+
     /// Memory at an address as the file has it, at most a megabyte.
     ///
     /// # Errors

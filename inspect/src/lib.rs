@@ -7,6 +7,7 @@
 //! | [`window`] | memory of an image, read from front to back |
 //! | [`code`] | the first instruction of a function that the kernel emulates under a uprobe |
 //! | [`go`] | Go: version, functions and structures, of stripped programs too |
+//! | [`python`] | CPython: where a running interpreter keeps the task that runs |
 //! | [`runtime`] | which runtime a program brings, and its version |
 //!
 //! **Pure on bytes.** Nothing here opens a file, knows a process or reads a clock. The files are strangers': whatever they
@@ -17,6 +18,7 @@
 pub mod code;
 pub mod go;
 pub mod image;
+pub mod python;
 pub mod runtime;
 pub mod source;
 pub mod window;

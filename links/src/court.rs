@@ -87,6 +87,8 @@ impl Court {
         let Some(note) = self.book.call(call) else { return Decision::Root(Missing::NoRequest) };
         let asked = Asked { call: note, book: &self.book, stage };
         let mut missing = None;
+        // What is exact may yet be told; what is inferred says meanwhile whose trace had better wait.
+        let mut awaits = None;
         for exact in [true, false] {
             if !exact && !self.inferred {
                 break;
@@ -94,11 +96,14 @@ impl Court {
             let rules = RULES.iter().filter(|rule| (rule.strength == Strength::Exact) == exact);
             match hear(rules, &asked, &fits, &mut missing) {
                 Heard::Nothing => {}
+                Heard::Claim(request, _, None) if awaits.is_some() && !self.is_over(request, stage) => {
+                    return Decision::Wait(Some(request), awaits.unwrap_or(Until::Quiet));
+                }
                 Heard::Claim(request, evidence, None) => return Decision::Below(request, evidence),
                 Heard::Claim(request, _, Some(until)) if stage < Stage::Late => {
-                    return Decision::Wait(Some(request), until);
+                    return Decision::Wait(Some(request), awaits.unwrap_or(until));
                 }
-                Heard::Waits(until) if stage < Stage::Late => return Decision::Wait(None, until),
+                Heard::Waits(until) if stage < Stage::Late => awaits = awaits.or(Some(until)),
                 Heard::Claim(_, _, Some(Until::Unit(_))) => missing = missing.or(Some(Missing::NoEnd)),
                 Heard::Claim(..) | Heard::Waits(_) => missing = missing.or(Some(Missing::Unconfirmed)),
                 // More may be told of that moment.
@@ -109,7 +114,15 @@ impl Court {
                 }
             }
         }
-        Decision::Root(missing.unwrap_or(note.missing))
+        match awaits {
+            Some(until) => Decision::Wait(None, until),
+            None => Decision::Root(missing.unwrap_or(note.missing)),
+        }
+    }
+
+    /// Whether a request is over, and its trace has been quiet.
+    fn is_over(&self, request: SpanKey, stage: Stage) -> bool {
+        stage >= Stage::Quiet && self.book.request(request).is_none_or(|note| note.is_over)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! They come in any order within [`SETTLED`](crate::court::SETTLED), so each carries its time.
 
+use wirespan_common::UNIT_TASK;
 use wirespan_protocols::exchange::Unit;
 
 use crate::live::SpanKey;
@@ -39,6 +40,17 @@ impl UnitKey {
         self.kind == 0 && self.id == u64::from(self.tgid)
     }
 
+    /// Whether others read for it: it is fed by a loop's callbacks, may serve one connection or one request or none, and its id is
+    /// used again.
+    pub fn is_fed(self) -> bool {
+        self.kind == UNIT_TASK
+    }
+
+    /// The unit as rules about threads see it: a unit that others read for is its loop's thread.
+    pub fn on_thread(self, tid: u32) -> Self {
+        if self.is_fed() { Self::thread(self.tgid, tid) } else { self }
+    }
+
     /// Whether it is a thread, and nothing finer.
     pub fn is_thread(self) -> bool {
         self.kind == 0
@@ -54,12 +66,16 @@ pub struct At {
     pub tid: u32,
     /// How often that thread had gone to sleep by then: between two equal values it ran on.
     pub switches: u32,
+    /// What tells one run of the unit from another, 0 if nothing does. Of a thread: what it worked in, as its runtime names it
+    /// (the context of a loop's callback). Of a unit whose id is used again: its number.
+    pub mark: u64,
 }
 
 impl At {
     /// Of an operation.
     pub fn of(time: u64, unit: &Unit) -> Self {
-        Self { time, tid: unit.tid, switches: unit.switches }
+        let mark = if unit.kind == 0 { unit.id } else { unit.parent };
+        Self { time, tid: unit.tid, switches: unit.switches, mark }
     }
 
     /// Whether the thread has not gone to sleep since `earlier`.
@@ -169,6 +185,8 @@ pub enum Fact {
         of: Option<UnitKey>,
         /// The place in the program that made it, 0 if unknown.
         site: u64,
+        /// [`At::mark`] of whoever made it.
+        mark: u64,
         /// When, `CLOCK_BOOTTIME` nanoseconds.
         time: u64,
     },
@@ -229,8 +247,8 @@ pub enum Fact {
         unit: UnitKey,
         /// Who woke it.
         by: UnitKey,
-        /// When.
-        time: u64,
+        /// When, and what that worked in.
+        at: At,
     },
     /// A unit completed what another waits for.
     Resolved {
@@ -254,7 +272,10 @@ impl Fact {
     /// When it happened, if it says so.
     pub fn time(&self) -> Option<u64> {
         match *self {
-            Self::Read { at, .. } | Self::Called { at, .. } | Self::Responded { at: [_, at], .. } => Some(at.time),
+            Self::Read { at, .. }
+            | Self::Called { at, .. }
+            | Self::Responded { at: [_, at], .. }
+            | Self::Woke { at, .. } => Some(at.time),
             Self::Over { answered, .. } => answered.map(|(_, at)| at.time),
             Self::Born { time, .. }
             | Self::Ended { time, .. }
@@ -262,7 +283,6 @@ impl Fact {
             | Self::Named { time, .. }
             | Self::Turn { time, .. }
             | Self::Slept { time, .. }
-            | Self::Woke { time, .. }
             | Self::Resolved { time, .. } => Some(time),
             Self::Lost(_) | Self::Unread { .. } => None,
         }

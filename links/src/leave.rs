@@ -4,7 +4,7 @@
 use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::SpanKind;
 
-use super::live::{GroupKey, SpanKey};
+use super::live::{Group, GroupKey, SpanKey};
 use super::messages::Sender;
 use super::rules::{Stage, Until};
 use super::{PIECE_AFTER, Traces, assemble, joins};
@@ -14,6 +14,10 @@ use wirespan_signals::Trace;
 const CONFIRM: u64 = 500_000_000;
 /// How long a link that depends on a thread's end, or on a sender's trace id, is waited for, nanoseconds.
 pub const PENDING_CAP: u64 = 1_000_000_000;
+/// The same of a link that depends on what a unit does next, which may take as long as a request.
+const ANSWER_CAP: u64 = 30_000_000_000;
+/// The same if the trace that waits is that of the request which is to be the parent, and only has to be confirmed.
+const PARENT_CAP: u64 = 5_000_000_000;
 /// About how many spans leave in one call of [`Traces::tick`].
 const MANY_SPANS: u64 = 1024;
 /// How often units are swept, in calls of [`Traces::tick`].
@@ -47,7 +51,7 @@ impl Traces {
                 // Scheduled again when its last span finished, by what happened since, or when none is held any more.
                 continue;
             }
-            if group.pending > 0 && quiet < PENDING_CAP {
+            if group.pending > 0 && quiet < self.patience(group) {
                 if quiet >= CONFIRM {
                     self.consider_members(key, Stage::Quiet, now);
                 }
@@ -103,6 +107,19 @@ impl Traces {
             self.hand_on(group, now, out);
         }
         self.spans.len()
+    }
+
+    /// How long a group waits for links to or from it that may still be proven.
+    fn patience(&self, group: &Group) -> u64 {
+        let awaits = |span: &SpanKey| {
+            let pending = self.spans.get(*span).and_then(|s| s.pending);
+            pending.is_some_and(|p| matches!(p.until, Until::Unit(unit) if unit.is_fed()))
+        };
+        if group.members.iter().any(awaits) {
+            return ANSWER_CAP;
+        }
+        let mut below = group.members.iter().filter_map(|span| self.court.book.request(*span)).flat_map(|r| &r.calls);
+        if below.any(awaits) { PARENT_CAP } else { PENDING_CAP }
     }
 
     /// Too many spans are being built, or too many bytes: the oldest groups vanish.

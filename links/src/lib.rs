@@ -223,8 +223,13 @@ impl Traces {
             recorder(&log::write(fact));
         }
         for call in self.court.hear(fact) {
-            if self.spans.get(call).is_some_and(|s| s.pending.is_some()) {
-                self.consider(call, Stage::Settled, now);
+            match self.spans.get(call).and_then(|s| s.pending) {
+                // What else it did by then may yet be told.
+                Some(Pending { until: Until::Unit(unit), .. }) if unit.is_fed() => {
+                    self.consider(call, Stage::Made, now);
+                }
+                Some(_) => self.consider(call, Stage::Settled, now),
+                None => {}
             }
         }
         match *fact {
@@ -339,6 +344,9 @@ impl Traces {
     fn consider(&mut self, call: SpanKey, stage: Stage, now: u64) {
         let Some(live) = self.spans.get(call) else { return };
         let before = live.pending;
+        if let Some(Until::Unit(unit)) = before.filter(|_| stage == Stage::Late).map(|pending| pending.until) {
+            self.court.book.lives.gave_up(unit, live.request.first.time);
+        }
         match self.court.ask(call, stage, |request| self.fits(request, call)) {
             Decision::Wait(request, until) => {
                 let pending = Pending { request, until };
@@ -505,7 +513,10 @@ impl Traces {
         let fact = match (live.is_callee(), first.zip(last)) {
             (true, answer) => Fact::Over {
                 request: span,
-                answered: answer.map(|(first, last)| (UnitKey::of(&first.unit), at(last))),
+                answered: answer.map(|(first, last)| {
+                    // The last of it may be written by a callback.
+                    (UnitKey::of(&first.unit), At { mark: at(first).mark, ..at(last) })
+                }),
                 read: Some(at(exchange.request.last)),
             },
             (false, Some((first, last))) => Fact::Responded {

@@ -1,7 +1,7 @@
 //! Facts as text, a line each: what a real run told, to be replayed (`links/captures/`).
 //!
 //! A line is the fact's name and its fields, in the order of the enum: numbers, units as `tgid/kind/id`, moments as
-//! `time/tid/switches`, `-` for what is not there. `name SPAN TEXT` says what a request or call is called; of a recorded run the
+//! `time/tid/switches` with `/mark` if there is one, `-` for what is not there. `name SPAN TEXT` says what a request or call is called; of a recorded run the
 //! text tells which call was made for which request.
 
 use std::fmt::{Display, Write as _};
@@ -34,10 +34,10 @@ pub fn write(fact: &Fact) -> String {
             line.maybe(answered.map(|(_, at)| at), Line::at);
             line.maybe(read, Line::at);
         }
-        Fact::Born { unit, of, site, time } => {
+        Fact::Born { unit, of, site, mark, time } => {
             line.word("born").unit(unit);
             line.maybe(of, Line::unit);
-            line.word(site).word(time);
+            line.marked(site, mark).word(time);
         }
         Fact::Ended { unit, with_process, time } => {
             line.word("ended").unit(unit).word(with_process).word(time);
@@ -65,8 +65,8 @@ pub fn write(fact: &Fact) -> String {
             };
             line.word("slept").unit(thread).word(kind).word(set).word(cookie).word(time);
         }
-        Fact::Woke { unit, by, time } => {
-            line.word("woke").unit(unit).unit(by).word(time);
+        Fact::Woke { unit, by, at } => {
+            line.word("woke").unit(unit).unit(by).at(at);
         }
         Fact::Resolved { unit, by, time } => {
             line.word("resolved").unit(unit).unit(by).word(time);
@@ -110,7 +110,15 @@ impl Line {
     }
 
     fn at(&mut self, at: At) -> &mut Self {
-        self.word(format_args!("{}/{}/{}", at.time, at.tid, at.switches))
+        self.marked(format_args!("{}/{}/{}", at.time, at.tid, at.switches), at.mark)
+    }
+
+    /// Something with a mark, if there is one.
+    fn marked(&mut self, what: impl Display, mark: u64) -> &mut Self {
+        match mark {
+            0 => self.word(what),
+            mark => self.word(format_args!("{what}/{mark}")),
+        }
     }
 
     fn handle(&mut self, handle: Handle) -> &mut Self {
@@ -176,7 +184,11 @@ pub fn read(line: &str) -> Option<Entry> {
             let (by, when, read) = (words.maybe(unit)?, words.maybe(at)?, words.maybe(at)?);
             Fact::Over { request, answered: if answered { Some((by, when?)) } else { None }, read }
         }
-        "born" => Fact::Born { unit: words.unit()?, of: words.maybe(unit)?, site: words.get()?, time: words.get()? },
+        "born" => {
+            let (unit, of) = (words.unit()?, words.maybe(unit)?);
+            let ([site], mark) = words.next(marked)?;
+            Fact::Born { unit, of, site, mark, time: words.get()? }
+        }
         "ended" => Fact::Ended { unit: words.unit()?, with_process: words.get()?, time: words.get()? },
         "handed" => {
             Fact::HandedOver { by: words.unit()?, to: words.place()?, handle: words.maybe(handle)?, time: words.get()? }
@@ -198,7 +210,7 @@ pub fn read(line: &str) -> Option<Entry> {
             };
             Fact::Slept { thread, on, cookie: words.get()?, time: words.get()? }
         }
-        "woke" => Fact::Woke { unit: words.unit()?, by: words.unit()?, time: words.get()? },
+        "woke" => Fact::Woke { unit: words.unit()?, by: words.unit()?, at: words.at()? },
         "resolved" => Fact::Resolved { unit: words.unit()?, by: words.unit()?, time: words.get()? },
         "lost" => Fact::Lost(words.get()?),
         "unread" => Fact::Unread { tgid: words.get()? },
@@ -254,14 +266,25 @@ fn numbers<const N: usize>(word: &str) -> Option<[u64; N]> {
     parsed.try_into().ok()
 }
 
+/// Numbers between slashes, and a mark behind them if there is one.
+fn marked<const N: usize>(word: &str) -> Option<([u64; N], u64)> {
+    match numbers(word) {
+        Some(found) => Some((found, 0)),
+        None => {
+            let (word, mark) = word.rsplit_once('/')?;
+            Some((numbers(word)?, mark.parse().ok()?))
+        }
+    }
+}
+
 fn unit(word: &str) -> Option<UnitKey> {
     let [tgid, kind, id] = numbers(word)?;
     Some(UnitKey { tgid: tgid.try_into().ok()?, kind: kind.try_into().ok()?, id })
 }
 
 fn at(word: &str) -> Option<At> {
-    let [time, tid, switches] = numbers(word)?;
-    Some(At { time, tid: tid.try_into().ok()?, switches: switches.try_into().ok()? })
+    let ([time, tid, switches], mark) = marked(word)?;
+    Some(At { time, tid: tid.try_into().ok()?, switches: switches.try_into().ok()?, mark })
 }
 
 fn handle(word: &str) -> Option<Handle> {
@@ -281,7 +304,7 @@ mod tests {
     fn every_fact_comes_back_from_its_line() {
         let span: SpanKey = KeyData::from_ffi(1 << 32 | 7).into();
         let (unit, other) = (UnitKey { tgid: 1, kind: 2, id: u64::MAX }, UnitKey::thread(3, 4));
-        let (at, time) = (At { time: 5, tid: 6, switches: 7 }, 8);
+        let (at, time) = (At { time: 5, tid: 6, switches: 7, mark: 8 }, 8);
         let handle = Handle(9, 10);
         let facts = [
             Fact::Read { request: span, unit, connection: 1, at, waited: true, queued: false },
@@ -291,14 +314,14 @@ mod tests {
             Fact::Over { request: span, answered: None, read: None },
             Fact::Over { request: span, answered: Some((Some(unit), at)), read: Some(at) },
             Fact::Over { request: span, answered: Some((None, at)), read: None },
-            Fact::Born { unit, of: Some(other), site: 11, time },
+            Fact::Born { unit, of: Some(other), site: 11, mark: 12, time },
             Fact::Ended { unit, with_process: true, time },
             Fact::HandedOver { by: unit, to: Place::Unit(other), handle: Some(handle), time },
             Fact::Named { unit, handle, time },
             Fact::Turn { thread: other, cause: Cause::Immediate, ids: [1, 2, 3, 4], time },
             Fact::Slept { thread: other, on: SleptOn::Set(12), cookie: 13, time },
             Fact::Slept { thread: other, on: SleptOn::Own, cookie: 13, time },
-            Fact::Woke { unit, by: other, time },
+            Fact::Woke { unit, by: other, at },
             Fact::Resolved { unit, by: other, time },
             Fact::Lost(true),
             Fact::Unread { tgid: 14 },

@@ -20,11 +20,15 @@ mod watch;
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
-use wirespan_common::{Budget, Counter, Limits, PROCESS_IGNORED, RuntimeState, SOCKET_MUTED, SOCKET_WIDE, SocketState};
+use wirespan_common::{
+    Budget, Counter, Limits, PROCESS_IGNORED, PythonState, RuntimeState, SOCKET_MUTED, SOCKET_WIDE, SocketState,
+    UNIT_TASK,
+};
 
 pub use records::Record;
 
 use crate::metrics::Counters;
+use crate::units::Units;
 
 /// The kernel programs, empty if the agent was built without them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/wirespan-ebpf"));
@@ -94,6 +98,7 @@ pub struct Capture {
     processes: HashMap<MapData, u32, u8>,
     sockets: HashMap<MapData, u64, PlainSocketState>,
     runtimes: HashMap<MapData, u32, PlainRuntimeState>,
+    pythons: HashMap<MapData, u32, PlainPythonState>,
     counters: PerCpuArray<MapData, u64>,
     budgets: HashMap<MapData, u32, PlainBudget>,
     watched: watch::Watched,
@@ -128,6 +133,13 @@ struct PlainRuntimeState(RuntimeState);
 
 // SAFETY: integers only, no padding (asserted by its size in wirespan-common).
 unsafe impl aya::Pod for PlainRuntimeState {}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PlainPythonState(PythonState);
+
+// SAFETY: integers only, no padding (asserted by its size in wirespan-common).
+unsafe impl aya::Pod for PlainPythonState {}
 
 #[repr(transparent)]
 #[derive(Clone, Copy)]
@@ -175,6 +187,7 @@ impl Capture {
             processes: take(&mut ebpf, "PROCESSES")?,
             sockets: take(&mut ebpf, "SOCKETS")?,
             runtimes: take(&mut ebpf, "RUNTIMES")?,
+            pythons: take(&mut ebpf, "PYTHONS")?,
             counters: take(&mut ebpf, "COUNTERS")?,
             budgets: take(&mut ebpf, "PROCESS_BUDGETS")?,
             watched: watch::Watched::new(take(&mut ebpf, "WATCHED")?),
@@ -282,8 +295,17 @@ impl Capture {
     }
 
     /// From now on, records of a process say which unit of its runtime did it, until it ends or runs another program.
-    pub fn set_runtime(&mut self, tgid: u32, runtime: RuntimeState) {
-        if let Err(error) = self.runtimes.insert(tgid, PlainRuntimeState(runtime), 0) {
+    pub fn set_units(&mut self, tgid: u32, units: Units) {
+        let said = match units {
+            Units::Go(runtime) => self.runtimes.insert(tgid, PlainRuntimeState(runtime), 0),
+            Units::Python(python) => {
+                let runtime = RuntimeState { kind: UNIT_TASK, ..RuntimeState::default() };
+                let pythons = self.pythons.insert(tgid, PlainPythonState(python), 0);
+                pythons.and_then(|()| self.runtimes.insert(tgid, PlainRuntimeState(runtime), 0))
+            }
+            Units::NotYet => Ok(()),
+        };
+        if let Err(error) = said {
             log::debug!("cannot tell units of process {tgid}: {error}");
         }
     }

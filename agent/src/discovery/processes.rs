@@ -17,7 +17,7 @@ use super::container::Containers;
 use super::facts::{self, Exec, ExecInfo, Facts};
 use super::host::HostInfo;
 use super::naming::namesakes::Namesakes;
-use super::naming::{self, Program, Source};
+use super::naming::{self, Language, Program, Source};
 use super::programs::Programs;
 use super::resource::Resources;
 use super::selection::{Choice, Reason, Selection};
@@ -55,7 +55,7 @@ pub struct Process {
     pub program: Arc<Program>,
     /// Whence the name of its service comes.
     pub named_by: Source,
-    /// Its runtime has units of its own that can be told apart: goroutines.
+    /// Its runtime may have units of its own that can be told apart: goroutines, tasks of asyncio.
     pub has_units: bool,
     choice: Choice,
     reason: Reason,
@@ -349,7 +349,8 @@ impl Processes {
             named_by: Source::default(),
             choice,
             reason,
-            has_units: facts.runtime.as_ref().is_some_and(|runtime| runtime.kind == Kind::Go),
+            has_units: program.language == Some(Language::Python)
+                || facts.runtime.as_ref().is_some_and(|runtime| matches!(runtime.kind, Kind::Go | Kind::CPython)),
             left_alone: AtomicBool::new(entry.exports_telemetry && !self.allow_duplicate_spans),
         };
         let contested = program.home.as_ref().is_some_and(|home| self.namesakes.note(&program.name, home));

@@ -30,9 +30,16 @@ pub struct FileKey {
 /// # Errors
 /// If it is gone, or is no regular file.
 pub fn open(dir: &Path) -> std::io::Result<(File, FileKey)> {
-    let path = dir.join("exe");
+    open_file(&dir.join("exe"))
+}
+
+/// A file by its path.
+///
+/// # Errors
+/// If it is gone, or is no regular file.
+pub fn open_file(path: &Path) -> std::io::Result<(File, FileKey)> {
     // What is no regular file might wait for somebody when it is opened.
-    if !std::fs::metadata(&path)?.is_file() {
+    if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::ErrorKind::InvalidInput.into());
     }
     let file = File::open(path)?;

@@ -180,7 +180,7 @@ impl World {
 
     fn created(&mut self, creator: UnitId, task: UnitId) {
         let thread = |unit: UnitId| UnitKey::thread(unit.tgid, unit.tid);
-        let born = Fact::Born { unit: thread(task), of: Some(thread(creator)), site: 0, time: self.now };
+        let born = Fact::Born { unit: thread(task), of: Some(thread(creator)), site: 0, mark: 0, time: self.now };
         self.traces.signal(Signal::Fact(born), self.now);
     }
 

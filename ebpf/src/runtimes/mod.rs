@@ -4,9 +4,10 @@
 //! Only reads, by the helper that survives faults. What cannot be read leaves the thread as all that is known.
 
 mod go;
+mod python;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
-use wirespan_common::{UNIT_GOROUTINE, UnitId};
+use wirespan_common::{UNIT_GOROUTINE, UNIT_TASK, UnitId};
 
 use crate::maps::RUNTIMES;
 
@@ -21,6 +22,8 @@ pub fn store_unit(to: &mut UnitId, thread: u64) {
     }
     if runtime.kind == UNIT_GOROUTINE {
         go::store_unit(to, thread, runtime);
+    } else if runtime.kind == UNIT_TASK {
+        python::store_unit(to, thread);
     }
 }
 

@@ -6,21 +6,27 @@
 //! | `served.rs` | which requests a unit had in flight at a moment, whatever the order in which it was told |
 //! | `doubt.rs` | how that passes |
 //! | `sleeps.rs` | what threads sleep on |
+//! | `lives.rs` | what units were seen to do that others read for |
 //! | `places.rs` | calls on their way, and handles |
 //!
 //! It holds what its spans' owner has not taken out by [`Book::forget`], and bounded memories of units and places.
 
 mod doubt;
+pub mod lives;
 mod places;
 mod served;
 mod sleeps;
 pub mod units;
 
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap as HashMap;
 use slotmap::SecondaryMap;
 
 use crate::facts::{At, Fact, Handle, Place, UnitKey};
 use crate::live::SpanKey;
 use crate::rules::Missing;
+use lives::Lives;
 use places::{Named, Places};
 pub use served::Alone;
 use served::Served;
@@ -50,11 +56,22 @@ pub struct RequestNote {
     pub calls: Vec<SpanKey>,
 }
 
+impl RequestNote {
+    /// Who read it, as rules about threads see it.
+    pub fn thread(&self) -> UnitKey {
+        self.unit.on_thread(self.read.tid)
+    }
+}
+
 /// What is known of a call.
 #[derive(Debug)]
 pub struct CallNote {
+    /// Its span.
+    pub key: SpanKey,
     /// Who wrote it.
     pub writer: UnitKey,
+    /// That, as rules about threads see it.
+    pub thread: UnitKey,
     /// Where to.
     pub place: Place,
     /// When.
@@ -98,6 +115,10 @@ pub struct Book {
     calls: SecondaryMap<SpanKey, CallNote>,
     served: Served,
     places: Places,
+    /// Requests that are not over, by process and in the order in which they were read.
+    open: HashMap<u32, BTreeSet<(u64, SpanKey)>>,
+    /// What units were seen to do that others read for.
+    pub lives: Lives,
     /// What threads sleep on.
     pub sleeps: Sleeps,
 }
@@ -116,21 +137,34 @@ impl Book {
             Fact::Responded { call, units, at, waited } => self.responded(call, units, at, waited),
             Fact::Over { request, answered, read } => {
                 self.over(request, answered, read);
-                let waiting = self.requests.get(request).map(|note| note.calls.clone());
-                return waiting.unwrap_or_default();
+                let mut waiting = self.requests.get(request).map(|note| note.calls.clone()).unwrap_or_default();
+                if let Some((Some(by), at)) = answered.filter(|(by, _)| by.is_some_and(UnitKey::is_fed)) {
+                    waiting.extend(self.lives.answered(by, request, at));
+                }
+                return waiting;
             }
-            Fact::Born { unit, of, time, .. } => {
-                self.served.born(unit, time);
+            Fact::Born { unit, of, mark, time, .. } => {
+                if !unit.is_fed() {
+                    self.served.born(unit, time);
+                }
+                if let Some(of) = of.filter(|_| unit.is_fed()) {
+                    self.lives.born(unit, of, lives::Moment { time, mark });
+                }
                 self.sleeps.forget(unit);
                 if let Some(creator) = of.filter(|_| unit.is_thread()) {
                     self.units.created(creator, unit);
                 }
+            }
+            Fact::Ended { unit, time, .. } if unit.is_fed() => {
+                self.served.ended(unit);
+                return self.lives.ended(unit, time);
             }
             Fact::Ended { unit, with_process, .. } => {
                 self.served.ended(unit);
                 self.sleeps.forget(unit);
                 if unit.leads() {
                     self.places.gone(unit.tgid);
+                    self.lives.gone(unit.tgid);
                 }
                 return self.one_shots(unit, with_process);
             }
@@ -144,9 +178,11 @@ impl Book {
             Fact::Lost(losing) => {
                 self.units.lost_records(losing);
                 self.places.lost();
+                self.lives.lost();
             }
             Fact::Unread { tgid } => self.units.reads_unknown(tgid),
             Fact::Slept { thread, on, cookie, .. } => self.sleeps.slept(thread, on, cookie),
+            Fact::Woke { unit, by, at } if unit.is_fed() && by.is_thread() => self.lives.woken(unit, at),
             // No rule asks for these yet.
             Fact::Turn { .. } | Fact::Woke { .. } | Fact::Resolved { .. } => {}
         }
@@ -154,8 +190,13 @@ impl Book {
     }
 
     fn read(&mut self, request: SpanKey, unit: UnitKey, connection: u64, at: At, waited: bool, queued: bool) {
-        self.units.read_request(unit, Request { span: request, connection, nonblocking: !waited, queued });
+        let thread = unit.on_thread(at.tid);
+        self.units.read_request(thread, Request { span: request, connection, nonblocking: !waited, queued });
+        self.open.entry(unit.tgid).or_default().insert((at.time, request));
         self.served.read(unit, request, at.time);
+        if thread != unit {
+            self.served.read(thread, request, at.time);
+        }
         let note = RequestNote {
             unit,
             read: at,
@@ -171,26 +212,39 @@ impl Book {
     }
 
     fn called(&mut self, call: SpanKey, writer: UnitKey, place: Place, at: At, opened: Option<At>) {
-        self.units.calls(writer);
-        let proof = self.units.proof(writer);
+        let thread = writer.on_thread(at.tid);
+        self.units.calls(thread);
+        let proof = self.units.proof(thread);
         if let Proof::IfOneShot(_) = proof {
-            self.units.wait_for_end(writer, call);
+            self.units.wait_for_end(thread, call);
         }
         self.places.called(place, writer, at.time);
-        if let (Proof::Perhaps(..), Place::Connection(cookie), true) = (proof, place, writer.is_thread()) {
-            self.sleeps.called(writer, cookie);
+        if let (Proof::Perhaps(..), Place::Connection(cookie), true) = (proof, place, thread.is_thread()) {
+            self.sleeps.called(thread, cookie);
         }
-        let missing = self.units.missing(writer);
+        self.lives.called(writer, call, at.time);
+        let missing = self.units.missing(thread);
+        let (one_shot, responded, linked) = (false, None, false);
         let note =
-            CallNote { writer, place, at, opened, proof, missing, one_shot: false, responded: None, linked: false };
+            CallNote { key: call, writer, thread, place, at, opened, proof, missing, one_shot, responded, linked };
         self.calls.insert(call, note);
     }
 
     fn responded(&mut self, call: SpanKey, units: [Option<UnitKey>; 2], at: [At; 2], waited: bool) {
         let Some(note) = self.calls.get_mut(call) else { return };
         note.responded = Some((units, at));
-        if waited && units[0] == Some(note.writer) {
-            self.units.waited(note.writer);
+        if waited && units[0].map(|unit| unit.on_thread(at[0].tid)) == Some(note.thread) {
+            self.units.waited(note.thread);
+        }
+    }
+
+    /// A request is open no more.
+    fn closed(&mut self, tgid: u32, read: u64, request: SpanKey) {
+        if let Some(open) = self.open.get_mut(&tgid) {
+            open.remove(&(read, request));
+            if open.is_empty() {
+                self.open.remove(&tgid);
+            }
         }
     }
 
@@ -200,11 +254,15 @@ impl Book {
         note.is_over = true;
         note.over = answered.map(|(_, at)| at.time);
         note.read_last = read.unwrap_or(note.read_last);
-        let unit = note.unit;
-        self.served.over(unit, request, note.over);
-        self.units.over(unit, request, answered.is_some());
-        if let Some((Some(by), _)) = answered {
-            self.units.passed(unit, by);
+        let (unit, thread, read, over) = (note.unit, note.thread(), note.read.time, note.over);
+        self.closed(unit.tgid, read, request);
+        self.served.over(unit, request, over);
+        if thread != unit {
+            self.served.over(thread, request, over);
+        }
+        self.units.over(thread, request, answered.is_some());
+        if let Some((Some(by), at)) = answered {
+            self.units.passed(thread, by.on_thread(at.tid));
         }
     }
 
@@ -266,6 +324,11 @@ impl Book {
         found
     }
 
+    /// Whether a process has a request that is not over and had been read by then.
+    pub fn is_open(&self, tgid: u32, time: u64) -> bool {
+        self.open.get(&tgid).and_then(BTreeSet::first).is_some_and(|(read, _)| *read <= time)
+    }
+
     fn was_over(&self, request: SpanKey, time: u64) -> bool {
         self.requests.get(request).is_none_or(|r| r.over.is_some_and(|over| over < time))
     }
@@ -299,16 +362,19 @@ impl Book {
     pub fn forget(&mut self, span: SpanKey) {
         self.calls.remove(span);
         if let Some(note) = self.requests.remove(span) {
+            self.closed(note.unit.tgid, note.read.time, span);
             if !note.is_over {
-                self.units.over(note.unit, span, false);
+                self.units.over(note.thread(), span, false);
             }
             self.served.forget(note.unit, span);
+            self.served.forget(note.thread(), span);
         }
     }
 
     /// Forgets what refers to spans that are gone, and what is too old to be asked for.
     pub fn sweep(&mut self, now: u64, alive: impl Fn(SpanKey) -> bool) {
-        self.units.retain(alive);
+        self.units.retain(&alive);
+        self.lives.sweep(now, alive);
         self.served.sweep(now);
         self.places.sweep(now);
     }

@@ -1,4 +1,5 @@
 use slotmap::SlotMap;
+use wirespan_common::UNIT_TASK;
 
 use super::*;
 use crate::facts::{At, Handle, Place, UnitKey};
@@ -15,7 +16,7 @@ struct Bench {
 }
 
 fn at(time: u64) -> At {
-    At { time, tid: 1, switches: 0 }
+    At { time, tid: 1, switches: 0, mark: 0 }
 }
 
 impl Bench {
@@ -181,4 +182,203 @@ fn a_thread_whose_request_another_answers_proves_nothing_of_its_calls() {
     bench.court.book.may_hang(next, s);
     assert_eq!(bench.court.hear(&over(s, reader, 40)), [next]);
     assert_eq!(bench.judge(next, Stage::Settled), Decision::Below(s, None));
+}
+
+/// Tasks of a loop, whose thread reads for them.
+const T: UnitKey = UnitKey { tgid: 1, kind: UNIT_TASK, id: 0x7000 };
+const U: UnitKey = UnitKey { tgid: 1, kind: UNIT_TASK, id: 0x8000 };
+const LOOP: UnitKey = UnitKey { tgid: 1, kind: 0, id: 1 };
+/// The context of a connection's callback.
+const CALLBACK: u64 = 0xc0;
+
+fn marked(time: u64, mark: u64) -> At {
+    At { mark, ..at(time) }
+}
+
+fn read_by_loop(request: SpanKey, time: u64) -> Fact {
+    Fact::Read { request, unit: LOOP, connection: 1, at: marked(time, CALLBACK), waited: false, queued: true }
+}
+
+fn called_by(call: SpanKey, unit: UnitKey, time: u64, number: u64) -> Fact {
+    Fact::Called { call, unit, place: SOCKET, at: marked(time, number), opened: None }
+}
+
+fn answered_by(request: SpanKey, unit: UnitKey, time: u64, number: u64) -> Fact {
+    Fact::Over { request, answered: Some((Some(unit), marked(time, number))), read: None }
+}
+
+fn born(unit: UnitKey, of: UnitKey, time: u64, mark: u64) -> Fact {
+    Fact::Born { unit, of: Some(of), site: 0, mark, time }
+}
+
+fn ended(unit: UnitKey, time: u64) -> Fact {
+    Fact::Ended { unit, with_process: false, time }
+}
+
+fn woke(unit: UnitKey, time: u64, mark: u64) -> Fact {
+    Fact::Woke { unit, by: LOOP, at: marked(time, mark) }
+}
+
+/// Several requests were in flight at a time: being the only one proves nothing.
+fn crowd(bench: &mut Bench) {
+    let [x, y] = [bench.key(), bench.key()];
+    let facts = [read_by_loop(x, 1), read_by_loop(y, 2), answered_by(x, LOOP, 3, 0), answered_by(y, LOOP, 4, 0)];
+    bench.hear(&facts);
+}
+
+/// What becomes of a call in every order in which the facts can be told, and with each of them missing: never another request
+/// than `right`.
+fn decisions(facts: &[Fact], call: SpanKey, right: SpanKey) -> Vec<Decision> {
+    let mut decisions = Vec::new();
+    for order in orders(facts.len()) {
+        for missing in 0..=facts.len() {
+            let mut bench = Bench::new();
+            crowd(&mut bench);
+            for fact in order.iter().filter(|n| **n != missing).map(|n| &facts[*n]) {
+                bench.court.hear(fact);
+            }
+            for stage in [Stage::Made, Stage::Settled, Stage::Quiet, Stage::Late] {
+                let decision = bench.judge(call, stage);
+                if let Decision::Below(request, None) = decision {
+                    assert_eq!(request, right, "{order:?} without {missing}");
+                }
+                if stage == Stage::Settled && missing == facts.len() {
+                    decisions.push(decision);
+                }
+            }
+        }
+    }
+    decisions
+}
+
+#[test]
+fn a_task_that_is_made_for_a_request_and_answers_it_made_its_calls_for_it() {
+    let mut bench = Bench::new();
+    let [r, call] = [bench.key(), bench.key()];
+    let facts = [
+        read_by_loop(r, 10),
+        born(T, LOOP, 12, CALLBACK),
+        called_by(call, T, 20, 5),
+        answered_by(r, T, 30, 5),
+        ended(T, 40),
+    ];
+    let decisions = decisions(&facts, call, r);
+    assert!(decisions.contains(&Decision::Below(r, None)));
+    let mut bench = Bench::new();
+    crowd(&mut bench);
+    bench.hear(&facts[..3]);
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Wait(None, Until::Unit(T)), "it has not answered yet");
+    assert!(bench.court.hear(&facts[3]).contains(&call));
+    assert_eq!(bench.judge(call, Stage::Made), Decision::Wait(Some(r), Until::Settled));
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Below(r, None));
+}
+
+#[test]
+fn a_connections_task_is_believed_only_after_what_read_the_request_woke_it() {
+    let mut bench = Bench::new();
+    let [r, s, first, late, second] = std::array::from_fn(|_| bench.key());
+    crowd(&mut bench);
+    bench.hear(&[
+        born(T, LOOP, 1, CALLBACK),
+        read_by_loop(r, 10),
+        woke(T, 11, CALLBACK),
+        called_by(first, T, 20, 5),
+        answered_by(r, T, 30, 5),
+        // It is not done with the first request when the second is read; a timer wakes it.
+        read_by_loop(s, 40),
+        woke(T, 41, 0xdd),
+        called_by(late, T, 45, 5),
+        woke(T, 50, CALLBACK),
+        called_by(second, T, 55, 5),
+        answered_by(s, T, 60, 5),
+    ]);
+    assert_eq!(bench.judge(first, Stage::Settled), Decision::Below(r, None));
+    assert_eq!(bench.judge(late, Stage::Late), Decision::Root(Missing::NoRequest));
+    assert_eq!(bench.judge(second, Stage::Settled), Decision::Below(s, None));
+}
+
+#[test]
+fn an_address_that_is_used_again_is_another_task() {
+    let mut bench = Bench::new();
+    let [r, s, call]: [SpanKey; 3] = std::array::from_fn(|_| bench.key());
+    crowd(&mut bench);
+    // Without births, its number tells.
+    bench.hear(&[read_by_loop(r, 10), called_by(call, T, 20, 5), answered_by(r, T, 30, 6)]);
+    assert_eq!(bench.judge(call, Stage::Late), Decision::Root(Missing::NoRequest));
+    // Without a number, births do.
+    let mut bench = Bench::new();
+    crowd(&mut bench);
+    bench.hear(&[
+        read_by_loop(s, 10),
+        born(T, LOOP, 11, 0),
+        called_by(call, T, 20, 0),
+        ended(T, 22),
+        born(T, LOOP, 23, 0),
+        answered_by(s, T, 30, 0),
+    ]);
+    assert_eq!(bench.judge(call, Stage::Late), Decision::Root(Missing::NoRequest));
+    // Without either, nothing does.
+    let mut bench = Bench::new();
+    crowd(&mut bench);
+    bench.hear(&[read_by_loop(s, 10), called_by(call, T, 20, 0), answered_by(s, T, 30, 0)]);
+    assert_eq!(bench.judge(call, Stage::Late), Decision::Root(Missing::NoRequest));
+}
+
+#[test]
+fn a_child_that_ends_made_its_calls_for_what_its_maker_answers_and_a_worker_did_not() {
+    let mut bench = Bench::new();
+    let [r, call] = [bench.key(), bench.key()];
+    let facts =
+        [read_by_loop(r, 10), born(U, T, 15, 5), called_by(call, U, 20, 6), ended(U, 25), answered_by(r, T, 30, 5)];
+    let child = Decision::Below(r, Some(Evidence::ChildUnit));
+    assert!(decisions(&facts, call, r).contains(&child));
+    bench.hear(&[&facts[..3], &facts[4..]].concat());
+    assert!(matches!(bench.judge(call, Stage::Settled), Decision::Wait(Some(_), Until::Unit(U))), "it may be a worker");
+    assert_eq!(bench.judge(call, Stage::Late), Decision::Root(Missing::NoRequest));
+}
+
+#[test]
+fn what_a_task_does_after_its_only_answer_is_that_requests_once_it_ends() {
+    let mut bench = Bench::new();
+    let [r, call] = [bench.key(), bench.key()];
+    crowd(&mut bench);
+    bench.hear(&[
+        read_by_loop(r, 10),
+        born(T, LOOP, 12, CALLBACK),
+        answered_by(r, T, 30, 5),
+        called_by(call, T, 40, 5),
+    ]);
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Wait(Some(r), Until::Unit(T)));
+    assert_eq!(bench.court.hear(&ended(T, 50)), [call]);
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Below(r, Some(Evidence::AfterAnswer)));
+}
+
+#[test]
+fn a_program_that_serves_nothing_waits_for_no_answer() {
+    let mut bench = Bench::new();
+    let call = bench.key();
+    bench.hear(&[called_by(call, T, 20, 5)]);
+    assert_eq!(bench.judge(call, Stage::Made), Decision::Wait(None, Until::Settled));
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Root(Missing::NoRequest));
+}
+
+#[test]
+fn a_task_made_by_its_connections_task_for_a_request_made_its_calls_for_it() {
+    let mut bench = Bench::new();
+    let [r, s, call, late] = std::array::from_fn(|_| bench.key());
+    crowd(&mut bench);
+    bench.hear(&[
+        born(T, LOOP, 5, CALLBACK),
+        read_by_loop(r, 10),
+        woke(T, 11, CALLBACK),
+        born(U, T, 12, 5),
+        called_by(call, U, 20, 6),
+        answered_by(r, U, 30, 6),
+        // It goes on with something else, and answers again.
+        read_by_loop(s, 40),
+        called_by(late, U, 50, 6),
+        answered_by(s, U, 60, 6),
+    ]);
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Below(r, None));
+    assert_eq!(bench.judge(late, Stage::Late), Decision::Root(Missing::NoRequest));
 }

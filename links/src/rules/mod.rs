@@ -3,6 +3,10 @@
 //! A rule is a function. It reads no clock, knows no program's name, and remembers nothing: asked twice of the same book, it
 //! says the same. What it is not sure of yet it claims with what must be waited for; it is asked again then.
 
+mod after_answer;
+mod answering_unit;
+mod child_unit;
+mod first_answer;
 mod handle;
 pub mod lone_request;
 mod one_shot;
@@ -19,8 +23,12 @@ use crate::live::SpanKey;
 pub const RULES: &[Rule] = &[
     Rule { name: "handle", strength: Strength::Exact, judge: handle::judge },
     Rule { name: "own_unit", strength: Strength::Exact, judge: own_unit::judge },
+    Rule { name: "answering_unit", strength: Strength::Exact, judge: answering_unit::judge },
     Rule { name: "own_thread", strength: Strength::Exact, judge: own_thread::judge },
     Rule { name: "one_shot", strength: Strength::Exact, judge: one_shot::judge },
+    Rule { name: "first_answer", strength: Strength::Inferred(Evidence::FirstAnswer), judge: first_answer::judge },
+    Rule { name: "child_unit", strength: Strength::Inferred(Evidence::ChildUnit), judge: child_unit::judge },
+    Rule { name: "after_answer", strength: Strength::Inferred(Evidence::AfterAnswer), judge: after_answer::judge },
     Rule { name: "lone_request", strength: Strength::Inferred(Evidence::LoneRequest), judge: lone_request::judge },
     Rule {
         name: "waiting_thread",
@@ -46,6 +54,12 @@ pub enum Evidence {
     LoneRequest,
     /// The only request in flight on a thread that blocks when it waits for a response.
     WaitingThread,
+    /// The unit's first answer, as far as was seen, is to this request, which had been read before the call.
+    FirstAnswer,
+    /// The unit was made by one that answers this request, answers nothing itself, and ended.
+    ChildUnit,
+    /// The unit had answered this request, and nothing else until it ended.
+    AfterAnswer,
     /// The thread told the result of a task that a worker took, and is not known to have done anything else since it can
     /// have begun it.
     TaskResult,
@@ -57,6 +71,9 @@ impl Evidence {
         match self {
             Self::LoneRequest => "lone_request",
             Self::WaitingThread => "waiting_thread",
+            Self::FirstAnswer => "first_answer",
+            Self::ChildUnit => "child_unit",
+            Self::AfterAnswer => "after_answer",
             Self::TaskResult => "task_result",
         }
     }

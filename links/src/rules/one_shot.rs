@@ -7,7 +7,7 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
     match asked.call.proof {
         Proof::IfOneShot(_) if !asked.is_writers_own() => Verdict::Silent,
         Proof::IfOneShot(request) if asked.call.one_shot => Verdict::Claims(request, Until::Settled),
-        Proof::IfOneShot(request) => Verdict::Claims(request, Until::Unit(asked.call.writer)),
+        Proof::IfOneShot(request) => Verdict::Claims(request, Until::Unit(asked.call.thread)),
         _ => Verdict::Silent,
     }
 }

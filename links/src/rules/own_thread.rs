@@ -10,7 +10,7 @@ use crate::live::SpanKey;
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     let (call, book) = (asked.call, asked.book);
-    if !call.writer.is_thread() || !asked.is_writers_own() {
+    if !call.thread.is_thread() || !asked.is_writers_own() {
         return Verdict::Silent;
     }
     let request = match call.proof {
@@ -18,7 +18,7 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
         Proof::None => return Verdict::Refuses(call.missing),
         Proof::Perhaps(..) | Proof::IfOneShot(_) => return Verdict::Silent,
     };
-    match book.in_flight(call.writer, call.at.time) {
+    match book.in_flight(call.thread, call.at.time) {
         Alone::One(other) if other != request => Verdict::Refuses(Missing::SeveralRequests),
         Alone::Several => Verdict::Refuses(Missing::SeveralRequests),
         // Its answer came before the call, and was only told after.
@@ -31,8 +31,10 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
 fn claim(asked: &Asked<'_>, request: SpanKey) -> Verdict {
     let Some(note) = asked.book.request(request) else { return Verdict::Refuses(Missing::NoRequest) };
     match note.answered {
-        _ if asked.book.units.was_in_doubt(asked.call.writer) => Verdict::Refuses(Missing::HandsOn),
-        Some((by, _)) if by != Some(note.unit) => Verdict::Refuses(Missing::HandsOn),
+        _ if asked.book.units.was_in_doubt(asked.call.thread) => Verdict::Refuses(Missing::HandsOn),
+        Some((by, at)) if by.map(|by| by.on_thread(at.tid)) != Some(note.thread()) => {
+            Verdict::Refuses(Missing::HandsOn)
+        }
         None if !note.is_over => Verdict::Claims(request, Until::Quiet),
         _ => Verdict::Claims(request, Until::Settled),
     }

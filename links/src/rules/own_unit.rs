@@ -3,6 +3,7 @@
 
 use super::{Asked, Missing, Stage, Until, Verdict};
 use crate::book::{Alone, Maker};
+use crate::live::SpanKey;
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     let found = match asked.book.maker(asked.call) {
@@ -17,8 +18,15 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
         };
     };
     match found {
+        Alone::One(request) if !is_same(asked, request) => Verdict::Refuses(Missing::Unconfirmed),
         Alone::One(request) => Verdict::Claims(request, Until::Settled),
         Alone::Several => Verdict::Refuses(Missing::SeveralRequests),
         Alone::None => Verdict::Refuses(Missing::NoRequest),
     }
+}
+
+/// Whether a unit whose id is used again is the one that read the request.
+fn is_same(asked: &Asked<'_>, request: SpanKey) -> bool {
+    let Some(note) = asked.book.request(request) else { return false };
+    !note.unit.is_fed() || asked.book.lives.is_same(note.unit, note.read.into(), asked.call.at.into())
 }

@@ -8,10 +8,11 @@
 
 use super::{Asked, Missing, Stage, Until, Verdict};
 use crate::book::units::Proof;
+use crate::facts::{At, UnitKey};
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     let Proof::Perhaps(request, moment) = asked.call.proof else { return Verdict::Silent };
-    let (book, thread) = (asked.book, asked.call.writer);
+    let (book, thread) = (asked.book, asked.call.thread);
     let loops = thread.is_thread() && book.sleeps.is_loop(thread);
     if !asked.is_writers_own() || !book.units.stands(moment) || loops || did_another(asked) {
         return Verdict::Refuses(Missing::Unconfirmed);
@@ -26,9 +27,11 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
 /// Whether another unit took in the response, or answered the request.
 fn did_another(asked: &Asked<'_>) -> bool {
     let Proof::Perhaps(request, _) = asked.call.proof else { return false };
-    let thread = Some(asked.call.writer);
+    let thread = Some(asked.call.thread);
     let answered = asked.book.request(request).and_then(|r| r.answered);
-    asked.call.responded.is_some_and(|(units, _)| units != [thread; 2]) || answered.is_some_and(|(by, _)| by != thread)
+    let took = |(units, at): ([Option<UnitKey>; 2], [At; 2])| [0, 1].map(|n| units[n].map(|u| u.on_thread(at[n].tid)));
+    asked.call.responded.is_some_and(|responded| took(responded) != [thread; 2])
+        || answered.is_some_and(|(by, at)| by.map(|by| by.on_thread(at.tid)) != thread)
 }
 
 /// Whether a read that blocks speaks for it, as far as was seen until now.

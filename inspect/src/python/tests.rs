@@ -1,0 +1,114 @@
+//! The interpreters of this machine: each is started, and its memory read.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::*;
+use crate::{Error, Image, Source};
+
+/// Says that it is ready, and waits.
+const PROGRAM: &str = "import asyncio, sys\nprint(sys.version.split()[0], flush=True)\nsys.stdin.read()";
+
+struct Running {
+    child: Child,
+    version: String,
+}
+
+impl Running {
+    fn start(program: &Path, code: &str) -> Self {
+        let mut child = Command::new(program)
+            .args(["-c", code])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let mut version = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut version).unwrap();
+        Self { child, version: version.trim().to_owned() }
+    }
+
+    fn find(&self) -> Result<Found, Error> {
+        let dir = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let runtime = runtime_address(&dir);
+        find(&File::open(dir.join("mem")).unwrap(), runtime)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Where a process has its runtime's state: in the executable, or in a library.
+fn runtime_address(dir: &Path) -> u64 {
+    let maps = std::fs::read_to_string(dir.join("maps")).unwrap();
+    for line in maps.lines().filter(|line| line.contains("python3")) {
+        let mut words = line.split_whitespace();
+        let from = u64::from_str_radix(words.next().unwrap().split('-').next().unwrap(), 16).unwrap();
+        let offset = u64::from_str_radix(words.nth(1).unwrap(), 16).unwrap();
+        let file = File::open(words.nth(2).unwrap()).unwrap();
+        let Ok(image) = Image::parse(&file) else { continue };
+        if let Some((at, _)) = image.exported(&[RUNTIME]).unwrap().get(RUNTIME) {
+            return from.wrapping_sub(image.address(offset).unwrap()).wrapping_add(*at);
+        }
+    }
+    panic!("no runtime in {maps}");
+}
+
+/// Interpreters that are here; Debian's is always.
+fn interpreters() -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::from("/usr/bin/python3")];
+    let versions = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv/versions"));
+    for entry in versions.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten() {
+        let known = |name: &str| layout::ALL.iter().any(|l| name.starts_with(&format!("3.{}.", l.minor)));
+        if entry.file_name().to_str().is_some_and(known) {
+            found.push(entry.path().join("bin/python3"));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_interpreter_here_is_known_with_its_version_and_its_asyncio() {
+    for program in interpreters() {
+        let running = Running::start(&program, PROGRAM);
+        let found = running.find().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let (major, minor, micro) = found.version;
+        assert_eq!(format!("{major}.{minor}.{micro}"), running.version);
+        let asyncio = found.asyncio.unwrap();
+        assert!(asyncio.running != 0 && asyncio.task_init != asyncio.task_dealloc && asyncio.set_result != 0);
+    }
+}
+
+#[test]
+fn a_program_without_asyncio_has_none_yet() {
+    let running = Running::start("/usr/bin/python3".as_ref(), &PROGRAM.replace("asyncio, ", ""));
+    assert_eq!(running.find().unwrap().asyncio, None);
+}
+
+/// Memory of one byte, repeated.
+struct Same(u8);
+
+impl Source for Same {
+    fn size(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn read_at(&self, _: u64, to: &mut [u8]) -> bool {
+        to.fill(self.0);
+        true
+    }
+}
+
+#[test]
+fn memory_that_is_no_interpreters_is_an_error_and_ends() {
+    for byte in [0, 1, 8, 0x10, 0x7f, 0xff] {
+        assert!(find(&Same(byte), 4096).is_err(), "{byte}");
+    }
+    assert!(find(&vec![0_u8; 64], 8).is_err());
+    assert!(find(&Same(0), u64::MAX - 1).is_err());
+}
