@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
+use wirespan_protocols::exchange::Reason;
 
 use rustc_hash::FxHashSet;
 
@@ -209,7 +210,7 @@ impl Linker {
                 Err(Nothing::AnyMore) => {
                     let mut out = Vec::new();
                     let in_flight = self.traces.finish(&mut out);
-                    self.counters.exchanges_dropped.add(in_flight as u64);
+                    self.counters.dropped("unknown", Reason::Unwatched, in_flight as u64);
                     self.operations.name(&mut out);
                     self.exporters.export(out);
                     return self.exporters;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use slotmap::SlotMap;
 use wirespan_common::{AF_INET, AF_UNIX, Endpoints};
 use wirespan_protocols::context::TraceContext;
-use wirespan_protocols::exchange::{Exchange, KeyValue, Value};
+use wirespan_protocols::exchange::{Event, Exchange, KeyValue, Value};
 use wirespan_protocols::{GIVEN_UP, Role, given_up};
 
 use super::Clock;
 use super::live::{Group, LiveSpan, Parent, Root, SpanKey};
-use wirespan_signals::{Link, Span};
+use wirespan_signals::{Link, Span, SpanEvent};
 
 /// Spans of one trace, parents first.
 pub struct Assembled {
@@ -66,7 +66,7 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
             resource: Arc::clone(span.process.resource()),
             protocol: span.protocol,
             scope: None,
-            events: Vec::new(),
+            events: exchange.events.into_iter().map(|happened| event(clock, happened)).collect(),
             links: std::mem::take(&mut span.links).into_iter().map(link).collect(),
             name: exchange.name,
             status: exchange.status,
@@ -85,6 +85,11 @@ pub fn fix_root<'a>(spans: &SlotMap<SpanKey, LiveSpan>, group: &'a mut Group, me
         let sampled = context.as_ref().map_or(!root.denied, |c| c.sampled());
         Root { trace_id, context, sampled }
     })
+}
+
+fn event(clock: Clock, happened: Event) -> SpanEvent {
+    let Event { time, name, attributes } = happened;
+    SpanEvent { time_unix_nano: clock.unix(time), name, attributes }
 }
 
 fn link(to: TraceContext) -> Link {

@@ -126,7 +126,8 @@ impl Traces {
         attributes.push(KeyValue::str("wirespan.celery.start", start_is.name()));
         let request = Marks { first: Mark { time: start, ..at }, last: at };
         let (status, end) = (state.status, at.time);
-        let exchange = Exchange { id: 0, name: task.name, request, response: None, end, status, attributes };
+        let exchange =
+            Exchange { id: 0, name: task.name, request, response: None, end, status, attributes, events: Vec::new() };
         let span = self.add_execution(told_by, &delivery, exchange, now);
         for (call, evidence) in children {
             self.let_go(call, now);

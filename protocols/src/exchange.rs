@@ -189,6 +189,19 @@ pub struct Exchange {
     pub status: Status,
     /// Attributes that the protocol knows; addresses and process are added later.
     pub attributes: Vec<KeyValue>,
+    /// What happened within it.
+    pub events: Vec<Event>,
+}
+
+/// Something that happened within an exchange: a statement of a batch that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time: u64,
+    /// Name, low cardinality.
+    pub name: Cow<'static, str>,
+    /// Attributes.
+    pub attributes: Vec<KeyValue>,
 }
 
 /// What an exchange says of a task that a worker takes from a broker and runs elsewhere, on another thread or in another
@@ -268,6 +281,59 @@ pub enum TaskPhase {
     Revoked,
 }
 
+/// Why nothing is told of a request that began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Bytes that nobody saw hide which response answers it, or where that is.
+    Gap,
+    /// It showed, behind a loss, whether the client waits for its answers; or an answer did not stand where it must.
+    Unproven,
+    /// Its connection has no room: too many wait for an answer.
+    Refused,
+    /// The bytes do not make sense, or it turned out to be no request.
+    Nonsense,
+    /// The connection left the protocol, or became something else (a replica's), before it was answered.
+    Left,
+    /// The protocol itself says that nothing will answer it.
+    Unanswered,
+    /// The agent stopped watching: at its exit, or because a connection was forgotten.
+    Unwatched,
+    /// Reading its connection failed, which is a defect.
+    Failed,
+    /// It is part of a batch, whose exchange tells of it: no loss.
+    Batched,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Gap,
+        Self::Unproven,
+        Self::Refused,
+        Self::Nonsense,
+        Self::Left,
+        Self::Unanswered,
+        Self::Unwatched,
+        Self::Failed,
+        Self::Batched,
+    ];
+
+    /// As counters name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::Unproven => "unproven",
+            Self::Refused => "refused",
+            Self::Nonsense => "nonsense",
+            Self::Left => "left",
+            Self::Unanswered => "unanswered",
+            Self::Unwatched => "unwatched",
+            Self::Failed => "failed",
+            Self::Batched => "batched",
+        }
+    }
+}
+
 /// What a parser says.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
@@ -283,6 +349,8 @@ pub enum Output {
     Dropped {
         /// The id of the [`Started`].
         id: u64,
+        /// Why.
+        reason: Reason,
     },
     /// An exchange says something of a task's execution. The exchange began before, and has not ended.
     Task(Box<TaskEvent>),

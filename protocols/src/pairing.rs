@@ -146,6 +146,11 @@ impl Pairing {
         !matches!(self.trust, Trust::Lost { .. })
     }
 
+    /// Whether nothing is hidden but what was beyond the capture of one operation.
+    pub(crate) fn is_only_cut(&self) -> bool {
+        self.trust == Trust::Lost { probe: false }
+    }
+
     /// Whether a request ever came before everything was answered.
     pub(crate) fn overlaps(&self) -> bool {
         self.overlapped > 0

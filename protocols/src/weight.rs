@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::context::TraceContext;
-use crate::exchange::{Exchange, KeyValue, Started, Status, TaskEvent, TaskFact, Value};
+use crate::exchange::{Event, Exchange, KeyValue, Started, Status, TaskEvent, TaskFact, Value};
 
 /// What a piece of memory takes beside its size, about.
 pub const ALLOCATION: usize = 16;
@@ -70,7 +70,9 @@ impl Started {
 impl Exchange {
     /// All of it, with its own size: exchanges are passed on boxed.
     pub fn weight(&self) -> usize {
-        piece(size_of::<Self>()) + text(&self.name) + status(&self.status) + attributes(&self.attributes)
+        let events: usize = self.events.iter().map(|e| text(&e.name) + attributes(&e.attributes)).sum();
+        let own = piece(size_of::<Self>()) + text(&self.name) + status(&self.status) + attributes(&self.attributes);
+        own + piece(self.events.capacity() * size_of::<Event>()) + events
     }
 }
 
@@ -98,7 +100,7 @@ mod tests {
 
     fn exchange(name: Cow<'static, str>, attributes: Vec<KeyValue>) -> Exchange {
         let (request, status) = (Marks::default(), Status::Unset);
-        Exchange { id: 1, name, request, response: None, end: 0, status, attributes }
+        Exchange { id: 1, name, request, response: None, end: 0, status, attributes, events: Vec::new() }
     }
 
     #[test]

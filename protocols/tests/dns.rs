@@ -42,7 +42,7 @@ impl Wire {
     }
 
     fn dropped(&self) -> Vec<u64> {
-        self.out.iter().filter_map(|o| if let Output::Dropped { id } = o { Some(*id) } else { None }).collect()
+        self.out.iter().filter_map(|o| if let Output::Dropped { id, .. } = o { Some(*id) } else { None }).collect()
     }
 
     fn summary(&self) -> Vec<String> {

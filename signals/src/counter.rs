@@ -38,7 +38,7 @@ macro_rules! counters {
     (
         $(#[$doc:meta])* $vis:vis struct $Counters:ident;
         $($name:ident: $help:literal,)*
-        $(@$inner:ident: $Inner:ty = $whose:literal, $($after:ident: $after_help:literal,)*)?
+        $(@$inner:ident: $Inner:ty = $whose:literal, $($after:ident: $after_help:literal,)*)*
     ) => {
         $(#[$doc])*
         #[derive(Debug, Default)]
@@ -47,18 +47,20 @@ macro_rules! counters {
             $(
                 #[doc = $whose] pub $inner: $Inner,
                 $(#[doc = $after_help] pub $after: $crate::Counter,)*
-            )?
+            )*
         }
 
         impl $Counters {
             /// Every counter's name, description and value, in a fixed order.
             pub fn snapshot(&self) -> Vec<$crate::Reading> {
                 let mut all: Vec<$crate::Reading> = Vec::new();
-                all.extend([$((stringify!($name), $help, self.$name.get()),)*]);
+                let own: &[$crate::Reading] = &[$((stringify!($name), $help, self.$name.get()),)*];
+                all.extend_from_slice(own);
                 $(
                     all.extend(self.$inner.snapshot());
-                    all.extend([$((stringify!($after), $after_help, self.$after.get()),)*]);
-                )?
+                    let after: &[$crate::Reading] = &[$((stringify!($after), $after_help, self.$after.get()),)*];
+                    all.extend_from_slice(after);
+                )*
                 all
             }
         }

@@ -285,6 +285,7 @@ impl Attempt {
             end,
             status: Status::Error("".into()),
             attributes: vec![KeyValue::str(ERROR_TYPE, reason)],
+            events: Vec::new(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wirespan_common::Endpoints;
-use wirespan_protocols::exchange::{Output, Started};
+use wirespan_protocols::exchange::{Output, Reason, Started};
 use wirespan_protocols::registry::Protocol;
 use wirespan_protocols::{Parser, Role, given_up};
 
@@ -19,6 +19,14 @@ pub struct Said {
     pub telemetry: bool,
     /// An exchange finished.
     pub finished: bool,
+}
+
+/// Whether an output drops this request, and why.
+fn is_dropped(output: Option<&Output>, request: u64) -> Option<Reason> {
+    match output {
+        Some(Output::Dropped { id, reason }) if *id == request => Some(*reason),
+        _ => None,
+    }
 }
 
 /// Whose exchanges they are.
@@ -82,24 +90,22 @@ impl Origin {
         counters: &Counters,
         out: &mut Vec<Signal>,
     ) -> Said {
-        let (mut said, mut refused) = (Said::default(), false);
+        let (mut said, mut dropped) = (Said::default(), false);
         let mut outputs = outputs.drain(..).peekable();
         while let Some(output) = outputs.next() {
             match output {
-                // A request for which its connection has no room. What the first of an operation says of who read or sent
-                // it, the others say again: one is enough, for there may be hundreds.
-                Output::Started(started) if outputs.peek() == Some(&Output::Dropped { id: started.id }) => {
-                    counters.exchanges_refused.inc();
-                    if std::mem::replace(&mut refused, true) {
-                        outputs.next();
-                        counters.exchanges_started.inc();
-                        counters.exchanges_dropped.inc();
-                        self.exchanges += 1;
-                    } else {
-                        self.started(protocol, role, started, counters, out);
-                    }
+                // What the first of an operation that is dropped at once says of who read or sent it, the others say again:
+                // one is enough, for there may be hundreds.
+                Output::Started(started) if dropped && is_dropped(outputs.peek(), started.id).is_some() => {
+                    let reason = is_dropped(outputs.next().as_ref(), started.id);
+                    counters.exchanges_started.inc();
+                    counters.dropped(protocol.name, reason.unwrap_or(Reason::Refused), 1);
+                    self.exchanges += 1;
                 }
-                Output::Started(started) => self.started(protocol, role, started, counters, out),
+                Output::Started(started) => {
+                    dropped |= is_dropped(outputs.peek(), started.id).is_some();
+                    self.started(protocol, role, started, counters, out);
+                }
                 Output::Finished(mut exchange) => {
                     said.finished = true;
                     self.in_flight = self.in_flight.saturating_sub(1);
@@ -113,9 +119,9 @@ impl Origin {
                     }
                     out.push(Signal::Finished(self.key(exchange.id), exchange));
                 }
-                Output::Dropped { id } => {
+                Output::Dropped { id, reason } => {
                     self.in_flight = self.in_flight.saturating_sub(1);
-                    counters.exchanges_dropped.inc();
+                    counters.dropped(protocol.name, reason, 1);
                     out.push(Signal::Dropped(self.key(id)));
                 }
                 Output::Task(event) => out.push(Signal::Task(self.key(event.exchange), event)),

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, StateEvent, UnitId};
-use wirespan_protocols::exchange::{Output, Unit};
+use wirespan_protocols::exchange::{Output, Reason, Unit};
 use wirespan_protocols::{End, Role};
 
 use attempts::Attempts;
@@ -280,13 +280,13 @@ impl Connections {
     fn fail(&mut self, connection: Box<Connection>, place: &str, out: &mut Vec<Signal>) {
         self.shared.outputs.clear();
         self.shared.counters.connections_failed.inc();
-        self.shared.counters.exchanges_dropped.add(u64::from(connection.in_flight()));
         out.push(Signal::Failed { connection: connection.id() });
         if self.failed.len() >= MAX_FAILED {
             self.failed.clear();
         }
         self.failed.insert(connection.cookie());
         let protocol = connection.protocol().unwrap_or("unknown");
+        self.shared.counters.dropped(protocol, Reason::Failed, u64::from(connection.in_flight()));
         if !self.said_failed.contains(&protocol) {
             self.said_failed.push(protocol);
             log::error!(

@@ -1,8 +1,11 @@
 //! The agent's own counters: what it saw, what it lost and where. Nothing is lost silently.
 
+pub mod drops;
 pub mod latency;
 
 use std::sync::Arc;
+
+use wirespan_protocols::exchange::Reason;
 
 pub use wirespan_signals::{Counter, Reading};
 
@@ -32,6 +35,8 @@ wirespan_signals::counters! {
     exchanges_started: "Requests recognised",
     exchanges_dropped: "Requests whose end could not be known",
     exchanges_refused: "Of those, requests for which their connection had no room: too many without an answer",
+    exchanges_batched: "Requests that a batch took in, whose span tells of them: no loss",
+    @drops: drops::Drops = "Requests that were dropped, by protocol and reason",
     @links: Arc<wirespan_links::Counters> = "What the linking stage counts",
     exporter_queue_dropped: "Spans dropped because an exporter's queue was full",
     exporter_queue_full_bytes: "Of those, because of their bytes and not of their number",
@@ -65,4 +70,18 @@ wirespan_signals::counters! {
     view_requests: "Requests to the local view",
     view_refused: "Requests to the local view that were refused: token, origin, host or size",
     view_live_skipped: "New traces not told to a reader of the live stream, who could not keep up",
+}
+
+impl Counters {
+    /// Nothing is told of `n` requests of a protocol, and why.
+    pub fn dropped(&self, protocol: &str, reason: Reason, n: u64) {
+        if reason == Reason::Batched {
+            return self.exchanges_batched.add(n);
+        }
+        self.exchanges_dropped.add(n);
+        if reason == Reason::Refused {
+            self.exchanges_refused.add(n);
+        }
+        self.drops.add(protocol, reason, n);
+    }
 }

@@ -193,10 +193,13 @@ impl Run {
         }
         let counters = &self.counters;
         assert_eq!(counters.connections_failed.get(), 0);
-        // Of requests that find no room, linking hears of one an operation; all are counted.
+        // Of requests that are dropped at once, linking hears of one an operation; all are counted.
         let untold = counters.exchanges_started.get() - self.ledger.started;
-        assert_eq!(counters.exchanges_dropped.get() - self.ledger.dropped, untold);
-        assert!(untold <= counters.exchanges_refused.get());
+        // Every request that is dropped is counted once, with its protocol and a reason; one that a batch took in is none.
+        let (dropped, batched) = (counters.exchanges_dropped.get(), counters.exchanges_batched.get());
+        assert_eq!(dropped + batched - self.ledger.dropped, untold);
+        assert_eq!(counters.drops.total(), dropped);
+        assert_eq!(counters.exchanges_started.get(), self.ledger.finished + dropped + batched);
         assert_eq!(counters.links.spans_finished.get(), self.outcome.spans);
         let left_out = counters.links.spans_unsampled.get() + counters.links.connects_left_out.get();
         self.ledger.close(left_out, counters.links.spans_evicted.get());

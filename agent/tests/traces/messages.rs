@@ -57,6 +57,7 @@ impl World {
             end: self.now,
             status: Status::Unset,
             attributes: Vec::new(),
+            events: Vec::new(),
         };
         let now = self.now;
         self.traces.signal(Signal::Finished(key(connection), Box::new(exchange)), now);

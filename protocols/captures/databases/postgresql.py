@@ -76,9 +76,8 @@ def psycopg2_client(recorder, work):
 
 @scenario("postgresql", "psycopg3", python_version("psycopg"), [
     "CREATE TABLE items", "INSERT items", "PREPARE shop", "INSERT items", "INSERT items", "INSERT items",
-    "INSERT items error 23505", "SELECT items error 42703", "SELECT items", "SELECT items", "SELECT items",
-    "SELECT items", "SELECT items", "SELECT items", "SELECT items error 22012",
-    "SELECT items error pipeline_aborted", "UPDATE items", "UPDATE items", "UPDATE items", "COPY items",
+    "INSERT items error 23505", "SELECT items error 42703", "BATCH SELECT items", "SELECT items",
+    "SELECT items error 22012", "SELECT items error pipeline_aborted", "BATCH UPDATE items", "COPY items",
     "COPY items", "BEGIN", "DECLARE SELECT items", "DESCRIBE shop", "FETCH", "CLOSE", "COMMIT", "SELECT"])
 def psycopg3_client(recorder, work):
     import psycopg
@@ -113,8 +112,7 @@ def psycopg3_client(recorder, work):
 
 @scenario("postgresql", "asyncpg", python_version("asyncpg"), [
     "CREATE TABLE things", "PREPARE shop", "INSERT things", "PREPARE shop", "SELECT things", "SELECT things",
-    "BEGIN", "INSERT things", "INSERT things", "INSERT things", "INSERT things", "INSERT things", "INSERT things",
-    "COMMIT", "INSERT things error 23505", "PREPARE shop error 42703", "PREPARE shop", "COPY \"things\"", "BEGIN",
+    "BEGIN", "BATCH INSERT things", "COMMIT", "INSERT things error 23505", "PREPARE shop error 42703", "PREPARE shop", "COPY \"things\"", "BEGIN",
     "PREPARE shop", "SELECT things", "SELECT things", "SELECT things", "SELECT things", "SELECT things",
     "SELECT things", "CLOSE shop", "COMMIT"])
 def asyncpg_client(recorder, work):
@@ -158,8 +156,7 @@ def node_pg(recorder, work):
 
 @scenario("postgresql", "jdbc", lambda: "PostgreSQL JDBC " + pathlib.Path("/usr/share/java/postgresql.jar").resolve().stem, [
     "SET", "SET", "CREATE TABLE beans", "INSERT beans", "INSERT beans", "INSERT beans", "INSERT beans",
-    "INSERT beans", "INSERT beans", "INSERT beans", "DESCRIBE shop", "INSERT beans", "INSERT beans", "INSERT beans",
-    "INSERT beans", "INSERT beans", "INSERT beans error 23505", "BEGIN", "SELECT beans", "SELECT beans",
+    "INSERT beans", "INSERT beans", "INSERT beans", "DESCRIBE shop", "BATCH INSERT beans", "INSERT beans error 23505", "BEGIN", "SELECT beans", "SELECT beans",
     "SELECT beans", "COMMIT"])
 def jdbc_pg(recorder, work):
     jdbc(f"jdbc:postgresql://127.0.0.1:{recorder.port}/shop?sslmode=disable", "postgresql.jar", work)

@@ -74,7 +74,7 @@ def redis_py(recorder, work):
 
 @scenario("redis", "redis-py-pipelines", python_version("redis"), [
     "CLIENT SETINFO error ERR", "CLIENT SETINFO error ERR",
-    "SET", "GET", "LPUSH error WRONGTYPE", "INCRBY", "MULTI", "INCRBY", "INCRBY", "EXEC", "WATCH", "GET", "MULTI", "SET", "EXEC", "PING"])
+    "SET", "GET", "LPUSH error WRONGTYPE", "INCRBY", "MULTI INCRBY", "WATCH", "GET", "MULTI SET", "PING"])
 def redis_py_pipelines(recorder, work):
     import redis
     r = redis.Redis(port=recorder.port, protocol=2)
@@ -133,7 +133,7 @@ def redis_py_pubsub(recorder, work):
 
 
 @scenario("redis", "ioredis", node_version("ioredis"), [
-    "hello", "info", "set", "get", "incr", "incr", "get", "multi", "set", "incr error ERR", "exec error EXECABORT", "select", "mget", "incr error ERR"])
+    "hello", "info", "set", "get", "incr", "incr", "get", "MULTI error ERR", "select", "mget", "incr error ERR"])
 def ioredis(recorder, work):
     node("""
     const Redis = require('ioredis'), r = new Redis({port: +process.argv[1], host: '127.0.0.1', disableClientInfo: true});
@@ -204,13 +204,13 @@ def cluster(recorder, work):
 
 
 @scenario("redis", "redigo", debian_version("golang-github-gomodule-redigo-dev"), [
-    "SET", "INCR", "GET", "MULTI", "SELECT", "GET", "EXEC", "redis error ERR"])
+    "SET", "INCR", "GET", "MULTI", "redis error ERR"])
 def redigo(recorder, work):
     go("redigo_app.go", recorder.port)
 
 
 @scenario("redis", "ioredis-6", node_version("ioredis"), [
-    "hello", "info", "set", "get", "incr", "get", "del", "multi", "set", "get", "exec", "lpush error WRONGTYPE",
+    "hello", "info", "set", "get", "incr", "get", "del", "MULTI", "lpush error WRONGTYPE",
     "rpush", "blpop"])
 def ioredis_6(recorder, work):
     """RESP3 from its sixth version on."""

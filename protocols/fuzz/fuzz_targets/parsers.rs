@@ -57,7 +57,7 @@ impl Run {
             match output {
                 Output::Started(started) => assert!(self.open.insert(started.id)),
                 Output::Finished(exchange) => assert!(self.open.remove(&exchange.id)),
-                Output::Dropped { id } => assert!(self.open.remove(&id)),
+                Output::Dropped { id, .. } => assert!(self.open.remove(&id)),
                 Output::Task(event) => assert!(self.open.contains(&event.exchange)),
                 Output::ExportsTelemetry => {}
             }

@@ -9,14 +9,14 @@ use super::method::{self, Method};
 use super::properties::Properties;
 use crate::Direction;
 use crate::celery::{self, Task};
-use crate::exchange::{Exchange, Mark, Marks, Output, SpanKind, Started, Status, TaskEvent, TaskFact};
+use crate::exchange::{Exchange, Mark, Marks, Output, Reason, SpanKind, Started, Status, TaskEvent, TaskFact};
 
 impl Amqp {
     /// A method was read; `cut` if some of it is missing.
     pub(super) fn method(&mut self, direction: Direction, id: u16, payload: &[u8], cut: bool, out: &mut Vec<Output>) {
         let Some(method) = method::decode(payload) else {
             return if cut {
-                self.unseen(direction, out)
+                self.unseen(direction, Reason::Gap, out)
             };
         };
         let (first, here) = (self.lane(direction).first, self.lane(direction).operation);
@@ -108,18 +108,25 @@ impl Amqp {
             tap: None,
             size: 0,
         };
-        self.replace(direction, id, Some(content), out);
+        self.replace(direction, id, Some(content), Reason::Nonsense, out);
     }
 
     /// The message in transfer on a channel is over; whatever it was is dropped.
-    pub(super) fn replace(&mut self, direction: Direction, id: u16, by: Option<Content>, out: &mut Vec<Output>) {
+    pub(super) fn replace(
+        &mut self,
+        direction: Direction,
+        id: u16,
+        by: Option<Content>,
+        reason: Reason,
+        out: &mut Vec<Output>,
+    ) {
         let Some(channel) = self.channel(id) else { return };
         let slot = match direction {
             Direction::Request => &mut channel.sending,
             Direction::Response => &mut channel.receiving,
         };
         if let Some(span) = std::mem::replace(slot, by).and_then(|content| content.span) {
-            out.push(Output::Dropped { id: span.id });
+            out.push(Output::Dropped { id: span.id, reason });
         }
     }
 
@@ -135,7 +142,7 @@ impl Amqp {
     /// A content header was read.
     pub(super) fn header(&mut self, direction: Direction, id: u16, payload: &[u8], cut: bool, out: &mut Vec<Output>) {
         let Some(mut properties) = Properties::read(payload) else {
-            return self.replace(direction, id, None, out);
+            return self.replace(direction, id, None, Reason::Nonsense, out);
         };
         properties.whole &= !cut;
         if self.content(direction, id).is_none_or(|content| content.left.is_some()) {
@@ -210,7 +217,7 @@ impl Amqp {
         let is_delivery = direction == Direction::Response;
         match ledger.push(Waiting { tag, span, mandatory, returned: None }, &mut self.load) {
             None => {}
-            Some(refused) if is_delivery => out.push(Output::Dropped { id: refused.span.id }),
+            Some(refused) if is_delivery => out.push(Output::Dropped { id: refused.span.id, reason: Reason::Refused }),
             Some(refused) => out.push(Output::Finished(refused.span)),
         }
     }
@@ -240,7 +247,16 @@ impl Amqp {
         let (context, links, message) = Default::default();
         let kind = SpanKind::Client;
         out.push(Output::Started(Started { id, request, kind, context, links, message, denied: false }));
-        Box::new(Exchange { id, name, request, response: None, end: 0, status: Status::Unset, attributes })
+        Box::new(Exchange {
+            id,
+            name,
+            request,
+            response: None,
+            end: 0,
+            status: Status::Unset,
+            attributes,
+            events: Vec::new(),
+        })
     }
 }
 
@@ -313,7 +329,7 @@ fn start(
         SpanKind::Producer => (found, Vec::new()),
         _ => (None, found.into_iter().collect()),
     };
-    let span = Exchange { id, name, request, response, end: 0, status: Status::Unset, attributes };
+    let span = Exchange { id, name, request, response, end: 0, status: Status::Unset, attributes, events: Vec::new() };
     Some((Started { id, request, kind, context, links, message, denied }, Box::new(span), fact))
 }
 

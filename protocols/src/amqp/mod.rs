@@ -38,7 +38,7 @@ pub use frame::detect;
 use frame::{END, HEAD, Head, Kind, PROTOCOL_HEADER};
 use lane::{Frame, Lane, State};
 
-use crate::exchange::{Mark, Output};
+use crate::exchange::{Mark, Output, Reason};
 use crate::{Direction, End, Parser, Progress, Role, Settings};
 
 /// Most channels of a connection. RabbitMQ's own limit is 2047.
@@ -167,7 +167,7 @@ impl Amqp {
         if lane.buffer.len() == PROTOCOL_HEADER.len() {
             lane.close();
             if direction == Direction::Request {
-                self.forget(out);
+                self.forget(Reason::Nonsense, out);
                 self.channels.clear();
                 self.complete = true;
             }
@@ -201,7 +201,7 @@ impl Amqp {
             Kind::Heartbeat => {}
             Kind::Body => self.body_frame_ended(direction, channel, out),
             Kind::Header => self.header(direction, channel, payload, frame.cut, out),
-            Kind::Method if frame.cut && payload.len() < 4 => self.unseen(direction, out),
+            Kind::Method if frame.cut && payload.len() < 4 => self.unseen(direction, Reason::Gap, out),
             Kind::Method => {
                 let known = method::plausible(channel, payload);
                 if !known || !method::sender(payload).is_some_and(|s| s.sends(direction)) {
@@ -219,7 +219,7 @@ impl Amqp {
             self.lost(direction, out);
             return Ok(len);
         }
-        self.forget(out);
+        self.forget(Reason::Nonsense, out);
         self.channels.clear();
         Err(Progress::LostSync)
     }
@@ -321,7 +321,7 @@ impl Parser for Amqp {
 
     fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {
         let failure = match (end, direction) {
-            (End::Unwatched, _) => return self.forget(out),
+            (End::Unwatched, _) => return self.forget(Reason::Unwatched, out),
             // What was published may still be confirmed.
             (End::Finished, Direction::Request) => return self.client_finished(mark.time, out),
             _ => end.breaks(self.role, false).error,

@@ -7,7 +7,7 @@ use super::attributes;
 use super::channel::{Channel, Confirms, Ledger, Load, Mode, Waiting};
 use super::method;
 use crate::Direction;
-use crate::exchange::{Marks, Output};
+use crate::exchange::{Marks, Output, Reason};
 
 /// The code of a close in order (AMQP 0-9-1 §1.1 of the reference); `close-ok` and `open` have none.
 const ORDERLY: [u16; 2] = [0, 200];
@@ -42,7 +42,7 @@ impl Amqp {
     /// A client asks for everything once more that it did not acknowledge: it comes as new deliveries.
     pub(super) fn recover(&mut self, id: u16, out: &mut Vec<Output>) {
         if let Some(channel) = self.channels.get_mut(&id) {
-            drop_all(&mut channel.delivered, &mut self.load, out);
+            drop_all(&mut channel.delivered, &mut self.load, Reason::Unanswered, out);
         }
     }
 
@@ -74,7 +74,7 @@ impl Amqp {
                             end(waiting, Some(error.clone()), out);
                         }
                         None if sent => end(waiting, None, out),
-                        None => out.push(Output::Dropped { id: waiting.span.id }),
+                        None => out.push(Output::Dropped { id: waiting.span.id, reason: Reason::Unanswered }),
                     }
                 }
             }
@@ -83,28 +83,32 @@ impl Amqp {
 
     fn replace_both(&mut self, id: u16, out: &mut Vec<Output>) {
         if self.channels.contains_key(&id) {
-            self.replace(Direction::Request, id, None, out);
-            self.replace(Direction::Response, id, None, out);
+            self.replace(Direction::Request, id, None, Reason::Unanswered, out);
+            self.replace(Direction::Response, id, None, Reason::Unanswered, out);
         }
     }
 
     /// Where frames of `direction` begin is not known any more.
     pub(super) fn lost(&mut self, direction: Direction, out: &mut Vec<Output>) {
         self.lane(direction).lose();
-        self.unseen(direction, out);
+        self.unseen(direction, Reason::Gap, out);
     }
 
     /// There may have been methods that were not seen: what they may have settled cannot end any more.
-    pub(super) fn unseen(&mut self, direction: Direction, out: &mut Vec<Output>) {
+    pub(super) fn unseen(&mut self, direction: Direction, reason: Reason, out: &mut Vec<Output>) {
         self.complete &= direction == Direction::Response;
         let ids: Vec<u16> = self.channels.keys().copied().collect();
         for id in ids {
-            self.replace(direction, id, None, out);
+            self.replace(direction, id, None, reason, out);
             let Some(channel) = self.channels.get_mut(&id) else { continue };
-            channel.get = None;
+            if let Some(get) = channel.get.take() {
+                let span = self.get_span(&get, out);
+                out.push(Output::Dropped { id: span.id, reason });
+            }
+            let Some(channel) = self.channels.get_mut(&id) else { continue };
             match direction {
                 Direction::Request => {
-                    drop_all(&mut channel.delivered, &mut self.load, out);
+                    drop_all(&mut channel.delivered, &mut self.load, reason, out);
                     if matches!(channel.confirms, Confirms::On(_)) {
                         channel.confirms = Confirms::Unknown;
                     }
@@ -112,7 +116,7 @@ impl Amqp {
                         consumer.mode = Mode::Unknown(Default::default());
                     }
                 }
-                Direction::Response => drop_all(&mut channel.published, &mut self.load, out),
+                Direction::Response => drop_all(&mut channel.published, &mut self.load, reason, out),
             }
         }
     }
@@ -152,15 +156,15 @@ impl Amqp {
     }
 
     /// Nothing can be known of any message.
-    pub(super) fn forget(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn forget(&mut self, reason: Reason, out: &mut Vec<Output>) {
         for direction in [Direction::Request, Direction::Response] {
-            self.unseen(direction, out);
+            self.unseen(direction, reason, out);
         }
     }
 }
 
-fn drop_all(ledger: &mut Ledger, load: &mut Load, out: &mut Vec<Output>) {
-    out.extend(ledger.clear(load).into_iter().map(|waiting| Output::Dropped { id: waiting.span.id }));
+fn drop_all(ledger: &mut Ledger, load: &mut Load, reason: Reason, out: &mut Vec<Output>) {
+    out.extend(ledger.clear(load).into_iter().map(|waiting| Output::Dropped { id: waiting.span.id, reason }));
 }
 
 fn fail_all(ledger: &mut Ledger, error: &'static str, time: u64, load: &mut Load, out: &mut Vec<Output>) {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, SpanKind, Started, Status};
+use crate::exchange::{Event, Exchange, KeyValue, Mark, Marks, Output, Reason, SpanKind, Started, Status};
 use crate::pairing::{Pairing, Verdict};
 use crate::{Direction, End, Role, Settings, given_up};
 
@@ -20,6 +20,10 @@ pub(crate) trait Request {
     fn weight(&self) -> usize;
     /// The span's name and the attributes that do not depend on how it ended.
     fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>);
+    /// What happened within it.
+    fn events(&mut self) -> Vec<Event> {
+        Vec::new()
+    }
 }
 
 /// One request, and what came of its response.
@@ -37,8 +41,8 @@ pub(crate) struct Call<T> {
     weight: usize,
     /// Its client left before it was answered, which is no error of the server's.
     given_up: bool,
-    /// It shows whether the connection waits, and is dropped in the end.
-    probe: bool,
+    /// It is dropped in the end.
+    doom: Option<Reason>,
 }
 
 impl<T: Request> Call<T> {
@@ -51,7 +55,8 @@ impl<T: Request> Call<T> {
 
     /// Boxed here, and inlined: a call is half a kilobyte, and was copied at each step on its way out.
     #[inline]
-    fn finish(self, end: u64) -> Box<Exchange> {
+    fn finish(mut self, end: u64) -> Box<Exchange> {
+        let events = self.request.events();
         let (name, mut attributes) = self.request.describe();
         attributes.extend(self.code.map(|code| KeyValue::str(semconv::DB_RESPONSE_STATUS_CODE, code)));
         let status = match self.failure {
@@ -63,7 +68,7 @@ impl<T: Request> Call<T> {
         };
         attributes.extend(self.given_up.then(given_up));
         let (id, request, response) = (self.id, self.marks, self.response);
-        Box::new(Exchange { id, name, request, response, end, status, attributes })
+        Box::new(Exchange { id, name, request, response, end, status, attributes, events })
     }
 }
 
@@ -102,14 +107,14 @@ impl<T: Request> Calls<T> {
     /// `len` bytes are about to be read, which begin at `mark`.
     pub(crate) fn bytes(&mut self, direction: Direction, mark: &Mark, len: usize, out: &mut Vec<Output>) {
         if !self.pairing.bytes(direction, mark, len) {
-            self.forget(out);
+            self.forget(Reason::Unproven, out);
         }
     }
 
     /// `len` bytes were not seen, which began at `mark`.
     pub(crate) fn gap(&mut self, direction: Direction, mark: &Mark, len: u64, out: &mut Vec<Output>) {
         if !self.pairing.gap(direction, mark, len) {
-            self.forget(out);
+            self.forget(Reason::Unproven, out);
         }
     }
 
@@ -122,9 +127,17 @@ impl<T: Request> Calls<T> {
     pub(crate) fn pairs(&mut self, first: &Mark, out: &mut Vec<Output>) -> Verdict {
         self.settle_hidden(out);
         if !self.queue.is_empty() && self.pairing.is_stale(first) {
-            self.forget(out);
+            self.forget(Reason::Gap, out);
         }
         self.pairing.request(first, self.queue.len())
+    }
+
+    /// More of the latest call is asked for, which begins at `first`. `answered`: all that was asked for so far is.
+    pub(crate) fn pairs_more(&mut self, first: &Mark, answered: bool, out: &mut Vec<Output>) -> Verdict {
+        if self.pairing.is_stale(first) {
+            self.forget(Reason::Gap, out);
+        }
+        self.pairing.request(first, self.queue.len().saturating_sub(usize::from(answered)))
     }
 
     /// Announces a request, and takes it in if its response will be known and there is room. Returns whether it is in
@@ -135,7 +148,7 @@ impl<T: Request> Calls<T> {
         let taken = self.bytes + weight + (self.queue.len() + 1) * size_of::<Call<T>>();
         let room = self.queue.len() < MAX_CALLS && taken <= MAX_BYTES;
         if verdict == Verdict::Drop || !room {
-            out.push(Output::Dropped { id });
+            out.push(Output::Dropped { id, reason: if room { Reason::Gap } else { Reason::Refused } });
             if !room {
                 self.pairing.requests_hidden();
             }
@@ -145,7 +158,8 @@ impl<T: Request> Calls<T> {
         if self.queue.is_empty() {
             self.queue.reserve_exact(1);
         }
-        let probe = verdict == Verdict::Probe;
+        // It shows whether the connection waits.
+        let doom = (verdict == Verdict::Probe).then_some(Reason::Unproven);
         self.queue.push_back(Call {
             id,
             marks,
@@ -155,9 +169,55 @@ impl<T: Request> Calls<T> {
             failure: None,
             weight,
             given_up: false,
-            probe,
+            doom,
         });
         Some(id)
+    }
+
+    /// Makes one call of those from `first` on, of which none was answered yet: takes the others back, and returns what
+    /// they asked for. `None` if that cannot be.
+    pub(crate) fn merge(&mut self, first: u64, out: &mut Vec<Output>) -> Option<Vec<T>> {
+        let at = self.queue.binary_search_by_key(&first, |c| c.id).ok()?;
+        let doom = self.queue.get(at)?.doom;
+        if self.queue.range(at..).any(|call| call.response.is_some() || call.doom != doom) {
+            return None;
+        }
+        let last = self.queue.back()?.marks.last;
+        let others: Vec<Call<T>> = self.queue.drain(at + 1..).collect();
+        self.queue.shrink_to_fit();
+        self.bytes -= others.iter().map(|call| call.weight).sum::<usize>();
+        out.extend(others.iter().map(|call| Output::Dropped { id: call.id, reason: Reason::Batched }));
+        self.queue.get_mut(at)?.marks.last = last;
+        Some(others.into_iter().map(|call| call.request).collect())
+    }
+
+    /// A call holds more, or less, than when it began.
+    pub(crate) fn reweigh(&mut self, id: u64) {
+        let Some(call) = self.by_id(id) else { return };
+        let (before, after) = (call.weight, call.request.weight());
+        call.weight = after;
+        self.bytes = self.bytes + after - before;
+    }
+
+    /// How a call ends will not be known.
+    pub(crate) fn doom(&mut self, id: u64, reason: Reason) {
+        if let Some(call) = self.by_id(id) {
+            call.doom.get_or_insert(reason);
+        }
+    }
+
+    /// More of the only call in flight was asked for where nobody looked: all that comes before the next request answers
+    /// it. False if that cannot be known.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        let sure = self.queue.len() == 1 && self.pairing.is_only_cut() && !self.pairing.overlaps();
+        self.hidden_end |= sure;
+        sure
+    }
+
+    /// Announces a request of which nothing will be told.
+    pub(crate) fn refuse(&mut self, marks: Marks, reason: Reason, out: &mut Vec<Output>) {
+        let id = self.announce(marks, out);
+        out.push(Output::Dropped { id, reason });
     }
 
     fn announce(&mut self, request: Marks, out: &mut Vec<Output>) -> u64 {
@@ -201,7 +261,7 @@ impl<T: Request> Calls<T> {
             failure: None,
             weight: 0,
             given_up: false,
-            probe: false,
+            doom: None,
         };
         out.push(Output::Finished(call.finish(marks.last.time)));
     }
@@ -280,9 +340,11 @@ impl<T: Request> Calls<T> {
 
     /// Where the response in transfer ends is hidden. Harmless while its request is alone, and surely so: all that comes before the
     /// next request is its response. Otherwise nothing can be told of any request.
-    pub(crate) fn response_end_hidden(&mut self, out: &mut Vec<Output>) {
+    /// `carried`: what is hidden of requests is more of that one.
+    pub(crate) fn response_end_hidden(&mut self, carried: bool, out: &mut Vec<Output>) {
         let begun = self.queue.front().is_some_and(|c| c.response.is_some());
-        if self.queue.len() == 1 && begun && self.pairing.counts() && !self.pairing.overlaps() {
+        let sure = self.pairing.counts() || (carried && self.pairing.is_only_cut());
+        if self.queue.len() == 1 && begun && sure && !self.pairing.overlaps() {
             self.hidden_end = true;
             self.pairing.responses_hidden(1);
         } else {
@@ -293,7 +355,7 @@ impl<T: Request> Calls<T> {
     /// Whole responses may be hidden.
     pub(crate) fn responses_hidden(&mut self, out: &mut Vec<Output>) {
         self.pairing.responses_hidden(self.queue.len());
-        self.forget(out);
+        self.forget(Reason::Gap, out);
     }
 
     /// Requests may be hidden.
@@ -314,21 +376,21 @@ impl<T: Request> Calls<T> {
         if self.queue.is_empty() {
             return self.pairing.responses_hidden(0);
         }
-        self.forget(out);
+        self.forget(Reason::Nonsense, out);
         self.pairing.disproved();
     }
 
     /// Of no request is it known which response answers it, and whether the next bytes are one.
     pub(crate) fn abandon(&mut self, out: &mut Vec<Output>) {
-        self.forget(out);
+        self.forget(Reason::Gap, out);
         self.pairing.disproved();
     }
 
     /// Nothing can be known of any request.
-    pub(crate) fn forget(&mut self, out: &mut Vec<Output>) {
+    pub(crate) fn forget(&mut self, reason: Reason, out: &mut Vec<Output>) {
         self.hidden_end = false;
         while let Some(call) = self.pop() {
-            out.push(Output::Dropped { id: call.id });
+            out.push(Output::Dropped { id: call.id, reason: call.doom.unwrap_or(reason) });
         }
     }
 
@@ -336,7 +398,7 @@ impl<T: Request> Calls<T> {
     pub(crate) fn end(&mut self, end: End, of_requests: bool, mark: &Mark, out: &mut Vec<Output>) {
         let broke = match end {
             End::Finished if of_requests => return,
-            End::Unwatched => return self.forget(out),
+            End::Unwatched => return self.forget(Reason::Unwatched, out),
             _ => end.breaks(self.role, false),
         };
         self.settle_hidden(out);
@@ -353,8 +415,8 @@ impl<T: Request> Calls<T> {
 /// A call ended at `end`, or nobody knows when.
 #[inline]
 fn end_call<T: Request>(call: Call<T>, end: Option<u64>, out: &mut Vec<Output>) {
-    match end {
-        Some(end) if !call.probe => out.push(Output::Finished(call.finish(end))),
-        _ => out.push(Output::Dropped { id: call.id }),
+    match (end, call.doom) {
+        (Some(end), None) => out.push(Output::Finished(call.finish(end))),
+        (_, doom) => out.push(Output::Dropped { id: call.id, reason: doom.unwrap_or(Reason::Gap) }),
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | `batch` | many statements that are one call |
 //! | `calls` | requests in flight, and what becomes of them |
 //! | `frames` | messages with their length in front, across operations and gaps |
 //!
 //! Spans follow the database semantic conventions (<https://opentelemetry.io/docs/specs/semconv/db/database-spans/>).
 //! Those know CLIENT spans only; the database's own end becomes a SERVER span with the same attributes.
 
+mod batch;
 mod calls;
 mod frames;
 
@@ -16,6 +18,7 @@ use std::sync::Arc;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
+pub(crate) use batch::{Batch, Failure, MAX_FAILURES};
 pub(crate) use calls::{Call, Calls, Request};
 pub(crate) use frames::{Frame, Lane, Layout, Read, Skip};
 
@@ -43,6 +46,8 @@ pub(crate) struct Description<'a> {
     pub text: Option<Cow<'static, str>>,
     /// The text was prepared, not run: it has no summary, which stands for running it.
     pub prepared: bool,
+    /// It is a batch.
+    pub batch: Option<Batch>,
 }
 
 impl Description<'_> {
@@ -58,24 +63,28 @@ impl Description<'_> {
         let known = self.query.is_some();
         // Most are nobody else's, so that nothing is copied.
         let Query { text, summary, procedure, statements } = self.query.map(Arc::unwrap_or_clone).unwrap_or_default();
-        let summary = summary.filter(|_| !self.prepared);
-        let name = match (&summary, &self.operation, namespace) {
+        let mut summary = summary.filter(|_| !self.prepared);
+        let mut operation = self.operation;
+        if let Some(batch) = self.batch {
+            summary = summary.map(|summary| batch.named(&summary));
+            operation = operation.map(|operation| batch.named(&operation).into());
+        }
+        let name = match (&summary, &operation, namespace) {
             (Some(summary), ..) => summary.clone().into(),
             (None, Some(operation), Some(namespace)) => [operation.as_ref(), " ", namespace].concat().into(),
             (None, Some(operation), None) => operation.clone(),
             (None, None, Some(namespace)) => namespace.to_owned().into(),
             (None, None, None) => self.system.into(),
         };
-        attributes.extend(self.operation.map(|operation| KeyValue::str(semconv::DB_OPERATION_NAME, operation)));
+        attributes.extend(operation.map(|operation| KeyValue::str(semconv::DB_OPERATION_NAME, operation)));
         attributes.extend(summary.map(|summary| KeyValue::str(semconv::DB_QUERY_SUMMARY, summary)));
         let text = self.text.or(known.then_some(Cow::Owned(text)));
         attributes.extend(text.map(|text| KeyValue::str(semconv::DB_QUERY_TEXT, text)));
         if let Some(procedure) = procedure.filter(|_| !self.prepared) {
             attributes.push(KeyValue::str(semconv::DB_STORED_PROCEDURE_NAME, procedure));
         }
-        if statements > 1 {
-            attributes.push(KeyValue::int(semconv::DB_OPERATION_BATCH_SIZE, i64::from(statements)));
-        }
+        let size = self.batch.map_or((statements > 1).then_some(statements), |batch| batch.size);
+        attributes.extend(size.map(|size| KeyValue::int(semconv::DB_OPERATION_BATCH_SIZE, i64::from(size))));
         (name, attributes)
     }
 }

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use message::{Message, Question, class_name, code_name, kind_name};
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, SpanKind, Started, Status, Value};
+use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, Reason, SpanKind, Started, Status, Value};
 use crate::{Detection, Direction, End, Parser, Progress, Role, Settings};
 
 /// `error.type` of a query whose client closed the socket before an answer came.
@@ -71,7 +71,7 @@ impl Dns {
 
     fn query(&mut self, message_id: u16, question: Question, mark: &Mark, out: &mut Vec<Output>) {
         while self.queries.front().is_some_and(|q| mark.time.saturating_sub(q.request.first.time) > MAX_AGE) {
-            self.drop_at(0, out);
+            self.drop_at(0, Reason::Unanswered, out);
         }
         if let Some(at) = self.queries.iter().position(|q| q.message_id == message_id) {
             let known = &mut self.queries[at];
@@ -80,10 +80,10 @@ impl Dns {
                 known.resent += 1;
                 return;
             }
-            self.drop_at(at, out);
+            self.drop_at(at, Reason::Unanswered, out);
         }
         if self.queries.len() == MAX_QUERIES {
-            self.drop_at(0, out);
+            self.drop_at(0, Reason::Refused, out);
         }
         let named = Mark { position: question.named(message_id), ..*mark };
         let (id, request) = (self.next_id, Marks { first: named, last: *mark });
@@ -97,8 +97,8 @@ impl Dns {
         self.queries.push_back(Query { id, message_id, question, request, resent: 0 });
     }
 
-    fn drop_at(&mut self, at: usize, out: &mut Vec<Output>) {
-        out.extend(self.queries.remove(at).map(|query| Output::Dropped { id: query.id }));
+    fn drop_at(&mut self, at: usize, reason: Reason, out: &mut Vec<Output>) {
+        out.extend(self.queries.remove(at).map(|query| Output::Dropped { id: query.id, reason }));
     }
 
     fn answer(&mut self, message: &Message, mark: &Mark, out: &mut Vec<Output>) {
@@ -132,8 +132,8 @@ impl Dns {
         out.push(Output::Finished(exchange));
     }
 
-    fn forget(&mut self, out: &mut Vec<Output>) {
-        out.extend(self.queries.drain(..).map(|query| Output::Dropped { id: query.id }));
+    fn forget(&mut self, reason: Reason, out: &mut Vec<Output>) {
+        out.extend(self.queries.drain(..).map(|query| Output::Dropped { id: query.id, reason }));
     }
 }
 
@@ -151,7 +151,7 @@ fn begun(query: Query) -> Box<Exchange> {
         attributes.push(KeyValue::int("dns.resend_count", query.resent));
     }
     let (request, status) = (query.request, Status::Unset);
-    Box::new(Exchange { id: query.id, name, request, response: None, end: 0, status, attributes })
+    Box::new(Exchange { id: query.id, name, request, response: None, end: 0, status, attributes, events: Vec::new() })
 }
 
 impl Parser for Dns {
@@ -163,7 +163,7 @@ impl Parser for Dns {
             if self.nonsense < MAX_NONSENSE {
                 return Progress::Continue;
             }
-            self.forget(out);
+            self.forget(Reason::Nonsense, out);
             return Progress::LostSync;
         };
         self.nonsense = 0;
@@ -185,7 +185,8 @@ impl Parser for Dns {
 
     fn end(&mut self, _: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {
         if self.role == Role::Server || end == End::Unwatched {
-            return self.forget(out);
+            let reason = if end == End::Unwatched { Reason::Unwatched } else { Reason::Unanswered };
+            return self.forget(reason, out);
         }
         for query in std::mem::take(&mut self.queries) {
             let mut exchange = begun(query);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, Value};
+use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, Reason, Value};
 use crate::grpc::{self, Call};
 use crate::http::attributes;
 use crate::{Break, Role};
@@ -90,7 +90,7 @@ impl Request {
         };
         attributes.extend(broke.and_then(|b| b.mark(role, events)));
         let response = self.answer.map(|a| a.marks);
-        Exchange { id: self.id, name, request: self.marks, response, end, status, attributes }
+        Exchange { id: self.id, name, request: self.marks, response, end, status, attributes, events: Vec::new() }
     }
 }
 
@@ -189,7 +189,10 @@ impl Flight {
         let Some(request) = self.pop() else { return };
         match request.answer.as_ref().map(|a| a.marks.last.time) {
             Some(end) if !request.probe => out.push(Output::Finished(Box::new(request.finish(self.role, end, None)))),
-            _ => out.push(Output::Dropped { id: request.id }),
+            _ => {
+                let reason = if request.probe { Reason::Unproven } else { Reason::Gap };
+                out.push(Output::Dropped { id: request.id, reason });
+            }
         }
     }
 
@@ -198,15 +201,15 @@ impl Flight {
         while let Some(request) = self.pop() {
             out.push(match request.probe {
                 false => Output::Finished(Box::new(request.finish(self.role, time, Some(broke)))),
-                true => Output::Dropped { id: request.id },
+                true => Output::Dropped { id: request.id, reason: Reason::Unproven },
             });
         }
     }
 
     /// Nothing can be known of any request.
-    pub(super) fn forget(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn forget(&mut self, reason: Reason, out: &mut Vec<Output>) {
         while let Some(request) = self.pop() {
-            out.push(Output::Dropped { id: request.id });
+            out.push(Output::Dropped { id: request.id, reason });
         }
     }
 }

@@ -7,7 +7,7 @@ use super::lane::State;
 use super::start_line::{self, Fit};
 use super::{Http1, Step};
 use crate::context::Carrier;
-use crate::exchange::{Marks, Output, SpanKind, Started};
+use crate::exchange::{Marks, Output, Reason, SpanKind, Started};
 use crate::grpc::{self, Call};
 use crate::http::attributes;
 use crate::http::fields::Length;
@@ -57,12 +57,12 @@ impl Http1 {
         self.sending = (framing != Framing::Empty).then_some(id);
         self.awaits_leave = head.fields.expects_continue && self.sending.is_some();
         if self.flight.len() > 0 && self.pairing.is_stale(&marks.first) {
-            self.flight.forget(out);
+            self.flight.forget(Reason::Gap, out);
         }
         let waiting = self.flight.len();
         let verdict = self.pairing.request(&marks.first, waiting);
         if verdict == Verdict::Drop {
-            out.push(Output::Dropped { id });
+            out.push(Output::Dropped { id, reason: Reason::Gap });
             return;
         }
         let (name, attributes) = attributes::request(&head.common(), &self.settings);
@@ -83,7 +83,7 @@ impl Http1 {
             weight: 0,
         };
         if !self.flight.push(request) {
-            out.push(Output::Dropped { id });
+            out.push(Output::Dropped { id, reason: Reason::Refused });
             self.pairing.requests_hidden();
         } else if waiting == 0 {
             self.responses.expect();
@@ -156,7 +156,7 @@ impl Http1 {
             self.response_end_hidden(out);
         }
         if leaves {
-            self.flight.forget(out);
+            self.flight.forget(Reason::Left, out);
         }
         leaves.then_some(Progress::Left)
     }
@@ -165,7 +165,7 @@ impl Http1 {
     fn upgrade(&mut self, out: &mut Vec<Output>) {
         let Some(request) = self.flight.take() else { return };
         // Whoever asked for more in the old version before it was left gets no answer in it.
-        self.flight.forget(out);
+        self.flight.forget(Reason::Left, out);
         let Request { id, name, attributes, marks, .. } = request;
         let first = Asked { id, name, attributes, request: marks };
         self.http2 = Some(Box::new(Http2::upgraded(self.settings, self.next_id, first)));
@@ -256,7 +256,7 @@ impl Http1 {
         if begun {
             let marks = Marks { first: self.requests.first, last: self.requests.operation };
             let id = self.started(marks, &Carrier::default(), out);
-            out.push(Output::Dropped { id });
+            out.push(Output::Dropped { id, reason: Reason::Gap });
         }
         self.pairing.requests_hidden();
     }
@@ -277,7 +277,7 @@ impl Http1 {
     /// Responses are hidden: of no request in flight can be told which was its own.
     fn responses_lost(&mut self, out: &mut Vec<Output>) {
         self.pairing.responses_hidden(self.flight.len());
-        self.flight.forget(out);
+        self.flight.forget(Reason::Gap, out);
         self.responses.lose();
     }
 
@@ -295,14 +295,14 @@ impl Http1 {
                 Step::Read(len)
             }
             Direction::Response if doubtful => {
-                self.flight.forget(out);
+                self.flight.forget(Reason::Nonsense, out);
                 if waiting > 0 {
                     self.pairing.disproved();
                 }
                 Step::Read(len)
             }
             _ => {
-                self.flight.forget(out);
+                self.flight.forget(Reason::Nonsense, out);
                 Step::Stop(Progress::LostSync)
             }
         }

@@ -38,7 +38,7 @@ pub use start_line::detect;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::exchange::{Mark, Output};
+use crate::exchange::{Mark, Output, Reason};
 use crate::http2::Http2;
 use crate::pairing::Pairing;
 use crate::{Direction, End, Parser, Progress, Role, Settings};
@@ -247,7 +247,7 @@ impl Http1 {
 impl Parser for Http1 {
     fn data(&mut self, direction: Direction, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         if self.http2.is_none() && !self.pairing.bytes(direction, mark, bytes.len()) {
-            self.flight.forget(out);
+            self.flight.forget(Reason::Unproven, out);
         }
         let fresh = self.lane(direction).begin(mark);
         self.body_left_out(direction, bytes);
@@ -284,7 +284,7 @@ impl Parser for Http1 {
             return Progress::Continue;
         }
         if !self.pairing.gap(direction, mark, len) {
-            self.flight.forget(out);
+            self.flight.forget(Reason::Unproven, out);
         }
         let left = match &mut self.lane(direction).state {
             State::Head => self.head_hidden(direction, out),
@@ -310,7 +310,7 @@ impl Parser for Http1 {
                 self.client_finished = true;
                 return self.requests.lose();
             }
-            (End::Unwatched, _) => return self.flight.forget(out),
+            (End::Unwatched, _) => return self.flight.forget(Reason::Unwatched, out),
             _ => {}
         }
         // A body until close is complete when the server closes the connection, and not when it is reset.

@@ -42,7 +42,7 @@ use lane::{Block, Lane, MAX_BLOCK, State};
 use stream::Stream;
 use streams::Streams;
 
-use crate::exchange::{KeyValue, Mark, Marks, Output};
+use crate::exchange::{KeyValue, Mark, Marks, Output, Reason};
 use crate::{Direction, End, Parser, Progress, Settings};
 
 /// Operations in a row that hold no believable frame, after which the connection is detected anew.
@@ -309,7 +309,7 @@ impl Http2 {
             self.lost(direction, out);
             return Progress::Continue;
         }
-        self.streams.forget(out);
+        self.streams.forget(Reason::Nonsense, out);
         Progress::LostSync
     }
 }
@@ -334,7 +334,7 @@ impl Parser for Http2 {
             match self.found(direction, bytes, mark.position, out) {
                 Ok(found) => at = found,
                 Err(Hopeless) => {
-                    self.streams.forget(out);
+                    self.streams.forget(Reason::Nonsense, out);
                     return Progress::LostSync;
                 }
             }
@@ -380,7 +380,7 @@ impl Parser for Http2 {
         match (end, direction) {
             // What the client has still to say is nothing; the server may go on.
             (End::Finished, Direction::Request) => self.client_finished = true,
-            (End::Unwatched, _) => self.streams.forget(out),
+            (End::Unwatched, _) => self.streams.forget(Reason::Unwatched, out),
             _ => self.streams.fail(end.breaks(self.settings.role, self.client_finished), mark.time, out),
         }
     }

@@ -214,7 +214,16 @@ impl Stream {
             Some(call) => self.rpc(*call, settings.role, end, failure),
             None => self.http(settings, failure),
         };
-        Exchange { id: self.id, name, request: self.request, response: self.response, end, status, attributes }
+        Exchange {
+            id: self.id,
+            name,
+            request: self.request,
+            response: self.response,
+            end,
+            status,
+            attributes,
+            events: Vec::new(),
+        }
     }
 
     fn http(&mut self, settings: &Settings, failure: Option<Failure>) -> Described {

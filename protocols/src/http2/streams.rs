@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::stream::{Failure, Stream};
-use crate::exchange::Output;
+use crate::exchange::{Output, Reason};
 use crate::{Break, Settings};
 
 /// Most memory that streams in flight may take together, bytes: about 1600 streams.
@@ -65,7 +65,7 @@ impl Streams {
             self.sweep(stream.seen, out);
         }
         if self.bytes + weight > MAX_BYTES {
-            out.push(Output::Dropped { id });
+            out.push(Output::Dropped { id, reason: Reason::Refused });
             return false;
         }
         self.bytes += weight;
@@ -109,7 +109,7 @@ impl Streams {
         while let Some((number, stream)) = self.open.first_key_value() {
             let (number, doubtful) = (*number, stream.is_doubtful(self.misses));
             if doubtful {
-                self.drop_one(number, out);
+                self.drop_one(number, Reason::Gap, out);
             } else {
                 self.finish(number, time, Some(Failure::Connection(broke)), out);
             }
@@ -117,14 +117,14 @@ impl Streams {
     }
 
     /// Nothing can be known of any stream.
-    pub(super) fn forget(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn forget(&mut self, reason: Reason, out: &mut Vec<Output>) {
         while let Some((number, _)) = self.open.first_key_value() {
-            self.drop_one(*number, out);
+            self.drop_one(*number, reason, out);
         }
     }
 
-    fn drop_one(&mut self, number: u32, out: &mut Vec<Output>) {
-        out.extend(self.remove(number).map(|stream| Output::Dropped { id: stream.id }));
+    fn drop_one(&mut self, number: u32, reason: Reason, out: &mut Vec<Output>) {
+        out.extend(self.remove(number).map(|stream| Output::Dropped { id: stream.id, reason }));
     }
 
     /// Frames were missed: any stream may have ended.
@@ -140,7 +140,7 @@ impl Streams {
         let silent = |s: &Stream| doubtful(s) && now.saturating_sub(s.seen) > PATIENCE;
         let dead: Vec<u32> = self.open.iter().filter(|(_, s)| silent(s)).map(|(number, _)| *number).collect();
         for number in dead {
-            self.drop_one(number, out);
+            self.drop_one(number, Reason::Gap, out);
         }
         self.doubtful = self.open.values().any(|s| s.is_doubtful(self.misses));
     }

@@ -3,7 +3,7 @@
 use super::work::{Answer, Work};
 use super::{Memcached, here};
 use crate::db::{Frame, Layout, Read, Skip};
-use crate::exchange::{Mark, Marks, Output};
+use crate::exchange::{Mark, Marks, Output, Reason};
 use crate::{Detection, Direction, Progress};
 
 /// First byte of a request.
@@ -191,7 +191,7 @@ impl Memcached {
                         self.calls.disproved(out);
                         return Progress::Continue;
                     }
-                    self.calls.forget(out);
+                    self.calls.forget(Reason::Nonsense, out);
                     return Progress::LostSync;
                 }
             }
@@ -222,7 +222,7 @@ impl Memcached {
         };
         if lost {
             self.responses.lose();
-            self.calls.response_end_hidden(out);
+            self.calls.response_end_hidden(false, out);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::lines::Piece;
 use super::work::{Answer, Work, render};
 use super::{Memcached, detect, here};
-use crate::exchange::{Mark, Marks, Output};
+use crate::exchange::{Mark, Marks, Output, Reason};
 use crate::{Detection, Direction, Progress};
 
 /// Largest block of data; the server's own limit is 1 GiB.
@@ -263,7 +263,7 @@ impl Memcached {
             self.calls.disproved(out);
             return Progress::Continue;
         }
-        self.calls.forget(out);
+        self.calls.forget(Reason::Nonsense, out);
         Progress::LostSync
     }
 
@@ -318,7 +318,7 @@ impl Memcached {
                 let begun = self.replies.data.is_some();
                 self.replies.lose();
                 if begun || self.calls.oldest().is_some_and(|c| c.response.is_some()) {
-                    self.calls.response_end_hidden(out);
+                    self.calls.response_end_hidden(false, out);
                 } else {
                     self.calls.responses_hidden(out);
                 }

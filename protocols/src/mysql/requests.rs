@@ -7,7 +7,7 @@ use super::wire::{self, FULL, introduction, le32};
 use super::work::{self, Answer, Command, Work};
 use super::{MySql, Phase, detect, here};
 use crate::db::{Frame, Read, Skip};
-use crate::exchange::{Mark, Marks, Output};
+use crate::exchange::{Mark, Marks, Output, Reason};
 use crate::pairing::Verdict;
 use crate::sql::Query;
 use crate::{Detection, Direction, Progress};
@@ -151,7 +151,7 @@ impl MySql {
             Answer::Nothing => return self.calls.passes(&frame.first),
             Answer::Stream => {
                 self.replication = true;
-                return self.calls.forget(out);
+                return self.calls.forget(Reason::Left, out);
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use super::work::{Answer, CHANGE_USER, INIT_DB, STMT_PREPARE};
 use super::{MySql, Phase, here};
 use crate::Progress;
 use crate::db::{Frame, Read, Skip};
-use crate::exchange::{Mark, Output};
+use crate::exchange::{Mark, Output, Reason};
 use crate::sql::Query;
 
 /// Most prepared statements that are remembered of one connection.
@@ -84,7 +84,7 @@ impl MySql {
             self.calls.disproved(out);
             return Progress::Continue;
         }
-        self.calls.forget(out);
+        self.calls.forget(Reason::Nonsense, out);
         Progress::LostSync
     }
 
@@ -175,7 +175,7 @@ impl MySql {
         if self.calls.requests().any(|work| matches!(work.byte, INIT_DB | CHANGE_USER) || work.selects.is_some()) {
             self.namespace = None;
         }
-        self.calls.response_end_hidden(out);
+        self.calls.response_end_hidden(false, out);
     }
 
     /// What the server tells of how strings are meant.
@@ -266,7 +266,7 @@ impl MySql {
         let (Some(id), Some(columns), Some(parameters)) =
             (part(1).and_then(le32), part(5).and_then(le16), part(7).and_then(le16))
         else {
-            self.calls.response_end_hidden(out);
+            self.calls.response_end_hidden(false, out);
             self.responses.lose();
             return true;
         };

@@ -5,28 +5,34 @@
 //! | `wire` | messages |
 //! | `detect` | recognising it |
 //! | `work` | one call, and the statements that later calls run |
+//! | `awaited` | answers that are waited for |
+//! | `batch` | one statement that runs many times |
 //! | `requests`, `responses` | the two directions |
 //!
 //! One query of the simple protocol is one exchange; in the extended protocol one `Execute` is, with the `Parse`, `Bind`
-//! and `Describe` before it. What comes without an `Execute` before a `Sync` or `Flush` is an exchange that prepares,
+//! and `Describe` before it, or all those of a sequence that run the same statement one after the other (`batch`). What comes without an `Execute` before a `Sync` or `Flush` is an exchange that prepares,
 //! describes or closes. Each message of the client has its answer, in order, so the parser keeps a queue of the answers
 //! that it waits for; `Sync` and `ReadyForQuery` bound what an error skips.
 //!
 //! # Gaps
 //!
 //! Every message says how long it is, so a gap within one changes nothing. One that hides where responses begin is
-//! harmless while one call is in flight: its response ends before the next request. Otherwise what is in flight is
-//! dropped, and what was prepared is forgotten if requests may be hidden.
+//! harmless while one call is in flight: its response ends before the next request. Where a batch goes on behind what was
+//! captured of an operation, what the server says up to its `ReadyForQuery` tells how it went on. Otherwise what is in
+//! flight is dropped, and what was prepared is forgotten if requests may be hidden.
 
+mod awaited;
+mod batch;
 mod detect;
 mod requests;
 mod responses;
 mod wire;
 mod work;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
+use awaited::Queue;
+use batch::{Hidden, Ran};
 pub use detect::detect;
 use work::{Names, Work};
 
@@ -41,29 +47,6 @@ pub fn parser(settings: Settings) -> Box<dyn Parser> {
     Box::new(PostgreSql::new(settings))
 }
 
-/// A message of the client that is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    Parse,
-    Bind,
-    Describe,
-    Execute,
-    Close,
-    Sync,
-    /// Until `ReadyForQuery`.
-    Query,
-    /// Until `ReadyForQuery`.
-    Function,
-}
-
-/// An answer that is waited for.
-#[derive(Clone, Copy, Debug)]
-struct Awaited {
-    asked: Asked,
-    /// The call that it belongs to.
-    owner: Option<u64>,
-}
-
 /// One connection.
 #[derive(Debug)]
 pub struct PostgreSql {
@@ -73,11 +56,21 @@ pub struct PostgreSql {
     calls: Calls<Work>,
     requests: Lane,
     responses: Lane,
-    awaited: VecDeque<Awaited>,
+    awaited: Queue,
     statements: Names,
     portals: Names,
     /// The call that the next messages add to.
     open: Option<u64>,
+    /// What the present sequence ran last.
+    ran: Option<Ran>,
+    /// Name of the statement that was bound last.
+    bound: Box<[u8]>,
+    /// The present sequence goes on where nobody looked.
+    hidden: Option<Hidden>,
+    /// Where answers to the present sequence begin is hidden: what it runs again belongs to the call that ran last.
+    blind: bool,
+    /// What is being asked for was counted as dropped.
+    untold: bool,
     /// Within a sequence that `Sync` ends: what can be told of its answers.
     group: Option<Verdict>,
     /// An error came, and the server passes over everything until `Sync`.
@@ -107,10 +100,15 @@ impl PostgreSql {
             calls: Calls::new(&settings),
             requests: Lane::default(),
             responses: Lane::default(),
-            awaited: VecDeque::new(),
+            awaited: Queue::default(),
             statements: Names::default(),
             portals: Names::default(),
             open: None,
+            ran: None,
+            bound: Box::default(),
+            hidden: None,
+            blind: false,
+            untold: false,
             group: None,
             skipping: false,
             encryption: false,
@@ -153,6 +151,7 @@ impl Parser for PostgreSql {
     }
 
     fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {
+        self.end_run(out);
         self.calls.end(end, direction == Direction::Request, mark, out);
     }
 
@@ -163,6 +162,6 @@ impl Parser for PostgreSql {
     fn buffered(&self) -> usize {
         let lanes = self.requests.held() + self.responses.held();
         let names = self.statements.held() + self.portals.held();
-        lanes + names + self.calls.held() + self.awaited.capacity() * size_of::<Awaited>()
+        lanes + names + self.calls.held() + self.awaited.held() + self.bound.len()
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::awaited::Asked;
 use super::wire::{self, CANCEL_REQUEST, GSS_REQUEST, SSL_REQUEST, be32, text};
 use super::work::{Kind, Work};
-use super::{Asked, Awaited, PostgreSql, detect, here};
+use super::{PostgreSql, detect, here};
 use crate::db::{Frame, Read, Skip};
-use crate::exchange::{Mark, Marks, Output};
+use crate::exchange::{Mark, Marks, Output, Reason};
 use crate::pairing::Verdict;
 use crate::sql::Query;
 use crate::{Detection, Direction, Progress};
@@ -18,6 +19,14 @@ impl PostgreSql {
     pub(super) fn request_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         let fresh = self.requests.begin(mark);
         if self.requests.lost {
+            if let Some(hidden) = self.hidden {
+                // The client waited for what it had asked: that is all of it, unless it is a batch.
+                if !fresh || hidden.batch || !self.calls.opens(mark) {
+                    self.add_hidden(out);
+                    return Progress::Continue;
+                }
+                self.end_hidden(out);
+            }
             if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
                 self.calls.requests_hidden(out);
                 return Progress::Continue;
@@ -60,30 +69,45 @@ impl PostgreSql {
         let complete =
             matches!(self.awaited.back(), Some(a) if matches!(a.asked, Asked::Sync | Asked::Query | Asked::Function));
         if self.open.take().is_some() || !complete {
-            self.calls.forget(out);
+            self.calls.forget(Reason::Gap, out);
             self.awaited.clear();
         }
         (self.group, self.skipping, self.starting) = (None, false, false);
+        (self.ran, self.hidden, self.blind, self.untold) = (None, None, false, false);
+    }
+
+    /// Messages are hidden: by a record that was lost, or by the bound on what is captured of one.
+    fn requests_cut(&mut self, fresh: bool, mark: &Mark, out: &mut Vec<Output>) {
+        if fresh || mark.lost || !self.goes_on_hidden(out) {
+            self.requests_lost(out);
+        }
+        self.calls.requests_hidden(out);
     }
 
     pub(super) fn request_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
-        self.requests.begin(mark);
+        let fresh = self.requests.begin(mark);
         if self.requests.lost {
+            if self.hidden.is_some() && !mark.lost {
+                return self.add_hidden(out);
+            }
+            if self.hidden.is_some() {
+                self.requests_lost(out);
+            }
             return self.calls.requests_hidden(out);
         }
         match self.requests.skip(len) {
             Skip::Within => {}
+            // A row of a batch whose statement's name is hidden is one more of what is hidden.
+            Skip::Ended(frame, true) if !fresh && !mark.lost && self.is_hidden_row(&frame) => {
+                self.requests_cut(fresh, mark, out);
+            }
             Skip::Ended(frame, beyond) => {
                 self.request(&frame, out);
                 if beyond {
-                    self.requests_lost(out);
-                    self.calls.requests_hidden(out);
+                    self.requests_cut(fresh, mark, out);
                 }
             }
-            Skip::Lost => {
-                self.requests_lost(out);
-                self.calls.requests_hidden(out);
-            }
+            Skip::Lost => self.requests_cut(fresh, mark, out),
         }
     }
 
@@ -119,7 +143,7 @@ impl PostgreSql {
                 self.add(frame, Kind::Close, Asked::Close, out);
             }
             b'E' => self.execute(frame, out),
-            b'H' => self.close(),
+            b'H' => self.flush(out),
             b'S' => self.sync(frame, out),
             // Rows of COPY belong to the call that asked for them.
             b'd' | b'c' | b'f' => {
@@ -159,7 +183,7 @@ impl PostgreSql {
     }
 
     fn work(&self, kind: Kind) -> Work {
-        Work { kind, query: None, namespace: self.namespace.clone(), tag: None, pending: 0, closed: false }
+        Work::new(kind, self.namespace.clone())
     }
 
     /// Whether answers to what comes now can be told. A sequence that `Sync` ends stands and falls together.
@@ -182,11 +206,21 @@ impl PostgreSql {
     }
 
     fn start(&mut self, frame: &Frame<'_>, work: Work, out: &mut Vec<Output>) -> Option<u64> {
-        let mut verdict = self.verdict(&frame.first, out);
-        if self.skipping || self.awaited.len() >= MAX_AWAITED {
-            verdict = Verdict::Drop;
-        }
+        let verdict = self.verdict(&frame.first, out);
         let marks = Marks { first: frame.first, last: self.requests.operation };
+        let refused = match (self.skipping, self.blind) {
+            // The server passes over it.
+            (true, _) => Some(Reason::Unanswered),
+            (_, true) => Some(Reason::Gap),
+            _ => (self.awaited.len() >= MAX_AWAITED).then_some(Reason::Refused),
+        };
+        if let Some(reason) = refused {
+            self.calls.refuse(marks, reason, out);
+            if reason == Reason::Refused {
+                self.group = Some(Verdict::Drop);
+            }
+            return None;
+        }
         let id = self.calls.start(marks, work, verdict, out);
         if verdict != Verdict::Drop && id.is_none() {
             // No room: what answers it will answer nothing.
@@ -201,7 +235,7 @@ impl PostgreSql {
             call.request.pending += 1;
             call.marks.last = self.requests.operation;
         }
-        self.awaited.push_back(Awaited { asked, owner });
+        self.awaited.push(asked, owner);
     }
 
     fn simple(
@@ -213,7 +247,8 @@ impl PostgreSql {
         out: &mut Vec<Output>,
     ) {
         self.close();
-        self.skipping = false;
+        self.end_run(out);
+        (self.skipping, self.blind, self.untold) = (false, false, false);
         let work = Work { query, closed: true, ..self.work(kind) };
         if let Some(id) = self.start(frame, work, out) {
             self.await_answer(asked, Some(id));
@@ -223,10 +258,16 @@ impl PostgreSql {
 
     /// One more message of the extended protocol, that runs nothing yet.
     fn add(&mut self, frame: &Frame<'_>, kind: Kind, asked: Asked, out: &mut Vec<Output>) {
-        if self.skipping || self.verdict(&frame.first, out) == Verdict::Drop {
+        if self.skipping || self.blind || self.verdict(&frame.first, out) == Verdict::Drop {
+            // It is one request with what comes behind it.
+            if self.open.is_none() && !std::mem::replace(&mut self.untold, true) {
+                let work = self.work(kind);
+                self.start(frame, work, out);
+            }
             return;
         }
         if self.open.is_none() {
+            self.end_run(out);
             let work = self.work(kind);
             self.open = self.start(frame, work, out);
         }
@@ -237,10 +278,15 @@ impl PostgreSql {
     }
 
     fn parse(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) {
-        let Some((name, rest)) = text(&frame.body) else { return self.add(frame, Kind::Prepare, Asked::Parse, out) };
+        let Some((name, rest)) = text(&frame.body) else {
+            // Any name may mean another statement now.
+            (self.statements, self.portals) = Default::default();
+            return self.add(frame, Kind::Prepare, Asked::Parse, out);
+        };
         let sql = text(rest).map_or(rest, |(sql, _)| sql);
         let query = self.read(sql, frame.is_whole());
         self.statements.insert(name, Some(query.clone()));
+        self.go_on(name, Some(&query));
         self.add(frame, Kind::Prepare, Asked::Parse, out);
         self.about(Some(query));
     }
@@ -263,24 +309,41 @@ impl PostgreSql {
     fn bind(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) {
         let names = text(&frame.body).and_then(|(portal, rest)| Some((portal, text(rest)?.0)));
         let query = names.and_then(|(_, statement)| self.statements.get(statement));
-        if let Some((portal, _)) = names {
+        if let Some((portal, statement)) = names {
             self.portals.insert(portal, query.clone());
+            if *self.bound != *statement {
+                self.bound = statement.into();
+            }
+            self.go_on(statement, query.as_ref());
         }
         self.add(frame, Kind::Bind, Asked::Bind, out);
         self.about(query);
     }
 
     fn execute(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) {
-        let query = text(&frame.body).and_then(|(portal, _)| self.portals.get(portal));
+        let query = match text(&frame.body) {
+            Some((portal, _)) => self.portals.get(portal),
+            // What was bound just before.
+            None => self.open.and_then(|id| self.calls.by_id(id)).and_then(|call| call.request.query.clone()),
+        };
+        if std::mem::take(&mut self.untold) {
+            return;
+        }
         if self.open.is_none() {
+            self.end_run(out);
             let work = self.work(Kind::Run);
             self.open = self.start(frame, work, out);
         }
         let Some(id) = self.open.take() else { return };
-        if let Some(call) = self.calls.by_id(id) {
-            (call.request.kind, call.request.query, call.request.closed) = (Kind::Run, query, true);
+        let operation = self.requests.operation;
+        let Some(call) = self.calls.by_id(id) else { return };
+        (call.request.kind, call.request.query) = (Kind::Run, query.clone());
+        call.request.runs = call.request.runs.saturating_add(1);
+        call.marks.last = operation;
+        if !self.skipping && !self.blind {
             self.await_answer(Asked::Execute, Some(id));
         }
+        self.note_run(id, query);
     }
 
     /// Nothing is added to the open call.
@@ -292,14 +355,21 @@ impl PostgreSql {
 
     fn sync(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) {
         let verdict = self.verdict(&frame.first, out);
+        self.untold = false;
         self.close();
-        self.skipping = false;
+        let skipped = std::mem::take(&mut self.skipping);
+        let blind = std::mem::take(&mut self.blind);
         self.group = None;
-        if verdict == Verdict::Drop || self.awaited.len() >= MAX_AWAITED {
-            return;
-        }
         // The last call of the sequence ends with it, if it has not ended.
-        let before = self.awaited.back().filter(|a| a.asked != Asked::Sync).and_then(|a| a.owner);
-        self.await_answer(Asked::Sync, before);
+        let last = self.awaited.back().filter(|a| a.asked != Asked::Sync).and_then(|a| a.owner);
+        let last = last.or(self.ran.as_ref().map(|ran| ran.call).filter(|_| skipped));
+        let answered = verdict != Verdict::Drop && !blind && self.awaited.len() < MAX_AWAITED;
+        if answered {
+            self.await_answer(Asked::Sync, last);
+        }
+        if !blind {
+            self.end_run(out);
+        }
+        self.ran = None;
     }
 }

@@ -1,11 +1,14 @@
 //! What the server says.
 
+use std::borrow::Cow;
+
+use super::awaited::{Asked, Awaited};
 use super::wire;
-use super::work::tag;
-use super::{Asked, Awaited, PostgreSql, here};
+use super::work::{Names, tag};
+use super::{PostgreSql, here};
 use crate::Progress;
-use crate::db::{Frame, Read, Skip};
-use crate::exchange::{Mark, Output};
+use crate::db::{Failure, Frame, Read, Skip};
+use crate::exchange::{Mark, Output, Reason};
 use crate::pairing::Verdict;
 
 /// `error.type` of a call that the server passed over because one before it in the same sequence failed.
@@ -38,7 +41,7 @@ impl PostgreSql {
                 Read::Frame(len, frame) => {
                     at += len;
                     if self.response(&frame, out) == Progress::Left {
-                        self.calls.forget(out);
+                        self.calls.forget(Reason::Left, out);
                         return Progress::Left;
                     }
                 }
@@ -74,11 +77,11 @@ impl PostgreSql {
             self.calls.disproved(out);
             return Progress::Continue;
         }
-        self.calls.forget(out);
+        self.calls.forget(Reason::Nonsense, out);
         Progress::LostSync
     }
 
-    fn lose_answers(&mut self) {
+    pub(super) fn lose_answers(&mut self) {
         // How strings are meant now may be among what was missed.
         self.dialect = self.dialect.unsure();
         self.awaited.clear();
@@ -86,9 +89,14 @@ impl PostgreSql {
         self.copying = false;
         self.skipping = false;
         self.encryption = false;
+        self.hidden = None;
         // What the present sequence adds cannot be told, either.
-        if self.group.is_some() {
+        self.blind = self.group.is_some() && self.calls.end_is_hidden() && self.runs_on();
+        if self.group.is_some() && !self.blind {
             self.group = Some(Verdict::Drop);
+        }
+        if !self.blind {
+            self.ran = None;
         }
     }
 
@@ -102,7 +110,7 @@ impl PostgreSql {
             Skip::Within => false,
             Skip::Ended(frame, beyond) => {
                 if self.response(&frame, out) == Progress::Left {
-                    self.calls.forget(out);
+                    self.calls.forget(Reason::Left, out);
                     return Progress::Left;
                 }
                 beyond
@@ -112,7 +120,7 @@ impl PostgreSql {
         if lost {
             self.responses.lose();
             self.starting = false;
-            self.calls.response_end_hidden(out);
+            self.answers_cut(out);
             self.lose_answers();
         } else {
             self.touch_open();
@@ -155,7 +163,14 @@ impl PostgreSql {
     }
 
     fn answer(&mut self, kind: u8, frame: &Frame<'_>, out: &mut Vec<Output>) {
-        let Some(Awaited { asked, owner }) = self.awaited.front().copied() else {
+        let Some(Awaited { asked, owner }) = self.awaited.front() else {
+            if kind == b'1' {
+                // It may have prepared anything, under any name.
+                self.statements = Names::default();
+            }
+            if let Some(hidden) = self.hidden {
+                return self.answer_hidden(hidden, frame, out);
+            }
             if kind == b'Z' && self.calls.len() == 0 {
                 self.calls.response_to_nothing();
             }
@@ -190,27 +205,46 @@ impl PostgreSql {
     }
 
     /// What the server ran, in its own words.
-    fn ran(&mut self, frame: &Frame<'_>) {
+    pub(super) fn ran(&mut self, frame: &Frame<'_>) {
         let Some(call) = self.calls.oldest() else { return };
+        if frame.head()[0] == b'C' && call.request.runs > 1 && call.request.said.is_none() {
+            call.request.said = wire::text(&frame.body).and_then(|(text, _)| tag(text));
+        }
         if frame.head()[0] == b'C' && call.request.tag.is_none() && call.request.query.is_none() {
             call.request.tag = wire::text(&frame.body).and_then(|(text, _)| tag(text));
         }
     }
 
     fn failed(&mut self, frame: &Frame<'_>) {
-        let owner = self.awaited.front().and_then(|a| a.owner);
-        let Some(call) = owner.and_then(|id| self.calls.by_id(id)) else { return };
-        match wire::code(&frame.body) {
-            Some(code) => call.fail(code, ""),
-            None => call.failure = Some((UNKNOWN.into(), "".into())),
+        if let Some(id) = self.awaited.front().and_then(|a| a.owner) {
+            self.fail(id, frame);
+        }
+    }
+
+    pub(super) fn fail(&mut self, id: u64, frame: &Frame<'_>) {
+        let time = self.responses.operation.time;
+        let Some(call) = self.calls.by_id(id) else { return };
+        let (error, code) = wire::code(&frame.body).map_or((UNKNOWN.into(), false), |code| (Cow::Owned(code), true));
+        call.request.failed = Some(Failure { time, index: call.request.done, error: error.clone(), code });
+        if code {
+            call.fail(error, "");
+        } else {
+            call.failure = Some((error, "".into()));
         }
     }
 
     /// The answer that was waited for came.
     fn answered(&mut self, out: &mut Vec<Output>) {
-        let Some(Awaited { owner, .. }) = self.awaited.pop_front() else { return };
+        let Some(Awaited { asked, owner }) = self.awaited.pop() else { return };
         let Some(call) = owner.and_then(|id| self.calls.by_id(id)) else { return };
-        call.request.pending = call.request.pending.saturating_sub(1);
+        call.request.done = call.request.done.saturating_add(u32::from(asked == Asked::Execute));
+        self.settle_answers(owner, 1, out);
+    }
+
+    /// So many answers less are to come for a call.
+    fn settle_answers(&mut self, owner: Option<u64>, answers: u32, out: &mut Vec<Output>) {
+        let Some(call) = owner.and_then(|id| self.calls.by_id(id)) else { return };
+        call.request.pending = call.request.pending.saturating_sub(answers);
         if call.request.closed && call.request.pending == 0 {
             self.calls.complete(out);
         }
@@ -220,7 +254,7 @@ impl PostgreSql {
     fn abort(&mut self, out: &mut Vec<Output>) {
         let failed = self.awaited.front().and_then(|a| a.owner);
         self.skipping = true;
-        while let Some(next) = self.awaited.front().copied() {
+        while let Some(next) = self.awaited.front() {
             if next.asked == Asked::Sync {
                 self.skipping = false;
                 break;
@@ -232,11 +266,16 @@ impl PostgreSql {
             if next.owner.is_some() {
                 self.calls.touch(&operation, &operation);
             }
-            self.answered(out);
+            if let Some((owner, answers)) = self.awaited.pass() {
+                self.settle_answers(owner, answers, out);
+            }
         }
+        self.skipping &= self.hidden.is_none();
         if self.skipping {
+            let ran = self.ran.as_ref().map(|ran| ran.call);
             // Nothing more of it will be looked at.
-            if let Some(call) = self.open.take().and_then(|id| self.calls.by_id(id)) {
+            let open = self.open.take().filter(|open| Some(*open) != ran);
+            if let Some(call) = open.and_then(|id| self.calls.by_id(id)) {
                 call.request.closed = true;
                 if call.request.pending == 0 {
                     self.calls.complete(out);
@@ -248,8 +287,7 @@ impl PostgreSql {
     /// The server passes over a `Sync` that comes before the rows.
     fn copies_in(&mut self) {
         self.copying = true;
-        while self.awaited.get(1).is_some_and(|next| next.asked == Asked::Sync) {
-            let owner = self.awaited.remove(1).and_then(|next| next.owner);
+        while let Some(owner) = self.awaited.pass_sync() {
             if let Some(call) = owner.and_then(|id| self.calls.by_id(id)) {
                 call.request.pending = call.request.pending.saturating_sub(1);
             }

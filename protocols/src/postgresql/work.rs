@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use crate::db::{Description, Request};
-use crate::exchange::{KeyValue, unknown};
+use crate::db::{Batch, Description, Failure, Request};
+use crate::exchange::{Event, KeyValue, unknown};
 use crate::sql::{Query, known_tag};
 
 /// Most prepared statements that are remembered of one connection.
@@ -44,6 +44,39 @@ pub(super) struct Work {
     pub pending: u32,
     /// Nothing is added to it any more.
     pub closed: bool,
+    /// How often it was run: a batch, if more than once.
+    pub runs: u32,
+    /// What the server said last that it ran, in a batch.
+    pub said: Option<Box<str>>,
+    /// How often that is known to be done.
+    pub done: u32,
+    /// It may have run more often than that.
+    pub more: bool,
+    /// Which of its runs failed.
+    pub failed: Option<Failure>,
+}
+
+impl Work {
+    pub(super) fn new(kind: Kind, namespace: Option<Arc<str>>) -> Self {
+        Self {
+            kind,
+            query: None,
+            namespace,
+            tag: None,
+            pending: 0,
+            closed: false,
+            runs: 0,
+            said: None,
+            done: 0,
+            more: false,
+            failed: None,
+        }
+    }
+
+    fn batch(&self) -> Option<Batch> {
+        let size = self.runs.max(self.done);
+        (size > 1).then_some(Batch { word: "BATCH", size: (!self.more).then_some(size), alike: true })
+    }
 }
 
 impl Request for Work {
@@ -51,8 +84,15 @@ impl Request for Work {
         64
     }
 
+    fn events(&mut self) -> Vec<Event> {
+        let failed = self.failed.take().filter(|_| self.batch().is_some());
+        failed.map(Failure::event).into_iter().collect()
+    }
+
     fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
+        let batch = self.batch();
         let hidden = (self.kind == Kind::Run && self.query.is_none()).then_some(semconv::DB_QUERY_TEXT);
+        let size = batch.filter(|batch| batch.size.is_none()).map(|_| semconv::DB_OPERATION_BATCH_SIZE);
         let operation: Option<Cow<'static, str>> = match self.kind {
             Kind::Close => Some("CLOSE".into()),
             Kind::Bind => Some("BIND".into()),
@@ -71,10 +111,11 @@ impl Request for Work {
             operation,
             query: self.query,
             prepared: self.kind != Kind::Run,
+            batch,
             ..Description::default()
         };
         let (name, mut attributes) = description.render();
-        attributes.extend(unknown([hidden]));
+        attributes.extend(unknown([hidden, size]));
         (name, attributes)
     }
 }

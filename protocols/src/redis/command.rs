@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
+use super::bulk::Bulk;
 use super::messages::{MAX_KEY, MAX_MESSAGE};
 use super::names::{self, MAX_NAME};
-use crate::db::{Description, Request};
-use crate::exchange::KeyValue;
+use crate::db::{Description, Failure, Request};
+use crate::exchange::{Event, KeyValue, unknown};
 
 /// Most of an argument that is kept to understand a command, bytes.
 const SHORT: usize = 48;
@@ -142,8 +143,8 @@ pub(super) enum Effect {
 #[derive(Debug)]
 pub(super) struct Command {
     /// Empty if unknown.
-    name: Cow<'static, str>,
-    text: Cow<'static, str>,
+    pub name: Cow<'static, str>,
+    pub text: Cow<'static, str>,
     /// Name of a function, or digest of a script.
     procedure: Option<Box<str>>,
     /// Commands that `EXEC` runs.
@@ -157,6 +158,8 @@ pub(super) struct Command {
     pub pops: bool,
     /// What a result that it writes says of a task.
     pub outcome: Vec<KeyValue>,
+    /// It is many.
+    pub bulk: Option<Box<Bulk>>,
 }
 
 fn text(bytes: &[u8]) -> Cow<'_, str> {
@@ -186,7 +189,23 @@ impl Command {
         let text = masked.map_or_else(|| make().into(), Cow::Borrowed);
         let effect = effect(capitals, arguments);
         let pops = matches!(capitals, b"BRPOP" | b"BLPOP");
-        Self { name, text, procedure, queued: 0, pipeline: 1, namespace: None, effect, pops, outcome: Vec::new() }
+        Self {
+            name,
+            text,
+            procedure,
+            queued: 0,
+            pipeline: 1,
+            namespace: None,
+            effect,
+            pops,
+            outcome: Vec::new(),
+            bulk: None,
+        }
+    }
+
+    /// Whether it may be one of many that are told as one: its reply is one, and brings nothing else.
+    pub(super) fn may_be_among_many(&self) -> bool {
+        !self.pops && matches!(self.effect, Effect::None | Effect::Select(_) | Effect::Reset)
     }
 
     /// `EXEC` runs so many.
@@ -239,14 +258,30 @@ impl Request for Command {
             + self.procedure.as_ref().map_or(0, |p| p.len())
             + 8
             + 256 * self.outcome.len()
+            + self.bulk.as_ref().map_or(0, |bulk| bulk.held())
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        let failures = self.bulk.as_mut().map(|bulk| std::mem::take(&mut bulk.failures));
+        failures.unwrap_or_default().into_iter().map(Failure::event).collect()
     }
 
     /// The conventions leave the database out of the name, since it is a number.
-    fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
+    fn describe(mut self) -> (Cow<'static, str>, Vec<KeyValue>) {
+        let mut described = Description { system: "redis", ..Description::default() };
+        let mut hidden = [None; 2];
+        if let Some(bulk) = self.bulk.take() {
+            (self.pipeline, self.queued, self.procedure) = (1, 0, None);
+            hidden = bulk.unknown();
+            let (name, text, batch) = bulk.describe();
+            (self.name, self.text) = (name, text.into());
+            (described.operation, described.batch) = (Some("".into()), Some(batch));
+        }
         let operation = Some(self.name).filter(|n| !n.is_empty());
-        let text = Some(self.text);
-        let (name, mut attributes) =
-            Description { system: "redis", operation, text, ..Description::default() }.render();
+        described.operation = operation.or(described.operation);
+        described.text = Some(self.text).filter(|text| !text.is_empty());
+        let (name, mut attributes) = described.render();
+        attributes.extend(unknown(hidden));
         if let Some(namespace) = self.namespace {
             attributes.push(KeyValue::str(semconv::DB_NAMESPACE, namespace.to_string()));
         }

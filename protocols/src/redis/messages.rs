@@ -14,7 +14,7 @@ use super::command::{Arguments, Command};
 use crate::celery::{self, Action, Queued, Write};
 use crate::context::TraceContext;
 use crate::exchange::{
-    Exchange, KeyValue, Mark, Marks, MessageKey, Output, SpanKind, Started, Status, TaskEvent, TaskFact,
+    Exchange, KeyValue, Mark, Marks, MessageKey, Output, Reason, SpanKind, Started, Status, TaskEvent, TaskFact,
 };
 use crate::redact::clip;
 use crate::{Role, db};
@@ -32,7 +32,7 @@ const MAX_SENT: usize = 64;
 #[derive(Debug)]
 pub(super) struct Sent {
     /// The command's exchange.
-    call: u64,
+    pub call: u64,
     /// The message's own.
     id: u64,
     name: Cow<'static, str>,
@@ -114,13 +114,16 @@ pub(super) fn written(arguments: &Arguments) -> Option<Written> {
 impl Redis {
     /// A command that sends a task went out as `call`: announces the message.
     pub(super) fn sends(&mut self, call: u64, marks: Marks, message: Message, out: &mut Vec<Output>) {
-        if self.settings.role != Role::Client || self.transaction.is_some() || self.sent.len() >= MAX_SENT {
+        if self.settings.role != Role::Client || self.transaction.is_some() {
             return;
         }
         let id = self.calls.reserve();
         let mut started = Started::call(id, marks, SpanKind::Producer, message.context, message.denied);
         started.message = message.key;
         out.push(Output::Started(started));
+        if self.sent.len() >= MAX_SENT {
+            return out.push(Output::Dropped { id, reason: Reason::Refused });
+        }
         tell(id, marks.last, message.fact, out);
         self.sent.push_back(Sent { call, id, name: message.name, attributes: message.attributes });
     }
@@ -133,14 +136,15 @@ impl Redis {
         for at in before..out.len() {
             let call = match &out[at] {
                 Output::Finished(exchange) => exchange.id,
-                Output::Dropped { id } => *id,
+                Output::Dropped { id, .. } => *id,
                 _ => continue,
             };
             let Some(place) = self.sent.iter().position(|sent| sent.call == call) else { continue };
             let Some(sent) = self.sent.remove(place) else { continue };
             let end = match &out[at] {
                 Output::Finished(exchange) => Output::Finished(Box::new(as_sent(sent, exchange))),
-                _ => Output::Dropped { id: sent.id },
+                Output::Dropped { reason, .. } => Output::Dropped { id: sent.id, reason: *reason },
+                _ => continue,
             };
             out.push(end);
         }
@@ -158,7 +162,8 @@ impl Redis {
         out.push(Output::Started(started));
         tell(id, marks.last, fact, out);
         let (end, status) = (marks.last.time, Status::Unset);
-        let exchange = Exchange { id, name, request: marks, response: None, end, status, attributes };
+        let exchange =
+            Exchange { id, name, request: marks, response: None, end, status, attributes, events: Vec::new() };
         out.push(Output::Finished(Box::new(exchange)));
     }
 
@@ -178,7 +183,7 @@ pub(super) fn tell(exchange: u64, at: Mark, fact: Option<TaskFact>, out: &mut Ve
 fn as_sent(sent: Sent, command: &Exchange) -> Exchange {
     let Sent { id, name, mut attributes, .. } = sent;
     attributes.extend(command.attributes.iter().filter(|a| a.key == semconv::ERROR_TYPE).cloned());
-    Exchange { id, name, attributes, ..command.clone() }
+    Exchange { id, name, attributes, events: Vec::new(), ..command.clone() }
 }
 
 fn describe(task: &Queued<'_>, action: Action) -> Message {

@@ -6,10 +6,11 @@
 //! | `names` | the commands by which a connection is recognised |
 //! | `detect` | recognising it |
 //! | `command` | one command, and what its span says |
+//! | `bulk` | pipelines and transactions, many commands that are one call |
 //! | `requests`, `replies` | the two directions |
 //! | `messages` | Celery's tasks inside them |
 //!
-//! Each command is one exchange; replies come in the order of the commands. What the server says unasked (messages of
+//! Each command is one exchange, and so are the many of a pipeline or a transaction; replies come in the order of the commands. What the server says unasked (messages of
 //! subscriptions, pushes, lines of `MONITOR`) answers nothing. A replica's connection is let pass.
 //!
 //! # Gaps
@@ -18,6 +19,7 @@
 //! direction unknown until an operation begins with a command. One that hides where a reply ends is harmless if its
 //! command is alone: the reply ends before the next command.
 
+mod bulk;
 mod command;
 mod detect;
 mod messages;
@@ -28,6 +30,7 @@ mod resp;
 
 use std::collections::VecDeque;
 
+use bulk::{Group, Transaction};
 use command::{Arguments, Command};
 pub use detect::detect;
 use messages::Sent;
@@ -108,8 +111,10 @@ pub struct Redis {
     batch: (Option<u64>, u32),
     reply: Reply,
     replies: Replies,
-    /// Commands since `MULTI`.
-    transaction: Option<u32>,
+    /// Those that may be a pipeline.
+    group: Group,
+    /// Since `MULTI`.
+    transaction: Option<Transaction>,
     /// `SELECT` was queued in a transaction.
     queued_select: Option<u32>,
     /// The database that was selected, if that was seen.
@@ -138,6 +143,7 @@ impl Redis {
             batch: (None, 0),
             reply: Reply::default(),
             replies: Replies::On,
+            group: Group::default(),
             transaction: None,
             queued_select: None,
             namespace: None,

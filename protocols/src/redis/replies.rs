@@ -5,8 +5,8 @@ use super::messages::Popped;
 use super::resp::{Token, number};
 use super::{Redis, here, names};
 use crate::Progress;
-use crate::db::Call;
-use crate::exchange::{Mark, Output};
+use crate::db::{Call, Failure, MAX_FAILURES};
+use crate::exchange::{Mark, Output, Reason};
 
 /// Most of a reply's first word that is kept.
 const WORD: usize = 32;
@@ -27,6 +27,8 @@ pub(super) struct Reply {
     elements: u64,
     /// The last integer among them.
     integer: i64,
+    /// Errors among its elements: where, and their first words.
+    inner: Vec<(u64, Vec<u8>)>,
     /// Its texts, if it may bring a message.
     pub popped: Option<Box<Popped>>,
 }
@@ -38,6 +40,7 @@ impl Reply {
 
     fn begin(&mut self) {
         self.word.clear();
+        self.inner.clear();
         *self = Self { word: std::mem::take(&mut self.word), popped: self.popped.take(), ..Self::default() };
     }
 
@@ -49,6 +52,9 @@ impl Reply {
         let simple = matches!(kind, b'+' | b'-' | b':' | b'#' | b',' | b'(');
         if simple && (depth == 0 || (depth == 1 && self.elements == 0)) {
             self.word.extend_from_slice(&text[..text.len().min(WORD)]);
+        }
+        if depth == 1 && kind == b'-' && self.inner.len() < MAX_FAILURES {
+            self.inner.push((self.elements, text[..text.len().min(WORD)].to_vec()));
         }
         if depth == 1 && kind == b':' {
             self.integer = number(text).unwrap_or(0);
@@ -68,18 +74,36 @@ impl Reply {
         }
     }
 
-    fn is_error(&self) -> bool {
+    pub(super) fn is_error(&self) -> bool {
         matches!(self.kind, b'-' | b'!')
+    }
+
+    /// What it says of commands among many that failed: it answers the one at `index`, or all of them (`EXEC`).
+    pub(super) fn failures(&self, index: u32, of_all: bool, time: u64) -> Vec<Failure> {
+        let failure = |index: u32, word: &[u8]| {
+            let known = error_word(word);
+            Failure { time, index, error: known.unwrap_or(OTHER).into(), code: known.is_some() }
+        };
+        if self.is_error() {
+            return vec![failure(index, &self.word)];
+        }
+        let place = |at: u64| u32::try_from(at).unwrap_or(u32::MAX);
+        self.inner.iter().filter(|_| of_all).map(|(at, word)| failure(place(*at), word)).collect()
     }
 
     /// Says of a call that it failed: by the word that says what kind of error it is, if that is one of Redis' own.
     fn fail(&self, call: &mut Call<Command>) {
-        let word = self.word.split(|b| !(b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')).next();
-        match names::error(word.unwrap_or_default()) {
+        match error_word(&self.word) {
             Some(word) => call.fail(word, ""),
             None => call.failure = Some((OTHER.into(), "".into())),
         }
     }
+}
+
+/// The word that says what kind of error it is, if it is one of Redis' own.
+fn error_word(text: &[u8]) -> Option<&'static str> {
+    let word = text.split(|b| !(b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')).next();
+    names::error(word.unwrap_or_default())
 }
 
 impl Redis {
@@ -141,7 +165,7 @@ impl Redis {
         let (first, operation) = (self.responses.first, self.responses.operation);
         self.responses.doubtful = false;
         if self.replicating {
-            return self.calls.forget(out);
+            return self.calls.forget(Reason::Left, out);
         }
         if !answers {
             return;
@@ -149,6 +173,10 @@ impl Redis {
         let (namespace, error) = (self.namespace, self.reply.is_error());
         let Some(call) = self.calls.oldest() else { return self.calls.response_to_nothing() };
         call.request.namespace = namespace;
+        if call.request.bulk.is_some() {
+            self.bulk_replied(out);
+            return;
+        }
         if error {
             self.reply.fail(call);
         }
@@ -201,7 +229,7 @@ impl Redis {
         !(self.monitoring && reply.kind == b'+' && word.first().is_some_and(u8::is_ascii_digit))
     }
 
-    fn apply(&mut self, effect: Effect) {
+    pub(super) fn apply(&mut self, effect: Effect) {
         let queued = self.reply.kind == b'+' && self.reply.word == b"QUEUED";
         match effect {
             Effect::Select(index) if queued => self.queued_select = Some(index),
@@ -240,7 +268,7 @@ impl Redis {
             self.calls.disproved(out);
             return Progress::Continue;
         }
-        self.calls.forget(out);
+        self.calls.forget(Reason::Nonsense, out);
         Progress::LostSync
     }
 
@@ -274,7 +302,12 @@ impl Redis {
         if self.unasked {
             // What comes next may be anything.
             self.calls.abandon(out);
-        } else if begun && self.answers() {
+        } else if self.many_answered() {
+            let hidden = self.replies_cut();
+            let (first, operation) = (self.responses.first, self.responses.operation);
+            self.calls.touch(&first, &operation);
+            self.calls.response_end_hidden(hidden, out);
+        } else if begun && self.answers() && !self.transacting() {
             let error = self.reply.is_error();
             self.calls.touch(&self.responses.first, &self.responses.operation);
             let namespace = self.namespace;
@@ -284,7 +317,7 @@ impl Redis {
                     self.reply.fail(call);
                 }
             }
-            self.calls.response_end_hidden(out);
+            self.calls.response_end_hidden(false, out);
         } else {
             self.calls.responses_hidden(out);
         }

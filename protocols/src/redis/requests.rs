@@ -1,10 +1,11 @@
 //! Commands.
 
+use super::bulk::{Bulk, Group, Kind, Part, Transaction};
 use super::command::{Arguments, Command, Effect};
 use super::messages::{self, Written};
 use super::resp::{Token, number};
 use super::{Redis, Replies, detect, here, names};
-use crate::exchange::{Mark, Marks, Output};
+use crate::exchange::{Mark, Marks, Output, Reason};
 use crate::pairing::Verdict;
 use crate::{Detection, Direction, Progress, Role};
 
@@ -43,11 +44,11 @@ impl Redis {
     pub(super) fn request_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         let fresh = self.requests.begin(mark);
         if fresh {
-            self.batch = (None, 0);
+            (self.batch, self.group) = ((None, 0), Group::default());
         }
         if self.requests.lost {
             if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
-                self.calls.requests_hidden(out);
+                self.requests_hidden(out);
                 return Progress::Continue;
             }
             self.requests.expect();
@@ -126,31 +127,58 @@ impl Redis {
         let marks = Marks { first: self.requests.first, last: self.requests.operation };
         if self.arguments.is(0, b"REPLCONF") && self.arguments.is(1, b"ACK") {
             self.replicating = true;
-            return self.calls.forget(out);
+            return self.calls.forget(Reason::Left, out);
         }
         if self.arguments.get(0).is_some_and(<[u8]>::is_empty) {
             // What answers a command, and what it does, depends on its name.
             self.namespace = None;
-            self.calls.requests_hidden(out);
+            self.requests_hidden(out);
             self.calls.start(marks, Command::new(&self.arguments, false), Verdict::Drop, out);
             return;
         }
         let silent = self.silences();
         let mut command = Command::new(&self.arguments, self.settings.keep_query_text);
-        if self.arguments.is(0, b"MULTI") {
-            self.transaction = Some(0);
-        } else if self.arguments.is(0, b"EXEC") {
-            command = command.runs(self.transaction.take().unwrap_or(0));
-        } else if self.arguments.is(0, b"DISCARD") {
-            self.transaction = None;
-        } else if let Some(queued) = &mut self.transaction {
-            *queued = queued.saturating_add(1);
-        }
+        let part = self.part();
         let tracking = self.arguments.is(0, b"CLIENT") && self.arguments.is(1, b"TRACKING");
         self.unasked |= tracking || matches!(command.effect, Effect::Subscribe { .. } | Effect::Monitor);
         if silent {
+            self.note_part(part, None);
             return self.calls.unanswered(marks, command, out);
         }
+        if self.transacts(part, marks, &mut command, out)
+            || (part == Part::Stranger && self.adds(marks, &mut command, out))
+        {
+            return;
+        }
+        if let Some(transaction) = self.transaction.filter(|_| part == Part::Ends) {
+            command = command.runs(if self.arguments.is(0, b"EXEC") { transaction.queued } else { 0 });
+        }
+        let mergeable = part == Part::Stranger && command.may_be_among_many();
+        if part == Part::Begins {
+            let mut bulk = Bulk::new(Kind::Transaction);
+            bulk.frame(Effect::None);
+            command.bulk = Some(Box::new(bulk));
+        }
+        let id = self.start(marks, command, out);
+        self.note_part(part, id);
+        self.group(id, mergeable, out);
+    }
+
+    /// Where a transaction begins and ends, and how many commands it has.
+    fn note_part(&mut self, part: Part, id: Option<u64>) {
+        match part {
+            Part::Begins => self.transaction = Some(Transaction { call: id, queued: 0 }),
+            Part::Ends => self.transaction = None,
+            Part::Belongs | Part::Stranger => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.queued = transaction.queued.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// A command is a call of its own.
+    fn start(&mut self, marks: Marks, mut command: Command, out: &mut Vec<Output>) -> Option<u64> {
         let verdict = self.calls.pairs(&marks.first, out);
         let alone = self.calls.len() == 0;
         let (mut sent, mut fact) = (None, None);
@@ -172,6 +200,7 @@ impl Redis {
         }
         self.batch.0 = self.batch.0.or(id);
         self.batch.1 += 1;
+        id
     }
 
     /// Whether the command gets no reply.
@@ -214,19 +243,24 @@ impl Redis {
         self.namespace = None;
         if sound {
             // What is in flight may still be answered.
-            self.calls.requests_hidden(out);
+            self.requests_hidden(out);
             return Progress::Continue;
         }
-        self.calls.forget(out);
+        self.calls.forget(Reason::Nonsense, out);
         Progress::LostSync
     }
 
     pub(super) fn request_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
-        if self.requests.begin(mark) {
-            self.batch = (None, 0);
+        let fresh = self.requests.begin(mark);
+        if fresh {
+            (self.batch, self.group) = ((None, 0), Group::default());
         }
         if self.requests.lost {
-            return self.calls.requests_hidden(out);
+            // More of an operation whose rest is known to be hidden changes nothing.
+            if fresh || mark.lost {
+                self.requests_hidden(out);
+            }
+            return;
         }
         self.arguments.cut();
         if self.requests.reader.skip(len) {
@@ -243,9 +277,10 @@ impl Redis {
         if self.arguments.get(0).is_some() && !self.requests.reader.at_boundary() && !self.inline {
             self.command(out);
             self.note_batch();
-            self.calls.requests_hidden(out);
-        } else {
-            self.calls.requests_hidden(out);
+        }
+        self.requests_hidden(out);
+        if !mark.lost {
+            self.pipeline_cut();
         }
         self.requests.lose();
         // Another may be selected there.

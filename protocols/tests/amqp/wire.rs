@@ -99,7 +99,7 @@ impl Wire {
     }
 
     pub fn dropped(&self) -> Vec<u64> {
-        self.out.iter().filter_map(|o| if let Output::Dropped { id } = o { Some(*id) } else { None }).collect()
+        self.out.iter().filter_map(|o| if let Output::Dropped { id, .. } = o { Some(*id) } else { None }).collect()
     }
 
     /// Each finished exchange, in the order of beginning.

@@ -142,7 +142,7 @@ fn what_is_put_back_in_a_transaction_is_sent_by_nobody() {
     wire.request(command(&["MULTI"])).response("+OK\r\n");
     wire.request(command(&["RPUSH", "celery", TASK])).response("+QUEUED\r\n");
     wire.request(command(&["EXEC"])).response("*1\r\n:1\r\n");
-    assert_eq!(wire.summary(), ["MULTI", "RPUSH", "EXEC"]);
+    assert_eq!(wire.summary(), ["MULTI RPUSH"]);
 }
 
 #[test]

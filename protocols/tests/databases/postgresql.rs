@@ -6,7 +6,7 @@ use wirespan_protocols::{Detection, End, Progress, Role, Settings, postgresql::d
 
 use crate::wire::{TICK, Wire, int, text};
 
-fn message(kind: u8, body: impl AsRef<[u8]>) -> Vec<u8> {
+pub fn message(kind: u8, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     [&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
 }
@@ -15,35 +15,35 @@ fn query(sql: &str) -> Vec<u8> {
     message(b'Q', format!("{sql}\0"))
 }
 
-fn parse(name: &str, sql: &str) -> Vec<u8> {
+pub fn parse(name: &str, sql: &str) -> Vec<u8> {
     message(b'P', format!("{name}\0{sql}\0\0\0"))
 }
 
-fn bind(statement: &str) -> Vec<u8> {
+pub fn bind(statement: &str) -> Vec<u8> {
     message(b'B', format!("\0{statement}\0\0\0\0\0\0\0"))
 }
 
-fn execute() -> Vec<u8> {
+pub fn execute() -> Vec<u8> {
     message(b'E', "\0\0\0\0\0")
 }
 
-fn sync() -> Vec<u8> {
+pub fn sync() -> Vec<u8> {
     message(b'S', "")
 }
 
-fn ready() -> Vec<u8> {
+pub fn ready() -> Vec<u8> {
     message(b'Z', "I")
 }
 
-fn done(tag: &str) -> Vec<u8> {
+pub fn done(tag: &str) -> Vec<u8> {
     message(b'C', format!("{tag}\0"))
 }
 
-fn error(code: &str) -> Vec<u8> {
+pub fn error(code: &str) -> Vec<u8> {
     message(b'E', format!("SERROR\0VERROR\0C{code}\0Mwrong: 'secret'\0\0"))
 }
 
-fn row() -> Vec<u8> {
+pub fn row() -> Vec<u8> {
     message(b'D', b"\0\x01\0\0\0\x03abc")
 }
 
@@ -53,7 +53,7 @@ fn startup(parameters: &str) -> Vec<u8> {
 }
 
 /// A connection whose beginning was seen.
-fn connected() -> Wire {
+pub fn connected() -> Wire {
     let mut wire = Wire::new("postgresql");
     wire.request(startup("user\0app\0database\0shop\0"));
     wire.response([message(b'R', 0u32.to_be_bytes()), message(b'S', "TimeZone\0UTC\0"), ready()].concat());
@@ -137,19 +137,6 @@ fn prepared_statements_are_known_again_until_closed() {
     wire.request([message(b'C', "Sa\0"), sync()].concat()).response([message(b'3', ""), ready()].concat());
     wire.request([bind("a"), execute(), sync()].concat()).response([error("26000"), ready()].concat());
     assert_eq!(wire.summary()[1..], ["SELECT t", "CLOSE shop", "EXECUTE shop error 26000"]);
-}
-
-#[test]
-fn each_execute_of_a_pipeline_is_an_exchange() {
-    let mut wire = connected();
-    let batch =
-        [parse("", "INSERT INTO t VALUES ($1)"), bind(""), execute(), bind(""), execute(), bind(""), execute(), sync()];
-    wire.request(batch.concat());
-    let one = [message(b'2', ""), done("INSERT 0 1")].concat();
-    wire.response([&message(b'1', "")[..], &one].concat()).response(&one).response([&one[..], &ready()].concat());
-    assert_eq!(wire.summary(), ["INSERT t"; 3]);
-    let ends: Vec<_> = wire.finished().iter().map(|e| e.end / TICK).collect();
-    assert_eq!(ends, [4, 5, 6]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use wirespan_protocols::{Detection, End, Progress, Role, Settings, redis::detect
 
 use crate::wire::{TICK, Wire, int, text};
 
-fn command(words: &[&str]) -> String {
+pub fn command(words: &[&str]) -> String {
     let head = format!("*{}\r\n", words.len());
     words.iter().fold(head, |all, word| format!("{all}${}\r\n{word}\r\n", word.len()))
 }
@@ -59,17 +59,6 @@ fn a_selected_database_is_noted_when_its_reply_came() {
     let namespaces: Vec<_> = wire.finished().iter().map(|e| text(e, "db.namespace").map(str::to_owned)).collect();
     assert_eq!(namespaces, [None, Some("3".into()), Some("3".into()), Some("3".into())]);
     assert_eq!(int(wire.finished()[0], "wirespan.pipeline.size"), Some(2));
-}
-
-#[test]
-fn a_transaction_counts_what_it_runs() {
-    let mut wire = wire();
-    let commands = [command(&["MULTI"]), command(&["SELECT", "5"]), command(&["INCR", "a"]), command(&["EXEC"])];
-    wire.request(commands.concat()).response("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:1\r\n");
-    assert_eq!(wire.summary(), ["MULTI", "SELECT", "INCR", "EXEC"]);
-    assert_eq!(int(wire.last(), "db.operation.batch.size"), Some(2));
-    wire.request(command(&["GET", "a"])).response("$1\r\n1\r\n");
-    assert_eq!(text(wire.last(), "db.namespace"), Some("5"));
 }
 
 #[test]

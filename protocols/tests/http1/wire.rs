@@ -115,7 +115,7 @@ impl Wire {
     }
 
     pub fn dropped(&self) -> Vec<u64> {
-        self.out.iter().filter_map(|o| if let Output::Dropped { id } = o { Some(*id) } else { None }).collect()
+        self.out.iter().filter_map(|o| if let Output::Dropped { id, .. } = o { Some(*id) } else { None }).collect()
     }
 
     /// Each finished exchange as `name status` or `name error`.

@@ -276,6 +276,15 @@ fn postgresql() -> Vec<Shape> {
         Shape::new("closes", vec![], |n| vec![ask(message(b'C', format!("Ss{n}\0")))]),
         Shape::new("a query without end", vec![ask(b"Q\0\x0f\0\0SELECT '")], |_| vec![ask("a")]),
         Shape::new("gaps", vec![], move |n| vec![ask(parse(n)), Step::Gap(Request, 5)]),
+        Shape::new("a batch", vec![ask(parse(1))], move |_| vec![ask([bind(1), execute(1)].concat())]),
+        Shape::new("a batch", vec![ask(parse(1))], move |_| vec![ask([bind(1), execute(1)].concat())]).single(),
+        Shape::new("batches whose rest is hidden", vec![ask(parse(1))], move |_| {
+            let done = [message(b'2', ""), message(b'C', "INSERT 0 1\0"), message(b'Z', "I")].concat();
+            vec![ask([bind(1), execute(1), bind(1), execute(1)].concat()), Step::Gap(Request, 50), tell(done)]
+        }),
+        Shape::new("rows that fail in a batch", vec![ask([parse(1), bind(1), execute(1)].concat())], move |_| {
+            vec![ask([bind(1), execute(1)].concat()), tell(message(b'E', "SERROR\0C42601\0\0"))]
+        }),
     ]
 }
 
@@ -320,6 +329,21 @@ fn redis() -> Vec<Shape> {
         Shape::new("subscriptions", vec![], |_| vec![ask("*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\na\r\n")]),
         Shape::new("transactions", vec![ask("*1\r\n$5\r\nMULTI\r\n"), tell("+OK\r\n")], move |_| {
             vec![ask(get()), tell("+QUEUED\r\n")]
+        }),
+        Shape::new("pipelines", vec![], move |_| vec![ask(get().repeat(40)), tell("-ERR a\r\n".repeat(40))]),
+        Shape::new("a pipeline", vec![], move |_| vec![ask(get())]).batch(),
+        Shape::new("pipelines whose rest is hidden", vec![], move |_| {
+            vec![ask(get().repeat(40)), Step::Gap(Request, 9), tell("+OK\r\n".repeat(41))]
+        }),
+        Shape::new("databases in a transaction", vec![ask("*1\r\n$5\r\nMULTI\r\n")], |n| {
+            let index = n.to_string();
+            vec![ask(format!("*2\r\n$6\r\nSELECT\r\n${}\r\n{index}\r\n", index.len())), tell("+QUEUED\r\n")]
+        }),
+        Shape::new("transactions that end", vec![], move |_| {
+            vec![
+                ask(["*1\r\n$5\r\nMULTI\r\n", get(), "*1\r\n$4\r\nEXEC\r\n"].concat()),
+                tell("+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n"),
+            ]
         }),
         Shape::new("pushes", vec![ask(get())], |_| vec![tell(">2\r\n$7\r\nmessage\r\n$1\r\na\r\n")]),
         Shape::new("inline commands", vec![ask(get()), tell("$1\r\nb\r\n")], |_| vec![ask("GET a\r\n")]),

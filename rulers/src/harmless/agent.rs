@@ -177,7 +177,7 @@ fn read_log(stderr: impl Read + Send + 'static) -> mpsc::Receiver<String> {
 
 /// Every `name=number` of a log; the last one of a name counts.
 fn counters(log: &str) -> BTreeMap<String, u64> {
-    let pairs = log.split([' ', ',', '\n', '\t']).filter_map(|word| word.split_once('='));
+    let pairs = log.split([' ', ',', '\n', '\t']).filter_map(|word| word.rsplit_once('='));
     pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
 }
 

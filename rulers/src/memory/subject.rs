@@ -89,7 +89,7 @@ impl Subject {
         let line = said.iter().find_map(|line| line.split_once("counters at exit: ")).context("counters at exit")?.1;
         Ok(line
             .split(' ')
-            .filter_map(|pair| pair.split_once('='))
+            .filter_map(|pair| pair.rsplit_once('='))
             .map(|(k, v)| (k.to_owned(), v.parse().unwrap_or(0)))
             .collect())
     }

@@ -1,4 +1,4 @@
-"""redis-py on RESP3: a pipeline in a transaction, a script, a subscription, an error."""
+"""redis-py on RESP3: a transaction, a pipeline of many commands, a script, a subscription, an error."""
 import sys
 
 import redis
@@ -8,6 +8,10 @@ client.set("key", "secret")
 client.hset("hash", mapping={"a": "secret"})
 client.hgetall("hash")
 client.pipeline().incr("n").incr("n").execute()
+with client.pipeline(transaction=False) as many:
+    for number in range(100):
+        many.set(f"key:{number}", "secret")
+    many.execute()
 client.eval("return ARGV[1]", 0, "secret")
 try:
     client.execute_command("LPUSH", "key", "secret")

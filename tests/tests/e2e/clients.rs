@@ -42,7 +42,9 @@ fn call(database: &Database<'_>, line: &str) -> Vec<Expected> {
     let mut span = match first.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((operation, text)) => {
             let text = Some(text.trim_start()).filter(|text| !text.is_empty());
-            database.operation(&format!("{operation} shop"), operation, text)
+            // The conventions leave the database out of what Redis is asked for.
+            let name = if database.system == "redis" { operation.to_owned() } else { format!("{operation} shop") };
+            database.operation(&name, operation, text)
         }
         None if database.system == "redis" && first.starts_with('?') => database.unnamed(first),
         None if database.system == "redis" => {

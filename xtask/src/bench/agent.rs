@@ -167,7 +167,7 @@ impl Running {
 /// `events=98 bytes=19120`
 fn parse_counters(text: &str) -> HashMap<String, f64> {
     let pair = |word: &str| {
-        let (name, value) = word.split_once('=')?;
+        let (name, value) = word.rsplit_once('=')?;
         Some((name.to_owned(), value.parse().ok()?))
     };
     text.split_whitespace().filter_map(pair).collect()

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use wirespan_protocols::exchange::{Mark, Marks, Output, SpanKind, Started};
+use wirespan_protocols::exchange::{Mark, Marks, Output, Reason, SpanKind, Started};
 use wirespan_protocols::registry::{PROTOCOLS, Protocol};
 use wirespan_protocols::{Detection as Opinion, Direction, End, Parser, Progress, Settings as ParserSettings};
 
@@ -51,7 +51,7 @@ impl Parser for Fragile {
     fn end(&mut self, _: Direction, _: End, _: &Mark, out: &mut Vec<Output>) {
         self.reach("end");
         let open = std::mem::take(&mut self.exchanges);
-        out.extend((0..open).map(|id| Output::Dropped { id }));
+        out.extend((0..open).map(|id| Output::Dropped { id, reason: Reason::Unwatched }));
     }
 
     fn buffered(&self) -> usize {
