@@ -15,6 +15,7 @@ use wirespan_protocols::exchange::Reason;
 
 use rustc_hash::FxHashSet;
 
+use crate::bpf::probes::Outcome;
 use crate::bpf::{Capture, CaptureError, CaptureSettings, Mode};
 use crate::clock::{self, Clock};
 use crate::config::{Config, Rule};
@@ -393,6 +394,20 @@ impl Reader {
                 Wish::Ignore(tgid) => self.capture.ignore_process(tgid),
                 Wish::Units(tgid, units) => self.capture.set_units(tgid, units),
                 Wish::ForgetUnits(tgid) => self.capture.forget_runtime(tgid),
+                Wish::Probe(tgid, probes) => self.capture.probe(tgid, probes),
+                Wish::Unprobe(tgid) => self.capture.unprobe(tgid),
+            }
+        }
+        for Outcome { tgid, result } in self.capture.probed() {
+            match result {
+                Ok(places) => {
+                    log::debug!("process {tgid}: {places} places are probed");
+                    self.counters.probes_attached.add(places as u64);
+                }
+                Err(error) => {
+                    log::warn!("process {tgid} cannot be probed, so fewer of its calls are linked: {error}");
+                    self.counters.probes_refused.inc();
+                }
             }
         }
         let watches = std::mem::take(&mut *self.watches.lock().unwrap_or_else(PoisonError::into_inner));

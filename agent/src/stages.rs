@@ -8,10 +8,11 @@ use wirespan_common::{
     ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, StateEvent,
     TaskEvent,
 };
-use wirespan_links::facts::{At, Fact, SleptOn, UnitKey};
+use wirespan_links::facts::{At, Fact, Handle, Place, SleptOn, UnitKey};
 use wirespan_protocols::Role;
 
 use crate::bpf::Record;
+use crate::bpf::probes::Probes;
 use crate::config::Rule;
 use crate::connections::{self, Connections, Signal, Verdict};
 use crate::discovery::own::OwnServer;
@@ -20,7 +21,7 @@ use crate::inventory::{self, Inventory, Row};
 use crate::memory::weight;
 use crate::metrics::Counters;
 use crate::overheard::{Heard, Overheard};
-use crate::units::{Finder, Units};
+use crate::units::{Finder, Found, Units};
 
 /// Operations of a process that is not traced after which the kernel stops reporting it.
 const IGNORE_AFTER: u32 = 32;
@@ -29,7 +30,7 @@ const IGNORE_AFTER: u32 = 32;
 const SURVEYED: usize = 8;
 
 /// What the kernel is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Wish {
     /// Nothing more of this socket.
     Mute(u64),
@@ -41,6 +42,10 @@ pub enum Wish {
     Units(u32, Units),
     /// This process runs another program.
     ForgetUnits(u32),
+    /// This process is probed at these places.
+    Probe(u32, Vec<Probes>),
+    /// This process is probed no longer: it ended, or runs another program.
+    Unprobe(u32),
 }
 
 /// Everything between the ring and the traces.
@@ -99,7 +104,10 @@ impl Stages {
         let processes = &self.processes;
         self.connections.ask(now, |descriptor| processes.holds(descriptor), &mut self.out);
         let answers = self.finder.iter_mut().flat_map(|finder| finder.answers(now));
-        self.wishes.extend(answers.map(|answer| Wish::Units(answer.tgid, answer.units)));
+        self.wishes.extend(answers.map(|answer| match answer.found {
+            Found::Units(units) => Wish::Units(answer.tgid, units),
+            Found::Probes(probes) => Wish::Probe(answer.tgid, probes),
+        }));
     }
 
     /// Looks at the processes that are there, a few at each [`survey`](Self::survey): which are called alike, and which rules are
@@ -192,7 +200,7 @@ impl Stages {
                 if event.tid == event.tgid {
                     self.processes.on_exit(event.tgid);
                     self.left_out.remove(&event.tgid);
-                    self.finder.iter_mut().for_each(|finder| finder.forget(event.tgid));
+                    self.forget_units(event.tgid);
                 }
                 self.out.push(Signal::Fact(Fact::Ended {
                     unit: UnitKey::thread(event.tgid, event.tid),
@@ -266,6 +274,9 @@ impl Stages {
                 if self.processes.on_server_port(tgid, started.connection.endpoints.local_port) {
                     started.process = self.processes.get(tgid).clone();
                 }
+                if let Some(finder) = &mut self.finder {
+                    finder.ask_for_probes(tgid);
+                }
             }
             Signal::ExportsTelemetry { tgid } => {
                 let tgid = *tgid;
@@ -298,6 +309,13 @@ impl Stages {
         }
     }
 
+    /// A process ended, or runs another program.
+    fn forget_units(&mut self, tgid: u32) {
+        if self.finder.as_mut().is_some_and(|finder| finder.forget(tgid)) {
+            self.wishes.push(Wish::Unprobe(tgid));
+        }
+    }
+
     fn fork(&mut self, event: &TaskEvent) {
         if event.tid == event.tgid {
             self.processes.on_fork(event.tgid, event.parent_tgid, event.time);
@@ -313,8 +331,8 @@ impl Stages {
 
     fn exec(&mut self, event: &ExecEvent, args: &[u8], env: &[u8]) {
         self.left_out.remove(&event.tgid);
-        if let Some(finder) = &mut self.finder {
-            finder.forget(event.tgid);
+        if self.finder.is_some() {
+            self.forget_units(event.tgid);
             // The kernel forgot it; an answer about the program before may have come since.
             self.wishes.push(Wish::ForgetUnits(event.tgid));
         }
@@ -340,16 +358,25 @@ fn fact(event: &FactEvent) -> Option<Fact> {
     if is(FactKind::Slept) {
         return slept(event);
     }
-    let (tgid, time, mark) = (event.tgid, event.time, event.a);
-    let (thread, kind) = (UnitKey::thread(tgid, event.tid), event.unit_kind);
-    let unit = UnitKey { tgid, kind, id: event.unit };
+    let (tgid, kind, time, mark) = (event.tgid, event.unit_kind, event.time, event.a);
+    let (thread, of_kind) = (UnitKey::thread(tgid, event.tid), |id: u64| UnitKey { tgid, kind, id });
+    let (unit, other) = (of_kind(event.unit), of_kind(event.other));
+    let handle = (event.b != 0).then_some(Handle(event.a, event.b));
     if is(FactKind::Born) {
-        let of = if event.other == 0 { thread } else { UnitKey { tgid, kind, id: event.other } };
+        let of = if event.other == 0 { thread } else { other };
         return Some(Fact::Born { unit, of: Some(of), site: 0, mark, time });
     } else if is(FactKind::Ended) {
         return Some(Fact::Ended { unit, with_process: false, time });
     } else if is(FactKind::Woke) {
         return Some(Fact::Woke { unit, by: thread, at: At { time, tid: event.tid, switches: 0, mark } });
+    } else if is(FactKind::HandedOver) {
+        return Some(Fact::HandedOver { by: unit, to: Place::Unit(other), handle, time });
+    } else if is(FactKind::HandedOverStream) {
+        return Some(Fact::HandedOver { by: unit, to: Place::StreamOf(other, event.cookie), handle, time });
+    } else if is(FactKind::Named) {
+        return handle.map(|handle| Fact::Named { unit, handle, time });
+    } else if is(FactKind::TakenUp) {
+        return Some(Fact::TakenUp { by: unit, from: other, stream: event.cookie, time });
     }
     None
 }

@@ -295,6 +295,15 @@ pub struct ExecEvent {
 pub enum FactKind {
     /// A thread went to sleep: `a` is one of `SLEPT_ON_*`, `b` the set, `cookie` the socket that it had sent on last.
     Slept = 1,
+    /// What `other` sends next is a call that `unit` made; `a` and `b` are the handle that it carries, zeroes if none.
+    HandedOver = 2,
+    /// What `other` sends next on its stream of the number `cookie` is; else as [`Self::HandedOver`].
+    HandedOverStream = 3,
+    /// The request that `unit` serves carries the handle `a`, `b`.
+    Named = 4,
+    /// `unit` serves, from now on, the request of the stream with the number `cookie` that `other`, or a unit that `other`
+    /// made, took in.
+    TakenUp = 5,
     /// `unit` is made by `other`, or by what runs on the thread if that is zero; `a` tells that from what ran there before.
     Born = 16,
     /// `unit` is gone.
@@ -346,8 +355,62 @@ pub struct FactEvent {
     pub a: u64,
     /// By `what`.
     pub b: u64,
-    /// A socket, zero if none.
+    /// A socket, zero if none; or a stream's number, by `what`.
     pub cookie: u64,
+}
+
+/// What the place of a probe in a Go program means: the lowest byte of its cookie. `A` and `B` are offsets of fields, 16 bits
+/// each, in the cookie from bit 16 and 32 on.
+pub mod go_place {
+    /// `net/http.serverHandler.ServeHTTP`: the fourth argument is the request, its context at `A`.
+    pub const SERVES: u8 = 1;
+    /// `net/http.(*persistConn).roundTrip`: a call with its connection, and a request whose context is at `A`.
+    pub const ROUND_TRIP: u8 = 2;
+    /// The same, of a request whose first word is the address of another, which has its context at `A`.
+    pub const ROUND_TRIP_INDIRECT: u8 = 3;
+    /// `net/http.persistConnWriter.Write`: a connection is written to.
+    pub const WRITES: u8 = 4;
+    /// `(*http2.clientStream).writeRequest`: a stream, its context at `A`; by a goroutine made for it.
+    pub const STREAM_WRITES: u8 = 5;
+    /// `(*http2.serverConn).runHandler`: the third argument is the request, its context at `A`; the second's first word is
+    /// the address of what begins with the address of the stream, with its number at `B`.
+    pub const STREAM_SERVES: u8 = 6;
+    /// `(*grpc.Server).handleStream`: the fourth argument is a stream, its context at `A`, its number at `B`.
+    pub const RPC_SERVES: u8 = 7;
+    /// `(*transport.http2Client).NewStream`: the second and third argument are a context.
+    pub const RPC_CALLS: u8 = 8;
+    /// `(*transport.controlBuffer).executeAndPut`: the fourth argument is what is put.
+    pub const RPC_PUTS: u8 = 9;
+    /// A handler of `(*transport.loopyWriter)`: the second argument is what was put, with a stream's number at `A`.
+    pub const RPC_WRITES: u8 = 10;
+
+    /// A probe's cookie.
+    #[must_use]
+    pub const fn cookie(place: u8, a: u16, b: u16) -> u64 {
+        place as u64 | (a as u64) << 16 | (b as u64) << 32
+    }
+}
+
+/// Keys of the `NOTES` map: something of a process that probes have noted.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoteKey {
+    /// Process.
+    pub tgid: u32,
+    /// What the address means; the program's own.
+    pub what: u32,
+    /// An address in the process, or a number.
+    pub address: u64,
+}
+
+/// Values of the `NOTES` map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Who.
+    pub unit: u64,
+    /// A handle.
+    pub handle: [u64; 2],
 }
 
 /// Entries of the `WATCHED` map: a bit for each of the thread ids that there can be (`PID_MAX_LIMIT`).
@@ -458,4 +521,6 @@ const _: () = {
     assert!(size_of::<Wait>() == 40);
     assert!(size_of::<RuntimeState>() == 48);
     assert!(size_of::<PythonState>() == 64);
+    assert!(size_of::<NoteKey>() == 16);
+    assert!(size_of::<Note>() == 24);
 };

@@ -5,6 +5,8 @@
 /// x86_64: arch/x86/include/asm/ptrace.h, arch/x86/entry/syscalls/syscall_64.tbl.
 #[cfg(bpf_target_arch = "x86_64")]
 mod imp {
+    use aya_ebpf::bindings::pt_regs;
+
     pub const NUMBER: usize = 120; // orig_ax
     pub const ARGS: [usize; 5] = [112, 104, 96, 56, 72]; // di, si, dx, r10, r8
     const CODE_SEGMENT: usize = 136;
@@ -50,6 +52,24 @@ mod imp {
         matches!(number, POLL | PPOLL)
     }
 
+    /// The running goroutine, in a function of Go's (ABIInternal of cmd/compile/abi-internal.md).
+    #[inline(always)]
+    pub fn go_unit(regs: &pt_regs) -> u64 {
+        regs.r14
+    }
+
+    /// The `n`th word of a Go function's arguments, before it has run.
+    #[inline(always)]
+    pub fn go_argument(regs: &pt_regs, n: usize) -> u64 {
+        match n {
+            0 => regs.rax,
+            1 => regs.rbx,
+            2 => regs.rcx,
+            3 => regs.rdi,
+            _ => 0,
+        }
+    }
+
     /// A 32-bit program's system call has other numbers and structures: not read.
     #[inline(always)]
     pub fn is_native(load: impl Fn(usize) -> u64) -> bool {
@@ -62,6 +82,8 @@ mod imp {
 /// here, which the verifier refuses on a typed pointer.
 #[cfg(bpf_target_arch = "aarch64")]
 mod imp {
+    use aya_ebpf::bindings::user_pt_regs as pt_regs;
+
     pub const NUMBER: usize = 64; // regs[8]
     pub const ARGS: [usize; 5] = [272, 8, 16, 24, 32]; // orig_x0, regs[1..5]
     const PSTATE: usize = 264;
@@ -102,6 +124,24 @@ mod imp {
     #[inline(always)]
     pub fn counts_descriptors(number: u32) -> bool {
         number == PPOLL
+    }
+
+    /// The running goroutine, in a function of Go's (ABIInternal of cmd/compile/abi-internal.md).
+    #[inline(always)]
+    pub fn go_unit(regs: &pt_regs) -> u64 {
+        regs.regs[28]
+    }
+
+    /// The `n`th word of a Go function's arguments, before it has run.
+    #[inline(always)]
+    pub fn go_argument(regs: &pt_regs, n: usize) -> u64 {
+        match n {
+            0 => regs.regs[0],
+            1 => regs.regs[1],
+            2 => regs.regs[2],
+            3 => regs.regs[3],
+            _ => 0,
+        }
     }
 
     /// A 32-bit program's system call has other numbers and structures: not read.

@@ -18,6 +18,7 @@
 //! No kprobe and no fentry: hardened kernels refuse both. Nothing here writes to user memory or to a packet.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![allow(missing_docs, reason = "the entry point macros expand to undocumented functions")]
 
 mod arch;
@@ -33,8 +34,8 @@ mod task;
 mod waits;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, raw_tracepoint},
-    programs::{BtfTracePointContext, RawTracePointContext},
+    macros::{btf_tracepoint, raw_tracepoint, uprobe},
+    programs::{BtfTracePointContext, ProbeContext, RawTracePointContext},
 };
 use wirespan_common::{EGRESS, INGRESS};
 
@@ -102,6 +103,13 @@ pub fn wirespan_sleep(ctx: BtfTracePointContext) -> i32 {
     if ctx.arg::<u64>(0) as u8 == 0 && ctx.arg::<u64>(3) as u32 != 0 {
         waits::on_sleep(ctx.arg(1));
     }
+    0
+}
+
+/// A probe in a Go program. Preemptible, so nothing here is of this CPU alone.
+#[uprobe]
+pub fn wirespan_go(ctx: ProbeContext) -> u32 {
+    runtimes::go_calls::on_probe(&ctx);
     0
 }
 

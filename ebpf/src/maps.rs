@@ -7,7 +7,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use wirespan_common::{
-    Budget, COUNTERS as COUNTER_SLOTS, Counter, PythonState, RuntimeState, SocketState, WATCH_WORDS, Wait,
+    Budget, COUNTERS as COUNTER_SLOTS, Counter, Note, NoteKey, PythonState, RuntimeState, SocketState, WATCH_WORDS,
+    Wait,
 };
 
 /// Records for the agent. Size set by the agent. Full: the record is dropped and counted.
@@ -59,6 +60,10 @@ pub static WATCHED: Array<u64> = Array::with_max_entries(WATCH_WORDS, 0);
 #[map]
 pub static WAITS: LruHashMap<u32, Wait> = LruHashMap::with_max_entries(8192, 0);
 
+/// What probes have seen of a process and need later. The least recently used give way: what they were for is not seen then.
+#[map]
+pub static NOTES: LruHashMap<NoteKey, Note> = LruHashMap::with_max_entries(65536, 0);
+
 /// Counters, by [`Counter`].
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
@@ -88,6 +93,16 @@ pub fn scratch() -> Option<*mut u8> {
     // SAFETY: no preconditions.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     SCRATCH.get_ptr_mut(cpu).map(|scratch| scratch.cast())
+}
+
+/// Adds `n` to a counter of this CPU, in a program that may be interrupted by another on the same CPU (a probe's).
+#[inline(always)]
+pub fn count_anywhere(counter: Counter, n: u64) {
+    if let Some(slot) = COUNTERS.get_ptr_mut(counter as u32) {
+        // (Rust offers no atomic addition for this target: it has no compare-and-swap before version 3.)
+        // SAFETY: a map value, aligned and valid while the program runs; one instruction adds to it.
+        unsafe { core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) slot, in(reg) n) };
+    }
 }
 
 /// Adds `n` to a counter of this CPU.

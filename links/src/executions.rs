@@ -150,6 +150,7 @@ impl Traces {
             links: delivery.links.clone(),
             message: delivery.message.clone(),
             denied: false,
+            stream: None,
         };
         let connection = ConnectionInfo {
             cookie: 0,

@@ -93,6 +93,18 @@ pub enum Place {
     Stream(u64, u64),
     /// Whatever a unit sends next.
     Unit(UnitKey),
+    /// What a unit sends next on its stream with this number: it writes for one connection.
+    StreamOf(UnitKey, u64),
+}
+
+impl Place {
+    /// The socket's cookie, if that is known.
+    pub fn cookie(self) -> Option<u64> {
+        match self {
+            Self::Connection(cookie) | Self::Stream(cookie, _) => Some(cookie),
+            Self::Unit(_) | Self::StreamOf(..) => None,
+        }
+    }
 }
 
 /// What a runtime knows a request by: two words that are unlikely to be used again while it is in flight. The same handle on
@@ -143,6 +155,19 @@ pub enum Fact {
         waited: bool,
         /// The requests of its connection are answered one after the other: streams of HTTP/2 are not.
         queued: bool,
+    },
+    /// A request came on a stream of its connection.
+    CameOn {
+        /// The request.
+        request: SpanKey,
+        /// Who took in its first byte: a runtime's unit.
+        reader: UnitKey,
+        /// Who made that unit, if it is known.
+        reader_of: Option<UnitKey>,
+        /// The stream's number.
+        stream: u64,
+        /// When.
+        time: u64,
     },
     /// A unit sent a call's first byte.
     Called {
@@ -207,6 +232,17 @@ pub enum Fact {
         to: Place,
         /// The handle that it carries.
         handle: Option<Handle>,
+        /// When.
+        time: u64,
+    },
+    /// A unit serves, from now on, a request of a connection with streams that another took in.
+    TakenUp {
+        /// Who serves it.
+        by: UnitKey,
+        /// Who took it in, or made whoever did. It has one connection in its life.
+        from: UnitKey,
+        /// The stream's number.
+        stream: u64,
         /// When.
         time: u64,
     },
@@ -280,6 +316,8 @@ impl Fact {
             Self::Born { time, .. }
             | Self::Ended { time, .. }
             | Self::HandedOver { time, .. }
+            | Self::CameOn { time, .. }
+            | Self::TakenUp { time, .. }
             | Self::Named { time, .. }
             | Self::Turn { time, .. }
             | Self::Slept { time, .. }

@@ -289,7 +289,17 @@ impl Traces {
             waited: !first.unit.nonblocking,
             queued: !live.connection.streams,
         };
+        let came = live.stream.filter(|_| !unit.is_thread()).map(|stream| Fact::CameOn {
+            request,
+            reader: unit,
+            reader_of: (first.unit.parent != 0).then_some(UnitKey { id: first.unit.parent, ..unit }),
+            stream,
+            time: first.time,
+        });
         self.fact(&fact, now);
+        if let Some(came) = came {
+            self.fact(&came, now);
+        }
     }
 
     fn called(&mut self, call: SpanKey, unit: UnitKey, now: u64) {
@@ -298,7 +308,10 @@ impl Traces {
         let fact = Fact::Called {
             call,
             unit,
-            place: Place::Connection(connection.cookie),
+            place: match live.stream {
+                Some(stream) => Place::Stream(connection.cookie, stream),
+                None => Place::Connection(connection.cookie),
+            },
             at: At::of(first.time, &first.unit),
             opened: connection.connect.filter(|_| connection.first).map(|c| At::of(c.time, &c.unit)),
         };
@@ -395,9 +408,9 @@ impl Traces {
         }
     }
 
-    /// Whether nothing that the two spans say themselves contradicts that `call` was made for `request`.
-    fn fits(&self, request: SpanKey, call: SpanKey) -> Result<(), Missing> {
-        let (Some(above), call) = (self.spans.get(request), &self.spans[call]) else {
+    /// Whether nothing that the two spans say themselves contradicts that the call was made for `request`.
+    fn fits(&self, request: SpanKey, key: SpanKey) -> Result<(), Missing> {
+        let (Some(above), call) = (self.spans.get(request), &self.spans[key]) else {
             return Err(Missing::NoRequest);
         };
         let read = above.request.first.time;
@@ -407,8 +420,10 @@ impl Traces {
         }
         // A connection that was being opened before the request was read was opened for something else: a call that
         // an event loop started for an earlier request and sends now.
+        // (What a runtime hands over goes out on whatever connection is free, whoever had it opened.)
         let connection = &call.connection;
-        if connection.first && connection.connect.is_some_and(|c| c.time < read) {
+        let earlier = connection.first && connection.connect.is_some_and(|c| c.time < read);
+        if earlier && self.court.book.is_threads_own(key) {
             return Err(Missing::Earlier);
         }
         // The request says itself which trace it belongs to.

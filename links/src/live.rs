@@ -53,6 +53,8 @@ pub struct LiveSpan {
     pub connection: ConnectionInfo,
     /// Its request, as known when it started.
     pub request: Marks,
+    /// The number of its stream, on a connection that has streams.
+    pub stream: Option<u64>,
     /// The context that its request carries.
     pub context: Option<TraceContext>,
     /// Spans that it is to have a link to.
@@ -106,6 +108,7 @@ impl LiveSpan {
             process,
             connection,
             request: started.request,
+            stream: started.stream,
             context: started.context,
             links: started.links,
             message: started.message,

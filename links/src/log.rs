@@ -19,6 +19,11 @@ pub fn write(fact: &Fact) -> String {
         Fact::Read { request, unit, connection, at, waited, queued } => {
             line.word("read").span(request).unit(unit).word(connection).at(at).word(waited).word(queued);
         }
+        Fact::CameOn { request, reader, reader_of, stream, time } => {
+            line.word("came").span(request).unit(reader);
+            line.maybe(reader_of, Line::unit);
+            line.word(stream).word(time);
+        }
         Fact::Called { call, unit, place, at, opened } => {
             line.word("called").span(call).unit(unit).place(place).at(at);
             line.maybe(opened, Line::at);
@@ -46,6 +51,9 @@ pub fn write(fact: &Fact) -> String {
             line.word("handed").unit(by).place(to);
             line.maybe(handle, Line::handle);
             line.word(time);
+        }
+        Fact::TakenUp { by, from, stream, time } => {
+            line.word("taken").unit(by).unit(from).word(stream).word(time);
         }
         Fact::Named { unit, handle, time } => {
             line.word("named").unit(unit).handle(handle).word(time);
@@ -130,6 +138,7 @@ impl Line {
             Place::Connection(cookie) => self.word("connection").word(cookie),
             Place::Stream(cookie, id) => self.word("stream").word(format_args!("{cookie}/{id}")),
             Place::Unit(unit) => self.word("unit").unit(unit),
+            Place::StreamOf(unit, id) => self.word("stream-of").unit(unit).word(id),
         }
     }
 
@@ -166,6 +175,13 @@ pub fn read(line: &str) -> Option<Entry> {
             waited: words.get()?,
             queued: words.get()?,
         },
+        "came" => Fact::CameOn {
+            request: words.span()?,
+            reader: words.unit()?,
+            reader_of: words.maybe(unit)?,
+            stream: words.get()?,
+            time: words.get()?,
+        },
         "called" => Fact::Called {
             call: words.span()?,
             unit: words.unit()?,
@@ -193,6 +209,7 @@ pub fn read(line: &str) -> Option<Entry> {
         "handed" => {
             Fact::HandedOver { by: words.unit()?, to: words.place()?, handle: words.maybe(handle)?, time: words.get()? }
         }
+        "taken" => Fact::TakenUp { by: words.unit()?, from: words.unit()?, stream: words.get()?, time: words.get()? },
         "named" => Fact::Named { unit: words.unit()?, handle: words.next(handle)?, time: words.get()? },
         "turn" => Fact::Turn {
             thread: words.unit()?,
@@ -255,6 +272,7 @@ impl Words<'_> {
             "connection" => self.get().map(Place::Connection),
             "stream" => self.next(|word| numbers(word).map(|[cookie, id]| Place::Stream(cookie, id))),
             "unit" => self.unit().map(Place::Unit),
+            "stream-of" => Some(Place::StreamOf(self.unit()?, self.get()?)),
             _ => None,
         }
     }
@@ -317,6 +335,10 @@ mod tests {
             Fact::Born { unit, of: Some(other), site: 11, mark: 12, time },
             Fact::Ended { unit, with_process: true, time },
             Fact::HandedOver { by: unit, to: Place::Unit(other), handle: Some(handle), time },
+            Fact::HandedOver { by: unit, to: Place::StreamOf(other, 3), handle: None, time },
+            Fact::CameOn { request: span, reader: unit, reader_of: Some(other), stream: 5, time },
+            Fact::CameOn { request: span, reader: unit, reader_of: None, stream: 5, time },
+            Fact::TakenUp { by: unit, from: other, stream: 5, time },
             Fact::Named { unit, handle, time },
             Fact::Turn { thread: other, cause: Cause::Immediate, ids: [1, 2, 3, 4], time },
             Fact::Slept { thread: other, on: SleptOn::Set(12), cookie: 13, time },

@@ -163,12 +163,14 @@ pub struct Started {
     pub message: Option<MessageKey>,
     /// The request carries no context, but says that its trace is not recorded.
     pub denied: bool,
+    /// The number of its stream, on a connection that has streams.
+    pub stream: Option<u64>,
 }
 
 impl Started {
     /// A request that is no message.
     pub fn call(id: u64, request: Marks, kind: SpanKind, context: Option<TraceContext>, denied: bool) -> Self {
-        Self { id, request, kind, context, links: Vec::new(), message: None, denied }
+        Self { id, request, kind, context, links: Vec::new(), message: None, denied, stream: None }
     }
 }
 

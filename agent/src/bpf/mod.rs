@@ -5,6 +5,7 @@
 //! | `btf.rs`, `offsets.rs` | field offsets of the running kernel |
 //! | `budgets.rs` | how much one socket and one process may put on the ring |
 //! | `records.rs` | the ring's records |
+//! | `probes/` | places in programs at which a kernel program runs |
 //! | `watch.rs` | which threads' sleeps are looked at |
 //! | `probe.rs` | what this kernel and these privileges allow, for `wirespan doctor` |
 //!
@@ -14,6 +15,7 @@ mod btf;
 mod budgets;
 mod offsets;
 pub mod probe;
+pub mod probes;
 mod records;
 mod watch;
 
@@ -25,6 +27,7 @@ use wirespan_common::{
     UNIT_TASK,
 };
 
+use probes::{Attacher, Outcome, Probes};
 pub use records::Record;
 
 use crate::metrics::Counters;
@@ -103,6 +106,8 @@ pub struct Capture {
     budgets: HashMap<MapData, u32, PlainBudget>,
     watched: watch::Watched,
     sleeps: bool,
+    /// Gone once detached; or why there are no probes.
+    attacher: Result<Attacher, String>,
     mode: Mode,
 }
 
@@ -182,6 +187,7 @@ impl Capture {
             .map_max_entries("SCRATCH", possible_cpus())
             .load(OBJECT)
             .map_err(|e| load_error("maps", &e))?;
+        let maps = probes::load::maps(&ebpf);
         let mut capture = Self {
             ring: take(&mut ebpf, "EVENTS")?,
             processes: take(&mut ebpf, "PROCESSES")?,
@@ -193,10 +199,14 @@ impl Capture {
             watched: watch::Watched::new(take(&mut ebpf, "WATCHED")?),
             ebpf: Some(ebpf),
             sleeps: false,
+            attacher: Err(String::new()),
             mode,
         };
         capture.ignore_process(std::process::id());
         capture.attach(&kernel_btf)?;
+        capture.attacher = capture.load_probes(&maps).inspect_err(|error| {
+            log::warn!("what units of runtimes do for each other is not seen, so fewer calls are linked: {error}");
+        });
         Ok(capture)
     }
 
@@ -219,6 +229,13 @@ impl Capture {
         }
         self.sleeps = self.mode == Mode::SocketTracepoints && self.attach_sleeps(btf);
         Ok(())
+    }
+
+    /// Loads what runs in probes, which are attached later. Tracing works without.
+    fn load_probes(&mut self, maps: &probes::load::Maps) -> Result<Attacher, String> {
+        let ebpf = self.ebpf.as_mut().ok_or("the agent stops")?;
+        let kernel = probes::load::load(ebpf, OBJECT, maps)?;
+        Attacher::start(kernel).map_err(|e| e.to_string())
     }
 
     /// What threads sleep on is worth knowing, and tracing works without.
@@ -316,6 +333,30 @@ impl Capture {
         let _ = self.runtimes.remove(&tgid);
     }
 
+    /// Runs kernel programs at places of a process. What becomes of it, [`probed`](Self::probed) tells.
+    pub fn probe(&self, tgid: u32, probes: Vec<Probes>) {
+        if let Ok(attacher) = &self.attacher {
+            attacher.attach(tgid, probes);
+        }
+    }
+
+    /// Takes a process's probes off.
+    pub fn unprobe(&self, tgid: u32) {
+        if let Ok(attacher) = &self.attacher {
+            attacher.detach(tgid);
+        }
+    }
+
+    /// What became of probes since this was last asked.
+    pub fn probed(&self) -> impl Iterator<Item = Outcome> {
+        self.attacher.iter().flat_map(Attacher::outcomes)
+    }
+
+    /// Why there are no probes at all, if so.
+    pub fn unprobed(&self) -> Option<&str> {
+        self.attacher.as_ref().err().map(String::as_str)
+    }
+
     /// Stops capture of a socket. The kernel may forget it when very many are muted; then it is muted again.
     pub fn mute_socket(&mut self, cookie: u64) {
         self.mark_socket(cookie, SOCKET_MUTED);
@@ -335,6 +376,7 @@ impl Capture {
 
     /// Takes the programs off their hooks; what is on the ring can still be read.
     pub fn detach(&mut self) {
+        self.attacher = Err("the agent stops".to_owned());
         self.ebpf = None;
     }
 

@@ -17,6 +17,8 @@ wirespan_signals::counters! {
     kernel_faults: "Operations whose user buffer could not be read",
     kernel_io_uring: "Operations that passed through io_uring, whose bytes are not seen",
     kernel_missed: "Program runs that the kernel skipped (recursion)",
+    probes_attached: "Places in traced programs at which a kernel program was attached",
+    probes_refused: "Processes that could not be probed, so fewer of their calls are linked",
     events: "Records read from the ring",
     bytes: "Captured bytes read from the ring",
     ring_bytes: "Bytes that the records took of the ring, headers included",

@@ -30,6 +30,7 @@ impl World {
                 links,
                 message: (!id.is_empty()).then(|| MessageKey { system: "test", id: id.into() }),
                 denied: false,
+                stream: None,
             },
             process: self.process(by.tgid),
             connection: ConnectionInfo {

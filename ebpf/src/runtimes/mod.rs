@@ -4,6 +4,7 @@
 //! Only reads, by the helper that survives faults. What cannot be read leaves the thread as all that is known.
 
 mod go;
+pub mod go_calls;
 mod python;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;

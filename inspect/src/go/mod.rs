@@ -7,18 +7,21 @@
 //! | `functions.rs` | functions and their addresses, from `.gopclntab` |
 //! | `types.rs` | structures and their fields, from the runtime's type data |
 //! | `unit.rs` | where the running goroutine's number is |
+//! | `probes.rs` | where goroutines do things for each other |
 //!
 //! No offset comes from a table of versions: each is what this binary says of itself.
 
 mod build;
 mod functions;
 mod module;
+mod probes;
 mod types;
 mod unit;
 
 pub use build::version;
 pub use functions::Function;
 pub use module::Module;
+pub use probes::{Probe, Probed, probes};
 pub use unit::{Goroutines, goroutines};
 
 use crate::Image;

@@ -7,15 +7,19 @@
 //! | `doubt.rs` | how that passes |
 //! | `sleeps.rs` | what threads sleep on |
 //! | `lives.rs` | what units were seen to do that others read for |
-//! | `places.rs` | calls on their way, and handles |
+//! | `places.rs` | calls on their way |
+//! | `handles.rs` | what requests are known by |
+//! | `streams.rs` | requests that one unit takes in and another serves |
 //!
 //! It holds what its spans' owner has not taken out by [`Book::forget`], and bounded memories of units and places.
 
 mod doubt;
+mod handles;
 pub mod lives;
 mod places;
 mod served;
 mod sleeps;
+mod streams;
 pub mod units;
 
 use std::collections::BTreeSet;
@@ -26,11 +30,13 @@ use slotmap::SecondaryMap;
 use crate::facts::{At, Fact, Handle, Place, UnitKey};
 use crate::live::SpanKey;
 use crate::rules::Missing;
+use handles::{Handles, Named};
 use lives::Lives;
-use places::{Named, Places};
+use places::Places;
 pub use served::Alone;
 use served::Served;
 use sleeps::Sleeps;
+use streams::Streams;
 use units::{Proof, Request, Units};
 
 /// What is known of a request.
@@ -119,6 +125,8 @@ pub struct Book {
     open: HashMap<u32, BTreeSet<(u64, SpanKey)>>,
     /// What units were seen to do that others read for.
     pub lives: Lives,
+    handles: Handles,
+    streams: Streams,
     /// What threads sleep on.
     pub sleeps: Sleeps,
 }
@@ -174,7 +182,11 @@ impl Book {
                     earlier.for_each(|call| self.places.called(call.place, call.writer, call.at.time));
                 }
             }
-            Fact::Named { unit, handle, time } => self.places.named(handle, Named { unit, time }),
+            Fact::Named { unit, handle, time } => self.handles.named(handle, Named { unit, time }),
+            Fact::CameOn { request, reader, reader_of, stream, time } => {
+                self.streams.came(request, [Some(reader), reader_of], stream, time);
+            }
+            Fact::TakenUp { by, from, stream, time } => self.streams.taken_up(by, from, stream, time),
             Fact::Lost(losing) => {
                 self.units.lost_records(losing);
                 self.places.lost();
@@ -219,7 +231,7 @@ impl Book {
             self.units.wait_for_end(thread, call);
         }
         self.places.called(place, writer, at.time);
-        if let (Proof::Perhaps(..), Place::Connection(cookie), true) = (proof, place, thread.is_thread()) {
+        if let (Proof::Perhaps(..), Some(cookie), true) = (proof, place.cookie(), thread.is_thread()) {
             self.sleeps.called(thread, cookie);
         }
         self.lives.called(writer, call, at.time);
@@ -294,24 +306,34 @@ impl Book {
 
     /// Who made a call: whoever wrote it, or handed it over before that.
     pub fn maker(&self, call: &CallNote) -> Maker {
-        let by_place = self.places.maker(call.place, call.at.time);
-        match by_place.or_else(|| self.places.maker(Place::Unit(call.writer), call.at.time)) {
+        match self.places.maker(call.place, call.writer, call.at.time) {
             Some(Some((by, handle))) => Maker::Unit(by, handle),
             Some(None) => Maker::Unseen,
             None => Maker::Unit(call.writer, None),
         }
     }
 
-    /// The requests that a unit had in flight at a moment.
-    pub fn in_flight(&self, unit: UnitKey, time: u64) -> Alone {
-        self.served.at(unit, time)
+    /// Whether a thread made a call, and nothing finer: what it does may be left over from something else.
+    pub fn is_threads_own(&self, call: SpanKey) -> bool {
+        let Some(note) = self.calls.get(call) else { return true };
+        matches!(self.maker(note), Maker::Unit(unit, None) if unit.is_thread() || unit.is_fed())
     }
 
-    /// The requests that a handle named at a moment.
-    pub fn named(&self, handle: Handle, time: u64) -> Alone {
+    /// The requests that a unit had in flight at a moment.
+    pub fn in_flight(&self, unit: UnitKey, time: u64) -> Alone {
+        let taken = self.streams.served_by(unit, time).map_or(Alone::None, |found| match found {
+            Alone::One(request) if self.was_over(request, time) => Alone::None,
+            found => found,
+        });
+        self.served.at(unit, time).and(taken)
+    }
+
+    /// The requests of a process that a handle named at a moment.
+    pub fn named(&self, tgid: u32, handle: Handle, time: u64) -> Alone {
         let mut found = Alone::None;
-        for named in self.places.requests(handle, time) {
-            if self.served.is_past(named.unit, named.time) {
+        for named in self.handles.requests(tgid, handle, time) {
+            let takes = self.streams.served_by(named.unit, named.time).is_some();
+            if !takes && self.served.is_past(named.unit, named.time) {
                 continue;
             }
             // It is another's by now, if that request is over.
@@ -361,6 +383,7 @@ impl Book {
     /// A span is gone.
     pub fn forget(&mut self, span: SpanKey) {
         self.calls.remove(span);
+        self.streams.forget(span);
         if let Some(note) = self.requests.remove(span) {
             self.closed(note.unit.tgid, note.read.time, span);
             if !note.is_over {
@@ -377,5 +400,7 @@ impl Book {
         self.lives.sweep(now, alive);
         self.served.sweep(now);
         self.places.sweep(now);
+        self.handles.sweep(now);
+        self.streams.sweep(now);
     }
 }

@@ -1,4 +1,4 @@
-//! Calls on their way from the unit that made them to whoever writes them, and the handles that requests are known by.
+//! Calls on their way from the unit that made them to whoever writes them.
 
 use std::collections::VecDeque;
 
@@ -8,14 +8,12 @@ use crate::facts::{Handle, Place, UnitKey};
 
 /// Places at a time; more are not kept, and their calls have no maker.
 const MAX_PLACES: usize = 65_536;
-/// Handles at a time.
-const MAX_HANDLES: usize = 65_536;
 /// Calls on their way to one place that are remembered.
 const MAX_AT_PLACE: usize = 32;
-/// Requests of one handle that are remembered.
-const MAX_NAMED: usize = 8;
 /// A place where nothing happened for this long is forgotten, nanoseconds.
 const FORGOTTEN: u64 = 600_000_000_000;
+/// Where there are too many, one where nothing happened for this long; looked for as often, at most.
+const FORGOTTEN_SOON: u64 = 2_000_000_000;
 
 #[derive(Clone, Copy, Debug)]
 struct Handed {
@@ -34,20 +32,12 @@ struct Way {
     hands: bool,
 }
 
-/// A request that carries a handle.
-#[derive(Clone, Copy, Debug)]
-pub struct Named {
-    /// Who serves it.
-    pub unit: UnitKey,
-    /// When it was named.
-    pub time: u64,
-}
-
-/// All places and handles.
+/// All places.
 #[derive(Debug, Default)]
 pub struct Places {
     ways: HashMap<Place, Way>,
-    handles: HashMap<Handle, VecDeque<Named>>,
+    /// When it was last looked for those to be forgotten soon.
+    shed: u64,
     /// Processes in which calls are handed over.
     handing: HashSet<u32>,
 }
@@ -71,7 +61,8 @@ impl Places {
         if !self.handing.contains(&writer.tgid) {
             return;
         }
-        for place in [place, Place::Unit(writer)] {
+        // (A stream has one call.)
+        for place in ways(place, writer).into_iter().filter(|p| matches!(p, Place::Connection(_) | Place::Unit(_))) {
             let Some(way) = self.way(place, time) else { continue };
             if way.written.len() >= MAX_AT_PLACE {
                 way.written.pop_front();
@@ -82,7 +73,13 @@ impl Places {
 
     fn way(&mut self, place: Place, time: u64) -> Option<&mut Way> {
         if self.ways.len() >= MAX_PLACES && !self.ways.contains_key(&place) {
-            return None;
+            if time > self.shed.saturating_add(FORGOTTEN_SOON) {
+                self.shed = time;
+                self.ways.retain(|_, way| way.used.saturating_add(FORGOTTEN_SOON) > time);
+            }
+            if self.ways.len() >= MAX_PLACES {
+                return None;
+            }
         }
         let way = self.ways.entry(place).or_default();
         way.used = way.used.max(time);
@@ -94,35 +91,17 @@ impl Places {
         self.ways.values_mut().for_each(|way| way.handed.clear());
     }
 
-    /// Who handed over the call that was written to `place` at `time`: the last since the call before. `Some(None)` if calls
-    /// are handed over there and this one was not seen to be; `None` if none ever was.
-    pub fn maker(&self, place: Place, time: u64) -> Option<Option<(UnitKey, Option<Handle>)>> {
+    /// Who handed over the call that `writer` wrote to `place` at `time`: the last since the call before there. `Some(None)` if
+    /// calls are handed over there and this one was not seen to be; `None` if none ever was.
+    pub fn maker(&self, place: Place, writer: UnitKey, time: u64) -> Option<Option<(UnitKey, Option<Handle>)>> {
+        ways(place, writer).into_iter().find_map(|place| self.maker_at(place, time))
+    }
+
+    fn maker_at(&self, place: Place, time: u64) -> Option<Option<(UnitKey, Option<Handle>)>> {
         let way = self.ways.get(&place).filter(|way| way.hands)?;
         let before = way.written.iter().copied().filter(|at| *at < time).max().unwrap_or(0);
         let since = way.handed.iter().filter(|h| h.time > before && h.time <= time);
         Some(since.max_by_key(|h| h.time).map(|h| (h.by, h.handle)))
-    }
-
-    /// A request carries a handle.
-    pub fn named(&mut self, handle: Handle, named: Named) {
-        if self.handles.len() >= MAX_HANDLES && !self.handles.contains_key(&handle) {
-            return;
-        }
-        let all = self.handles.entry(handle).or_default();
-        if all.len() >= MAX_NAMED {
-            all.pop_front();
-        }
-        all.push_back(named);
-    }
-
-    /// The requests that a handle was given to, up to `time`: the last of each unit.
-    pub fn requests(&self, handle: Handle, time: u64) -> impl Iterator<Item = Named> {
-        let mut last: Vec<Named> = Vec::new();
-        for named in self.handles.get(&handle).into_iter().flatten().filter(|n| n.time <= time) {
-            last.retain(|n| n.unit != named.unit || n.time > named.time);
-            last.push(*named);
-        }
-        last.into_iter()
     }
 
     /// A process is no more.
@@ -134,6 +113,15 @@ impl Places {
     pub fn sweep(&mut self, now: u64) {
         let recent = |time: u64| time.saturating_add(FORGOTTEN) > now;
         self.ways.retain(|_, way| recent(way.used));
-        self.handles.retain(|_, named| named.back().is_some_and(|n| recent(n.time)));
+    }
+}
+
+/// The places to which a call may have been handed over that `writer` wrote to `place`, the most certain first.
+fn ways(place: Place, writer: UnitKey) -> Vec<Place> {
+    match place {
+        Place::Stream(cookie, id) => {
+            vec![place, Place::StreamOf(writer, id), Place::Connection(cookie), Place::Unit(writer)]
+        }
+        place => vec![place, Place::Unit(writer)],
     }
 }

@@ -10,8 +10,9 @@ use crate::live::SpanKey;
 
 /// Requests of one unit that are listed; one with more in flight is an event loop, and proves nothing meanwhile.
 const MAX_LISTED: usize = 1024;
-/// For how long a request that is over is listed at least, while others are read, nanoseconds: longer than news are late.
-const REMEMBERED: u64 = 200_000_000;
+/// For how long a request that is over is listed at least, while others are read, nanoseconds: longer than news are late, and
+/// than a busy agent takes to come round to asking.
+const REMEMBERED: u64 = 1_000_000_000;
 
 /// Which request, if it is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

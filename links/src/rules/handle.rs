@@ -4,8 +4,8 @@ use super::{Asked, Missing, Until, Verdict};
 use crate::book::{Alone, Maker};
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
-    let Maker::Unit(_, Some(handle)) = asked.book.maker(asked.call) else { return Verdict::Silent };
-    match asked.book.named(handle, asked.call.at.time) {
+    let Maker::Unit(unit, Some(handle)) = asked.book.maker(asked.call) else { return Verdict::Silent };
+    match asked.book.named(unit.tgid, handle, asked.call.at.time) {
         Alone::One(request) => Verdict::Claims(request, Until::Settled),
         Alone::Several => Verdict::Refuses(Missing::SeveralRequests),
         Alone::None => Verdict::Silent,

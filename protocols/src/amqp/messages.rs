@@ -246,7 +246,7 @@ impl Amqp {
         self.next_id += 1;
         let (context, links, message) = Default::default();
         let kind = SpanKind::Client;
-        out.push(Output::Started(Started { id, request, kind, context, links, message, denied: false }));
+        out.push(Output::Started(Started { id, request, kind, context, links, message, denied: false, stream: None }));
         Box::new(Exchange {
             id,
             name,
@@ -330,7 +330,7 @@ fn start(
         _ => (None, found.into_iter().collect()),
     };
     let span = Exchange { id, name, request, response, end: 0, status: Status::Unset, attributes, events: Vec::new() };
-    Some((Started { id, request, kind, context, links, message, denied }, Box::new(span), fact))
+    Some((Started { id, request, kind, context, links, message, denied, stream: None }, Box::new(span), fact))
 }
 
 /// Says of an exchange that is under way what it tells of a task's execution.

@@ -93,7 +93,7 @@ impl Dns {
             Role::Server => SpanKind::Server,
         };
         let (context, links, message) = Default::default();
-        out.push(Output::Started(Started { id, request, kind, context, links, message, denied: false }));
+        out.push(Output::Started(Started { id, request, kind, context, links, message, denied: false, stream: None }));
         self.queries.push_back(Query { id, message_id, question, request, resent: 0 });
     }
 

@@ -134,7 +134,7 @@ impl Http2 {
         }
         self.last_stream = number;
         let marks = self.agreed(number, marks);
-        let mut stream = self.start(marks, out);
+        let mut stream = self.start(number, marks, out);
         stream.request_ended = header.has(frame::END_STREAM);
         if !self.exports && stream.call.is_some() && stream.head.path().is_some_and(|p| grpc::exports_telemetry(&p)) {
             self.exports = true;
@@ -161,7 +161,7 @@ impl Http2 {
     }
 
     /// Announces the request whose head was just read.
-    fn start(&mut self, request: Marks, out: &mut Vec<Output>) -> Stream {
+    fn start(&mut self, number: u32, request: Marks, out: &mut Vec<Output>) -> Stream {
         let mut carrier = Carrier::default();
         let mut timeout = None;
         for (name, value) in self.fields.iter() {
@@ -178,7 +178,8 @@ impl Http2 {
             Role::Client => SpanKind::Client,
             Role::Server => SpanKind::Server,
         };
-        out.push(Output::Started(Started::call(id, request, kind, context, denied)));
+        let started = Started::call(id, request, kind, context, denied);
+        out.push(Output::Started(Started { stream: Some(u64::from(number)), ..started }));
         let head = Head::keep(&self.fields);
         let call = match head.content_type() {
             Some(kind) => grpc::is_grpc(kind).then(|| Call::new(timeout)),

@@ -45,6 +45,19 @@ pub fn run_with(scene: &Scene, name: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{name} ended with {}:\n{}", output.status, String::from_utf8_lossy(&said));
 }
 
+/// Runs `name` to its end as a service of another name, with these arguments.
+///
+/// # Panics
+///
+/// When it fails, or when what it needs is not installed.
+pub fn run_as(scene: &Scene, name: &str, service: &str, arguments: &[&str]) {
+    let mut command = command(scene, name);
+    let output = command.env("OTEL_SERVICE_NAME", service).args(arguments).output();
+    let output = output.unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{name} ended with {}:\n{}", output.status, String::from_utf8_lossy(&said));
+}
+
 /// Starts `name` as a server on a port of its own.
 pub fn serve(scene: &Scene, name: &str) -> (Program, u16) {
     let port = scene.port();

@@ -16,6 +16,7 @@ mod flood;
 mod given_up;
 mod golden;
 mod goroutines;
+mod goroutines_calls;
 mod grpc;
 mod grpc_handlers;
 mod grpc_stacks;

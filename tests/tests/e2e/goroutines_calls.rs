@@ -1,0 +1,162 @@
+//! Calls of Go programs that other goroutines write, or make: whole traces, however many requests there are at a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use wirespan_tests::receiver::{Protocol, Receiver};
+use wirespan_tests::scene::Scene;
+use wirespan_tests::services::clients;
+use wirespan_tests::span::{Kind, Span};
+use wirespan_tests::trace;
+
+const QUIET: Duration = Duration::from_millis(1500);
+/// The agent knows a program once it has served something.
+const WARM_UP: usize = 8;
+const REQUESTS: usize = 128;
+
+/// What became of the spans of one load.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    right: usize,
+    /// With the reason that they give.
+    orphans: Vec<String>,
+    wrong: Vec<String>,
+    /// Traces with spans of several requests.
+    mixed: usize,
+    /// Traces that are whole.
+    whole: usize,
+}
+
+/// `/hop/SHAPE/NUMBER/NAME` of a span: the number and the name.
+fn hop(span: &Span) -> Option<(&str, &str)> {
+    let mut parts = span.path().strip_prefix("/hop/")?.split('/').skip(1);
+    Some((parts.next()?, parts.next()?))
+}
+
+/// Whether `parent` is what `span` was made for.
+fn is_made_for(span: &Span, parent: &Span, proxy: Option<u16>) -> bool {
+    let (Some((number, name)), Some((above, other))) = (hop(span), hop(parent)) else { return false };
+    let passed_on = |port: &u16| parent.int("server.port") == Some(i64::from(*port)) && name == other;
+    let asked = match span.kind {
+        Kind::Server => parent.kind == Kind::Client && name == other,
+        _ => {
+            let above = name.rsplit_once('.').map(|(above, _)| above);
+            parent.kind == Kind::Server && (above == Some(other) || proxy.as_ref().is_some_and(passed_on))
+        }
+    };
+    number == above && asked
+}
+
+/// Judges spans of requests of which each has `size`.
+fn judge(spans: &[Span], size: usize, proxy: Option<u16>) -> Tally {
+    let by_id: HashMap<&str, &Span> = spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
+    let mut tally = Tally::default();
+    let mut traces: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
+    for span in spans.iter().filter(|span| hop(span).is_some()) {
+        traces.entry(&span.trace_id).or_default().push(span);
+        // Whoever loads was asked by nobody.
+        let is_first = span.kind == Kind::Client && span.service() == "load";
+        match by_id.get(span.parent.as_str()) {
+            Some(parent) if is_made_for(span, parent, proxy) => tally.right += 1,
+            Some(parent) => tally.wrong.push(format!("{} below {}", trace::line(span), trace::line(parent))),
+            None if is_first => tally.right += 1,
+            None => {
+                let why = span.text("wirespan.link.missing").unwrap_or("no reason");
+                tally.orphans.push(format!("{} ({why})", trace::line(span)));
+            }
+        }
+    }
+    for spans in traces.values() {
+        let mut numbers: Vec<&str> = spans.iter().filter_map(|span| hop(span)).map(|(number, _)| number).collect();
+        numbers.dedup();
+        numbers.sort_unstable();
+        numbers.dedup();
+        tally.mixed += usize::from(numbers.len() > 1);
+        tally.whole += usize::from(numbers.len() == 1 && spans.len() == size);
+    }
+    tally
+}
+
+/// Requests of a load: the first number, and one after the last.
+type Numbers = std::ops::Range<usize>;
+
+/// Loads with a shape.
+fn load(scene: &Scene, port: u16, shape: &str, numbers: &Numbers, at_a_time: usize, version: &str) {
+    let numbers = [port as usize, numbers.start, numbers.len(), at_a_time].map(|number| number.to_string());
+    let [port, first, count, at_a_time] = &numbers;
+    clients::run_as(scene, "relay.go", "load", &["load", port, shape, first, count, at_a_time, version]);
+}
+
+/// The spans of requests with these numbers.
+fn of(spans: &[Span], numbers: &Numbers) -> Vec<Span> {
+    let number = |span: &Span| hop(span).and_then(|(number, _)| number.parse().ok());
+    spans.iter().filter(|span| number(span).is_some_and(|n| numbers.contains(&n))).cloned().collect()
+}
+
+/// Loads so that the agent knows the programs.
+fn warm_up(scene: &Scene, port: u16, version: &str) {
+    load(scene, port, "leaf", &(0..WARM_UP), 1, version);
+    assert!(scene.settles(QUIET), "spans keep arriving");
+}
+
+/// Loads a service that asks itself, by these shapes, each of which has so many spans a request; with few and with many
+/// requests at a time.
+fn shapes_are_whole(version: &str, shapes: &[(&str, usize)]) {
+    let mut scene = Scene::receiving(Receiver::start(Protocol::Http));
+    let port = scene.port();
+    let next = format!("http://127.0.0.1:{port}");
+    let service = clients::start(&scene, "relay.go", &["serve", &port.to_string(), &next, version]).listens_on(port);
+    scene.trace_with(&["--stats", "--log", "info,wirespan_agent=debug"]);
+    warm_up(&scene, port, version);
+    let levels = [1, 64];
+    let rounds: Vec<(&str, usize, usize)> =
+        shapes.iter().flat_map(|(shape, size)| levels.map(|level| (*shape, *size, level))).collect();
+    let numbers = |round: usize| 1000 * (round + 1)..1000 * (round + 1) + REQUESTS;
+    for (round, (shape, _, level)) in rounds.iter().enumerate() {
+        load(&scene, port, shape, &numbers(round), *level, version);
+    }
+    assert!(scene.settles(QUIET), "spans keep arriving");
+    scene.agent().stop();
+    drop(service);
+    let spans = scene.spans();
+    let mut failures = Vec::new();
+    for (round, (shape, size, level)) in rounds.iter().enumerate() {
+        let tally = judge(&of(&spans, &numbers(round)), *size, None);
+        let whole = Tally { right: REQUESTS * size, whole: REQUESTS, ..Tally::default() };
+        if tally != whole {
+            failures.push(format!("{shape}, {level} at a time: {tally:?}"));
+        }
+    }
+    assert!(failures.is_empty(), "of {REQUESTS} each:\n{}\n{}", failures.join("\n"), scene.agent().log());
+}
+
+#[test]
+fn calls_over_http1_are_below_their_requests_whoever_writes_them() {
+    let shapes =
+        [("chain", 8), ("sequence", 8), ("parallel", 8), ("queue", 4), ("pool", 4), ("timeout", 4), ("plain", 4)];
+    shapes_are_whole("h1", &shapes);
+}
+
+#[test]
+fn calls_over_http2_are_below_their_requests_whoever_writes_them() {
+    shapes_are_whole("h2", &[("chain", 8), ("parallel", 8), ("queue", 4), ("plain", 4)]);
+}
+
+#[test]
+fn a_reverse_proxys_calls_are_below_its_requests() {
+    let mut scene = Scene::receiving(Receiver::start(Protocol::Http));
+    let (front, back) = (scene.port(), scene.port());
+    let next = format!("http://127.0.0.1:{back}");
+    let service = clients::start(&scene, "relay.go", &["serve", &back.to_string(), &next, "h1"]).listens_on(back);
+    let proxy = clients::start(&scene, "relay.go", &["proxy", &front.to_string(), &next]).listens_on(front);
+    scene.trace_with(&["--stats", "--log", "info,wirespan_agent=debug"]);
+    warm_up(&scene, front, "h1");
+    let numbers = 1000..1000 + REQUESTS;
+    load(&scene, front, "sequence", &numbers, 64, "h1");
+    assert!(scene.settles(QUIET), "spans keep arriving");
+    scene.agent().stop();
+    drop((service, proxy));
+    let tally = judge(&of(&scene.spans(), &numbers), 10, Some(front));
+    let whole = Tally { right: 10 * REQUESTS, whole: REQUESTS, ..Tally::default() };
+    assert_eq!(tally, whole, "{}", scene.agent().log());
+}
