@@ -259,18 +259,18 @@ impl Reading {
         if said.finished {
             self.detection.forgive();
         }
-        match progress {
-            Progress::Continue => return said.finished,
-            Progress::Left => self.detection.forgive(),
-            Progress::LostSync => {
-                cx.counters.connections_lost_sync.inc();
-                self.abandon(cx);
-                match (gapped, disproves) {
-                    (true, _) => self.detection.forgive(),
-                    (false, true) => self.detection.disprove(found),
-                    (false, false) => {}
-                }
-            }
+        if progress == Progress::Continue {
+            return said.finished;
+        }
+        // Whatever it was that made the parser go: what it has not told the end of, nobody will.
+        self.abandon(cx);
+        if progress == Progress::LostSync {
+            cx.counters.connections_lost_sync.inc();
+        }
+        match (progress, gapped, disproves) {
+            (Progress::LostSync, false, true) => self.detection.disprove(found),
+            (Progress::LostSync, false, false) => {}
+            _ => self.detection.forgive(),
         }
         self.state = State::Asking;
         said.finished
