@@ -7,7 +7,8 @@
 //!
 //! Invariants: [`Exporters::export`] never blocks and never fails. Each exporter bounds what it holds by a number of
 //! spans and of bytes; what does not fit is dropped whole trace by whole trace, newest first (what waits has waited longest and may
-//! complete traces that the backend has begun to receive), and counted in `exporter_queue_dropped`.
+//! complete traces that the backend has begun to receive), of services that ask for much before others ([`admission`]), and
+//! counted in `exporter_queue_dropped`.
 
 pub mod admission;
 pub mod console;
@@ -87,38 +88,36 @@ impl Bundle {
     }
 }
 
-/// Some finished traces on their way to an exporter: the first `traces` of `all`, which the exporters share.
+/// Some finished traces on their way to an exporter: those of `all`, which the exporters share, that were admitted.
 pub(crate) struct Parcel {
     all: Arc<Bundle>,
-    traces: usize,
+    admitted: Vec<usize>,
 }
 
 impl Parcel {
-    /// As many traces from the front of `all` as `admission` has room for. The spans that were left out are counted, and
-    /// their number returned.
+    /// The traces of `all` that `admission` has room for. The spans that were left out are counted, and their number returned.
     pub(crate) fn admit(all: &Arc<Bundle>, admission: &Admission, counters: &Counters) -> (Option<Self>, usize) {
-        let (mut admitted, mut full) = (0, Full::Spans);
-        for (trace, bytes) in all.traces.iter().zip(&all.bytes) {
-            match admission.enter(trace.spans.len(), *bytes) {
-                Ok(()) => admitted += 1,
+        let (mut admitted, mut dropped) = (Vec::with_capacity(all.traces.len()), 0);
+        for (at, (trace, bytes)) in all.traces.iter().zip(&all.bytes).enumerate() {
+            let (service, spans) = (trace.spans.first().map_or("", |s| s.resource.service_name()), trace.spans.len());
+            match admission.enter(service, spans, *bytes) {
+                Ok(()) => admitted.push(at),
                 Err(why) => {
-                    full = why;
-                    break;
+                    dropped += spans;
+                    counters.exporter_queue_dropped.add(spans as u64);
+                    if why == Full::Bytes {
+                        counters.exporter_queue_full_bytes.add(spans as u64);
+                    }
                 }
             }
         }
-        let dropped: usize = all.traces[admitted..].iter().map(|t| t.spans.len()).sum();
-        counters.exporter_queue_dropped.add(dropped as u64);
-        if full == Full::Bytes {
-            counters.exporter_queue_full_bytes.add(dropped as u64);
-        }
-        let parcel = (admitted > 0).then(|| Self { all: Arc::clone(all), traces: admitted });
+        let parcel = (!admitted.is_empty()).then(|| Self { all: Arc::clone(all), admitted });
         (parcel, dropped)
     }
 
     /// The traces that were admitted, with the bytes of each.
     pub(crate) fn traces(&self) -> impl Iterator<Item = (&Trace, usize)> {
-        self.all.traces.iter().zip(self.all.bytes.iter().copied()).take(self.traces)
+        self.admitted.iter().map(|at| (&self.all.traces[*at], self.all.bytes[*at]))
     }
 }
 
