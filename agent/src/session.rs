@@ -67,7 +67,7 @@ impl Session {
         let ledger = Ledger::new(&Shares::of(config));
         let settings = settings(config, bound.is_some(), &ledger);
         let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;
-        let ingest = receive(config, &exporters, &counters, &runtime);
+        let ingest = receive(config, &ledger, &exporters, &counters, &runtime);
         let listens: Vec<String> = ingest.iter().flat_map(Ingest::addresses).map(ToString::to_string).collect();
         // Not the receiver's in `own`: whoever sends spans to it is known by that, and left alone.
         let view = bound.zip(exporters.reader()).map(|(bound, reader)| {
@@ -176,13 +176,20 @@ fn bind(config: &ViewConfig) -> (Option<Bound>, Vec<String>) {
 }
 
 /// Receives spans of applications, if that is asked for.
-fn receive(config: &Config, exporters: &Exporters, counters: &Arc<Counters>, runtime: &Runtime) -> Option<Ingest> {
+fn receive(
+    config: &Config,
+    ledger: &Ledger,
+    exporters: &Exporters,
+    counters: &Arc<Counters>,
+    runtime: &Runtime,
+) -> Option<Ingest> {
     let otlp_in = config.otlp_in.as_ref()?;
     let settings = ingest::Settings {
         addresses: otlp_in.addresses.clone(),
         token: otlp_in.token.as_ref().map(|token| token.secret().into()),
         max_message: otlp_in.max_message,
         limits: otlp_in.limits,
+        memory: ledger.received.clone(),
     };
     let feed = exporters.feed();
     let ingest = Ingest::start(&settings, counters, runtime.handle(), move |traces| feed.export(traces));

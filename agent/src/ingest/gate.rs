@@ -13,8 +13,10 @@ use axum::routing::post;
 use tokio::sync::Semaphore;
 use tonic::Code;
 
+use crate::memory::Account;
 use crate::metrics::Counters;
 
+use super::room::{Metered, NoRoom, Room};
 use super::{Inbox, Settings, grpc, http};
 
 /// Requests whose bodies are being read or understood.
@@ -26,21 +28,28 @@ const WHOLE: Duration = Duration::from_secs(30);
 
 struct Gate {
     token: Option<Arc<str>>,
-    room: Semaphore,
+    turns: Semaphore,
+    memory: Account,
+    max_message: usize,
     counters: Arc<Counters>,
 }
 
 /// Everything that a listener answers.
 pub(super) fn router(settings: &Settings, inbox: &Arc<Inbox>) -> Router {
+    // One message must leave room for what it becomes.
+    let max_message = settings.max_message.min(settings.memory.limit() / 4);
     let gate = Arc::new(Gate {
         token: settings.token.clone(),
-        room: Semaphore::new(AT_ONCE),
+        turns: Semaphore::new(AT_ONCE),
+        memory: settings.memory.clone(),
+        max_message,
         counters: Arc::clone(&inbox.counters),
     });
-    let http = http::Http { inbox: Arc::clone(inbox), max_message: settings.max_message };
+    let http = http::Http { inbox: Arc::clone(inbox), max_message };
+    let grpc = grpc::Grpc { inbox: Arc::clone(inbox), max_message };
     Router::new()
         .route("/v1/traces", post(http::export).with_state(Arc::new(http)))
-        .route_service(grpc::PATH, grpc::service(inbox, settings.max_message))
+        .route(grpc::PATH, post(grpc::export).with_state(Arc::new(grpc)))
         .fallback(unknown)
         .layer(from_fn_with_state(gate, pass))
 }
@@ -70,12 +79,28 @@ impl Gate {
             let why = "send the token of --token-file as `authorization: Bearer TOKEN` (OTEL_EXPORTER_OTLP_HEADERS)";
             return refuse(grpc, StatusCode::UNAUTHORIZED, Code::Unauthenticated, why);
         }
-        let Ok(Ok(_permit)) = tokio::time::timeout(WAIT, self.room.acquire()).await else {
+        let Ok(Ok(_permit)) = tokio::time::timeout(WAIT, self.turns.acquire()).await else {
             return busy(grpc);
         };
-        match tokio::time::timeout(WHOLE, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => refuse(grpc, StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, "the request took too long"),
+        let room = Room::new(&self.memory);
+        // What tonic decompresses is not seen before it is there.
+        let inflated = grpc && headers.get("grpc-encoding").is_some_and(|encoding| encoding.as_bytes() != b"identity");
+        if inflated && !room.grow(self.max_message) {
+            return busy(grpc);
+        }
+        let mut request = request.map(|body| Metered::body(body, Arc::clone(&room)));
+        request.extensions_mut().insert(Arc::clone(&room));
+        let answered = tokio::time::timeout(WHOLE, next.run(request)).await;
+        match (room.refused(), answered) {
+            (Some(NoRoom::Now), _) => busy(grpc),
+            (Some(NoRoom::Ever), _) => {
+                let why = "larger than the memory for messages: send smaller batches, or raise --max-memory";
+                refuse(grpc, StatusCode::PAYLOAD_TOO_LARGE, Code::OutOfRange, why)
+            }
+            (None, Ok(response)) => response,
+            (None, Err(_)) => {
+                refuse(grpc, StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, "the request took too long")
+            }
         }
     }
 }

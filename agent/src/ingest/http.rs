@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -13,7 +14,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use prost::Message as _;
 
-use super::Inbox;
+use super::room::Room;
+use super::{Inbox, weigh};
 
 /// What the handler works with.
 pub(super) struct Http {
@@ -38,27 +40,37 @@ pub(super) struct Refusal {
 const LONG: usize = 64 << 10;
 
 /// `POST /v1/traces`.
-pub(super) async fn export(State(http): State<Arc<Http>>, request: Request) -> Response {
+pub(super) async fn export(
+    State(http): State<Arc<Http>>,
+    Extension(room): Extension<Arc<Room>>,
+    request: Request,
+) -> Response {
     let (head, body) = request.into_parts();
     let format = match format(&head.headers) {
         Ok(format) => format,
         Err(refusal) => return refusal.write(Format::Json),
     };
-    match http.answer(format, &head.headers, body).await {
+    match http.answer(format, &head.headers, body, room).await {
         Ok(response) => response,
         Err(refusal) => refusal.write(format),
     }
 }
 
 impl Http {
-    async fn answer(self: &Arc<Self>, format: Format, headers: &HeaderMap, body: Body) -> Result<Response, Refusal> {
+    async fn answer(
+        self: &Arc<Self>,
+        format: Format,
+        headers: &HeaderMap,
+        body: Body,
+        room: Arc<Room>,
+    ) -> Result<Response, Refusal> {
         let gzipped = encoding(headers)?;
         let body = self.read(headers, body).await?;
         let request = if body.len() <= LONG {
-            self.decode(format, gzipped, &body)?
+            self.decode(format, gzipped, &body, &room)?
         } else {
             let http = Arc::clone(self);
-            let decoded = tokio::task::spawn_blocking(move || http.decode(format, gzipped, &body)).await;
+            let decoded = tokio::task::spawn_blocking(move || http.decode(format, gzipped, &body, &room)).await;
             decoded.map_err(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "the body could not be decoded"))??
         };
         Ok(answer(format, &self.inbox.take_aside(request).await))
@@ -77,20 +89,22 @@ impl Http {
         }
     }
 
-    fn decode(&self, format: Format, gzipped: bool, body: &[u8]) -> Result<ExportTraceServiceRequest, Refusal> {
-        let mut plain = Vec::new();
-        let body = if gzipped {
-            let limit = self.max_message as u64 + 1;
-            let inflated = MultiGzDecoder::new(body).take(limit).read_to_end(&mut plain);
-            inflated
-                .map_err(|error| refusal(StatusCode::BAD_REQUEST, format!("the body is not valid gzip: {error}")))?;
-            if plain.len() > self.max_message {
-                return Err(self.too_large());
-            }
-            &plain[..]
-        } else {
-            body
+    fn decode(
+        &self,
+        format: Format,
+        gzipped: bool,
+        body: &[u8],
+        room: &Room,
+    ) -> Result<ExportTraceServiceRequest, Refusal> {
+        let plain = if gzipped { self.inflate(body, room)? } else { Vec::new() };
+        let body = if gzipped { &plain[..] } else { body };
+        let weight = match format {
+            Format::Protobuf => weigh::protobuf(body),
+            Format::Json => weigh::json(body),
         };
+        if !room.grow(weight) {
+            return Err(no_room());
+        }
         let wrong = |error: &dyn std::fmt::Display| {
             refusal(StatusCode::BAD_REQUEST, format!("the body is no ExportTraceServiceRequest: {error}"))
         };
@@ -100,13 +114,38 @@ impl Http {
         }
     }
 
+    /// What a body holds, piece by piece, as far as there is room.
+    fn inflate(&self, body: &[u8], room: &Room) -> Result<Vec<u8>, Refusal> {
+        let (mut plain, mut gzip) = (Vec::new(), MultiGzDecoder::new(body));
+        loop {
+            // (The vector may have room for twice as many.)
+            if !room.grow(2 * LONG) {
+                return Err(no_room());
+            }
+            let piece = gzip.by_ref().take(LONG as u64).read_to_end(&mut plain);
+            let piece = piece
+                .map_err(|error| refusal(StatusCode::BAD_REQUEST, format!("the body is not valid gzip: {error}")))?;
+            if plain.len() > self.max_message {
+                return Err(self.too_large());
+            }
+            if piece < LONG {
+                return Ok(plain);
+            }
+        }
+    }
+
     fn too_large(&self) -> Refusal {
         let why = format!(
-            "more than {} bytes, before or after decompression: send smaller batches, or raise --otlp-max-message",
+            "more than {} bytes, before or after decompression: send smaller batches, or raise --otlp-max-message (and --max-memory)",
             self.max_message
         );
         refusal(StatusCode::PAYLOAD_TOO_LARGE, why)
     }
+}
+
+/// The gate says what that means for the sender.
+fn no_room() -> Refusal {
+    refusal(StatusCode::SERVICE_UNAVAILABLE, "there is no room for the message")
 }
 
 fn refusal(status: StatusCode, why: impl Into<String>) -> Refusal {

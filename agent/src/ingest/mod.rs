@@ -11,10 +11,11 @@
 //! | `server` | connections: how many, HTTP/1.1 and HTTP/2 on the same port |
 //! | `gate` | who may send, and how much at one time |
 //! | `grpc`, `http` | the two transports of the OTLP specification |
+//! | `room`, `weigh` | what messages take of the bound on memory |
 //! | `convert`, `limits` | protobuf's spans into ours, and how much of each |
 //!
 //! Whoever sends is treated as hostile: a message, compressed or not, has at most [`Settings::max_message`] bytes, and what
-//! is under way at one time is bounded. What does not fit an exporter's queue is counted there.
+//! is under way at one time is bounded, in number and in bytes, also of what it becomes. What does not fit an exporter's queue is counted there.
 //! Source: <https://opentelemetry.io/docs/specs/otlp/>.
 
 mod convert;
@@ -22,9 +23,11 @@ mod gate;
 mod grpc;
 mod http;
 mod limits;
+mod room;
 mod server;
 #[cfg(test)]
 mod tests;
+mod weigh;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +37,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use tokio::runtime::Handle;
 
+use crate::memory::Account;
 use crate::metrics::Counters;
 use crate::span::Trace;
 
@@ -52,6 +56,8 @@ pub struct Settings {
     pub max_message: usize,
     /// How much of each span is kept.
     pub limits: Limits,
+    /// What messages may take while they are read and understood, all together.
+    pub memory: Account,
 }
 
 /// The running receiver. Dropping it closes every connection.

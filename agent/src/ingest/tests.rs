@@ -32,10 +32,15 @@ struct Running {
 }
 
 fn running(token: Option<&str>) -> Running {
+    running_in(token, Account::new(usize::MAX))
+}
+
+fn running_in(token: Option<&str>, memory: Account) -> Running {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let counters = Arc::new(Counters::default());
     let addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
-    let settings = Settings { addresses, token: token.map(Into::into), max_message: MAX, limits: Limits::default() };
+    let settings =
+        Settings { addresses, token: token.map(Into::into), max_message: MAX, limits: Limits::default(), memory };
     let (traces, received) = std::sync::mpsc::channel();
     let ingest = Ingest::start(&settings, &counters, runtime.handle(), move |all| drop(traces.send(all)));
     Running { runtime, ingest, received, counters }
@@ -374,7 +379,44 @@ fn an_address_that_is_taken_costs_that_address_alone() {
     let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let addresses = vec![taken.local_addr().unwrap(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
-    let settings = Settings { addresses, token: None, max_message: MAX, limits: Limits::default() };
+    let settings = Settings {
+        addresses,
+        token: None,
+        max_message: MAX,
+        limits: Limits::default(),
+        memory: Account::new(usize::MAX),
+    };
     let ingest = Ingest::start(&settings, &Arc::new(Counters::default()), runtime.handle(), |_| ());
     assert_eq!(ingest.addresses().len(), 1);
+}
+
+#[test]
+fn what_a_message_becomes_finds_room_or_is_refused_before_it_is_understood() {
+    let memory = Account::new(1 << 20);
+    let running = running_in(None, memory.clone());
+    // Two bytes each, and hundreds once they are understood.
+    let many = request(vec![Span::default(); 5000]);
+    let json = format!("{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{}{{}}]}}]}}]}}", "{},".repeat(4999));
+    assert!(many.encoded_len() < MAX && json.len() < MAX);
+    assert_eq!(running.post(PROTOBUF, &many.encode_to_vec()).0, 413);
+    assert_eq!(running.post("Content-Type: application/json", json.as_bytes()).0, 413);
+    assert_eq!(running.call(many, None, false).unwrap_err().code(), Code::OutOfRange);
+    // What others have is there again later.
+    let good = request(vec![span(1, 0, 5)]);
+    memory.take(1 << 20);
+    assert_eq!(running.post(PROTOBUF, &good.encode_to_vec()).0, 503);
+    assert_eq!(running.call(good.clone(), None, true).unwrap_err().code(), Code::Unavailable);
+    memory.give(1 << 20);
+    assert_eq!(running.post(PROTOBUF, &good.encode_to_vec()).0, 200);
+    assert_eq!(running.call(good, None, true).unwrap(), 0);
+    assert!(wait_until(|| memory.held() == 0), "{} bytes are held", memory.held());
+}
+
+fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
+    (0..500).any(|_| {
+        condition() || {
+            std::thread::sleep(Duration::from_millis(10));
+            false
+        }
+    })
 }

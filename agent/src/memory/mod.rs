@@ -96,6 +96,8 @@ pub struct Ledger {
     pub connections: Account,
     /// Signals between reader and linker.
     pub signals: Account,
+    /// Messages of OTLP in.
+    pub received: Account,
     /// Spans being built.
     pub spans: Account,
     /// The queues of the exporters, each with its own.
@@ -111,6 +113,7 @@ impl Ledger {
             total: shares.total,
             connections: Account::new(shares.connections),
             signals: Account::new(shares.signals),
+            received: Account::new(shares.received),
             spans: Account::new(shares.spans),
             queues: (0..shares.exporters).map(|_| Account::new(shares.queue())).collect(),
             store: shares.store,
@@ -126,12 +129,14 @@ impl Ledger {
     pub fn publish(&self, counters: &Counters) -> usize {
         let queues: usize = self.queues.iter().map(Account::held).sum();
         let (connections, signals, spans) = (self.connections.held(), self.signals.held(), self.spans.held());
-        let held = connections + signals + spans + queues + counters.store_bytes.get() as usize;
+        let received = self.received.held();
+        let held = connections + signals + received + spans + queues + counters.store_bytes.get() as usize;
         counters.memory_limit.set(self.total as u64);
         counters.memory_held.set(held as u64);
         counters.memory_highest.set(counters.memory_highest.get().max(held as u64));
         counters.memory_connections.set(connections as u64);
         counters.memory_signals.set(signals as u64);
+        counters.memory_received.set(received as u64);
         counters.memory_spans.set(spans as u64);
         counters.memory_queues.set(queues as u64);
         held

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | connections | a quarter | `max-buffer`, for less |
 //! | signals | a sixteenth | |
+//! | messages of OTLP in | a sixteenth, none where it is off | |
 //! | the view's traces | five sixteenths, none without a view | `store-bytes`, for up to half |
 //! | spans being built | half of what is left | |
 //! | the exporters' queues | the other half, in equal parts | |
@@ -19,6 +20,8 @@ pub struct Shares {
     pub connections: usize,
     /// Signals between reader and linker.
     pub signals: usize,
+    /// Messages of OTLP in while they are read and understood.
+    pub received: usize,
     /// Spans being built.
     pub spans: usize,
     /// All queues of exporters.
@@ -54,7 +57,7 @@ impl Shares {
         let signals = total / 16;
         let rest = total - connections - store - signals;
         let queues = if exporters == 0 { 0 } else { rest / 2 };
-        Self { total, connections, signals, spans: rest - queues, queues, store, exporters }
+        Self { total, connections, signals, received: 0, spans: rest - queues, queues, store, exporters }
     }
 
     /// As it was asked for.
@@ -62,7 +65,9 @@ impl Shares {
         let store = config.view.as_ref().map(|view| view.store.limits.bytes);
         let console = config.output != crate::config::Output::None;
         let exporters = [console, store.is_some(), config.otlp.is_some()].into_iter().filter(|runs| *runs).count();
-        Self::divide(config.max_memory, config.max_buffer, store, exporters)
+        let received = if config.otlp_in.is_some() { config.max_memory / 16 } else { 0 };
+        let others = Self::divide(config.max_memory - received, config.max_buffer, store, exporters);
+        Self { total: config.max_memory, received, ..others }
     }
 
     /// Bytes of one exporter's queue.

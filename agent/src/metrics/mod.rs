@@ -58,6 +58,7 @@ wirespan_signals::counters! {
     memory_highest: "The most that they held at one moment",
     memory_connections: "Bytes held by connections and their parsers",
     memory_signals: "Bytes between the reading and the linking stage",
+    memory_received: "Bytes of OTLP messages that are being read and understood",
     memory_spans: "Bytes of spans being built",
     memory_queues: "Bytes in the queues of the exporters",
     memory_waits: "Times the reading stage waited because the linking stage had too many bytes to work off",
