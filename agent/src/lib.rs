@@ -42,6 +42,7 @@ pub mod doctor;
 pub mod export;
 pub mod ingest;
 pub mod inventory;
+pub mod losses;
 pub mod memory;
 pub mod metrics;
 pub mod operations;

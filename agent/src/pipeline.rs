@@ -25,6 +25,7 @@ use crate::discovery::own::OwnServer;
 use crate::discovery::{HostInfo, Processes};
 use crate::export::Exporters;
 use crate::inventory::Inventory;
+use crate::losses::Losses;
 use crate::memory::channel::{Nothing, Receiver, Sender, channel};
 use crate::memory::{Account, Ledger, trim};
 use crate::metrics::Counters;
@@ -258,8 +259,8 @@ struct Reader {
     batch: usize,
     ticked: Instant,
     counters: Arc<Counters>,
-    /// Records that the kernel had lost when last asked.
-    lost: u64,
+    /// What the kernel had lost when last asked.
+    losses: Losses,
     inventory: Arc<Inventory>,
     /// Threads that linking wants watched, or no longer.
     watches: Watches,
@@ -296,7 +297,7 @@ impl Reader {
             batch: ledger.signals.limit() / BATCH_PART,
             ticked: Instant::now(),
             counters,
-            lost: 0,
+            losses: Losses::default(),
             inventory,
             watches: Watches::default(),
             said_io_uring: false,
@@ -378,14 +379,13 @@ impl Reader {
             room = stages.signal_bytes() < batch;
             room
         });
+        // (Before it is told that something has ended without an answer.)
+        let lost = self.capture.losses(&mut self.losses);
+        stages.records_lost(&lost, clock::now());
         // (Under load a turn may have few records.)
         if self.ticked.elapsed() >= TICK {
             self.ticked = Instant::now();
-            stages.tick(clock::now());
-        }
-        let lost = self.capture.lost_records();
-        if lost != std::mem::replace(&mut self.lost, lost) {
-            stages.records_lost();
+            stages.tick(clock::now(), |cookie| self.capture.stands(cookie));
         }
         for wish in stages.wishes() {
             match wish {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use wirespan_common::{
-    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, StateEvent,
-    TaskEvent,
+    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, SocketState,
+    StateEvent, TaskEvent,
 };
 use wirespan_links::facts::{At, Fact, Handle, Place, SleptOn, UnitKey};
 use wirespan_protocols::Role;
@@ -18,6 +18,7 @@ use crate::connections::{self, Connections, Signal, Verdict};
 use crate::discovery::own::OwnServer;
 use crate::discovery::{ExecInfo, Process, Processes, Selection};
 use crate::inventory::{self, Inventory, Row};
+use crate::losses::Lost;
 use crate::memory::weight;
 use crate::metrics::Counters;
 use crate::overheard::{Heard, Overheard};
@@ -97,12 +98,13 @@ impl Stages {
         self.finder = Some(finder);
     }
 
-    /// Does what time demands; to be called every few milliseconds with `CLOCK_BOOTTIME` nanoseconds.
-    pub fn tick(&mut self, now: u64) {
+    /// Does what time demands; to be called every few milliseconds with `CLOCK_BOOTTIME` nanoseconds. `stands` tells how far the
+    /// kernel has counted a Unix socket's bytes, by its cookie.
+    pub fn tick(&mut self, now: u64, stands: impl Fn(u64) -> Option<SocketState>) {
         self.connections.tick(now, &mut self.out);
         self.overheard.tick(now);
         let processes = &self.processes;
-        self.connections.ask(now, |descriptor| processes.holds(descriptor), &mut self.out);
+        self.connections.ask(now, |descriptor| processes.holds(descriptor), stands, &mut self.out);
         let answers = self.finder.iter_mut().flat_map(|finder| finder.answers(now));
         self.wishes.extend(answers.map(|answer| match answer.found {
             Found::Units(units) => Wish::Units(answer.tgid, units),
@@ -159,11 +161,20 @@ impl Stages {
         self.connections.finish(now, &mut self.out);
     }
 
-    /// Some records since the signals were last taken are missing. Where among them is not known: whatever they suggest
-    /// about threads is no proof.
-    pub fn records_lost(&mut self) {
-        self.out.insert(0, Signal::Fact(Fact::Lost(true)));
-        self.out.push(Signal::Fact(Fact::Lost(false)));
+    /// Records are missing since the signals were last taken, `now` being later. Where among them is not known: whatever they
+    /// suggest about threads is no proof.
+    pub fn records_lost(&mut self, lost: &Lost, now: u64) {
+        let whose: Vec<Option<u32>> = match lost {
+            Lost::Anybodys => vec![None],
+            Lost::Of(processes) => processes.iter().copied().map(Some).collect(),
+        };
+        if whose.is_empty() {
+            return;
+        }
+        whose.iter().for_each(|of| self.connections.records_lost(*of, now));
+        let told = |losing| whose.iter().map(move |of| Signal::Fact(Fact::Lost { of: *of, losing }));
+        self.out.splice(0..0, told(true));
+        self.out.extend(told(false));
     }
 
     /// What happened since they were last taken, in order, and the bytes of all that.

@@ -239,25 +239,34 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
     let dead = Typed::load::<u64>(sk, kernel::skc_flags()) & SOCK_DEAD != 0;
     let let_go = shut && (unread == 0 || dead || (ended && fin_sent == 0));
     if ended && !let_go && old != TCP_SYN_SENT {
-        let _ = SOCKETS.insert(cookie, SocketState { flags: SOCKET_ENDED, epoch: 0, tx: 0, rx: 0 }, 0);
+        let _ = SOCKETS.insert(cookie, SocketState { flags: SOCKET_ENDED, epoch: 0, tx: tx as u64, rx: 0 }, 0);
     }
     let flags = if let_go { STATE_LET_GO } else { 0 };
     submit(sk, StateChange { cookie, old: old as u8, new: new as u8, flags, tx, rx });
 }
 
 /// A TCP socket is taken apart: its program let go of it, or did so before. The latter was seen.
+///
+/// What it had been sent is known since the connection ended, for the state has forgotten whether a FIN was. It may have
+/// been read from since.
 #[inline(always)]
 pub fn on_destroy(sk: *const u8) {
     // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
     let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
-    // SAFETY: one word is copied out at once.
-    let flags = unsafe { SOCKETS.get(cookie) }.map_or(0, |state| state.flags);
-    if flags & SOCKET_ENDED == 0 {
+    // SAFETY: the value is copied out at once; nobody else writes where a connection has ended.
+    let Some(state) = (unsafe { SOCKETS.get(cookie).copied() }) else { return };
+    if state.flags & SOCKET_ENDED == 0 {
         return;
     }
     let _ = SOCKETS.remove(cookie);
+    // SAFETY: the helper takes any typed socket and returns null for another kind.
+    let tcp = unsafe { bpf_skc_to_tcp_sock(sk as *mut _) } as *const u8;
+    if tcp.is_null() {
+        return;
+    }
+    let (rx, _) = received::<Typed>(sk, tcp);
     let closed = TCP_CLOSE as u8;
-    submit(sk, StateChange { cookie, old: closed, new: closed, flags: STATE_LET_GO, tx: 0, rx: 0 });
+    submit(sk, StateChange { cookie, old: closed, new: closed, flags: STATE_LET_GO, tx: state.tx as u32, rx });
 }
 
 /// What a [`StateEvent`] says beside what the socket itself does.

@@ -295,8 +295,13 @@ pub enum Fact {
         /// When.
         time: u64,
     },
-    /// Records are missing from now on (`true`), or no more.
-    Lost(bool),
+    /// Records are missing from now on, or no more.
+    Lost {
+        /// Of this process alone, if that is known.
+        of: Option<u32>,
+        /// From now on.
+        losing: bool,
+    },
     /// A process takes in bytes, without waiting for them, that nobody can read.
     Unread {
         /// Which.
@@ -322,7 +327,7 @@ impl Fact {
             | Self::Turn { time, .. }
             | Self::Slept { time, .. }
             | Self::Resolved { time, .. } => Some(time),
-            Self::Lost(_) | Self::Unread { .. } => None,
+            Self::Lost { .. } | Self::Unread { .. } => None,
         }
     }
 }

@@ -233,7 +233,7 @@ impl Traces {
             }
         }
         match *fact {
-            Fact::Lost(_) => self.tasks.lost_records(now),
+            Fact::Lost { of, .. } => self.tasks.lost_records(of, now),
             Fact::Ended { unit, .. } => self.runner_gone(unit, now),
             _ => {}
         }

@@ -79,8 +79,11 @@ pub fn write(fact: &Fact) -> String {
         Fact::Resolved { unit, by, time } => {
             line.word("resolved").unit(unit).unit(by).word(time);
         }
-        Fact::Lost(losing) => {
+        Fact::Lost { of: None, losing } => {
             line.word("lost").word(losing);
+        }
+        Fact::Lost { of: Some(tgid), losing } => {
+            line.word("lost-of").word(tgid).word(losing);
         }
         Fact::Unread { tgid } => {
             line.word("unread").word(tgid);
@@ -229,7 +232,8 @@ pub fn read(line: &str) -> Option<Entry> {
         }
         "woke" => Fact::Woke { unit: words.unit()?, by: words.unit()?, at: words.at()? },
         "resolved" => Fact::Resolved { unit: words.unit()?, by: words.unit()?, time: words.get()? },
-        "lost" => Fact::Lost(words.get()?),
+        "lost" => Fact::Lost { of: None, losing: words.get()? },
+        "lost-of" => Fact::Lost { of: Some(words.get()?), losing: words.get()? },
         "unread" => Fact::Unread { tgid: words.get()? },
         _ => return None,
     };
@@ -345,7 +349,8 @@ mod tests {
             Fact::Slept { thread: other, on: SleptOn::Own, cookie: 13, time },
             Fact::Woke { unit, by: other, at },
             Fact::Resolved { unit, by: other, time },
-            Fact::Lost(true),
+            Fact::Lost { of: None, losing: true },
+            Fact::Lost { of: Some(14), losing: false },
             Fact::Unread { tgid: 14 },
         ];
         for fact in facts {

@@ -30,6 +30,7 @@ use wirespan_common::{
 use probes::{Attacher, Outcome, Probes};
 pub use records::Record;
 
+use crate::losses::{Losses, Lost};
 use crate::metrics::Counters;
 use crate::units::Units;
 
@@ -380,10 +381,14 @@ impl Capture {
         self.ebpf = None;
     }
 
-    /// Records that did not fit the ring so far, or that it had no room for in their sender's budget. Read after a drain, it
-    /// covers every loss before the drained records.
-    pub fn lost_records(&self) -> u64 {
-        self.count(Counter::RingFull) + self.count(Counter::OverBudget)
+    /// What was lost since `known` was last asked. After a drain, that covers every loss before the drained records.
+    pub fn losses(&self, known: &mut Losses) -> Lost {
+        known.since(self.count(Counter::RingFull), self.count(Counter::OverBudget), || self.over_budget())
+    }
+
+    /// What the kernel has counted of a Unix socket.
+    pub fn stands(&self, cookie: u64) -> Option<SocketState> {
+        self.sockets.get(&cookie, 0).ok().map(|state| state.0)
     }
 
     /// The processes that put more on the ring than their share while it filled up, and how many records of each were left

@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS, IoEvent, STATE_LET_GO, StateEvent};
+use wirespan_common::{
+    AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS, IoEvent, STATE_LET_GO, SocketState, StateEvent,
+};
 use wirespan_protocols::exchange::{Mark, Unit};
 use wirespan_protocols::{End, Role};
 
@@ -46,6 +48,10 @@ pub struct Connection {
     held: bool,
     /// Operations since more of each was wanted.
     widened: u32,
+    /// When its first operation was seen.
+    began: u64,
+    /// Its socket is gone, and not all that was moved there was here by then.
+    waits_for_rest: bool,
 }
 
 /// How a program holds a socket.
@@ -87,6 +93,8 @@ impl Connection {
             closed_at: None,
             held: false,
             widened: 0,
+            began: now,
+            waits_for_rest: false,
         }
     }
 
@@ -113,6 +121,16 @@ impl Connection {
     /// The process that used it last.
     pub fn process(&self) -> &Arc<Process> {
         &self.reading.origin.process
+    }
+
+    /// When the first operation was seen, `CLOCK_BOOTTIME` nanoseconds.
+    pub fn began(&self) -> u64 {
+        self.began
+    }
+
+    /// Whether it is a socket for datagrams.
+    pub fn is_datagrams(&self) -> bool {
+        self.datagrams > 0
     }
 
     /// When the last operation was seen, `CLOCK_BOOTTIME` nanoseconds.
@@ -163,10 +181,10 @@ impl Connection {
             let len = event.result as u64;
             self.operation(Operation { direction, bytes, len, end, opposite, time, unit }, cx);
         } else if event.result == 0 {
-            self.lost_until(event, unit, cx);
+            self.lost_until(direction, end_of(event), time, unit, cx);
             self.end(direction, End::Finished, time, unit, cx);
         } else {
-            self.lost_until(event, unit, cx);
+            self.lost_until(direction, end_of(event), time, unit, cx);
             self.peer_left(time);
             for direction in [direction, 1 - direction] {
                 self.end(direction, End::Reset, time, unit, cx);
@@ -188,12 +206,40 @@ impl Connection {
         self.order.operation(operation, &mut Feed { reading: &mut self.reading, cx });
     }
 
-    /// A direction ends where the operation says. Of what is not here by then, an answer may be: whoever waited for it was
-    /// not left alone by the other end, but by us.
-    fn lost_until(&mut self, event: &IoEvent, unit: Unit, cx: &mut Context<'_>) {
-        let position = if event.direction == EGRESS { event.tx_position } else { event.rx_position };
+    /// A direction ends at `position`. Of what is not here by then, an answer may be: whoever waited for it was not left alone
+    /// by the other end, but by us.
+    fn lost_until(&mut self, direction: u8, position: u64, time: u64, unit: Unit, cx: &mut Context<'_>) {
         let mut feed = Feed { reading: &mut self.reading, cx };
-        self.order.reached_position(event.direction, position, event.time, unit, &mut feed);
+        self.order.reached_position(direction, position, time, unit, &mut feed);
+    }
+
+    /// The other end of a Unix socket has read as far as `position`, and is told that this is the end. What it has read, this
+    /// end has sent, whether it was seen or not. (It may count from earlier on: then what is told to be missing is what was
+    /// on its way when this end was first seen.)
+    pub fn read_by_other_end(&mut self, position: u64, time: u64, cx: &mut Context<'_>) {
+        if self.epoch != 0 {
+            self.lost_until(EGRESS, position, time, Unit::default(), cx);
+        }
+        self.end(EGRESS, End::Finished, time, Unit::default(), cx);
+    }
+
+    /// A socket of whose end the kernel says nothing is gone: its program let go of it, where it `stood`. Returns how it ended;
+    /// `None`: what was moved before that may still be on its way here. If it is not known where it stood, neither is whether
+    /// there was an answer.
+    pub fn gone(&mut self, stood: Option<SocketState>, now: u64, cx: &mut Context<'_>) -> Option<End> {
+        if self.epoch == 0 {
+            return Some(End::LetGo);
+        }
+        let Some(stood) = stood.filter(|stood| stood.epoch == self.epoch) else { return Some(End::Unwatched) };
+        let positions = [(EGRESS, stood.tx), (INGRESS, stood.rx)];
+        let all_here = positions.iter().all(|(direction, position)| self.order.next(*direction) >= *position);
+        if !all_here && !std::mem::replace(&mut self.waits_for_rest, true) {
+            return None;
+        }
+        for (direction, position) in positions {
+            self.lost_until(direction, position, now, Unit::default(), cx);
+        }
+        Some(End::LetGo)
     }
 
     /// A datagram was sent or received, of which `bytes` were captured.
@@ -234,6 +280,9 @@ impl Connection {
     pub fn changed(&mut self, event: &StateEvent, cx: &mut Context<'_>) {
         let (time, unit) = (event.time, unit_of(&event.unit));
         if event.flags & STATE_LET_GO != 0 {
+            for (direction, position) in [(EGRESS, event.tx_position), (INGRESS, event.rx_position)] {
+                self.lost_until(direction, position, time, unit, cx);
+            }
             let end = match event.old {
                 // It had been reset.
                 TCP_CLOSE => End::Reset,
@@ -253,6 +302,8 @@ impl Connection {
                 self.peer_left(time);
             }
         } else {
+            // (Another thread may just have read what is not here yet.)
+            self.lost_until(EGRESS, event.tx_position, time, unit, cx);
             self.end(EGRESS, End::Finished, time, unit, cx);
         }
     }
@@ -303,4 +354,9 @@ impl Connection {
             self.reading.abandon(cx);
         }
     }
+}
+
+/// Where the direction of an operation stands behind it.
+fn end_of(event: &IoEvent) -> u64 {
+    if event.direction == EGRESS { event.tx_position } else { event.rx_position }
 }

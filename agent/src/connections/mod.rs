@@ -2,6 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `asking.rs` | sockets of whose end the kernel says nothing |
 //! | `attempts.rs` | connections that are being opened, and those that cannot be |
 //! | `stream.rs` | one direction: positions, operations ahead of their turn |
 //! | `order.rs` | both directions in causal order |
@@ -15,6 +16,7 @@
 //! socket are brought into causal order: an operation that happened when the other direction stood at position *n* is
 //! handed on when everything before *n* has been.
 
+mod asking;
 mod attempts;
 mod connection;
 mod detection;
@@ -34,6 +36,7 @@ use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, StateEve
 use wirespan_protocols::exchange::{Output, Reason, Unit};
 use wirespan_protocols::{End, Role};
 
+use asking::{ASK_FIRST, DATAGRAM_SILENCE, LostTimes};
 use attempts::Attempts;
 use connection::Connection;
 pub use connection::Descriptor;
@@ -53,9 +56,6 @@ const TCP_ESTABLISHED: u8 = 1;
 /// State of a TCP socket that is being opened (include/net/tcp_states.h).
 pub const TCP_SYN_SENT: u8 = 2;
 const TCP_CLOSE: u8 = 7;
-/// A socket for datagrams that was silent for this long, nanoseconds, is taken for closed: a resolver asks again after five
-/// seconds.
-const DATAGRAM_SILENCE: u64 = 15_000_000_000;
 /// A request that has been under way for this long, nanoseconds, tells what it is called. (Less than what is shown.)
 const LASTING: u64 = 4_000_000_000;
 /// How often such requests are looked for, nanoseconds.
@@ -65,12 +65,6 @@ const NAME_EVERY: u64 = 500_000_000;
 const PATIENCE: u64 = 144;
 /// What a socket takes that is asked after, bytes.
 const OUTSTANDING: usize = 2 * size_of::<(u64, u64)>();
-/// How soon it is asked after a socket on which somebody waits for an answer, and how often at least, nanoseconds.
-const ASK_FIRST: u64 = 10_000_000;
-/// How rarely at most, nanoseconds.
-const ASK_LAST: u64 = 500_000_000;
-/// How many such sockets are asked after in one tick. One question costs some microseconds.
-const ASKED_AT_A_TIME: usize = 16;
 /// Connections looked at to find one to forget when there are too many.
 const EVICTION_SAMPLE: usize = 32;
 /// Sockets whose reading failed that are remembered; then they are forgotten, and may fail again.
@@ -119,6 +113,8 @@ pub struct Connections {
     attempts: Attempts,
     /// Sockets of whose end the kernel says nothing and on which somebody waits for an answer: when to ask after them.
     outstanding: BTreeSet<(u64, u64)>,
+    /// When records were lost that may have been datagrams.
+    lost: LostTimes,
     /// Sockets whose reading failed: muted, whatever is still on the ring of them.
     failed: HashSet<u64>,
     /// Protocols whose failure was said.
@@ -169,6 +165,7 @@ impl Connections {
             datagrams: VecDeque::new(),
             attempts: Attempts::default(),
             outstanding: BTreeSet::new(),
+            lost: LostTimes::default(),
             failed: HashSet::default(),
             said_failed: Vec::new(),
             shared: Shared { limits, counters, outputs: Vec::new(), registry: Registry::ALL },
@@ -301,7 +298,7 @@ impl Connections {
     /// A Unix socket's other end was closed, of which the kernel says nothing on that end: it will send no more.
     fn peer_finished(&mut self, event: &IoEvent, out: &mut Vec<Signal>) {
         self.work(event.endpoints.peer_cookie, out, |peer, cx| {
-            peer.end(EGRESS, End::Finished, event.time, Unit::default(), cx);
+            peer.read_by_other_end(event.rx_position, event.time, cx);
         });
     }
 
@@ -327,26 +324,6 @@ impl Connections {
         });
         if newly_restless == Some(true) {
             self.restless.push(event.cookie);
-        }
-    }
-
-    /// Asks after sockets of whose end the kernel says nothing, Unix and UDP, as long as somebody waits for an answer there:
-    /// `holds` tells whether its program still holds a socket. (A few at a time, and the longer it takes the less often.)
-    pub fn ask(&mut self, now: u64, mut holds: impl FnMut(&mut Descriptor) -> bool, out: &mut Vec<Signal>) {
-        for _ in 0..ASKED_AT_A_TIME {
-            let Some(&(at, cookie)) = self.outstanding.first().filter(|(at, _)| *at <= now) else { return };
-            self.outstanding.remove(&(at, cookie));
-            let Some(connection) = self.by_cookie.get_mut(&cookie) else { continue };
-            connection.asked_after = connection.in_flight() > 0;
-            if !connection.asked_after {
-                continue;
-            }
-            let age = now.saturating_sub(connection.last_seen());
-            if connection.descriptor.as_mut().is_none_or(&mut holds) {
-                self.outstanding.insert((now + (age / 32).clamp(ASK_FIRST, ASK_LAST), cookie));
-            } else {
-                self.remove(cookie, End::LetGo, now, out);
-            }
         }
     }
 
@@ -469,16 +446,6 @@ impl Connections {
             self.datagrams.push_back((event.time + DATAGRAM_SILENCE, event.cookie));
         }
         true
-    }
-
-    fn close_silent_datagrams(&mut self, now: u64, out: &mut Vec<Signal>) {
-        while let Some((_, cookie)) = self.datagrams.pop_front_if(|(at, _)| *at <= now) {
-            match self.by_cookie.get(&cookie).map(|c| c.last_seen() + DATAGRAM_SILENCE) {
-                Some(again) if again > now => self.datagrams.push_back((again, cookie)),
-                Some(_) => self.remove(cookie, End::Closed, now, out),
-                None => {}
-            }
-        }
     }
 
     fn sweep(&mut self, now: u64, out: &mut Vec<Signal>) {

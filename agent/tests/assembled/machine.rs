@@ -2,6 +2,7 @@
 //! report them, late, twice or never if the input says so.
 
 use wirespan_agent::bpf::Record;
+use wirespan_agent::losses::Lost;
 use wirespan_common::{
     AF_INET, AF_UNIX, EGRESS, Endpoints, ExecEvent, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS, IoEvent, Kind,
     MAX_EXEC_FILE, STATE_LET_GO, StateEvent, TaskEvent, UnitId,
@@ -125,8 +126,8 @@ impl Machine {
         self.now
     }
 
-    pub fn lost(&mut self) -> bool {
-        std::mem::take(&mut self.lost)
+    pub fn lost(&mut self) -> Lost {
+        if std::mem::take(&mut self.lost) { Lost::Anybodys } else { Lost::Of(Vec::new()) }
     }
 
     /// Does what is chosen, and gives the records that arrive.
@@ -385,7 +386,7 @@ impl Machine {
 
     fn state(&mut self, pair: usize, end: usize, new: u8) {
         let time = self.tick();
-        let End { cookie, tgid, endpoints, .. } = self.pairs[pair].ends[end];
+        let End { cookie, tgid, endpoints, tx, rx } = self.pairs[pair].ends[end];
         let unit = UnitId { tgid, tid: tgid, ..UnitId::default() };
         let event = StateEvent {
             kind: Kind::State as u8,
@@ -395,8 +396,8 @@ impl Machine {
             error: 0,
             time,
             cookie,
-            tx_position: 0,
-            rx_position: 0,
+            tx_position: tx & 0xffff_ffff,
+            rx_position: rx & 0xffff_ffff,
             unit,
             endpoints,
         };

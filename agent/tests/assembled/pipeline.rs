@@ -140,10 +140,10 @@ impl Run {
             }
             self.stages.record(record.record());
         }
-        self.stages.tick(self.machine.now());
-        if self.machine.lost() {
-            self.stages.records_lost();
-        }
+        let now = self.machine.now();
+        let lost = self.machine.lost();
+        self.stages.records_lost(&lost, now);
+        self.stages.tick(now, |_| None);
         self.stages.wishes().for_each(drop);
         self.link();
         let (held, asked) = self.heap.read();

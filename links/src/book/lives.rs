@@ -260,10 +260,11 @@ impl Lives {
         self.lives.get(&unit).is_some_and(|life| life.changed(since, u64::MAX))
     }
 
-    /// Records were lost: what was told since may miss anything.
-    pub fn lost(&mut self) {
-        self.watched.clear();
-        for life in self.lives.values_mut() {
+    /// Records of a process, or of nobody knows whom, were lost: what was told since may miss anything.
+    pub fn lost(&mut self, of: Option<u32>) {
+        let concerns = |tgid: u32| of.is_none_or(|of| of == tgid);
+        self.watched.retain(|tgid, _| !concerns(*tgid));
+        for (_, life) in self.lives.iter_mut().filter(|(unit, _)| concerns(unit.tgid)) {
             (life.births, life.wakes) = (VecDeque::new(), VecDeque::new());
         }
     }
@@ -309,7 +310,7 @@ mod tests {
         assert!(!lives.is_same(T, moment(1, 5), moment(9, 5)), "it was born since");
         lives.ended(T, 6);
         assert!(lives.is_same(T, moment(3, 0), moment(5, 0)) && !lives.is_same(T, moment(3, 0), moment(9, 0)));
-        lives.lost();
+        lives.lost(None);
         assert!(!lives.is_same(T, moment(3, 0), moment(5, 0)));
     }
 

@@ -5,6 +5,7 @@
 //! | `units.rs` | what units were seen to do, in the order in which it was told, and what that puts in doubt |
 //! | `served.rs` | which requests a unit had in flight at a moment, whatever the order in which it was told |
 //! | `doubt.rs` | how that passes |
+//! | `losses.rs` | whose records are missing |
 //! | `sleeps.rs` | what threads sleep on |
 //! | `lives.rs` | what units were seen to do that others read for |
 //! | `places.rs` | calls on their way |
@@ -16,6 +17,7 @@
 mod doubt;
 mod handles;
 pub mod lives;
+mod losses;
 mod places;
 mod served;
 mod sleeps;
@@ -187,10 +189,10 @@ impl Book {
                 self.streams.came(request, [Some(reader), reader_of], stream, time);
             }
             Fact::TakenUp { by, from, stream, time } => self.streams.taken_up(by, from, stream, time),
-            Fact::Lost(losing) => {
-                self.units.lost_records(losing);
-                self.places.lost();
-                self.lives.lost();
+            Fact::Lost { of, losing } => {
+                self.units.lost_records(of, losing);
+                self.places.lost(of);
+                self.lives.lost(of);
             }
             Fact::Unread { tgid } => self.units.reads_unknown(tgid),
             Fact::Slept { thread, on, cookie, .. } => self.sleeps.slept(thread, on, cookie),

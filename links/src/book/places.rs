@@ -86,9 +86,9 @@ impl Places {
         Some(way)
     }
 
-    /// Records were lost: what was on its way may have been written unseen.
-    pub fn lost(&mut self) {
-        self.ways.values_mut().for_each(|way| way.handed.clear());
+    /// Records of a process, or of nobody knows whom, were lost: what was on its way there may have been written unseen.
+    pub fn lost(&mut self, of: Option<u32>) {
+        self.ways.values_mut().for_each(|way| way.handed.retain(|h| of.is_some_and(|tgid| h.by.tgid != tgid)));
     }
 
     /// Who handed over the call that `writer` wrote to `place` at `time`: the last since the call before there. `Some(None)` if

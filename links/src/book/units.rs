@@ -12,6 +12,7 @@ mod tests;
 use rustc_hash::FxHashMap as HashMap;
 
 use super::doubt::Doubt;
+use super::losses::{Losses, Times};
 use crate::facts::UnitKey;
 use crate::live::SpanKey;
 use crate::rules::Missing;
@@ -43,7 +44,7 @@ pub struct Moment {
     pub alone: bool,
     /// No other had been seen there before.
     pub first: bool,
-    losses: u32,
+    losses: Times,
 }
 
 /// What a unit seemed to serve when it made a call.
@@ -208,10 +209,7 @@ pub struct Units {
     wandering: HashMap<u32, Doubt>,
     /// The time of what is being taken in, `CLOCK_BOOTTIME` nanoseconds.
     now: u64,
-    /// Records are missing somewhere among those that come now.
-    losing: bool,
-    /// How often records were lost.
-    losses: u32,
+    losses: Losses,
 }
 
 impl Units {
@@ -222,7 +220,7 @@ impl Units {
 
     /// A unit read a request.
     pub fn read_request(&mut self, unit: UnitKey, request: Request) {
-        let (losing, now) = (self.losing, self.now);
+        let (losing, now) = (self.losses.concerns(unit.tgid), self.now);
         let state = self.states.entry(unit).or_default();
         // Who reads requests is a server, whatever it was created for.
         state.origin = None;
@@ -256,14 +254,17 @@ impl Units {
         state.unread.get_or_insert(self.now);
     }
 
-    /// Records were lost among those from now on (`true`), or until now (`false`): what units seem to do is doubtful.
+    /// Records of a process, or of nobody knows whom, were lost among those from now on (`true`), or until now (`false`):
+    /// what units seem to do is doubtful.
     ///
     /// A request in flight may have been answered, and the thread may serve one whose reading was missed: it proves
     /// nothing until it is seen to be answered. What was created for a request may have done other work.
-    pub fn lost_records(&mut self, losing: bool) {
-        self.losing = losing;
-        self.losses = self.losses.wrapping_add(1);
-        self.states.retain(|_, state| {
+    pub fn lost_records(&mut self, of: Option<u32>, losing: bool) {
+        self.losses.tell(of, losing);
+        self.states.retain(|unit, state| {
+            if of.is_some_and(|tgid| unit.tgid != tgid) {
+                return true;
+            }
             state.doubtful = state.in_flight.len();
             state.origin = None;
             state.waiting = Vec::new();
@@ -297,7 +298,8 @@ impl Units {
 
     /// What a call by `unit` hangs below.
     pub fn proof(&self, unit: UnitKey) -> Proof {
-        let Some(state) = self.states.get(&unit).filter(|_| !self.losing && !self.wanders(unit)) else {
+        let Some(state) = self.states.get(&unit).filter(|_| !self.losses.concerns(unit.tgid) && !self.wanders(unit))
+        else {
             return Proof::None;
         };
         match (state.lone(), state.origin) {
@@ -308,7 +310,7 @@ impl Units {
                 let process = self.states.get(&UnitKey::process(unit.tgid));
                 let alone = process.and_then(UnitState::lone).is_some_and(|r| r.span == request.span);
                 let first = process.is_some_and(|p| !p.served);
-                Proof::Perhaps(request.span, Moment { unit, alone, first, losses: self.losses })
+                Proof::Perhaps(request.span, Moment { unit, alone, first, losses: self.losses.times(unit.tgid) })
             }
             (None, Some(origin)) if state.open == 0 && self.was_never_in_doubt(unit, state) => {
                 Proof::IfOneShot(origin.server)
@@ -326,7 +328,7 @@ impl Units {
     pub fn missing(&self, unit: UnitKey) -> Missing {
         let state = self.states.get(&unit);
         match state {
-            _ if self.losing => Missing::LostRecords,
+            _ if self.losses.concerns(unit.tgid) => Missing::LostRecords,
             _ if self.wanders(unit) => Missing::HandsOn,
             Some(state) if state.doubtful > 0 => Missing::LostRecords,
             Some(state) if state.more.is_held() || state.open > 0 => Missing::SeveralRequests,
@@ -367,7 +369,9 @@ impl Units {
 
     /// Whether nothing that was seen since a moment takes away what spoke then for its unit.
     pub fn stands(&self, moment: Moment) -> bool {
-        self.losses == moment.losses && !self.wanders(moment.unit) && !self.does_more(moment.unit)
+        self.losses.times(moment.unit.tgid) == moment.losses
+            && !self.wanders(moment.unit)
+            && !self.does_more(moment.unit)
     }
 
     /// Whether what a thread does, or its process, ever had to be doubted.
@@ -437,6 +441,7 @@ impl Units {
     fn forget(&mut self, task: UnitKey) -> Option<UnitState> {
         if task.leads() {
             self.wandering.remove(&task.tgid);
+            self.losses.gone(task.tgid);
             self.states.remove(&UnitKey::process(task.tgid));
         }
         self.states.remove(&task)

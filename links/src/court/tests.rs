@@ -141,16 +141,20 @@ fn exact_rules_that_disagree_cancel_each_other_and_that_is_counted() {
 
 #[test]
 fn after_a_loss_what_was_on_its_way_is_nobodys() {
-    let mut bench = Bench::new();
-    let [r, call] = std::array::from_fn(|_| bench.key());
-    bench.hear(&[
-        read(r, G, 10),
-        Fact::HandedOver { by: G, to: SOCKET, handle: None, time: 20 },
-        Fact::Lost(true),
-        Fact::Lost(false),
-        called(call, WRITER, 21),
-    ]);
-    assert_eq!(bench.judge(call, Stage::Settled), Decision::Root(Missing::Unseen));
+    for of in [None, Some(G.tgid), Some(G.tgid + 1)] {
+        let mut bench = Bench::new();
+        let [r, call] = std::array::from_fn(|_| bench.key());
+        bench.hear(&[
+            read(r, G, 10),
+            Fact::HandedOver { by: G, to: SOCKET, handle: None, time: 20 },
+            Fact::Lost { of, losing: true },
+            Fact::Lost { of, losing: false },
+            called(call, WRITER, 21),
+        ]);
+        let anothers = of.is_some_and(|tgid| tgid != G.tgid);
+        let expected = if anothers { Decision::Below(r, None) } else { Decision::Root(Missing::Unseen) };
+        assert_eq!(bench.judge(call, Stage::Settled), expected, "of {of:?}");
+    }
 }
 
 #[test]

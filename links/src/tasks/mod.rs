@@ -19,7 +19,7 @@ mod worker;
 
 use std::collections::VecDeque;
 
-use rustc_hash::FxHashMap as HashMap;
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use wirespan_protocols::exchange::TakenTask;
 
 use super::facts::UnitKey;
@@ -50,6 +50,8 @@ const MAX_DEFERRED: usize = 256;
 const MAX_CHAIN: usize = 256;
 /// Tasks of a worker from which on those are forgotten that run nowhere any more.
 const MANY: usize = 64;
+/// Processes of which it is remembered when records of theirs were lost; with more, it counts for all workers.
+const MAX_LOSERS: usize = 1024;
 /// How often calls are looked for that waited too long, nanoseconds.
 const SWEEP: u64 = 1_000_000_000;
 
@@ -93,6 +95,8 @@ pub enum Verdict {
 pub struct Tasks {
     workers: HashMap<u32, Worker>,
     runners: HashMap<UnitKey, Runner>,
+    /// When records of a process were lost for the last time that were its own alone.
+    lost: HashMap<u32, u64>,
     /// The worker of each delivery whose task is waited for.
     deliveries: HashMap<SpanKey, u32>,
     held: usize,
@@ -353,6 +357,11 @@ impl Tasks {
     }
 
     fn runner(&mut self, unit: UnitKey, worker: u32) -> &mut Runner {
+        // What its process lost before, it may have lost as this worker's.
+        let lost = self.lost.get(&unit.tgid).filter(|_| !self.runners.contains_key(&unit));
+        if let (Some(lost), Some(worker)) = (lost, self.workers.get_mut(&worker)) {
+            worker.doubtful_until = worker.doubtful_until.max(*lost);
+        }
         let new = || Runner { worker, last: None, begun: None, idle_call: None, held: VecDeque::new() };
         self.runners.entry(unit).or_insert_with(new)
     }
@@ -361,6 +370,9 @@ impl Tasks {
     pub fn gone(&mut self, unit: UnitKey) -> (Vec<SpanKey>, Vec<Deferred>) {
         let (mut released, mut deferred) = (self.forget(unit), Vec::new());
         let worker = if unit.leads() { self.workers.remove(&unit.tgid) } else { None };
+        if unit.leads() {
+            self.lost.remove(&unit.tgid);
+        }
         if let Some(worker) = worker {
             deferred = worker.deferred;
             self.deliveries.retain(|_, worker| *worker != unit.tgid);
@@ -379,10 +391,19 @@ impl Tasks {
         held.into_iter().map(|held| held.call.span).collect()
     }
 
-    /// Records were lost until `now`: ends may have been missed, and tasks. What is exact remains so.
-    pub fn lost_records(&mut self, now: u64) {
-        self.workers.values_mut().for_each(|worker| worker.doubtful_until = worker.doubtful_until.max(now));
-        for runner in self.runners.values_mut() {
+    /// Records of a process, or of nobody knows whom, were lost until `now`: ends may have been missed, and tasks. What is exact
+    /// remains so.
+    pub fn lost_records(&mut self, of: Option<u32>, now: u64) {
+        let of = of.filter(|tgid| self.lost.len() < MAX_LOSERS || self.lost.contains_key(tgid));
+        // A process of a worker's pool may not have been seen to run anything yet.
+        let _ = of.and_then(|tgid| self.lost.insert(tgid, now));
+        let runs = |worker: u32| self.runners.iter().any(|(u, r)| r.worker == worker && of == Some(u.tgid));
+        let concerned: HashSet<u32> =
+            self.workers.keys().copied().filter(|w| of.is_none() || of == Some(*w) || runs(*w)).collect();
+        for worker in self.workers.iter_mut().filter_map(|(tgid, w)| concerned.contains(tgid).then_some(w)) {
+            worker.doubtful_until = worker.doubtful_until.max(now);
+        }
+        for runner in self.runners.values_mut().filter(|runner| concerned.contains(&runner.worker)) {
             (runner.last, runner.idle_call) = (None, None);
         }
     }

@@ -359,18 +359,41 @@ fn a_child_that_is_younger_than_its_task_may_still_begin() {
 
 #[test]
 fn after_a_loss_only_what_is_exact_counts() {
+    // Of nobody knows whom, of the worker's own process, of the one that runs the task.
+    for of in [None, Some(MAIN.tgid), Some(ONE.tgid)] {
+        let mut world = World::new();
+        world.quiet("run/a");
+        world.take("a", 10);
+        let doubtful = world.held(ONE, 12);
+        world.settle("a", 14);
+        let sure = world.held(ONE, 16);
+        world.tasks.lost_records(of, T + 18);
+        let ended = world.end(ONE, "a", 20);
+        assert_eq!((ended.execution.unwrap().children, ended.released), (vec![(sure, None)], vec![doubtful]));
+        world.take("b", 30);
+        let own = world.held(ONE, 32);
+        assert_eq!(world.children(ONE, "b", 40), [(own, LIKELY)]);
+    }
+}
+
+#[test]
+fn what_another_process_lost_is_held_against_no_worker() {
     let mut world = World::new();
     world.quiet("run/a");
     world.take("a", 10);
+    let own = world.held(ONE, 12);
+    world.tasks.lost_records(Some(99), T + 18);
+    assert_eq!(world.children(ONE, "a", 20), [(own, LIKELY)]);
+}
+
+#[test]
+fn what_a_process_of_a_pool_lost_before_it_ran_anything_counts_too() {
+    let mut world = World::new();
+    world.quiet("run/a");
+    world.take("a", 10);
+    world.tasks.lost_records(Some(ONE.tgid), T + 11);
     let doubtful = world.held(ONE, 12);
-    world.settle("a", 14);
-    let sure = world.held(ONE, 16);
-    world.tasks.lost_records(T + 18);
-    let ended = world.end(ONE, "a", 20);
-    assert_eq!((ended.execution.unwrap().children, ended.released), (vec![(sure, None)], vec![doubtful]));
-    world.take("b", 30);
-    let own = world.held(ONE, 32);
-    assert_eq!(world.children(ONE, "b", 40), [(own, LIKELY)]);
+    assert_eq!(world.end(ONE, "a", 20).released, [doubtful]);
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod hostile;
 mod http2;
 mod http2_violations;
 mod load;
+mod lost_answers;
 mod messages;
 mod names;
 mod operations;

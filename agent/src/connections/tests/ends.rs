@@ -20,8 +20,9 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const MILLISECOND: u64 = 1_000_000;
 
 impl Server {
-    fn state(&mut self, cookie: u64, change: (u8, u8), flags: u8, error: u32, family: u8) {
+    pub fn state(&mut self, cookie: u64, change: (u8, u8), flags: u8, error: u32, family: u8) {
         self.now += 1000;
+        let Socket { sent, received, .. } = self.stand.get(&cookie).copied().unwrap_or_default();
         let event = StateEvent {
             kind: Kind::State as u8,
             old: change.0,
@@ -30,8 +31,8 @@ impl Server {
             error,
             time: self.now,
             cookie,
-            tx_position: 0,
-            rx_position: 0,
+            tx_position: sent & 0xffff_ffff,
+            rx_position: received & 0xffff_ffff,
             unit: UnitId { tgid: self.process.tgid, tid: 7, ..UnitId::default() },
             endpoints: Endpoints { family, peer_port: 5432, ..Endpoints::default() },
         };
@@ -39,7 +40,7 @@ impl Server {
         self.connections.state(&event, process, &mut self.out);
     }
 
-    fn wait(&mut self, time: u64) {
+    pub fn wait(&mut self, time: u64) {
         self.now += time;
         self.connections.tick(self.now, &mut self.out);
     }

@@ -1,9 +1,10 @@
 //! What bytes of strangers may do to one connection, and what not to the others.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wirespan_common::{AF_INET, EGRESS, Endpoints, INGRESS, IoEvent, Kind, UnitId};
+use wirespan_common::{AF_INET, EGRESS, Endpoints, FLAG_DATAGRAM, INGRESS, IoEvent, Kind, UnitId};
 
 use super::detection::Registry;
 use super::{Connections, Limits, Signal, Verdict};
@@ -34,6 +35,8 @@ struct Server {
     process: Arc<Process>,
     out: Vec<Signal>,
     now: u64,
+    /// How far each socket has come.
+    stand: HashMap<u64, Socket>,
 }
 
 /// One of them: bytes that its client has sent, and that it was sent.
@@ -54,7 +57,8 @@ impl Server {
             Processes::new(&config, PathBuf::from("/nonexistent"), HostInfo::read("/nonexistent".as_ref()));
         let counters = Arc::new(Counters::default());
         let connections = Connections::new(Limits::of(&config), Arc::clone(&counters));
-        Self { connections, counters, process: Arc::clone(processes.get(0x7000_0000)), out: Vec::new(), now: 1_000_000 }
+        let process = Arc::clone(processes.get(0x7000_0000));
+        Self { connections, counters, process, out: Vec::new(), now: 1_000_000, stand: HashMap::new() }
     }
 
     fn with(registry: Registry) -> Self {
@@ -65,7 +69,14 @@ impl Server {
 
     fn operation(&mut self, socket: &Socket, direction: u8, result: i32, bytes: &[u8]) -> Verdict {
         self.now += 1000;
-        let event = IoEvent {
+        self.stand.insert(socket.cookie, *socket);
+        let event = self.event(socket, direction, result, bytes);
+        let process = Arc::clone(&self.process);
+        self.connections.operation(&event, bytes, &process, &mut self.out)
+    }
+
+    fn event(&self, socket: &Socket, direction: u8, result: i32, bytes: &[u8]) -> IoEvent {
+        IoEvent {
             kind: Kind::Io as u8,
             direction,
             flags: 0,
@@ -82,9 +93,7 @@ impl Server {
             inode: 0,
             fd: 0,
             reserved2: 0,
-        };
-        let process = Arc::clone(&self.process);
-        self.connections.operation(&event, bytes, &process, &mut self.out)
+        }
     }
 
     /// The client's bytes arrive.

@@ -139,10 +139,10 @@ fn after_a_loss_a_thread_proves_nothing_until_what_it_had_in_flight_is_over() {
     let mut units = Units::default();
     units.read_request(A, waiting(s, 1));
     units.created(A, B);
-    units.lost_records(true);
+    units.lost_records(None, true);
     units.read_request(C, waiting(t, 2));
     assert_eq!((units.proof(A), units.proof(B), units.proof(C)), (Proof::None, Proof::None, Proof::None));
-    units.lost_records(false);
+    units.lost_records(None, false);
     assert_eq!((units.proof(A), units.proof(B), units.proof(C)), (Proof::None, Proof::None, Proof::None));
     // The answer to the first was missed, which makes no event loop.
     units.read_request(A, waiting(u, 3));
@@ -265,9 +265,28 @@ fn after_a_loss_evidence_from_before_counts_for_nothing() {
     let mut units = Units::default();
     units.read_request(A, polled(s, 1));
     let Proof::Perhaps(_, moment) = units.proof(A) else { panic!("{:?}", units.proof(A)) };
-    units.lost_records(true);
-    units.lost_records(false);
+    units.lost_records(None, true);
+    units.lost_records(None, false);
     assert_eq!(evidence(&units, moment, true), None);
+}
+
+#[test]
+fn what_one_process_lost_is_held_against_no_other() {
+    let [s, t, ..] = spans();
+    let elsewhere = UnitKey::thread(A.tgid + 1, 9);
+    let mut units = Units::default();
+    units.read_request(A, waiting(s, 1));
+    units.read_request(elsewhere, polled(t, 2));
+    let Proof::Perhaps(_, moment) = units.proof(elsewhere) else { panic!("{:?}", units.proof(elsewhere)) };
+    units.lost_records(Some(A.tgid), true);
+    assert_eq!((units.proof(A), units.missing(A)), (Proof::None, Missing::LostRecords));
+    assert_eq!(units.proof(elsewhere), Proof::Perhaps(t, moment));
+    units.lost_records(Some(A.tgid), false);
+    assert_eq!(units.proof(A), Proof::None);
+    assert!(units.stands(moment));
+    units.lost_records(Some(elsewhere.tgid), true);
+    units.lost_records(Some(elsewhere.tgid), false);
+    assert!(!units.stands(moment));
 }
 
 #[test]
