@@ -12,6 +12,11 @@ use wirespan_tests::services::gunicorn::Gunicorn;
 use wirespan_tests::span::{Kind, Span, Status};
 use wirespan_tests::trace;
 
+/// With this, the thread that runs a task says when it begins, and all its calls since then are promised to hang below the
+/// task. Without it, those before its message is settled are linked if nothing speaks against it, which nobody promises
+/// (`docs/links.md`): they are counted.
+const TOLD: (&str, &str) = ("TRACK_STARTED", "1");
+
 /// A broker that also keeps results, the application, and the scene that they stand in.
 struct Stage {
     scene: Scene,
@@ -151,9 +156,9 @@ fn assert_placed(spans: &[Span], run: &Span) {
     assert!(run.text("network.peer.address").is_none(), "it is no connection's");
 }
 
-/// Thirty tasks at once, each with calls that bear its number: every call below the task that made it, no other span in
-/// that trace.
-fn assert_thirty(stage: &mut Stage) {
+/// Thirty tasks at once, each with calls that bear its number: no call below another task than made it, no other span in
+/// that trace; every call below its own if tasks tell when they begin.
+fn assert_thirty(stage: &mut Stage, told: bool) {
     stage.warm("fetch");
     let ids = stage.send("fetch", 100, 30);
     let spans = stage.finish(&ids);
@@ -172,15 +177,17 @@ fn assert_thirty(stage: &mut Stage) {
         let others = spans.iter().filter(|s| s.trace_id == run.trace_id).filter_map(|s| s.text("messaging.message.id"));
         assert_eq!(others.collect::<HashSet<_>>(), HashSet::from([id.as_str()]), "one task in a trace");
     }
-    assert_eq!((right, orphans.len(), wrong), (60, 0, 0), "right, without parent, wrong;\n{}", all(&orphans));
+    eprintln!("{right} of 60 calls below their task, {} without parent, {wrong} below another", orphans.len());
+    assert_eq!((right + orphans.len(), wrong), (60, 0), "right or without parent, wrong;\n{}", all(&orphans));
+    assert!(!told || orphans.is_empty(), "calls of tasks that told when they began:\n{}", all(&orphans));
 }
 
 #[test]
 fn thirty_celery_tasks_at_once_on_redis_in_four_processes_keep_their_calls_apart() {
-    let mut stage = Stage::on_redis(&[]);
+    let mut stage = Stage::on_redis(&[TOLD]);
     let _worker = stage.worker("worker", "prefork", 4);
     stage.trace(1);
-    assert_thirty(&mut stage);
+    assert_thirty(&mut stage, true);
 }
 
 #[test]
@@ -188,7 +195,7 @@ fn thirty_celery_tasks_at_once_on_rabbitmq_in_four_processes_keep_their_calls_ap
     let mut stage = Stage::on_rabbitmq(&[]);
     let _worker = stage.worker("worker", "prefork", 4);
     stage.trace(1);
-    assert_thirty(&mut stage);
+    assert_thirty(&mut stage, false);
 }
 
 #[test]
@@ -196,12 +203,12 @@ fn thirty_celery_tasks_at_once_in_four_threads_keep_their_calls_apart() {
     let mut stage = Stage::on_redis(&[]);
     let _worker = stage.worker("worker", "threads", 4);
     stage.trace(1);
-    assert_thirty(&mut stage);
+    assert_thirty(&mut stage, false);
 }
 
 #[test]
 fn a_celery_task_that_fails_says_why_and_one_that_is_tried_again_has_two_executions() {
-    let mut stage = Stage::on_redis(&[("TRACK_STARTED", "1")]);
+    let mut stage = Stage::on_redis(&[TOLD]);
     let _worker = stage.worker("worker", "prefork", 2);
     stage.trace(1);
     let failed = stage.send("fail", 7, 1);
@@ -242,7 +249,7 @@ fn a_request_that_sends_a_celery_task_and_the_task_with_its_calls_are_two_whole_
     let (broker, store, postgres) = (Server::redis(&scene), Server::redis(&scene), Server::postgres(&scene));
     let url = format!("redis://127.0.0.1:{}/0", broker.port);
     let (at, base) = (store.port.to_string(), postgres.port.to_string());
-    let mut stage = Stage::new(scene, &url, &url, &[("STORE", &at), ("POSTGRES", &base)], Box::new(broker));
+    let mut stage = Stage::new(scene, &url, &url, &[TOLD, ("STORE", &at), ("POSTGRES", &base)], Box::new(broker));
     let _worker = stage.worker("worker", "prefork", 1);
     stage.trace(1);
     stage.warm("order");
@@ -256,7 +263,10 @@ fn a_request_that_sends_a_celery_task_and_the_task_with_its_calls_are_two_whole_
     assert_eq!(run.text("messaging.destination.name"), Some("celery"));
     assert_eq!(run.text("celery.state"), Some("SUCCESS"));
     let made = below(&spans, run, Kind::Client);
-    assert_eq!(made, ["GET", "GET /item/{id}", "INCRBY", "INSERT orders", "MULTI"]);
+    let mut kinds = made.clone();
+    // The state is written twice, and whether the first time belongs to the task is not promised.
+    kinds.dedup();
+    assert_eq!(kinds, ["GET", "GET /item/{id}", "INCRBY", "INSERT orders", "MULTI"]);
     for call in spans.iter().filter(|s| s.parent == run.span_id) {
         assert_eq!(below(&spans, call, Kind::Server), [call.name.as_str()], "{}", trace::line(call));
         assert!(call.start >= run.start && call.start <= run.end, "{}", trace::line(call));
@@ -275,7 +285,7 @@ fn a_request_that_sends_a_celery_task_and_the_task_with_its_calls_are_two_whole_
 
 #[test]
 fn a_celery_task_that_sends_another_is_linked_from_it_and_two_workers_of_one_name_are_kept_apart() {
-    let mut stage = Stage::on_redis(&[]);
+    let mut stage = Stage::on_redis(&[TOLD]);
     let _workers = [stage.worker("one", "prefork", 2), stage.worker("two", "prefork", 2)];
     stage.trace(2);
     stage.warm("fetch");
@@ -305,10 +315,7 @@ fn a_celery_task_that_sends_another_is_linked_from_it_and_two_workers_of_one_nam
         let next = execution(&spans, sends[0].text("messaging.message.id").expect("an id"));
         assert_placed(&spans, next);
         let path = format!("/item/{}", 301 + n);
-        // What follows on the end of such a parent was not seen before, so a first call may be nobody's.
-        let mut found = calls(&spans, next);
-        found.dedup();
-        assert_eq!(found, [path.as_str()]);
+        assert_eq!(calls(&spans, next), [path.as_str(); 2]);
     }
 }
 
@@ -337,12 +344,8 @@ fn celery_tasks_that_tell_no_end_are_no_spans_and_their_calls_hang_below_no_othe
         right += found.iter().filter(|p| **p == path).count();
         wrong += found.iter().filter(|p| **p != path).count();
     }
+    eprintln!("{right} of {} calls below their task", 2 * told.len());
     assert_eq!(wrong, 0, "calls below another task");
-    assert!(
-        right > told.len(),
-        "{right} of {} calls: what follows a task's certain beginning is its own",
-        2 * told.len()
-    );
     for (_, id) in &untold {
         assert!(executions(&spans, id).is_empty(), "{id} told no end");
     }
@@ -350,7 +353,7 @@ fn celery_tasks_that_tell_no_end_are_no_spans_and_their_calls_hang_below_no_othe
 
 #[test]
 fn a_chain_and_a_chord_of_celery_tasks_keep_their_calls_apart() {
-    let mut stage = Stage::on_redis(&[]);
+    let mut stage = Stage::on_redis(&[TOLD]);
     let _worker = stage.worker("worker", "prefork", 2);
     stage.trace(1);
     stage.warm("fetch");
@@ -367,13 +370,9 @@ fn a_chain_and_a_chord_of_celery_tasks_keep_their_calls_apart() {
     let found = of_workflow(&spans);
     let mut paths: Vec<Vec<&str>> = found.iter().map(|run| calls(&spans, run)).collect();
     paths.sort_unstable();
-    // What follows on the end of a chord's task may still be for the chord, so a first call may be nobody's.
-    let right = paths.iter().map(Vec::len).sum::<usize>();
-    paths.iter_mut().for_each(|calls| calls.dedup());
     let expected: Vec<Vec<String>> =
-        std::iter::once(Vec::new()).chain((900..905).map(|n| vec![format!("/item/{n}")])).collect();
+        std::iter::once(Vec::new()).chain((900..905).map(|n| vec![format!("/item/{n}"); 2])).collect();
     assert_eq!(paths, expected, "{}", all(&found));
-    assert!((8..=10).contains(&right), "{right} of 10 calls");
     for run in &found {
         assert_placed(&spans, run);
         // Whoever sent a task of the workflow was the request, or a task of the workflow, or nobody that is known.
