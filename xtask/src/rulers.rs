@@ -10,7 +10,7 @@ use clap::Args;
 use crate::{build, paths, services, shell};
 
 /// What every change must pass.
-const GATE: [&str; 3] = ["accuracy", "harmless", "memory"];
+const GATE: [&str; 4] = ["accuracy", "harmless", "memory", "losses"];
 
 /// What both take: their own arguments, see `--help` behind `--`.
 #[derive(Args)]

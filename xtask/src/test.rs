@@ -20,7 +20,7 @@ pub struct Options {
     /// One real exchange on each kernel of the matrix.
     #[arg(long)]
     vm: bool,
-    /// The short forms of accuracy, harmless and bench, as root.
+    /// The short forms of accuracy, harmless, memory, losses and bench, as root.
     #[arg(long)]
     rulers: bool,
     /// Only end-to-end and unit tests whose name contains this.

@@ -20,6 +20,9 @@ pub struct Options {
     to: PathBuf,
 }
 
+/// What `cargo xtask losses` found.
+const LOSSES: &str = include_str!("../losses/figures.md");
+
 const ABOUT: &str = "\
 # Link accuracy
 
@@ -84,6 +87,7 @@ pub fn page(report: &Report) -> String {
     summary(&mut page, report);
     by_shape(&mut page, report);
     by_stack(&mut page, report);
+    page.push_str(LOSSES);
     page
 }
 

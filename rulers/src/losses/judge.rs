@@ -4,13 +4,22 @@ use wirespan_tests::span::{Kind, Span};
 
 use super::places::Place;
 
+/// What took place.
+#[derive(Clone, Copy, Default)]
+pub struct Exchanges {
+    /// Under load.
+    pub asked: usize,
+    /// Afterwards, slowly.
+    pub after: usize,
+    /// When that began, nanoseconds since 1970.
+    pub calm: u64,
+}
+
 /// What became of one place's exchanges.
 #[derive(Default)]
 pub struct Tally {
     name: String,
-    /// Exchanges under load, and afterwards.
-    asked: usize,
-    after: usize,
+    exchanges: Exchanges,
     /// Spans of either end.
     spans: usize,
     wrong: Vec<String>,
@@ -45,8 +54,8 @@ fn known(text: &str, wanted: &[(&str, &str)], code: String) -> Option<(String, S
 }
 
 /// Holds `spans` against what took place.
-pub fn judge(place: &Place, spans: &[Span], asked: usize, after: usize) -> Tally {
-    let mut tally = Tally { name: place.name.clone(), asked, after, ..Tally::default() };
+pub fn judge(place: &Place, spans: &[Span], exchanges: Exchanges) -> Tally {
+    let mut tally = Tally { name: place.name.clone(), exchanges, ..Tally::default() };
     let mut ours: Vec<(&Span, String, String)> = Vec::new();
     for span in spans {
         if let Some((wanted, found)) = numbers(place.protocol, span) {
@@ -54,29 +63,24 @@ pub fn judge(place: &Place, spans: &[Span], asked: usize, after: usize) -> Tally
         }
     }
     tally.spans = ours.len();
-    tally.missing = (2 * (asked + after)).saturating_sub(ours.len());
+    tally.missing = (2 * (exchanges.asked + exchanges.after)).saturating_sub(ours.len());
     tally.wrong =
         ours.iter().filter(|(_, wanted, found)| wanted != found).map(|(_, w, f)| format!("{w}: {f}")).collect();
-    // Between load and what comes after there is half a second without any.
-    for (end, kind) in [Kind::Client, Kind::Server].into_iter().enumerate() {
-        let mut starts: Vec<u64> = ours.iter().filter(|(s, ..)| s.kind == kind).map(|(s, ..)| s.start).collect();
-        starts.sort_unstable();
-        let gap = starts.windows(2).rposition(|pair| pair[1] - pair[0] > 300_000_000);
-        tally.late[end] = gap.map_or(0, |at| starts.len() - at - 1);
-    }
+    tally.late = [Kind::Client, Kind::Server]
+        .map(|kind| ours.iter().filter(|(span, ..)| span.kind == kind && span.start >= exchanges.calm).count());
     tally
 }
 
 impl Tally {
     /// Nothing is wrong, something was lost, and of each connection all but the first two of the last exchanges are there.
     pub fn is_right(&self) -> bool {
-        let needed = self.after - self.after / 4;
+        let needed = self.exchanges.after - self.exchanges.after / 4;
         self.wrong.is_empty() && self.missing > 0 && self.late.iter().all(|late| *late >= needed)
     }
 
     /// For people.
     pub fn line(&self) -> String {
-        let Self { name, asked, after, spans, wrong, late, missing } = self;
+        let Self { name, exchanges: Exchanges { asked, after, .. }, spans, wrong, late, missing } = self;
         let shown: Vec<_> = wrong.iter().take(4).collect();
         format!(
             "{name}: {asked} exchanges, {spans} spans, {missing} missing, {} wrong {shown:?}, afterwards {} and {} of {after}",
@@ -92,7 +96,7 @@ pub fn markdown(rows: &[Tally]) -> String {
     let head = "| protocol, socket | exchanges | spans | missing | wrong | seen afterwards, client · server |\n|---|--:|--:|--:|--:|--:|\n";
     let line = |row: &Tally| {
         let [client, server] = row.late;
-        let Tally { name, asked, missing, spans, wrong, after, .. } = row;
+        let Tally { name, exchanges: Exchanges { asked, after, .. }, missing, spans, wrong, .. } = row;
         format!("| {name} | {asked} | {spans} | {missing} | {} | {client} · {server} of {after} |\n", wrong.len())
     };
     rows.iter().map(line).fold(head.to_owned(), |table, line| table + &line)

@@ -21,16 +21,17 @@ use wirespan_tests::{python, wait};
 mod judge;
 mod places;
 
-use judge::Tally;
+use judge::{Exchanges, Tally};
 use places::{Place, Places};
 
 /// The talker's program.
 const TALK: &str = include_str!("talk.py");
-/// How long the agent is stopped, and how long it may go on then: about a ring's worth is lost each time.
-const STOPPED: Duration = Duration::from_millis(12);
-const GOING: Duration = Duration::from_millis(25);
+/// For how many milliseconds the agent is stopped, and may go on then, in turn: a few records are lost, or a ring's worth, or
+/// many.
+const PACE: [(u64, u64); 4] = [(12, 25), (40, 15), (20, 40), (80, 10)];
 /// How long the whole conversation of one place may take beyond its load.
 const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What `losses` takes.
 #[derive(Args)]
 pub struct Options {
@@ -68,21 +69,25 @@ fn one(scene: &mut Scene, place: &Place, seconds: u64) -> Result<Tally> {
     command.arg(&script).args([place.protocol, &place.at, &seconds.to_string()]);
     let mut talk = Program::try_start(&format!("talk-{}", place.name), scene.dir(), &mut command)?;
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(seconds) {
+    for (stopped, going) in PACE.iter().cycle() {
+        if begun.elapsed() >= Duration::from_secs(seconds) {
+            break;
+        }
         scene.agent().signal(Signal::STOP);
-        std::thread::sleep(STOPPED);
+        std::thread::sleep(Duration::from_millis(*stopped));
         scene.agent().signal(Signal::CONT);
-        std::thread::sleep(GOING);
+        std::thread::sleep(Duration::from_millis(*going));
     }
     let status = talk.wait(PATIENCE).context("the conversation does not end")?;
     ensure!(status.success(), "{status}: {}", talk.log());
     let log = talk.log();
-    let mut numbers = log.split_whitespace().map(str::parse::<usize>);
-    let (Some(Ok(asked)), Some(Ok(after))) = (numbers.next(), numbers.next()) else { anyhow::bail!("it said {log:?}") };
+    let said: Vec<u64> = log.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    let [asked, after, calm] = said[..] else { anyhow::bail!("it said {log:?}") };
+    let took_place = Exchanges { asked: asked as usize, after: after as usize, calm };
     // What was exchanged slowly must be there in time, at both ends.
     let mut tally = Tally::default();
     wait::until_true(Duration::from_secs(10), || {
-        tally = judge::judge(place, &scene.receiver.spans()[from..], asked, after);
+        tally = judge::judge(place, &scene.receiver.spans()[from..], took_place);
         tally.is_right()
     });
     Ok(tally)

@@ -1,7 +1,7 @@
 """Numbered requests whose responses bear the same number, as fast as they go: `talk.py PROTOCOL WHERE SECONDS`.
 
 WHERE is a port or the path of a Unix socket. Each connection is used by one thread that waits for each answer. After the load, on
-the same connections, come exchanges with pauses. Each of those is printed by its number, once it is complete: what must be seen.
+the same connections, come exchanges with pauses. Says how many took place under load and slowly, and when the latter began.
 """
 import socket
 import sys
@@ -104,16 +104,18 @@ def work(number, counts):
     until = time.monotonic() + SECONDS
     counts[number] = talk(call, number, lambda: time.monotonic() < until)
     ready.wait()
-    time.sleep(0.5)
+    # (Whoever comes last; all others are past their load, too.)
+    calm[0] = max(calm[0], time.time_ns())
+    time.sleep(0.3)
     calls = iter(range(CALM + 1))
     talk(call, number, lambda: time.sleep(PAUSE) or next(calls) < CALM)
 
 
 ready = threading.Barrier(CONNECTIONS)
-counts = [0] * CONNECTIONS
+counts, calm = [0] * CONNECTIONS, [0]
 threads = [threading.Thread(target=work, args=(n, counts)) for n in range(CONNECTIONS)]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-print(sum(counts), CONNECTIONS * CALM, flush=True)
+print(sum(counts), CONNECTIONS * CALM, calm[0], flush=True)
