@@ -72,6 +72,8 @@ fn told(capture: &Capture) -> Vec<String> {
         // A worker that tries a task again sends it; its own captures are about receiving.
         Write::Task(_) if capture.name != "redis-publish" && capture.name != "redis-publish-protocol1" => None,
         Write::Task(queued) => Some(format!("publish {}", queued.task.name)),
+        // A result is stored and told to who waits, in one transaction.
+        Write::Result { .. } if command[0] == b"PUBLISH" => None,
         Write::Result { outcome, .. } => {
             let exception = outcome.exception.map(|e| format!(" {e}")).unwrap_or_default();
             Some(format!("{}{exception}", outcome.state))

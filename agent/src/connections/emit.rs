@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wirespan_common::Endpoints;
-use wirespan_protocols::exchange::{Output, Reason, Started};
+use wirespan_protocols::exchange::{Exchange, Output, Reason, Started};
 use wirespan_protocols::registry::Protocol;
 use wirespan_protocols::{Parser, Role, given_up};
 
@@ -106,18 +106,9 @@ impl Origin {
                     dropped |= is_dropped(outputs.peek(), started.id).is_some();
                     self.started(protocol, role, started, counters, out);
                 }
-                Output::Finished(mut exchange) => {
+                Output::Finished(exchange) => {
                     said.finished = true;
-                    self.in_flight = self.in_flight.saturating_sub(1);
-                    // Of what the connection's end broke, the parser says whether it matters.
-                    let answered = exchange.response.is_some_and(|r| r.last.time == exchange.end);
-                    if role == Role::Server && answered && self.peer_left.is_some_and(|left| left <= exchange.end) {
-                        exchange.attributes.push(given_up());
-                    }
-                    if let Some(peer) = self.datagram_to {
-                        out.push(Signal::Peer(self.key(exchange.id), peer));
-                    }
-                    out.push(Signal::Finished(self.key(exchange.id), exchange));
+                    self.finished(role, exchange, out);
                 }
                 Output::Dropped { id, reason } => {
                     self.in_flight = self.in_flight.saturating_sub(1);
@@ -134,6 +125,19 @@ impl Origin {
             }
         }
         said
+    }
+
+    fn finished(&mut self, role: Role, mut exchange: Box<Exchange>, out: &mut Vec<Signal>) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        // Of what the connection's end broke, the parser says whether it matters.
+        let answered = exchange.response.is_some_and(|r| r.last.time == exchange.end);
+        if role == Role::Server && answered && self.peer_left.is_some_and(|left| left <= exchange.end) {
+            exchange.attributes.push(given_up());
+        }
+        if let Some(peer) = self.datagram_to {
+            out.push(Signal::Peer(self.key(exchange.id), peer));
+        }
+        out.push(Signal::Finished(self.key(exchange.id), exchange));
     }
 
     fn started(

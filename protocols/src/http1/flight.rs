@@ -100,11 +100,13 @@ pub(super) struct Flight {
     role: Role,
     queue: VecDeque<Request>,
     bytes: usize,
+    /// There was no room, and none has become free since.
+    full: bool,
 }
 
 impl Flight {
     pub(super) fn new(role: Role) -> Self {
-        Self { role, queue: VecDeque::new(), bytes: 0 }
+        Self { role, queue: VecDeque::new(), bytes: 0, full: false }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -126,11 +128,17 @@ impl Flight {
         }
     }
 
+    /// Why a request is dropped of which nothing can be known.
+    pub(super) fn reason(&self) -> Reason {
+        if self.full { Reason::Refused } else { Reason::Gap }
+    }
+
     /// Takes a request in, unless there are too many.
     pub(super) fn push(&mut self, mut request: Request) -> bool {
         request.weight = request.measure();
         let taken = self.bytes + request.weight + (self.queue.len() + 1) * size_of::<Request>();
         if self.queue.len() == MAX_REQUESTS || taken > MAX_BYTES {
+            self.full = true;
             return false;
         }
         self.bytes += request.weight;
@@ -163,6 +171,7 @@ impl Flight {
 
     fn pop(&mut self) -> Option<Request> {
         let request = self.queue.pop_front()?;
+        self.full = false;
         if self.queue.is_empty() {
             // Most connections are idle most of the time, and there are many.
             self.queue = VecDeque::new();

@@ -62,7 +62,7 @@ impl Http1 {
         let waiting = self.flight.len();
         let verdict = self.pairing.request(&marks.first, waiting);
         if verdict == Verdict::Drop {
-            out.push(Output::Dropped { id, reason: Reason::Gap });
+            out.push(Output::Dropped { id, reason: self.flight.reason() });
             return;
         }
         let (name, attributes) = attributes::request(&head.common(), &self.settings);

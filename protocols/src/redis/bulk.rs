@@ -101,6 +101,7 @@ impl Bulk {
     }
 
     /// Texts that are equal are told once.
+    #[expect(clippy::ptr_arg, reason = "a text that is borrowed is kept for nothing")]
     fn add_text(&mut self, text: &Cow<'static, str>) {
         if self.more_texts || self.texts.contains(text) {
             return;
