@@ -379,7 +379,7 @@ fn fact(event: &FactEvent) -> Option<Fact> {
     } else if is(FactKind::Ended) {
         return Some(Fact::Ended { unit, with_process: false, time });
     } else if is(FactKind::Woke) {
-        return Some(Fact::Woke { unit, by: thread, at: At { time, tid: event.tid, switches: 0, mark } });
+        return Some(Fact::Woke { unit, by: thread, at: At { time, tid: event.tid, switches: 0, mark, only: false } });
     } else if is(FactKind::HandedOver) {
         return Some(Fact::HandedOver { by: unit, to: Place::Unit(other), handle, time });
     } else if is(FactKind::HandedOverStream) {

@@ -48,6 +48,8 @@ pub const FLAG_IO_URING: u8 = 1;
 pub const FLAG_NO_BUFFER: u8 = 2;
 /// [`IoEvent::flags`]: reading the user buffer failed, so fewer bytes were captured than could have been.
 pub const FLAG_FAULT: u8 = 4;
+/// [`IoEvent::flags`]: the thread was the only one of its process.
+pub const FLAG_ONLY_THREAD: u8 = 32;
 /// [`IoEvent::flags`]: a read that would not have waited for bytes (`O_NONBLOCK`, `MSG_DONTWAIT`); never set on a write.
 pub const FLAG_NONBLOCKING: u8 = 8;
 /// [`IoEvent::flags`]: one whole datagram (UDP). It has no position, and its socket's peer is known only if it is connected.

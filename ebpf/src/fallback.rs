@@ -82,6 +82,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
     let task = unsafe { bpf_get_current_task() } as *const u8;
     operation.switches = Probed::load::<u64>(task, kernel::task_nvcsw()) as u32;
+    operation.threads = Probed::load(Probed::load(task, kernel::task_signal()), kernel::signal_threads());
     operation.thread = Probed::load(task, kernel::task_thread_pointer());
     match kind {
         SocketKind::Tcp => {

@@ -8,8 +8,8 @@ use aya_ebpf::helpers::{
     },
 };
 use wirespan_common::{
-    Counter, EGRESS, Endpoints, FLAG_DATAGRAM, FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, FLAG_NONBLOCKING, INGRESS,
-    IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED, SOCKET_WIDE, SocketState,
+    Counter, EGRESS, Endpoints, FLAG_DATAGRAM, FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, FLAG_NONBLOCKING,
+    FLAG_ONLY_THREAD, INGRESS, IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED, SOCKET_WIDE, SocketState,
 };
 
 use crate::{
@@ -59,6 +59,8 @@ pub struct Operation {
     pub wide: bool,
     /// How often the thread had gone to sleep.
     pub switches: u32,
+    /// Threads of its process.
+    pub threads: i32,
     /// Unix and UDP sockets: inode number and descriptor, or zeroes.
     pub inode: u64,
     pub fd: u32,
@@ -83,6 +85,7 @@ impl Operation {
             epoch: 0,
             wide: false,
             switches: 0,
+            threads: 0,
             inode: 0,
             fd: 0,
             thread: 0,
@@ -174,6 +177,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     let (task, regs) = current_call();
     let task_flags: u32 = Typed::load(task, kernel::task_flags());
     operation.switches = Typed::load::<u64>(task, kernel::task_nvcsw()) as u32;
+    operation.threads = Typed::load(Typed::load(task, kernel::task_signal()), kernel::signal_threads());
     if task_flags & (IO_WORKER | KERNEL_THREAD) == 0 {
         operation.thread = Typed::load(task, kernel::task_thread_pointer());
     }
@@ -321,6 +325,7 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     event.direction = operation.direction;
     event.flags = flags
         | (operation.nonblocking * FLAG_NONBLOCKING)
+        | ((operation.threads == 1) as u8 * FLAG_ONLY_THREAD)
         | if operation.kind == SocketKind::Udp { FLAG_DATAGRAM } else { 0 };
     event.reserved = 0;
     event.captured = copied as u32;

@@ -30,7 +30,7 @@ offsets! {
     tcp_write_seq, tcp_copied_seq, tcp_rcv_nxt,
     unix_peer,
     task_flags, task_tgid, task_pid, task_real_parent, task_mm, task_files, task_signal, task_nvcsw, task_thread_pointer,
-    signal_flags,
+    signal_flags, signal_threads,
     mm_arg_start, mm_arg_end, mm_env_start, mm_env_end,
     files_fdt, fdt_fd, fdt_max_fds,
     sk_wq, socket_wq_wait, wait_head, wait_entry, wait_private, poll_task, poll_table, poll_index,

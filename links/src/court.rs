@@ -166,6 +166,8 @@ fn hear<'a>(
 }
 
 #[cfg(test)]
+mod pools;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod tests;

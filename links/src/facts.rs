@@ -69,13 +69,15 @@ pub struct At {
     /// What tells one run of the unit from another, 0 if nothing does. Of a thread: what it worked in, as its runtime names it
     /// (the context of a loop's callback). Of a unit whose id is used again: its number.
     pub mark: u64,
+    /// The thread was the only one of its process.
+    pub only: bool,
 }
 
 impl At {
     /// Of an operation.
     pub fn of(time: u64, unit: &Unit) -> Self {
         let mark = if unit.kind == 0 { unit.id } else { unit.parent };
-        Self { time, tid: unit.tid, switches: unit.switches, mark }
+        Self { time, tid: unit.tid, switches: unit.switches, mark, only: unit.only }
     }
 
     /// Whether the thread has not gone to sleep since `earlier`.

@@ -1,7 +1,7 @@
 //! Facts as text, a line each: what a real run told, to be replayed (`links/captures/`).
 //!
 //! A line is the fact's name and its fields, in the order of the enum: numbers, units as `tgid/kind/id`, moments as
-//! `time/tid/switches` with `/mark` if there is one, `-` for what is not there. `name SPAN TEXT` says what a request or call is called; of a recorded run the
+//! `time/tid/switches` with `/mark` if there is one and `/only` where that was its process's only thread, `-` for what is not there. `name SPAN TEXT` says what a request or call is called; of a recorded run the
 //! text tells which call was made for which request.
 
 use std::fmt::{Display, Write as _};
@@ -121,7 +121,11 @@ impl Line {
     }
 
     fn at(&mut self, at: At) -> &mut Self {
-        self.marked(format_args!("{}/{}/{}", at.time, at.tid, at.switches), at.mark)
+        self.marked(format_args!("{}/{}/{}", at.time, at.tid, at.switches), at.mark);
+        if at.only {
+            self.0.push_str("/only");
+        }
+        self
     }
 
     /// Something with a mark, if there is one.
@@ -305,8 +309,9 @@ fn unit(word: &str) -> Option<UnitKey> {
 }
 
 fn at(word: &str) -> Option<At> {
+    let (word, only) = word.strip_suffix("/only").map_or((word, false), |rest| (rest, true));
     let ([time, tid, switches], mark) = marked(word)?;
-    Some(At { time, tid: tid.try_into().ok()?, switches: switches.try_into().ok()?, mark })
+    Some(At { time, tid: tid.try_into().ok()?, switches: switches.try_into().ok()?, mark, only })
 }
 
 fn handle(word: &str) -> Option<Handle> {
@@ -326,13 +331,14 @@ mod tests {
     fn every_fact_comes_back_from_its_line() {
         let span: SpanKey = KeyData::from_ffi(1 << 32 | 7).into();
         let (unit, other) = (UnitKey { tgid: 1, kind: 2, id: u64::MAX }, UnitKey::thread(3, 4));
-        let (at, time) = (At { time: 5, tid: 6, switches: 7, mark: 8 }, 8);
+        let (at, time) = (At { time: 5, tid: 6, switches: 7, mark: 8, only: false }, 8);
         let handle = Handle(9, 10);
         let facts = [
             Fact::Read { request: span, unit, connection: 1, at, waited: true, queued: false },
             Fact::Called { call: span, unit, place: Place::Connection(1), at, opened: None },
             Fact::Called { call: span, unit, place: Place::Stream(1, 2), at, opened: Some(at) },
             Fact::Responded { call: span, units: [None, Some(unit)], at: [at; 2], waited: true },
+            Fact::Responded { call: span, units: [None; 2], at: [at, At { only: true, ..at }], waited: true },
             Fact::Over { request: span, answered: None, read: None },
             Fact::Over { request: span, answered: Some((Some(unit), at)), read: Some(at) },
             Fact::Over { request: span, answered: Some((None, at)), read: None },

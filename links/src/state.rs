@@ -103,9 +103,12 @@ fn off(rule: &str, held: &Held, clock: Clock) -> Option<Off> {
     let unread = || held.unread.map(|_| off("it takes in what cannot be read", held.unread, false));
     let several =
         || held.several.map(|_| off("several requests at a time, or calls outside requests", held.several, true));
+    let threads = || held.threads.then(|| off("it has several threads, and one may do another's work", None, false));
+    let strays = || held.strays.then(|| off("it was seen to make a call outside a request", None, false));
     match rule {
-        "own_thread" | "one_shot" => hands_on.or_else(once),
-        "waiting_thread" => hands_on,
+        "own_thread" => hands_on.or_else(once).or_else(threads).or_else(strays),
+        "one_shot" => hands_on.or_else(once),
+        "same_thread" | "waiting_thread" => hands_on,
         "lone_request" => hands_on.or_else(unread).or_else(several),
         _ => None,
     }

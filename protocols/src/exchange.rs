@@ -21,6 +21,8 @@ pub struct Unit {
     pub nonblocking: bool,
     /// How often the thread had gone to sleep by then, modulo 2³²: between two equal values it ran on.
     pub switches: u32,
+    /// The thread was the only one of its process.
+    pub only: bool,
 }
 
 /// A place in one direction of a connection, and when and by whom it was passed.

@@ -7,6 +7,8 @@ use crate::span::{Kind, Span, Status, Value};
 
 /// Says how a link was inferred that is not exact.
 const EVIDENCE: &str = "wirespan.link.evidence";
+/// What links of threads rest on that are promised all the same.
+const OF_THREADS: [&str; 2] = ["same_thread", "one_shot"];
 
 /// What an attribute must be.
 #[derive(Clone, Debug)]
@@ -231,9 +233,15 @@ impl Expected {
                 None => found.push(format!("{key} is missing, not {want}")),
             }
         }
-        // Whether a root's process is known to serve, so that a link is missing at all, is no test's subject by the way.
-        let by_the_way = |key: &str| key == "wirespan.link.missing" && span.parent.is_empty();
-        let others = span.attributes.iter().filter(|(key, _)| !self.attributes.contains_key(*key) && !by_the_way(key));
+        // Whether a root's process is known to serve, so that a link is missing at all, is no test's subject by the way. Nor is
+        // whether a thread's process has others too.
+        let by_the_way = |key: &str, value: &Value| match key {
+            "wirespan.link.missing" => span.parent.is_empty(),
+            EVIDENCE => OF_THREADS.iter().any(|of_threads| *value == Value::Str((*of_threads).to_owned())),
+            _ => false,
+        };
+        let unknown = |(key, value): &(&String, &Value)| !self.attributes.contains_key(*key) && !by_the_way(key, value);
+        let others = span.attributes.iter().filter(unknown);
         for (key, value) in others {
             found.push(format!("{key} = {value} was not expected"));
         }

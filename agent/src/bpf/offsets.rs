@@ -50,6 +50,7 @@ static FIELDS: [Field; COUNT] = [
     field("task_struct", "nvcsw"),
     field("task_struct", THREAD_POINTER),
     field("signal_struct", "flags"),
+    field("signal_struct", "nr_threads"),
     field("mm_struct", "arg_start"),
     field("mm_struct", "arg_end"),
     field("mm_struct", "env_start"),
@@ -76,7 +77,7 @@ static FIELDS: [Field; COUNT] = [
 ];
 
 /// Number of offsets handed to the kernel programs.
-pub const COUNT: usize = 51;
+pub const COUNT: usize = 52;
 
 /// Whether a structure is needed at all: limits the index.
 pub fn is_wanted(structure: &str) -> bool {

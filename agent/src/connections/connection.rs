@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wirespan_common::{
-    AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, INGRESS, IoEvent, STATE_LET_GO, SocketState, StateEvent,
+    AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, INGRESS, IoEvent, STATE_LET_GO, SocketState,
+    StateEvent,
 };
 use wirespan_protocols::exchange::{Mark, Unit};
 use wirespan_protocols::{End, Role};
@@ -170,7 +171,8 @@ impl Connection {
         if event.inode != 0 {
             self.descriptor = Some(Descriptor { tgid: event.unit.tgid, fd: event.fd, inode: event.inode });
         }
-        let unit = Unit { nonblocking: event.flags & FLAG_NONBLOCKING != 0, ..unit_of(&event.unit) };
+        let is = |flag| event.flags & flag != 0;
+        let unit = Unit { nonblocking: is(FLAG_NONBLOCKING), only: is(FLAG_ONLY_THREAD), ..unit_of(&event.unit) };
         if event.flags & FLAG_DATAGRAM != 0 {
             self.datagram(event, bytes, unit, cx);
         } else if event.result > 0 {

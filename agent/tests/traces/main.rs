@@ -1,12 +1,15 @@
 //! Whole traces from raw records: two ends of sockets as the kernel would report them, real HTTP bytes, real parser.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use wirespan_agent::traces::court::SETTLED;
 use wirespan_agent::traces::facts::{Fact, UnitKey};
 use wirespan_agent::traces::{Limits, Traces};
-use wirespan_common::{AF_INET, AF_UNIX, EGRESS, Endpoints, FLAG_DATAGRAM, INGRESS, IoEvent, Kind, StateEvent, UnitId};
+use wirespan_common::{
+    AF_INET, AF_UNIX, EGRESS, Endpoints, FLAG_DATAGRAM, FLAG_ONLY_THREAD, INGRESS, IoEvent, Kind, StateEvent, UnitId,
+};
 
 use wirespan_agent::config::{Config, Settings, Surroundings};
 use wirespan_agent::connections::{Connections, ExchangeKey, Limits as ConnectionLimits, Signal, Verdict};
@@ -36,6 +39,8 @@ struct World {
     started: Vec<(u64, ExchangeKey)>,
     now: u64,
     cookies: u64,
+    /// Threads that were seen, by process.
+    threads: HashMap<u32, BTreeSet<u32>>,
 }
 
 /// A socket: its cookie, its ends, its positions.
@@ -81,6 +86,7 @@ impl World {
             started: Vec::new(),
             now: 1_000_000,
             cookies: 0,
+            threads: HashMap::new(),
         }
     }
 
@@ -131,12 +137,15 @@ impl World {
         flags: u8,
     ) -> Verdict {
         self.now += 100;
+        let threads = self.threads.entry(unit.tgid).or_default();
+        threads.insert(unit.tid);
+        let only = if threads.len() == 1 { FLAG_ONLY_THREAD } else { 0 };
         let tcp = socket.epoch == 0;
         let raw = |position: u64| if tcp { u64::from(position as u32) } else { position };
         let event = IoEvent {
             kind: Kind::Io as u8,
             direction,
-            flags,
+            flags: flags | only,
             reserved: 0,
             captured: bytes.len() as u32,
             result,
@@ -179,6 +188,9 @@ impl World {
     }
 
     fn created(&mut self, creator: UnitId, task: UnitId) {
+        for unit in [creator, task] {
+            self.threads.entry(unit.tgid).or_default().insert(unit.tid);
+        }
         let thread = |unit: UnitId| UnitKey::thread(unit.tgid, unit.tid);
         let born = Fact::Born { unit: thread(task), of: Some(thread(creator)), site: 0, mark: 0, time: self.now };
         self.traces.signal(Signal::Fact(born), self.now);

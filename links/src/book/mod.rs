@@ -207,6 +207,7 @@ impl Book {
         let thread = unit.on_thread(at.tid);
         self.units.read_request(thread, Request { span: request, connection, nonblocking: !waited, queued });
         self.open.entry(unit.tgid).or_default().insert((at.time, request));
+        self.units.has_threads(unit.tgid, at.only);
         self.served.read(unit, request, at.time);
         if thread != unit {
             self.served.read(thread, request, at.time);
@@ -319,6 +320,11 @@ impl Book {
     pub fn is_threads_own(&self, call: SpanKey) -> bool {
         let Some(note) = self.calls.get(call) else { return true };
         matches!(self.maker(note), Maker::Unit(unit, None) if unit.is_thread() || unit.is_fed())
+    }
+
+    /// Whether what a unit had in flight at a moment is over, and forgotten.
+    pub fn is_past(&self, unit: UnitKey, time: u64) -> bool {
+        self.served.is_past(unit, time)
     }
 
     /// The requests that a unit had in flight at a moment.

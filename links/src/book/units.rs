@@ -100,6 +100,10 @@ struct UnitState {
     waits: bool,
     /// Of a process: a request of it is over, and may have left work.
     served: bool,
+    /// Of a process: it has done such work, or other outside a request.
+    strays: bool,
+    /// Of a process: it had several threads when it read a request last.
+    threads: bool,
     origin: Option<Origin>,
     /// Spans that wait for this thread's end.
     waiting: Vec<SpanKey>,
@@ -199,6 +203,10 @@ pub struct Held {
     pub several: Option<u64>,
     /// It takes in what nobody can read.
     pub unread: Option<u64>,
+    /// It has several threads.
+    pub threads: bool,
+    /// It was seen to make a call outside a request.
+    pub strays: bool,
 }
 
 /// All units that have something in flight or to be remembered.
@@ -227,6 +235,11 @@ impl Units {
         state.polls |= request.nonblocking;
         state.enter(request, !request.nonblocking, losing, now);
         self.states.entry(UnitKey::process(unit.tgid)).or_default().enter(request, false, losing, now);
+    }
+
+    /// Whether the thread that read a request was the only one of its process.
+    pub fn has_threads(&mut self, tgid: u32, only: bool) {
+        self.states.entry(UnitKey::process(tgid)).or_default().threads = !only;
     }
 
     /// `reader` read a request that `writer` answered.
@@ -344,6 +357,8 @@ impl Units {
             handed_on: wandering.is_some(),
             several: process.and_then(|p| p.more.since()),
             unread: process.and_then(|p| p.unread),
+            threads: process.is_some_and(|p| p.threads),
+            strays: process.is_some_and(|p| p.strays),
         }
     }
 
@@ -359,6 +374,11 @@ impl Units {
     /// A unit makes a call. One that reads without waiting and has nothing in flight works for something that is not
     /// seen: it may do so again while it has a request.
     pub fn calls(&mut self, unit: UnitKey) {
+        if self.states.get(&unit).is_none_or(|state| state.open == 0)
+            && let Some(process) = self.states.get_mut(&UnitKey::process(unit.tgid))
+        {
+            process.strays |= process.served;
+        }
         let Some(state) = self.states.get_mut(&unit) else { return };
         if state.polls && state.open == 0 {
             let now = self.now;
@@ -377,6 +397,16 @@ impl Units {
     /// Whether what a thread does, or its process, ever had to be doubted.
     pub fn was_in_doubt(&self, unit: UnitKey) -> bool {
         self.states.get(&unit).is_some_and(|s| s.more.was_ever()) || self.wandering.contains_key(&unit.tgid)
+    }
+
+    /// Whether what a thread does, or its process, must be doubted now.
+    pub fn is_in_doubt(&self, unit: UnitKey) -> bool {
+        self.wanders(unit) || self.does_more(unit)
+    }
+
+    /// Whether a process was seen to make a call outside a request, once it had served one.
+    pub fn strays(&self, tgid: u32) -> bool {
+        self.states.get(&UnitKey::process(tgid)).is_some_and(|p| p.strays)
     }
 
     /// Whether a unit is known to do several things at a time.

@@ -16,7 +16,7 @@ struct Bench {
 }
 
 fn at(time: u64) -> At {
-    At { time, tid: 1, switches: 0, mark: 0 }
+    At { time, tid: 1, switches: 0, mark: 0, only: false }
 }
 
 impl Bench {
@@ -177,15 +177,74 @@ fn a_thread_whose_request_another_answers_proves_nothing_of_its_calls() {
     let [r, call, s, next] = std::array::from_fn(|_| bench.key());
     bench.hear(&[read(r, reader, 10), called(call, reader, 15)]);
     assert_eq!(bench.judge(call, Stage::Settled), Decision::Wait(Some(r), Until::Quiet));
-    assert_eq!(bench.judge(call, Stage::Quiet), Decision::Below(r, None), "it takes long");
+    let same_thread = Some(Evidence::SameThread);
+    assert_eq!(bench.judge(call, Stage::Quiet), Decision::Below(r, same_thread), "it takes long");
     bench.hear(&[over(r, other, 20)]);
     assert_eq!(bench.judge(call, Stage::Settled), Decision::Root(Missing::HandsOn));
-    // One that answers itself is believed as soon as it has.
+    // One that answers itself is believed, if nothing contradicts.
     let mut bench = Bench::new();
     bench.hear(&[read(s, reader, 30), called(next, reader, 35)]);
     bench.court.book.may_hang(next, s);
     assert_eq!(bench.court.hear(&over(s, reader, 40)), [next]);
-    assert_eq!(bench.judge(next, Stage::Settled), Decision::Below(s, None));
+    assert_eq!(bench.judge(next, Stage::Settled), Decision::Wait(Some(s), Until::Quiet));
+    assert_eq!(bench.judge(next, Stage::Quiet), Decision::Below(s, same_thread));
+}
+
+/// A pool's thread reads `r` and hands it on, takes up a job of `earlier`, and is the one that answers `r` in the end.
+fn handed_on_and_taken_back(r: SpanKey, earlier: SpanKey, call: SpanKey, only: bool) -> Vec<Fact> {
+    let thread = UnitKey::thread(2, 3);
+    let at = |time| At { only, ..at(time) };
+    let read = |request, time| Fact::Read {
+        request,
+        unit: thread,
+        connection: time,
+        at: at(time),
+        waited: true,
+        queued: true,
+    };
+    let over = |request, time| Fact::Over { request, answered: Some((Some(thread), at(time))), read: None };
+    let called = Fact::Called { call, unit: thread, place: SOCKET, at: at(30), opened: None };
+    vec![read(earlier, 10), over(earlier, 15), read(r, 20), called, over(r, 40)]
+}
+
+#[test]
+fn what_a_thread_among_others_does_between_reading_and_answering_is_never_exact() {
+    let mut bench = Bench::new();
+    let [r, earlier, call] = std::array::from_fn(|_| bench.key());
+    let facts = handed_on_and_taken_back(r, earlier, call, false);
+    for (order, missing) in orders(facts.len()).iter().flat_map(|order| (0..=facts.len()).map(move |n| (order, n))) {
+        let mut bench = Bench::new();
+        for n in order.iter().filter(|n| **n != missing) {
+            bench.court.hear(&facts[*n]);
+        }
+        for stage in [Stage::Made, Stage::Settled, Stage::Quiet, Stage::Late] {
+            let decision = bench.judge(call, stage);
+            assert!(!matches!(decision, Decision::Below(_, None)), "{order:?} without {missing}: {decision:?}");
+        }
+    }
+    // Nobody else is there who could have left a job: it is the request's own call.
+    let mut bench = Bench::new();
+    bench.hear(&handed_on_and_taken_back(r, earlier, call, true));
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Below(r, None));
+    // Unless the process has worked outside its requests before.
+    let mut bench = Bench::new();
+    let stray = bench.key();
+    let facts = handed_on_and_taken_back(r, earlier, call, true);
+    bench.hear(&facts[..2]);
+    bench.hear(&[called(stray, UnitKey::thread(2, 3), 17)]);
+    bench.hear(&facts[2..]);
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Wait(Some(r), Until::Quiet));
+}
+
+#[test]
+fn a_call_is_not_its_threads_where_another_request_is_answered_by_another_thread_soon_after() {
+    let mut bench = Bench::new();
+    let [r, earlier, call, s] = std::array::from_fn(|_| bench.key());
+    bench.hear(&handed_on_and_taken_back(r, earlier, call, false));
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Wait(Some(r), Until::Quiet));
+    let (reader, other) = (UnitKey::thread(2, 4), UnitKey::thread(2, 5));
+    bench.hear(&[read(s, reader, 50), over(s, other, 60)]);
+    assert_eq!(bench.judge(call, Stage::Quiet), Decision::Root(Missing::HandsOn));
 }
 
 /// Tasks of a loop, whose thread reads for them.

@@ -12,6 +12,7 @@ pub mod lone_request;
 mod one_shot;
 mod own_thread;
 mod own_unit;
+mod same_thread;
 pub mod waiting_thread;
 
 use crate::book::{Book, CallNote, Maker};
@@ -25,7 +26,6 @@ pub const RULES: &[Rule] = &[
     Rule { name: "own_unit", strength: Strength::Exact, judge: own_unit::judge },
     Rule { name: "answering_unit", strength: Strength::Exact, judge: answering_unit::judge },
     Rule { name: "own_thread", strength: Strength::Exact, judge: own_thread::judge },
-    Rule { name: "one_shot", strength: Strength::Exact, judge: one_shot::judge },
     Rule { name: "first_answer", strength: Strength::Inferred(Evidence::FirstAnswer), judge: first_answer::judge },
     Rule { name: "child_unit", strength: Strength::Inferred(Evidence::ChildUnit), judge: child_unit::judge },
     Rule { name: "after_answer", strength: Strength::Inferred(Evidence::AfterAnswer), judge: after_answer::judge },
@@ -35,6 +35,8 @@ pub const RULES: &[Rule] = &[
         strength: Strength::Inferred(Evidence::WaitingThread),
         judge: waiting_thread::judge,
     },
+    Rule { name: "same_thread", strength: Strength::Inferred(Evidence::SameThread), judge: same_thread::judge },
+    Rule { name: "one_shot", strength: Strength::Inferred(Evidence::OneShot), judge: one_shot::judge },
 ];
 
 /// How certain a rule's claims are.
@@ -60,6 +62,11 @@ pub enum Evidence {
     ChildUnit,
     /// The unit had answered this request, and nothing else until it ended.
     AfterAnswer,
+    /// The only request in flight on the thread, which waited for it and answers it itself; other threads there may hand it
+    /// work.
+    SameThread,
+    /// The request that the thread was made for: it ended soon, and did nothing else that was seen.
+    OneShot,
     /// The thread told the result of a task that a worker took, and is not known to have done anything else since it can
     /// have begun it.
     TaskResult,
@@ -74,6 +81,8 @@ impl Evidence {
             Self::FirstAnswer => "first_answer",
             Self::ChildUnit => "child_unit",
             Self::AfterAnswer => "after_answer",
+            Self::SameThread => "same_thread",
+            Self::OneShot => "one_shot",
             Self::TaskResult => "task_result",
         }
     }

@@ -1,4 +1,5 @@
-//! The thread that made the call was made for a request, and does nothing else until it ends. Exact.
+//! The thread that made the call was made for a request, and did nothing else until it ended. Inferred: one of a pool that grows
+//! as it is needed and shrinks again looks the same, until it is seen to do work for others.
 
 use super::{Asked, Until, Verdict};
 use crate::book::units::Proof;

@@ -1,41 +1,23 @@
-//! The thread that made the call read one request by waiting for it, and answers it itself after the call. Exact.
+//! The thread that made the call is the only one of its process, read one request by waiting for it, and answers it itself
+//! after the call. Exact: nobody else is there who could have handed it other work.
 //!
-//! A request that another thread answers was handed on, and what its reader did since may be anybody's: so the claim waits for
-//! the answer, or until it is clear that there will be none for long.
+//! That nothing was left over from an earlier request rests on two things: a thread that waits in its reads runs no event loop,
+//! and its process was never seen to make a call outside a request.
 
-use super::{Asked, Missing, Until, Verdict};
-use crate::book::Alone;
-use crate::book::units::Proof;
-use crate::live::SpanKey;
+use super::{Asked, Until, Verdict, same_thread};
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     let (call, book) = (asked.call, asked.book);
-    if !call.thread.is_thread() || !asked.is_writers_own() {
-        return Verdict::Silent;
-    }
-    let request = match call.proof {
-        Proof::Request(request) => request,
-        Proof::None => return Verdict::Refuses(call.missing),
-        Proof::Perhaps(..) | Proof::IfOneShot(_) => return Verdict::Silent,
+    let request = match same_thread::served(asked) {
+        Ok(request) => request,
+        Err(verdict) => return verdict,
     };
-    match book.in_flight(call.thread, call.at.time) {
-        Alone::One(other) if other != request => Verdict::Refuses(Missing::SeveralRequests),
-        Alone::Several => Verdict::Refuses(Missing::SeveralRequests),
-        // Its answer came before the call, and was only told after.
-        Alone::None if book.request(request).is_none_or(|r| r.over.is_some()) => Verdict::Refuses(Missing::NoRequest),
-        // `None`: it ended at no known moment since, and nothing else was the thread seen to do.
-        Alone::One(_) | Alone::None => claim(asked, request),
-    }
-}
-
-fn claim(asked: &Asked<'_>, request: SpanKey) -> Verdict {
-    let Some(note) = asked.book.request(request) else { return Verdict::Refuses(Missing::NoRequest) };
-    match note.answered {
-        _ if asked.book.units.was_in_doubt(asked.call.thread) => Verdict::Refuses(Missing::HandsOn),
-        Some((by, at)) if by.map(|by| by.on_thread(at.tid)) != Some(note.thread()) => {
-            Verdict::Refuses(Missing::HandsOn)
-        }
-        None if !note.is_over => Verdict::Claims(request, Until::Quiet),
-        _ => Verdict::Claims(request, Until::Settled),
+    let Some(note) = book.request(request) else { return Verdict::Silent };
+    let alone = note.read.only && call.at.only && note.answered.is_none_or(|(_, at)| at.only);
+    match alone && !book.units.was_in_doubt(call.thread) && !book.units.strays(call.writer.tgid) {
+        // There may be no answer for long.
+        true if note.is_over => Verdict::Claims(request, Until::Settled),
+        true => Verdict::Claims(request, Until::Quiet),
+        false => Verdict::Silent,
     }
 }

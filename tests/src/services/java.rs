@@ -12,6 +12,7 @@ use crate::scene::Scene;
 
 /// The programs' sources.
 const PAYMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Payments.java");
+const RELAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Relay.java");
 const STOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Stock.java");
 const BILLING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Billing.java");
 /// What a server on Tomcat needs.
@@ -61,6 +62,17 @@ impl Java {
             command.arg(downstream);
         }
         let program = Program::start(&format!("java-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
+    /// Calls `downstream` from the thread that reads the request, or from another thread that answers it, or after the answer.
+    pub fn relay(scene: &Scene, downstream: &str) -> Self {
+        let folder = relay().unwrap_or_else(|e| panic!("Relay.java cannot be built: {e:#}"));
+        let port = scene.port();
+        let mut command = Command::new("java");
+        command.current_dir(scene.dir()).args(["-XX:TieredStopAtLevel=1", "-Xmx64m", "-cp"]).arg(folder).arg("Relay");
+        command.args([&port.to_string(), downstream]);
+        let program = Program::start(&format!("relay-{port}"), scene.dir(), &mut command).listens_on(port);
         Self { program, port }
     }
 
@@ -116,6 +128,16 @@ fn jar() -> anyhow::Result<PathBuf> {
         run(Command::new("jar").arg("cfe").arg(&jar).args(["Payments", "-C"]).arg(&home).arg("Payments.class"))?;
     }
     Ok(jar)
+}
+
+/// The folder of the relay's classes, built when the source is newer.
+fn relay() -> anyhow::Result<PathBuf> {
+    let (home, _lock) = home()?;
+    let folder = home.join("relay");
+    if is_older(&folder.join("Relay.class"), RELAY) {
+        run(Command::new("javac").arg("-d").arg(&folder).arg(RELAY))?;
+    }
+    Ok(folder)
 }
 
 /// The folder of the gRPC program's classes, built when the source is newer.

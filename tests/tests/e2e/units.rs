@@ -12,7 +12,7 @@ use wirespan_tests::services::java::Java;
 use wirespan_tests::services::node::Node;
 use wirespan_tests::services::php::Php;
 use wirespan_tests::services::python::Python;
-use wirespan_tests::span::Span;
+use wirespan_tests::span::{Kind, Span};
 use wirespan_tests::trace::{self, Node as Tree};
 
 const CROWD: Crowd = Crowd { clients: 8, each: 25 };
@@ -38,7 +38,6 @@ pub(crate) fn assert_never_wrong(spans: &[Span]) {
 
 /// `/hop/<request>/<n>` is called by the server of `/hop/<request>/<n-1>`, or by the test.
 fn assert_links_go_one_hop(nodes: &[Tree<'_>]) {
-    use wirespan_tests::span::Kind;
     for node in nodes {
         for child in &node.children {
             let (above, below) = (node.span, child.span);
@@ -91,6 +90,49 @@ fn java_threads_under_concurrency_keep_every_call_below_its_request() {
     let spans = scene.finish(4 * CROWD.total());
     assert_never_wrong(&spans);
     trace::assert_traces(&traces, &spans);
+}
+
+/// Decision 036: a thread of its pool reads one request, hands it on, and calls for another before it answers.
+#[test]
+fn a_pool_whose_threads_hand_requests_on_and_do_each_others_work_is_never_linked_exactly() {
+    let mut scene = Scene::new();
+    let orders = Node::orders(&scene, "");
+    let relay = Java::relay(&scene, &orders.url(""));
+    scene.trace();
+    let crowds = [Crowd { clients: 1, each: 40 }, Crowd { clients: 8, each: 20 }];
+    for (n, crowd) in crowds.iter().enumerate() {
+        crowd.get(relay.port, |request| format!("/hop/{}/0", 1000 * n + request));
+    }
+    let spans = scene.finish(4 * crowds.iter().map(Crowd::total).sum::<usize>());
+    assert_never_wrong(&spans);
+    let calls = spans.iter().filter(|s| s.kind == Kind::Client && s.path().ends_with("/1"));
+    let linked: Vec<&Span> = calls.filter(|call| !call.parent.is_empty()).collect();
+    println!("{} calls are linked", linked.len());
+    for call in linked {
+        assert_eq!(call.text("wirespan.link.evidence"), Some("same_thread"), "{call:?}");
+    }
+}
+
+#[test]
+fn calls_of_a_process_of_one_thread_are_linked_exactly_and_those_of_a_pool_by_inference() {
+    for (worker, evidence) in [(Worker::Sync, None), (Worker::Threads(4), Some("same_thread"))] {
+        let mut scene = Scene::new();
+        let orders = Node::orders(&scene, "");
+        let shop = Gunicorn::start(&scene, worker, &orders.url(""));
+        scene.trace();
+        // (The synchronous worker closes each connection.)
+        for n in 0..5 {
+            curl::get(&shop.url(&format!("/hop/{n}/0")), 200);
+        }
+        let spans = scene.finish(4 * 5);
+        assert_never_wrong(&spans);
+        let calls: Vec<&Span> = spans.iter().filter(|s| s.kind == Kind::Client && s.path().ends_with("/1")).collect();
+        assert_eq!(calls.len(), 5, "{worker:?}");
+        for call in calls {
+            let found = (call.parent.is_empty(), call.text("wirespan.link.evidence"));
+            assert_eq!(found, (false, evidence), "{worker:?}");
+        }
+    }
 }
 
 #[test]
