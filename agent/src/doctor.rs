@@ -4,9 +4,12 @@ use serde::Serialize;
 
 use crate::bpf::probe;
 use crate::bpf::{BTF_PATH, Mode};
+use crate::client::{Client, ClientError, Endpoint};
 use crate::config::{Config, Rule};
 use crate::discovery::facts::is_listened_on;
-use crate::discovery::{HostInfo, Processes};
+use crate::discovery::{self, HostInfo};
+use crate::export::console::text::harmless;
+use crate::inventory::{Links, Row};
 use crate::sandbox;
 use crate::web::Bound;
 
@@ -18,6 +21,8 @@ pub enum State {
     Available,
     /// There, with a disadvantage.
     Degraded,
+    /// There for a part of what it is for.
+    Partial,
     /// Not there; tracing works without it.
     Unavailable,
     /// Not there, and tracing needs it.
@@ -70,6 +75,7 @@ impl Report {
             let mark = match check.state {
                 State::Available => "ok     ",
                 State::Degraded => "slower ",
+                State::Partial => "partly ",
                 State::Unavailable => "off    ",
                 State::Missing => "MISSING",
             };
@@ -95,6 +101,7 @@ pub fn examine(config: &Config) -> Report {
     checks.push(sandbox(config));
     checks.push(output(config));
     checks.push(view(config));
+    checks.extend(links(config));
     Report {
         version: env!("CARGO_PKG_VERSION"),
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -234,7 +241,7 @@ fn rules(config: &Config) -> Vec<Check> {
     if rules.iter().all(|(_, rules)| rules.is_empty()) {
         return Vec::new();
     }
-    let mut processes = Processes::new(config, "/proc".into(), HostInfo::read("/".as_ref()));
+    let mut processes = discovery::Processes::new(config, "/proc".into(), HostInfo::read("/".as_ref()));
     for tgid in processes.present() {
         processes.get(tgid);
     }
@@ -303,6 +310,45 @@ fn output(config: &Config) -> Check {
     }
 }
 
+/// How well calls find their requests, if a wirespan runs here that can be asked: a line for each process.
+fn links(config: &Config) -> Vec<Check> {
+    let Some(view) = &config.view else { return Vec::new() };
+    let endpoint = Endpoint {
+        address: view.listen.map(|address| address.to_string()).unwrap_or_default(),
+        socket: view.socket.clone(),
+        token: view.token.as_ref().map(|token| token.secret().to_owned()),
+    };
+    match Client::new(endpoint).and_then(|client| client.get::<Processes>("/api/v1/processes", &[])) {
+        Ok(found) => found.processes.iter().filter_map(linking).collect(),
+        Err(ClientError::NoAgent { .. }) => {
+            vec![check(
+                "links",
+                State::Available,
+                "a running wirespan says here how well each process's calls are linked",
+                "",
+            )]
+        }
+        Err(error) => vec![check("links", State::Available, format!("not asked for: {error}"), "")],
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Processes {
+    processes: Vec<Row>,
+}
+
+/// What became of a process's calls; `None` if none was judged.
+fn linking(row: &Row) -> Option<Check> {
+    let links = row.linking.as_ref().filter(|links| links.calls > 0)?;
+    let runtime: Vec<&str> = [&row.language, &row.language_version].into_iter().flatten().map(String::as_str).collect();
+    let off = links.off.iter().map(|rule| format!("; off: {rule}")).collect::<String>();
+    let (pid, Links { linked, calls, .. }) = (row.pid, links);
+    let runtime = if runtime.is_empty() { String::new() } else { format!(", {}", runtime.join(" ")) };
+    let text = format!("{} ({pid}{runtime}): {linked} of {calls} calls are linked{off}", row.name);
+    let state = if linked == calls { State::Available } else { State::Partial };
+    Some(check("links", state, harmless(&text), ""))
+}
+
 fn view(config: &Config) -> Check {
     let name = "local view";
     let Some(view) = &config.view else {
@@ -317,4 +363,44 @@ fn view(config: &Config) -> Check {
     }
     let said: Vec<String> = problems.iter().map(ToString::to_string).chain(places).collect();
     check(name, State::Unavailable, said.join("; "), "tracing works without it; a running wirespan has it too")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(linking: Option<Links>) -> Row {
+        Row {
+            pid: 7,
+            parent_pid: 1,
+            name: "orders\u{1b}".to_owned(),
+            named_by: "folder".to_owned(),
+            executable: "/usr/bin/python3.11".to_owned(),
+            language: Some("python".to_owned()),
+            language_version: Some("3.11".to_owned()),
+            traced: true,
+            reason: "default".to_owned(),
+            connections: Vec::new(),
+            linking,
+        }
+    }
+
+    #[test]
+    fn a_process_whose_calls_were_judged_has_a_line_that_names_what_is_off() {
+        let links =
+            |linked, off: &[&str]| Links { calls: 3, linked, off: off.iter().map(|o| (*o).to_owned()).collect() };
+        let whole = linking(&row(Some(links(3, &[])))).unwrap();
+        assert_eq!(
+            (whole.state, &*whole.detail),
+            (State::Available, "orders\\x1b (7, python 3.11): 3 of 3 calls are linked")
+        );
+        let part = linking(&row(Some(links(1, &["own_thread: it has several threads"])))).unwrap();
+        assert_eq!(part.state, State::Partial);
+        assert!(
+            part.detail.ends_with("1 of 3 calls are linked; off: own_thread: it has several threads"),
+            "{}",
+            part.detail
+        );
+        assert!(linking(&row(None)).is_none() && linking(&row(Some(Links::default()))).is_none());
+    }
 }

@@ -3,6 +3,7 @@
 import { colourClass } from './colours.js';
 import { h, show, wire } from './dom.js';
 import * as filters from './filters.js';
+import { detached, inferred } from './link.js';
 import { copy } from './notice.js';
 import { gapPlace, gaps, length, ownTime } from './path.js';
 import * as text from './text.js';
@@ -12,12 +13,6 @@ import { failure, outlives } from './tree.js';
 const LONG = 600;
 /** Gaps that are listed, the longest first. */
 const GAPS = 6;
-
-/** What a link to the parent rests on that is not exact (docs/links.md). */
-const EVIDENCE = new Map([
-  ['lone_request', 'Its parent is concluded, not proven: it was the only request that its process served.'],
-  ['waiting_thread', 'Its parent is concluded, not proven: its thread waited for the answer while it served that request.'],
-]);
 
 export class Detail {
   constructor({ onClose, onChoose }) {
@@ -94,7 +89,7 @@ export class Detail {
     const { span } = node;
     const took = node.end - node.start;
     const critical = length(this.tree.path.get(node));
-    const evidence = span.attributes?.['wirespan.link.evidence'];
+    const link = inferred(span) ?? detached(span);
     return facts([
       ['Start', h('span', { title: text.fullTime(this.tree.trace.start_ms + node.start / 1e6) }, `+${text.duration(node.start)} · ${text.time(this.tree.trace.start_ms + node.start / 1e6)}`)],
       ['Duration', `${text.duration(took)} · ${text.percent(took, this.tree.duration)} of the trace`],
@@ -104,7 +99,7 @@ export class Detail {
       !node.parent && span.parent_span_id && ['Parent', h('span', null, h('code', { class: 'mono' }, String(span.parent_span_id)), span.parent_is_remote ? ', stated by the request, not seen here' : ', not seen here')],
       outlives(node) && ['Outlives', `its parent, which does not wait for it, by ${text.duration(node.end - node.parent.end)}`],
       node.children.length > 0 && ['Below', `${text.counted(node.children.length, 'child', 'children')}, ${text.counted(node.below, 'span')}`],
-      evidence && ['Link', EVIDENCE.get(evidence) ?? long(String(evidence))],
+      link && ['Link', long(link)],
       ['Span id', h('button', { class: 'link mono', type: 'button', title: 'Copy', on: { click: () => copy(span.span_id, 'Span id copied') } }, String(span.span_id))],
       span.scope && ['Scope', long(span.scope)],
     ]);

@@ -2,6 +2,7 @@
 
 import { colourClass } from './colours.js';
 import { h, wire } from './dom.js';
+import { detached, inferred } from './link.js';
 import { gapPlace, gaps } from './path.js';
 import * as text from './text.js';
 import { failure, outlives } from './tree.js';
@@ -22,7 +23,7 @@ export function makeRow({ node, gap }, index, view) {
   };
   if (gap) return gapRow(props, node, gap, view);
   const onPath = view.tree.path.has(node);
-  props.class += `${node.isError ? ' failed' : ''}${onPath ? ' on-path' : ''}`;
+  props.class += `${node.isError ? ' failed' : ''}${onPath ? ' on-path' : ''}${inferred(node.span) ? ' inferred' : ''}`;
   props.data = { span: node.span.span_id };
   return h('div', props, nameCell(node, isOpen, onPath), h('div', { class: 'row-line' }, bar(node, view)));
 }
@@ -33,10 +34,13 @@ function nameCell(node, isOpen, onPath) {
   const twisty = h('span', { class: `twisty ${node.children.length ? '' : 'leaf'}`, 'aria-hidden': 'true' }, node.children.length ? (isOpen ? '▾' : '▸') : '');
   const hidden = isOpen ? null : h('span', { class: `badge ${node.errorsBelow ? 'bad' : ''}` }, `+${text.count(node.below)}`, h('span', { class: 'offscreen' }, ' hidden'));
   const depth = node.depth > DEEPEST ? h('span', { class: 'badge' }, `level ${node.depth + 1}`) : null;
+  const apart = detached(span);
+  const mark = apart ? h('span', { class: 'badge detached', title: text.clip(apart, 400) }, 'detached') : null;
+  const concluded = inferred(span) ? h('span', { class: 'offscreen' }, ' inferred ') : null;
   const failed = node.isError ? h('span', { class: 'bad-text why' }, '✗ ', wire((failure(span)?.type || 'error').slice(0, 60))) : null;
   return h('div', { class: 'row-name', title: text.clip(`${node.service} · ${span.name} · ${span.kind}`, 400) },
     twisty, h('span', { class: `dot ${colourClass(node.service)}` }), wire(node.service.slice(0, 80), { class: 'service' }), ' ', depth, ' ',
-    wire(span.name.slice(0, 300), { class: 'name' }), ' ', h('span', { class: 'kind' }, span.kind), ' ', hidden, ' ', failed, onPath ? h('span', { class: 'offscreen' }, ' critical path ') : null);
+    wire(span.name.slice(0, 300), { class: 'name' }), ' ', h('span', { class: 'kind' }, span.kind), ' ', hidden, ' ', mark, concluded, ' ', failed, onPath ? h('span', { class: 'offscreen' }, ' critical path ') : null);
 }
 
 /** Left end and width of a stretch in per cent of the window; null if it is out of sight. */

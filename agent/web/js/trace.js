@@ -5,6 +5,7 @@ import { colourClass } from './colours.js';
 import { Detail } from './detail.js';
 import { h, show, wire } from './dom.js';
 import { traceAddress } from './filters.js';
+import { detached, inferred } from './link.js';
 import { Minimap } from './minimap.js';
 import { copy, empty } from './notice.js';
 import { criticalPath } from './path.js';
@@ -131,11 +132,15 @@ export class TraceView {
     const { trace, root, nodes, duration } = this.tree;
     const services = [...new Set(nodes.map((node) => node.service))];
     const errors = nodes.filter((node) => node.isError);
+    const concluded = nodes.filter((node) => inferred(node.span)).length;
+    const apart = nodes.filter((node) => detached(node.span)).length;
     const facts = [
       h('span', { title: 'Start, local time' }, text.fullTime(trace.start_ms)),
       h('strong', null, text.duration(duration)),
       h('span', null, text.counted(nodes.length, 'span')),
       errors.length ? h('button', { class: 'bad-text link', type: 'button', title: 'Go to the next error', on: { click: () => this.waterfall.nextError(1) } }, `✗ ${text.counted(errors.length, 'error')}`) : h('span', { class: 'dim' }, 'no errors'),
+      concluded ? h('span', { class: 'dim inferred-links', title: 'Concluded, not proven: dashed in the list' }, text.counted(concluded, 'inferred link')) : null,
+      apart ? h('span', { class: 'dim', title: 'Calls of a process that serves requests, and it is not known of which' }, text.counted(apart, 'detached call')) : null,
     ];
     const legend = services.slice(0, 14).map((name) => h('li', null, h('span', { class: `dot ${colourClass(name)}` }), wire(name.slice(0, 100))));
     if (services.length > 14) legend.push(h('li', { class: 'dim' }, `${services.length - 14} more`));
