@@ -13,7 +13,7 @@
 //! | [`judge`] | compares spans with it |
 //! | [`report`] | figures, table, verdict |
 //! | [`compare`], [`docs`] | two reports; the page in `docs/` |
-//! | [`dump`] | all spans in a file |
+//! | [`dump`], [`facts`] | all spans in a file; what linking was told |
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +30,7 @@ mod compare;
 mod docs;
 mod driver;
 mod dump;
+mod facts;
 mod fence;
 mod judge;
 mod leaf;
@@ -65,6 +66,9 @@ pub struct Options {
     /// Also leave all spans here, a file a stack.
     #[arg(long, value_name = "FOLDER")]
     spans: Option<PathBuf>,
+    /// Also leave here what linking was told of the programs, a file a stack, to be replayed (links/captures).
+    #[arg(long, value_name = "FOLDER")]
+    record_facts: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -133,7 +137,7 @@ fn measure_stack(
     let cells: Vec<Cell> = shapes.iter().flat_map(|shape| levels.iter().map(move |level| cell(level, shape))).collect();
     ensure!(!cells.is_empty(), "nothing to measure of {}", stack.name);
     let prepared = (stack.prepare)(place)?;
-    let run = run::run(&prepared, &cells, &plan::rounds(&cells, form))?;
+    let run = run::run(&prepared, &cells, &plan::rounds(&cells, form), options.record_facts.as_deref())?;
     if let Some(folder) = &options.spans {
         dump::write(folder, stack.name, &run.spans)?;
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::driver::Outcome;
-use super::judge::Tally;
+use super::judge::{Rests, Tally};
 use super::plan::Cell;
 use super::run::{LOST_RECORDS, LOST_SPANS, Run, is_answered};
 use crate::stacks::{Prepared, output};
@@ -147,7 +147,7 @@ impl Report {
                     faults.push(format!("{count} {what}"));
                 }
             };
-            fault(tally.wrong().total(), "wrong parents");
+            fault(tally.wrong().exact, "wrong exact parents");
             fault(tally.mixed, "mixed traces");
             fault(tally.duplicates, "duplicates");
             if !is_lossy {
@@ -162,7 +162,46 @@ impl Report {
                 complaints.push(format!("{place}: {}\n    {}", faults.join(", "), tally.samples.join("\n    ")));
             }
         }
+        complaints.extend(self.inferred_too_often_wrong());
         complaints
+    }
+
+    /// Inferred links of a stack and shape that are wrong more often than once in a thousand; in the short form, where there are
+    /// few, of a stack, and once in a hundred.
+    fn inferred_too_often_wrong(&self) -> Vec<String> {
+        let short = self.form == "short";
+        let mut groups: BTreeMap<String, Vec<&CellReport>> = BTreeMap::new();
+        for cell in &self.cells {
+            let shape = if short { "" } else { &cell.shape };
+            groups.entry(format!("{} {shape}", cell.stack)).or_default().push(cell);
+        }
+        let mut complaints = Vec::new();
+        for (group, cells) in groups {
+            let wrong: u64 = cells.iter().map(|cell| cell.tally.wrong().inferred).sum();
+            let right: u64 = cells.iter().map(|cell| cell.tally.calls.right.inferred).sum();
+            if wrong * if short { 100 } else { 1000 } > right + wrong {
+                let samples: Vec<&str> =
+                    cells.iter().flat_map(|c| &c.tally.samples).map(String::as_str).take(5).collect();
+                complaints.push(format!(
+                    "{}: {wrong} inferred parents are wrong, and {right} right\n    {}",
+                    group.trim_end(),
+                    samples.join("\n    ")
+                ));
+            }
+        }
+        complaints
+    }
+
+    /// Inferred links of some cells, by what they rest on.
+    pub fn evidence_of(&self, wanted: impl Fn(&CellReport) -> bool) -> BTreeMap<String, Rests> {
+        let mut all: BTreeMap<String, Rests> = BTreeMap::new();
+        for cell in self.cells.iter().filter(|cell| wanted(cell)) {
+            for (evidence, found) in &cell.tally.evidence {
+                let sum = all.entry(evidence.clone()).or_default();
+                (sum.right, sum.wrong) = (sum.right + found.right, sum.wrong + found.wrong);
+            }
+        }
+        all
     }
 
     /// Whether what is missing of a stack's spans is explained by what the agent counted.
@@ -202,11 +241,17 @@ impl Report {
                 links.wrong.inferred,
                 tally.joins.right.total(),
                 tally.joins.expected,
-                tally.joins.wrong.total() + tally.roots.wrong.total(),
+                tally.joins.wrong.total() + tally.roots.wrong.total() + tally.strays.total(),
                 tally.mixed,
                 tally.duplicates,
                 tally.dangling(),
             );
+        }
+        text += "\n| stack | evidence | right | wrong |\n|---|---|--:|--:|\n";
+        for stack in self.stacks.keys() {
+            for (evidence, found) in self.evidence_of(|cell| cell.stack == *stack) {
+                text += &format!("| {stack} | {evidence} | {} | {} |\n", found.right, found.wrong);
+            }
         }
         text
     }

@@ -6,6 +6,7 @@ use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use wirespan_tests::span::Span;
 use wirespan_tests::wait;
 
 use super::driver::{self, Arrival, Outcome};
+use super::facts;
 use super::fence::Fence;
 use super::leaf;
 use super::plan::{Cell, Load, Phase, arrivals};
@@ -76,6 +78,9 @@ pub struct Run {
 
 /// Ends the agent first: what is killed after it leaves no trace.
 struct Stage<'a> {
+    facts: Option<&'a Path>,
+    /// Of all instances.
+    pids: RefCell<HashSet<u32>>,
     agent: Agent,
     leaf: Program,
     leaf_port: u16,
@@ -89,12 +94,12 @@ struct Stage<'a> {
     dir: TempDir,
 }
 
-/// Runs `cells`, which are of one stack, in rounds.
+/// Runs `cells`, which are of one stack, in rounds. What linking was told goes into the folder `facts`, if there is one.
 ///
 /// # Errors
 ///
 /// When a program does not start, or ends before its time.
-pub fn run(prepared: &Prepared, cells: &[Cell], plan: &[Vec<Phase>]) -> Result<Run> {
+pub fn run(prepared: &Prepared, cells: &[Cell], plan: &[Vec<Phase>], facts: Option<&Path>) -> Result<Run> {
     let stack = cells[0].stack;
     let dir = tempfile::Builder::new().prefix("wirespan-accuracy-").tempdir()?;
     fs::set_permissions(dir.path(), Permissions::from_mode(0o777))?;
@@ -106,12 +111,28 @@ pub fn run(prepared: &Prepared, cells: &[Cell], plan: &[Vec<Phase>]) -> Result<R
     for rule in fence.rules() {
         command.arg("--include").arg(rule);
     }
+    if facts.is_some() {
+        command.arg("--record-facts").arg(dir.path().join(facts::FILE));
+    }
     // The agent never traces itself; inside the fence, it ends with the rest when we are interrupted.
     let agent = Agent::start(dir.path(), &mut fence.enter(&command));
     let mut leaf = Program::try_start("leaf", dir.path(), &mut fence.enter(&ourselves("leaf", leaf_port)?))?;
     leaf.try_ready("answer", |_| is_ready(leaf_port))?;
     let ports = RefCell::new(ports);
-    let stage = Stage { agent, leaf, leaf_port, receiver, prepared, cells, stack, ports, fence, dir };
+    let stage = Stage {
+        facts,
+        pids: RefCell::default(),
+        agent,
+        leaf,
+        leaf_port,
+        receiver,
+        prepared,
+        cells,
+        stack,
+        ports,
+        fence,
+        dir,
+    };
     let (mut rounds, mut errors) = (Vec::new(), Vec::new());
     for (number, phases) in plan.iter().enumerate() {
         let first = &cells[phases[0][0].0];
@@ -167,6 +188,7 @@ impl Stage<'_> {
             &mut self.fence.enter(&command),
         )?;
         program.try_ready("answer", |_| is_ready(port))?;
+        self.pids.borrow_mut().insert(program.pid());
         Ok(program)
     }
 
@@ -209,6 +231,9 @@ impl Stage<'_> {
 
     fn finish(mut self, rounds: Vec<Round>, errors: Vec<String>) -> Result<Run> {
         self.agent.try_stop()?;
+        if let Some(folder) = self.facts {
+            facts::write(folder, self.stack.name, &self.dir.path().join(facts::FILE), &self.pids.borrow())?;
+        }
         let truth = truth(&rounds, &self.leaf.log(), self.leaf_port, self.stack);
         let losses =
             LOST_RECORDS.into_iter().chain(LOST_SPANS).filter_map(|name| Some((name, self.agent.try_counter(name)?)));

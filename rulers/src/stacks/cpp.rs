@@ -14,7 +14,7 @@ pub const STACKS: &[Stack] = &[Stack {
     name: "cpp-pool",
     title: "C++: a pool of 8 threads, blocking sockets, libcurl",
     mode: "",
-    shapes: &Shape::ALL,
+    shapes: &Shape::USUAL,
     left_out: &[],
     serves: Some(WORKERS),
     passes_through: false,

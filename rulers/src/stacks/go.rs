@@ -12,7 +12,7 @@ pub const STACKS: &[Stack] = &[Stack {
     name: "go-net-http",
     title: "Go `net/http`, server and client",
     mode: "",
-    shapes: &Shape::ALL,
+    shapes: &Shape::USUAL,
     left_out: &[],
     serves: None,
     passes_through: false,

@@ -14,7 +14,7 @@ const JAVA: Stack = Stack {
     name: "",
     title: "",
     mode: "",
-    shapes: &Shape::ALL,
+    shapes: &Shape::USUAL,
     left_out: &[],
     serves: None,
     passes_through: false,

@@ -11,6 +11,7 @@ use anyhow::Result;
 
 mod cpp;
 mod go;
+mod hard;
 mod java;
 mod nginx;
 mod node;
@@ -41,6 +42,36 @@ pub enum Shape {
     Queue,
     /// Waits, then calls.
     Timer,
+    /// One calls, and those that come meanwhile take what it got.
+    Shared,
+    /// Waits for one of two permits, then calls.
+    Semaphore,
+    /// One in ten fetches what the others wait for; then each calls.
+    Token,
+    /// Requests of ten milliseconds are asked for together, by the timer of the first.
+    Timed,
+    /// The fourth asks for all; who waits for long asks for itself.
+    Sized,
+    /// Waits for another, then calls.
+    Barrier,
+    /// Has something refreshed that others find stale as well, nobody's call, and calls.
+    Refresh,
+    /// Calls, and has something fetched ahead.
+    Prefetch,
+    /// Has a pool call that grows as needed and shrinks at once.
+    Shrinking,
+    /// Has a pool call that begins to be when it is needed first, and stays.
+    Lazy,
+    /// Answers; the server's own pool calls after.
+    After,
+    /// Hands itself on: another thread of the server's pool calls, and answers.
+    Other,
+    /// Half of them as `Other`, half as `After`: a thread that read a request does another's work, and may answer in the end.
+    Handon,
+    /// A call that blocks an event loop.
+    Blocking,
+    /// All of them in one process.
+    Mix,
 }
 
 /// A family's program, ready to start.
@@ -95,15 +126,43 @@ pub struct Stack {
 
 /// Every stack, in the order of the report.
 pub fn all() -> Vec<&'static Stack> {
-    let families =
-        [python::STACKS, node::STACKS, go::STACKS, java::STACKS, rust::STACKS, php::STACKS, cpp::STACKS, nginx::STACKS];
+    let families = [
+        python::STACKS,
+        node::STACKS,
+        go::STACKS,
+        java::STACKS,
+        rust::STACKS,
+        php::STACKS,
+        cpp::STACKS,
+        nginx::STACKS,
+        hard::STACKS,
+    ];
     families.into_iter().flatten().collect()
 }
 
 impl Shape {
-    /// Every shape, in the order of the report.
-    pub const ALL: [Self; 8] =
+    /// Shapes of most programs, in the order of the report.
+    pub const USUAL: [Self; 8] =
         [Self::Chain, Self::Sequence, Self::Parallel, Self::Retry, Self::Forget, Self::Pool, Self::Queue, Self::Timer];
+
+    /// Those that are hard to tell apart from what they are not: other stacks do these.
+    pub const HARD: [Self; 15] = [
+        Self::Shared,
+        Self::Semaphore,
+        Self::Token,
+        Self::Timed,
+        Self::Sized,
+        Self::Barrier,
+        Self::Refresh,
+        Self::Prefetch,
+        Self::Shrinking,
+        Self::Lazy,
+        Self::After,
+        Self::Other,
+        Self::Handon,
+        Self::Blocking,
+        Self::Mix,
+    ];
 
     /// As `?shape=` spells it.
     pub fn name(self) -> &'static str {
@@ -116,14 +175,32 @@ impl Shape {
             Self::Pool => "pool",
             Self::Queue => "queue",
             Self::Timer => "timer",
+            Self::Shared => "shared",
+            Self::Semaphore => "semaphore",
+            Self::Token => "token",
+            Self::Timed => "timed",
+            Self::Sized => "sized",
+            Self::Barrier => "barrier",
+            Self::Refresh => "refresh",
+            Self::Prefetch => "prefetch",
+            Self::Shrinking => "shrinking",
+            Self::Lazy => "lazy",
+            Self::After => "after",
+            Self::Other => "other",
+            Self::Handon => "handon",
+            Self::Blocking => "blocking",
+            Self::Mix => "mix",
         }
     }
 
-    /// How many calls a hop of this shape makes.
+    /// How many calls a hop of this shape makes at least.
     pub fn calls(self) -> u32 {
         match self {
             Self::Chain | Self::Forget | Self::Pool | Self::Queue | Self::Timer => 1,
-            Self::Retry => 2,
+            Self::Shared | Self::Timed | Self::Sized | Self::Mix => 0,
+            Self::Semaphore | Self::Token | Self::Barrier | Self::Refresh | Self::Shrinking => 1,
+            Self::Lazy | Self::After | Self::Other | Self::Handon | Self::Blocking => 1,
+            Self::Retry | Self::Prefetch => 2,
             Self::Sequence | Self::Parallel => 3,
         }
     }

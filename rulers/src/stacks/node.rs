@@ -16,7 +16,7 @@ const NODE: Stack = Stack {
     name: "",
     title: "",
     mode: "",
-    shapes: &Shape::ALL,
+    shapes: &Shape::USUAL,
     left_out: &[],
     serves: None,
     passes_through: false,

@@ -72,7 +72,7 @@ const fn stack(limits: &'static str) -> Stack {
         name: "",
         title: "",
         mode: "",
-        shapes: &Shape::ALL,
+        shapes: &Shape::USUAL,
         left_out: &[],
         serves: None,
         passes_through: false,

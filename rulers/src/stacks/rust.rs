@@ -11,7 +11,7 @@ pub const STACKS: &[Stack] = &[Stack {
     name: "rust-axum",
     title: "Rust: axum, reqwest, tokio with many threads",
     mode: "",
-    shapes: &Shape::ALL,
+    shapes: &Shape::USUAL,
     left_out: &[],
     serves: None,
     passes_through: false,

@@ -16,8 +16,10 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use tally::Tally;
+pub use tally::{Rests, Tally};
 
+/// Number of what no request asked for.
+const NOBODY: u64 = 0;
 /// On a CLIENT span whose parent is not exactly proven: what speaks for it.
 pub const EVIDENCE: &str = "wirespan.link.evidence";
 
@@ -39,6 +41,21 @@ struct Run<'a> {
     found: HashMap<(Key, bool), u32>,
 }
 
+/// Traces with wrong links: whether one of them is exact.
+#[derive(Default)]
+struct Broken<'a>(HashMap<&'a str, bool>);
+
+impl<'a> Broken<'a> {
+    fn insert(&mut self, trace: &'a str, inferred: bool) {
+        *self.0.entry(trace).or_default() |= !inferred;
+    }
+
+    /// Whether inferred links alone are to blame.
+    fn by_inference(&self, trace: &str) -> bool {
+        self.0.get(trace) == Some(&false)
+    }
+}
+
 /// The result of each of `cells` cells.
 pub fn judge(truth: &Truth, cells: usize, spans: &[Span]) -> Vec<Tally> {
     let mut tallies = vec![Tally::default(); cells];
@@ -50,18 +67,30 @@ pub fn judge(truth: &Truth, cells: usize, spans: &[Span]) -> Vec<Tally> {
         }
     }
     count_spans(&run, &mut tallies);
+    let mut broken = Broken::default();
     for span in spans {
-        let Some((key, exchange)) = key_of(span).and_then(|key| truth.get_key_value(&key)) else { continue };
+        let Some((key, exchange)) = key_of(span).and_then(|key| truth.get_key_value(&key)) else {
+            run.stray(span, &mut tallies, &mut broken);
+            continue;
+        };
         let tally = &mut tallies[exchange.cell];
         let links = match (is_server(span), &exchange.parent) {
             (true, _) => &mut tally.joins,
             (false, Some(_)) => &mut tally.calls,
             (false, None) => &mut tally.roots,
         };
-        let inferred = span.text(EVIDENCE).is_some();
-        match run.verdict(key, span) {
+        let evidence = span.text(EVIDENCE);
+        let inferred = evidence.is_some();
+        let verdict = run.verdict(key, span);
+        if let Some(evidence) = evidence
+            && matches!(verdict, Verdict::Right | Verdict::Wrong(_))
+        {
+            tally.evidence.entry(evidence.to_owned()).or_default().add(verdict == Verdict::Right);
+        }
+        match verdict {
             Verdict::Wrong(why) => {
                 links.wrong.add(inferred);
+                broken.insert(&span.trace_id, inferred);
                 tally.sample(format!("{} {why}", describe(span)));
             }
             // Of what the driver gave up, pieces may be reported, and only what is wrong with them counts.
@@ -71,7 +100,7 @@ pub fn judge(truth: &Truth, cells: usize, spans: &[Span]) -> Vec<Tally> {
             Verdict::Dangling => links.dangling += 1,
         }
     }
-    mixed(truth, spans, &mut tallies);
+    mixed(truth, spans, &mut tallies, &broken);
     tallies
 }
 
@@ -95,7 +124,7 @@ fn count_spans(run: &Run<'_>, tallies: &mut [Tally]) {
 }
 
 /// Traces that hold more than one request, counted in every cell that they touch.
-fn mixed(truth: &Truth, spans: &[Span], tallies: &mut [Tally]) {
+fn mixed(truth: &Truth, spans: &[Span], tallies: &mut [Tally], broken: &Broken<'_>) {
     let cells: HashMap<u64, usize> = truth.iter().map(|(key, exchange)| (key.request, exchange.cell)).collect();
     let mut traces: BTreeMap<&str, BTreeSet<Option<u64>>> = BTreeMap::new();
     for span in spans {
@@ -106,6 +135,10 @@ fn mixed(truth: &Truth, spans: &[Span], tallies: &mut [Tally]) {
         let touched: BTreeSet<usize> = requests.iter().flatten().map(|request| cells[request]).collect();
         let named: Vec<String> = requests.iter().take(5).map(name_request).collect();
         for cell in touched {
+            if broken.by_inference(trace) {
+                tallies[cell].mixed_inferred += 1;
+                continue;
+            }
             tallies[cell].mixed += 1;
             tallies[cell].sample(format!("trace {trace} holds {}", named.join(", ")));
         }
@@ -113,6 +146,21 @@ fn mixed(truth: &Truth, spans: &[Span], tallies: &mut [Tally]) {
 }
 
 impl<'a> Run<'a> {
+    /// A call that is nobody's in particular must hang below no request.
+    fn stray(&self, span: &'a Span, tallies: &mut [Tally], broken: &mut Broken<'a>) {
+        let nobodys = parse_path(span.path()).is_some_and(|(request, _)| request == NOBODY);
+        let parent = self.by_id.get(span.parent.as_str()).filter(|_| nobodys && span.kind == Kind::Client);
+        let above = parent.and_then(|parent| key_of(parent)).and_then(|key| self.truth.get(&key));
+        let Some(exchange) = above else { return };
+        let (tally, evidence) = (&mut tallies[exchange.cell], span.text(EVIDENCE));
+        tally.strays.add(evidence.is_some());
+        broken.insert(&span.trace_id, evidence.is_some());
+        if let Some(evidence) = evidence {
+            tally.evidence.entry(evidence.to_owned()).or_default().add(false);
+        }
+        tally.sample(format!("{} is nobody's, and has a parent ({evidence:?})", describe(span)));
+    }
+
     fn verdict(&self, key: &Key, span: &Span) -> Verdict {
         let mut above = span;
         let mut passed = HashSet::new();

@@ -1,5 +1,7 @@
 //! The figures of one cell.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// How many wrong links are described in words.
@@ -46,8 +48,37 @@ pub struct Tally {
     pub joins: Links,
     /// From a CLIENT span to the SERVER span during which the call was made.
     pub calls: Links,
+    /// Inferred links, by what they rest on.
+    #[serde(default)]
+    pub evidence: BTreeMap<String, Rests>,
+    /// Calls of nobody in particular that hang below a request of this cell.
+    #[serde(default)]
+    pub strays: Split,
+    /// Traces that hold several requests because of inferred links that are wrong.
+    #[serde(default)]
+    pub mixed_inferred: u64,
     /// Some of what is wrong, in words.
     pub samples: Vec<String>,
+}
+
+/// Links that rest on one thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rests {
+    /// The parent is the true one.
+    pub right: u64,
+    /// The parent is another one.
+    pub wrong: u64,
+}
+
+impl Rests {
+    /// Counts one.
+    pub fn add(&mut self, right: bool) {
+        if right {
+            self.right += 1;
+        } else {
+            self.wrong += 1;
+        }
+    }
 }
 
 impl Split {
@@ -76,7 +107,7 @@ impl Tally {
 
     /// Links of all kinds whose parent is wrong.
     pub fn wrong(&self) -> Split {
-        let all = [self.roots.wrong, self.joins.wrong, self.calls.wrong];
+        let all = [self.roots.wrong, self.joins.wrong, self.calls.wrong, self.strays];
         Split { exact: all.iter().map(|it| it.exact).sum(), inferred: all.iter().map(|it| it.inferred).sum() }
     }
 
