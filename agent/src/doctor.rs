@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::bpf::probe;
+use crate::bpf::probe::{self, Seen};
 use crate::bpf::{BTF_PATH, Mode};
 use crate::client::{Client, ClientError, Endpoint};
 use crate::config::{Config, Rule};
@@ -93,7 +93,7 @@ impl Report {
 pub fn examine(config: &Config) -> Report {
     let mut checks = vec![object(), types()];
     checks.extend(privileges());
-    checks.extend(hooks());
+    checks.extend(hooks(config.sandbox));
     checks.push(processes());
     checks.extend(rules(config));
     checks.push(off("plaintext under TLS", "not in this version: encrypted connections are not traced"));
@@ -157,10 +157,10 @@ fn privileges() -> Vec<Check> {
         .collect()
 }
 
-fn hooks() -> Vec<Check> {
+fn hooks(sandbox: bool) -> Vec<Check> {
     let life = ["tp_btf/inet_sock_set_state", "tp_btf/sched_process_fork, _exec, _exit"];
     match probe::attempt(false) {
-        Ok((mode, sleeps)) => {
+        Ok(Seen { mode, sleeps, probes }) => {
             let socket = match mode {
                 Mode::SocketTracepoints => check(
                     "socket operations",
@@ -180,7 +180,7 @@ fn hooks() -> Vec<Check> {
                 (_, Ok(_)) => Some(check("fallback hook", State::Available, "raw_tp/sys_exit (not needed here)", "")),
                 (_, Err(error)) => Some(off("fallback hook", &error.to_string())),
             };
-            [Some(socket), fallback, Some(waits(mode, sleeps))]
+            [Some(socket), fallback, Some(waits(mode, sleeps)), Some(probes_in_programs(probes, sandbox))]
                 .into_iter()
                 .flatten()
                 .chain([
@@ -212,6 +212,31 @@ fn waits(mode: Mode, sleeps: bool) -> Check {
             State::Unavailable,
             "the kernel refused the program: calls of non-blocking workers (Tomcat, Puma) are linked one at a time only",
             "see the log (--log debug); please report it",
+        ),
+    }
+}
+
+/// What says who made a call that another part of a program writes.
+fn probes_in_programs(probes: Result<bool, String>, sandbox: bool) -> Check {
+    let name = "probes in programs";
+    let without = "calls that one goroutine hands to another (net/http, HTTP/2, gRPC) are not linked";
+    match (probes, sandbox) {
+        _ if !cfg!(target_arch = "x86_64") => {
+            off(name, "on x86-64 alone: elsewhere the calls of Go programs are linked as their threads show")
+        }
+        (Ok(true), _) => check(name, State::Available, "attached and detached, one link a process (uprobe_multi)", ""),
+        (Ok(false), false) => check(name, State::Available, "attached and detached, one link a place", ""),
+        (Ok(false), true) => check(
+            name,
+            State::Unavailable,
+            format!("this kernel wants CAP_SYS_ADMIN for them, which the agent gives up: {without}"),
+            "Linux 6.11 or later wants no more than the agent keeps; before, --sandbox off",
+        ),
+        (Err(error), _) => check(
+            name,
+            State::Unavailable,
+            format!("{error}: {without}"),
+            "a kernel with CONFIG_UPROBE_EVENTS=y; see the log (--log debug), and report it",
         ),
     }
 }

@@ -111,7 +111,15 @@ pub fn setup() -> Result<()> {
         apt::ensure(&missing, "the end-to-end tests")?;
     }
     venv()?;
+    go_modules()?;
     node_modules()
+}
+
+/// Downloads what the Go modules of the tests are made with.
+fn go_modules() -> Result<()> {
+    let mut download = Command::new(go()?);
+    download.current_dir(paths::workspace().join("tests/services/clients/grpc_relay")).args(["mod", "download"]);
+    shell::run_aside(download.env("GOTOOLCHAIN", "local"))
 }
 
 /// Whether PHP's curl extension is installed, which brings no program. Debian keeps a folder for each version of PHP.

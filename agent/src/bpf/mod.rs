@@ -353,11 +353,6 @@ impl Capture {
         self.attacher.iter().flat_map(Attacher::outcomes)
     }
 
-    /// Why there are no probes at all, if so.
-    pub fn unprobed(&self) -> Option<&str> {
-        self.attacher.as_ref().err().map(String::as_str)
-    }
-
     /// Stops capture of a socket. The kernel may forget it when very many are muted; then it is muted again.
     pub fn mute_socket(&mut self, cookie: u64) {
         self.mark_socket(cookie, SOCKET_MUTED);

@@ -1,9 +1,26 @@
 //! What this kernel and these privileges allow, found by trying.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use wirespan_inspect::Image;
+
+use super::probes::{Place, Probes, Program};
 use super::{BTF_PATH, Capture, CaptureError, CaptureSettings, Mode, OBJECT};
 
-/// Result of one attempt to load and attach everything: how socket operations are seen, and whether what threads sleep on is.
-pub type Attempt = Result<(Mode, bool), CaptureError>;
+/// What an attempt to load and attach everything has shown.
+#[derive(Debug)]
+pub struct Seen {
+    /// How socket operations are seen.
+    pub mode: Mode,
+    /// Whether what threads sleep on is seen.
+    pub sleeps: bool,
+    /// Whether all places of a process are probed by one link; or why there are no probes.
+    pub probes: Result<bool, String>,
+}
+
+/// How long a probe may take to be attached.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether the kernel programs are part of this binary.
 pub fn has_object() -> bool {
@@ -16,9 +33,27 @@ pub fn has_btf() -> Result<(), std::io::Error> {
 }
 
 /// Loads and attaches everything in the given way, and detaches at once.
-pub fn attempt(fallback: bool) -> Attempt {
+///
+/// # Errors
+/// If the programs cannot be loaded or attached.
+pub fn attempt(fallback: bool) -> Result<Seen, CaptureError> {
     let settings = CaptureSettings { capture_bytes: 0, ring_bytes: 1 << 16, force_fallback: fallback };
-    Capture::start(&settings).map(|capture| (capture.mode(), capture.sees_sleeps()))
+    let capture = Capture::start(&settings)?;
+    Ok(Seen { mode: capture.mode(), sleeps: capture.sees_sleeps(), probes: probe_this(&capture) })
+}
+
+/// Probes where this process began, which is not run again. Whether all places would be one link.
+fn probe_this(capture: &Capture) -> Result<bool, String> {
+    let attacher = capture.attacher.as_ref().map_err(Clone::clone)?;
+    let file = std::fs::File::open("/proc/self/exe").map_err(|e| e.to_string())?;
+    let offset = Image::parse(&file).ok().and_then(|image| image.file_offset(image.entry));
+    let offset = offset.ok_or("this program has no beginning")?;
+    let places = [Place { offset, cookie: 0 }].into();
+    attacher.attach(std::process::id(), vec![Probes { program: Program::Go, file: Arc::new(file), places }]);
+    match attacher.outcome(PATIENCE) {
+        Some(outcome) => outcome.result.map(|_| attacher.together),
+        None => Err("the kernel takes too long to attach a probe".to_owned()),
+    }
 }
 
 /// Names of the capabilities that matter and whether this process has them.

@@ -8,8 +8,13 @@ use crate::facts::{Handle, Place, UnitKey};
 
 /// Places at a time; more are not kept, and their calls have no maker.
 const MAX_PLACES: usize = 65_536;
-/// Calls on their way to one place that are remembered.
-const MAX_AT_PLACE: usize = 32;
+/// Calls on their way to one place that are remembered, and where those to all places are many.
+const MAX_AT_PLACE: usize = 4096;
+const MAX_IF_MANY: usize = 32;
+/// Calls on their way to all places that are many.
+const MANY: usize = 262_144;
+/// For how long a call is remembered at least, while others are made, nanoseconds: longer than it takes until it is asked for.
+const REMEMBERED: u64 = 1_000_000_000;
 /// A place where nothing happened for this long is forgotten, nanoseconds.
 const FORGOTTEN: u64 = 600_000_000_000;
 /// Where there are too many, one where nothing happened for this long; looked for as often, at most.
@@ -24,18 +29,70 @@ struct Handed {
 
 #[derive(Debug, Default)]
 struct Way {
+    /// In order of time, as all lists here.
     handed: VecDeque<Handed>,
     /// When calls were written there.
     written: VecDeque<u64>,
+    /// What was written by then is not listed any more.
+    floor: u64,
     used: u64,
     /// Calls were handed over to it.
     hands: bool,
+}
+
+impl Way {
+    /// A call is on its way, or was written. Returns how many more are remembered now.
+    fn hand(&mut self, handed: Handed, limit: usize) -> isize {
+        let before = self.len();
+        insert(&mut self.handed, handed, |h| h.time);
+        while self.handed.len() > limit || self.handed.front().is_some_and(|h| is_old(h.time, self.used)) {
+            self.handed.pop_front();
+        }
+        self.len() - before
+    }
+
+    fn write(&mut self, time: u64, limit: usize) -> isize {
+        let before = self.len();
+        insert(&mut self.written, time, |at| *at);
+        while self.written.len() > limit || self.written.front().is_some_and(|at| is_old(*at, self.used)) {
+            self.floor = self.floor.max(self.written.pop_front().unwrap_or(0));
+        }
+        self.len() - before
+    }
+
+    fn len(&self) -> isize {
+        (self.handed.len() + self.written.len()) as isize
+    }
+
+    /// Who handed over the call that was written at `time`: the last since the call before.
+    fn maker(&self, time: u64) -> Option<(UnitKey, Option<Handle>)> {
+        if time <= self.floor {
+            return None;
+        }
+        let earlier = self.written.partition_point(|at| *at < time);
+        let before = earlier.checked_sub(1).and_then(|n| self.written.get(n)).copied().unwrap_or(self.floor);
+        let last = self.handed.partition_point(|h| h.time <= time).checked_sub(1)?;
+        self.handed.get(last).filter(|h| h.time > before).map(|h| (h.by, h.handle))
+    }
+}
+
+/// Whether something is remembered no longer while others are made at `now`.
+fn is_old(time: u64, now: u64) -> bool {
+    time.saturating_add(REMEMBERED) < now
+}
+
+/// Inserts in order of time; most come in order.
+fn insert<T>(list: &mut VecDeque<T>, item: T, time: impl Fn(&T) -> u64) {
+    let at = list.iter().rposition(|other| time(other) <= time(&item)).map_or(0, |n| n + 1);
+    list.insert(at, item);
 }
 
 /// All places.
 #[derive(Debug, Default)]
 pub struct Places {
     ways: HashMap<Place, Way>,
+    /// Calls on their way that all remember together.
+    total: usize,
     /// When it was last looked for those to be forgotten soon.
     shed: u64,
     /// Processes in which calls are handed over.
@@ -46,12 +103,11 @@ impl Places {
     /// A call is on its way. Returns whether it is the first of its process: then the calls before it must be told again.
     pub fn handed_over(&mut self, to: Place, by: UnitKey, handle: Option<Handle>, time: u64) -> bool {
         let first = self.handing.insert(by.tgid);
+        let limit = self.limit();
         if let Some(way) = self.way(to, time) {
-            if way.handed.len() >= MAX_AT_PLACE {
-                way.handed.pop_front();
-            }
-            way.handed.push_back(Handed { by, handle, time });
             way.hands = true;
+            let more = way.hand(Handed { by, handle, time }, limit);
+            self.total = self.total.saturating_add_signed(more);
         }
         first
     }
@@ -62,20 +118,24 @@ impl Places {
             return;
         }
         // (A stream has one call.)
+        let limit = self.limit();
         for place in ways(place, writer).into_iter().filter(|p| matches!(p, Place::Connection(_) | Place::Unit(_))) {
             let Some(way) = self.way(place, time) else { continue };
-            if way.written.len() >= MAX_AT_PLACE {
-                way.written.pop_front();
-            }
-            way.written.push_back(time);
+            let more = way.write(time, limit);
+            self.total = self.total.saturating_add_signed(more);
         }
+    }
+
+    /// Calls that one place may remember now.
+    fn limit(&self) -> usize {
+        if self.total > MANY { MAX_IF_MANY } else { MAX_AT_PLACE }
     }
 
     fn way(&mut self, place: Place, time: u64) -> Option<&mut Way> {
         if self.ways.len() >= MAX_PLACES && !self.ways.contains_key(&place) {
             if time > self.shed.saturating_add(FORGOTTEN_SOON) {
                 self.shed = time;
-                self.ways.retain(|_, way| way.used.saturating_add(FORGOTTEN_SOON) > time);
+                self.keep(|way| way.used.saturating_add(FORGOTTEN_SOON) > time);
             }
             if self.ways.len() >= MAX_PLACES {
                 return None;
@@ -89,6 +149,7 @@ impl Places {
     /// Records of a process, or of nobody knows whom, were lost: what was on its way there may have been written unseen.
     pub fn lost(&mut self, of: Option<u32>) {
         self.ways.values_mut().for_each(|way| way.handed.retain(|h| of.is_some_and(|tgid| h.by.tgid != tgid)));
+        self.keep(|_| true);
     }
 
     /// Who handed over the call that `writer` wrote to `place` at `time`: the last since the call before there. `Some(None)` if
@@ -98,10 +159,12 @@ impl Places {
     }
 
     fn maker_at(&self, place: Place, time: u64) -> Option<Option<(UnitKey, Option<Handle>)>> {
-        let way = self.ways.get(&place).filter(|way| way.hands)?;
-        let before = way.written.iter().copied().filter(|at| *at < time).max().unwrap_or(0);
-        let since = way.handed.iter().filter(|h| h.time > before && h.time <= time);
-        Some(since.max_by_key(|h| h.time).map(|h| (h.by, h.handle)))
+        self.ways.get(&place).filter(|way| way.hands).map(|way| way.maker(time))
+    }
+
+    fn keep(&mut self, wanted: impl Fn(&Way) -> bool) {
+        self.ways.retain(|_, way| wanted(way));
+        self.total = self.ways.values().map(|way| way.len().unsigned_abs()).sum();
     }
 
     /// A process is no more.
@@ -112,7 +175,7 @@ impl Places {
     /// Forgets what nobody will ask for.
     pub fn sweep(&mut self, now: u64) {
         let recent = |time: u64| time.saturating_add(FORGOTTEN) > now;
-        self.ways.retain(|_, way| recent(way.used));
+        self.keep(|way| recent(way.used));
     }
 }
 
@@ -123,5 +186,54 @@ fn ways(place: Place, writer: UnitKey) -> Vec<Place> {
             vec![place, Place::StreamOf(writer, id), Place::Connection(cookie), Place::Unit(writer)]
         }
         place => vec![place, Place::Unit(writer)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAKER: UnitKey = UnitKey { tgid: 1, kind: 1, id: 7 };
+    const WRITER: UnitKey = UnitKey { tgid: 1, kind: 1, id: 8 };
+    const SOCKET: Place = Place::Connection(5);
+    const MILLI: u64 = 1_000_000;
+
+    #[test]
+    fn a_busy_place_remembers_its_calls_until_they_are_asked_for_and_not_for_ever() {
+        let mut places = Places::default();
+        for n in 1..=2000 {
+            places.handed_over(Place::Unit(WRITER), MAKER, Some(Handle(n, n)), n * MILLI);
+            places.called(SOCKET, WRITER, n * MILLI + 1);
+        }
+        let maker = |n: u64| places.maker(SOCKET, WRITER, n * MILLI + 1);
+        for n in [1100, 1101, 1999, 2000] {
+            assert_eq!(maker(n), Some(Some((MAKER, Some(Handle(n, n))))), "{n}");
+        }
+        assert_eq!(maker(10), Some(None), "it is not known any more");
+        assert!(places.total <= 3 * 1002, "{}", places.total);
+        places.sweep(2 * FORGOTTEN);
+        assert_eq!((places.total, places.ways.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_was_handed_over_before_a_forgotten_call_is_not_a_later_ones() {
+        let mut places = Places::default();
+        places.handed_over(SOCKET, MAKER, None, 10);
+        places.called(SOCKET, WRITER, 11);
+        // The hand-over of the next is lost.
+        places.called(SOCKET, WRITER, 5 * REMEMBERED);
+        assert_eq!(places.maker(SOCKET, WRITER, 5 * REMEMBERED), Some(None));
+    }
+
+    #[test]
+    fn places_are_bounded_and_old_ones_give_way() {
+        let mut places = Places::default();
+        for n in 0..MAX_PLACES as u64 {
+            places.handed_over(Place::StreamOf(WRITER, n), MAKER, None, MILLI);
+        }
+        places.handed_over(SOCKET, MAKER, None, 2 * MILLI);
+        assert_eq!(places.maker(SOCKET, WRITER, 3 * MILLI), None, "there is no room");
+        places.handed_over(SOCKET, MAKER, None, 3 * FORGOTTEN_SOON);
+        assert_eq!(places.maker(SOCKET, WRITER, 3 * FORGOTTEN_SOON), Some(Some((MAKER, None))));
     }
 }

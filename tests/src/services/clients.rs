@@ -58,6 +58,16 @@ pub fn run_as(scene: &Scene, name: &str, service: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{name} ended with {}:\n{}", output.status, String::from_utf8_lossy(&said));
 }
 
+/// Starts the Go module in the folder `name` as a service, with these arguments.
+///
+/// # Panics
+///
+/// When it does not start, or when what it needs is not installed.
+pub fn start_module(scene: &Scene, name: &str, arguments: &[&str]) -> Program {
+    let program = module(name).unwrap_or_else(|e| panic!("{name} cannot be built: {e:#}"));
+    Program::start(name, scene.dir(), Command::new(program).args(arguments))
+}
+
 /// Starts `name` as a server on a port of its own.
 pub fn serve(scene: &Scene, name: &str) -> (Program, u16) {
     let port = scene.port();
@@ -95,6 +105,21 @@ fn with(program: impl AsRef<std::ffi::OsStr>, script: &Path) -> Command {
     let mut command = Command::new(program);
     command.env("PYTHONDONTWRITEBYTECODE", "1").arg(script);
     command
+}
+
+/// The program made of a Go module, with the versions of libraries that it states; Go's own cache knows what is new.
+fn module(name: &str) -> anyhow::Result<PathBuf> {
+    let home = target_dir().join("test-services/go-clients");
+    fs::create_dir_all(&home)?;
+    let lock = File::create(home.join("lock"))?;
+    lock.lock()?;
+    let program = home.join(name);
+    let mut build = Command::new(go()?);
+    build.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("services/clients").join(name));
+    build.env("GOFLAGS", "-mod=readonly").env("GOTOOLCHAIN", "local").env("GOCACHE", home.join("cache"));
+    let status = build.args(["build", "-o"]).arg(&program).arg(".").status()?;
+    ensure!(status.success(), "{build:?} ended with {status}");
+    Ok(program)
 }
 
 /// The program made of a Go source, with the libraries that Debian has under `/usr/share/gocode`; built when the source is

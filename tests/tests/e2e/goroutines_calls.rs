@@ -6,6 +6,7 @@ use std::time::Duration;
 use wirespan_tests::receiver::{Protocol, Receiver};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::clients;
+use wirespan_tests::services::databases::Database;
 use wirespan_tests::span::{Kind, Span};
 use wirespan_tests::trace;
 
@@ -27,22 +28,30 @@ struct Tally {
     whole: usize,
 }
 
-/// `/hop/SHAPE/NUMBER/NAME` of a span: the number and the name.
-fn hop(span: &Span) -> Option<(&str, &str)> {
-    let mut parts = span.path().strip_prefix("/hop/")?.split('/').skip(1);
-    Some((parts.next()?, parts.next()?))
+/// What a span is about: the number of its request, and its name in that. `/hop/SHAPE/NUMBER/NAME` of HTTP,
+/// `NUMBER-NAME` of gRPC, a column `aNUMBER_NAME` of a query.
+fn hop(span: &Span) -> Option<(String, String)> {
+    let owned = |(number, name): (&str, &str)| (number.to_owned(), name.to_owned());
+    if let Some(method) = span.text("rpc.method") {
+        return method.rsplit('/').next()?.split_once('-').map(owned);
+    }
+    if let Some(query) = span.text("db.query.text") {
+        let (number, name) = query.rsplit_once(" AS a")?.1.split_once('_')?;
+        return Some((number.to_owned(), name.replace('_', ".")));
+    }
+    span.path().strip_prefix("/hop/")?.split_once('/')?.1.split_once('/').map(owned)
 }
 
 /// Whether `parent` is what `span` was made for.
 fn is_made_for(span: &Span, parent: &Span, proxy: Option<u16>) -> bool {
     let (Some((number, name)), Some((above, other))) = (hop(span), hop(parent)) else { return false };
-    let passed_on = |port: &u16| parent.int("server.port") == Some(i64::from(*port)) && name == other;
-    let asked = match span.kind {
-        Kind::Server => parent.kind == Kind::Client && name == other,
-        _ => {
-            let above = name.rsplit_once('.').map(|(above, _)| above);
-            parent.kind == Kind::Server && (above == Some(other) || proxy.as_ref().is_some_and(passed_on))
-        }
+    let is_proxy = |port: u16| parent.int("server.port") == Some(i64::from(port));
+    let as_it_is = span.text("db.query.text").is_some() || proxy.is_some_and(is_proxy);
+    let asked = match (span.kind, parent.kind) {
+        (Kind::Server, Kind::Client) => name == other,
+        (Kind::Client, Kind::Server) if as_it_is => name == other,
+        (Kind::Client, Kind::Server) => name.rsplit_once('.').is_some_and(|(above, _)| above == other),
+        _ => false,
     };
     number == above && asked
 }
@@ -67,8 +76,7 @@ fn judge(spans: &[Span], size: usize, proxy: Option<u16>) -> Tally {
         }
     }
     for spans in traces.values() {
-        let mut numbers: Vec<&str> = spans.iter().filter_map(|span| hop(span)).map(|(number, _)| number).collect();
-        numbers.dedup();
+        let mut numbers: Vec<String> = spans.iter().filter_map(|span| hop(span)).map(|(number, _)| number).collect();
         numbers.sort_unstable();
         numbers.dedup();
         tally.mixed += usize::from(numbers.len() > 1);
@@ -159,4 +167,38 @@ fn a_reverse_proxys_calls_are_below_its_requests() {
     let tally = judge(&of(&scene.spans(), &numbers), 10, Some(front));
     let whole = Tally { right: 10 * REQUESTS, whole: REQUESTS, ..Tally::default() };
     assert_eq!(tally, whole, "{}", scene.agent().log());
+}
+
+#[test]
+fn grpc_behind_a_reverse_proxy_and_a_database_behind_that_are_one_trace_a_request() {
+    let mut scene = Scene::receiving(Receiver::start(Protocol::Http));
+    let postgres = Database::postgres(&scene);
+    let [front, web, rpc] = [scene.port(), scene.port(), scene.port()];
+    let [fronts, webs, rpcs, databases] = [front, web, rpc, postgres.port].map(|port| port.to_string());
+    let calls = clients::start_module(&scene, "grpc_relay", &["rpc", &rpcs, &databases]).listens_on(rpc);
+    let service = clients::start_module(&scene, "grpc_relay", &["web", &webs, &rpcs]).listens_on(web);
+    let next = format!("http://127.0.0.1:{web}");
+    let proxy = clients::start(&scene, "relay.go", &["proxy", &fronts, &next]).listens_on(front);
+    scene.trace_with(&["--stats", "--log", "info,wirespan_agent=debug"]);
+    load(&scene, front, "web", &(0..WARM_UP), 1, "h1");
+    assert!(scene.settles(QUIET), "spans keep arriving");
+    let rounds = [(1000..1000 + REQUESTS, 1), (2000..2000 + REQUESTS, 64)];
+    for (numbers, at_a_time) in &rounds {
+        load(&scene, front, "web", numbers, *at_a_time, "h1");
+    }
+    assert!(scene.settles(QUIET), "spans keep arriving");
+    scene.agent().stop();
+    drop((proxy, service, calls));
+    let spans = scene.spans();
+    let mut failures = Vec::new();
+    for (numbers, at_a_time) in &rounds {
+        // Who loads, the proxy, and what that asks: four. Then three calls, each with a query, and another call with a query;
+        // of each both ends.
+        let size = 4 + 3 * 2 * (2 + 2);
+        let tally = judge(&of(&spans, numbers), size, Some(front));
+        if tally != (Tally { right: size * REQUESTS, whole: REQUESTS, ..Tally::default() }) {
+            failures.push(format!("{at_a_time} at a time: {tally:?}"));
+        }
+    }
+    assert!(failures.is_empty(), "of {REQUESTS} each:\n{}\n{}", failures.join("\n"), scene.agent().log());
 }

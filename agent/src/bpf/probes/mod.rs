@@ -22,6 +22,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 pub use kernel::Kernel;
 
@@ -123,6 +124,11 @@ impl Attacher {
     fn order(&self, order: Order) {
         // It lives as long as this.
         let _ = self.orders.as_ref().map(|orders| orders.send(order));
+    }
+
+    /// Waits for what becomes of an order.
+    pub fn outcome(&self, patience: Duration) -> Option<Outcome> {
+        self.outcomes.recv_timeout(patience).ok()
     }
 
     /// What became of orders since this was last asked.
