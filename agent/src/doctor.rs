@@ -1,5 +1,7 @@
 //! `wirespan doctor`: each capability, whether it is there, how, or why not and what to do.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::bpf::probe::{self, Seen};
@@ -7,10 +9,12 @@ use crate::bpf::{BTF_PATH, Mode};
 use crate::client::{Client, ClientError, Endpoint};
 use crate::config::{Config, Rule};
 use crate::discovery::facts::is_listened_on;
+use crate::discovery::naming::Language;
 use crate::discovery::{self, HostInfo};
 use crate::export::console::text::harmless;
 use crate::inventory::{Links, Row};
 use crate::sandbox;
+use crate::units;
 use crate::web::Bound;
 
 /// How a capability stands.
@@ -95,6 +99,7 @@ pub fn examine(config: &Config) -> Report {
     checks.extend(privileges());
     checks.extend(hooks(config.sandbox));
     checks.push(processes());
+    checks.extend(tasks(config));
     checks.extend(rules(config));
     checks.push(off("plaintext under TLS", "not in this version: encrypted connections are not traced"));
     checks.push(off("io_uring", "its operations are counted (counter kernel_io_uring), their bytes are not seen"));
@@ -259,6 +264,27 @@ fn processes() -> Check {
         Err(error) => check(name, State::Missing, format!("/proc/self/ns/pid: {error}"), "mount /proc"),
     }
 }
+
+/// Interpreters of Python whose tasks cannot be told apart.
+fn tasks(config: &Config) -> Vec<Check> {
+    let mut processes = discovery::Processes::new(config, "/proc".into(), HostInfo::read("/".as_ref()));
+    let present: Vec<u32> = processes.present();
+    let pythons = present.into_iter().filter(|tgid| processes.get(*tgid).program.language == Some(Language::Python));
+    let off = pythons.filter_map(|tgid| {
+        let error = units::python::unknown(tgid, &Path::new("/proc").join(tgid.to_string()))?;
+        let detail = format!("process {tgid}: {error}; its calls are linked by threads alone");
+        Some(check(
+            "tasks of Python",
+            State::Unavailable,
+            detail,
+            "see docs/runtimes.md for the versions that are known",
+        ))
+    });
+    off.take(MANY_PYTHONS).collect()
+}
+
+/// So many of them are listed.
+const MANY_PYTHONS: usize = 8;
 
 /// Each rule, and what of the programs that run now it is about.
 fn rules(config: &Config) -> Vec<Check> {

@@ -6,7 +6,7 @@
 //! Probes are asked for once a process was seen to serve something, and for no other.
 
 mod go;
-mod python;
+pub mod python;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -135,7 +135,8 @@ impl Finder {
 
     /// Asks for what is probed of a process, whose units were asked for, once in its life: it serves something.
     pub fn ask_for_probes(&mut self, tgid: u32) {
-        let Some(asked) = self.asked.get(&tgid).copied().filter(|asked| !asked.probes) else { return };
+        let wanted = |asked: &Asked| !asked.probes && asked.again.is_none();
+        let Some(asked) = self.asked.get(&tgid).copied().filter(wanted) else { return };
         if self.send(tgid, asked.life, Wanted::Probes) {
             self.asked.insert(tgid, Asked { probes: true, ..asked });
         }
@@ -160,7 +161,7 @@ impl Finder {
             let Some(asked) = self.asked.get_mut(&answer.tgid).filter(|asked| asked.life == life) else { continue };
             if matches!(answer.found, Found::Units(Units::NotYet)) {
                 asked.again = Some(now + asked.pause);
-                asked.pause = (asked.pause * 2).min(SELDOM);
+                (asked.pause, asked.probes) = ((asked.pause * 2).min(SELDOM), false);
             } else {
                 answers.push(answer);
             }
@@ -177,18 +178,20 @@ struct Files {
 
 impl Files {
     fn find(&mut self, question: &Question) -> Option<Found> {
+        match self.interpreters.find(question.tgid, &question.dir, question.wanted) {
+            python::Told::NoInterpreter => self.find_go(question),
+            python::Told::Unknown(_) => None,
+            python::Told::NotYet => Some(Found::Units(Units::NotYet)),
+            python::Told::Found(found) => Some(found),
+        }
+    }
+
+    fn find_go(&mut self, question: &Question) -> Option<Found> {
         let (file, key) = programs::open(&question.dir).ok()?;
-        // Its file is known at once, if it is Go's: most that are asked about are one or the other.
-        match (question.wanted, self.interpreters.units(question.tgid, &question.dir)) {
-            (Wanted::Units, Some(units)) => units.map(Found::Units),
-            (Wanted::Units, None) => {
-                self.go(question, &file, key)?.state(&question.dir).map(|state| Found::Units(Units::Go(state)))
-            }
-            (Wanted::Probes, Some(_)) => None,
-            (Wanted::Probes, None) => {
-                let probes = self.go(question, &file, key)?.probes(file);
-                (!probes.is_empty()).then_some(Found::Probes(probes))
-            }
+        let known = self.go(question, &file, key)?;
+        match question.wanted {
+            Wanted::Units => known.state(&question.dir).map(|state| Found::Units(Units::Go(state))),
+            Wanted::Probes => Some(known.probes(file)).filter(|probes| !probes.is_empty()).map(Found::Probes),
         }
     }
 
@@ -249,6 +252,8 @@ mod tests {
                 times.push(now / AGAIN);
                 tell.send((1, Answer { tgid: 7, found: Found::Units(Units::NotYet) })).unwrap();
                 assert_eq!(finder.answers(now).len(), 0);
+                finder.ask_for_probes(7);
+                assert!(asked.try_recv().is_err(), "there is nothing to be probed yet");
             }
         }
         assert_eq!(times, [0, 1, 3, 7, 15, 31, 63]);

@@ -52,6 +52,12 @@ mod imp {
         matches!(number, POLL | PPOLL)
     }
 
+    /// The first argument of a function of C, before it has run.
+    #[inline(always)]
+    pub fn argument(regs: &pt_regs) -> u64 {
+        regs.rdi
+    }
+
     /// The running goroutine, in a function of Go's (ABIInternal of cmd/compile/abi-internal.md).
     #[inline(always)]
     pub fn go_unit(regs: &pt_regs) -> u64 {
@@ -124,6 +130,12 @@ mod imp {
     #[inline(always)]
     pub fn counts_descriptors(number: u32) -> bool {
         number == PPOLL
+    }
+
+    /// The first argument of a function of C, before it has run.
+    #[inline(always)]
+    pub fn argument(regs: &pt_regs) -> u64 {
+        regs.regs[0]
     }
 
     /// The running goroutine, in a function of Go's (ABIInternal of cmd/compile/abi-internal.md).

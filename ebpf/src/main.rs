@@ -113,6 +113,13 @@ pub fn wirespan_go(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// A probe in CPython. Preemptible, as above.
+#[uprobe]
+pub fn wirespan_python(ctx: ProbeContext) -> u32 {
+    runtimes::python_tasks::on_probe(&ctx);
+    0
+}
+
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -6,6 +6,7 @@
 mod go;
 pub mod go_calls;
 mod python;
+pub mod python_tasks;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use wirespan_common::{UNIT_GOROUTINE, UNIT_TASK, UnitId};

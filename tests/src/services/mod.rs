@@ -6,6 +6,7 @@ pub mod clients;
 pub mod databases;
 pub mod gunicorn;
 pub mod java;
+pub mod loops;
 pub mod nginx;
 pub mod node;
 pub mod php;

@@ -34,6 +34,16 @@ impl Python {
         Self::script(scene, "catalog.py", &[("DOWNSTREAM", downstream)])
     }
 
+    /// `python tables.py`: aiohttp, each request asks PostgreSQL.
+    pub fn tables(scene: &Scene, postgres: u16) -> Self {
+        let script = install("tables.py", scene.dir());
+        let port = scene.port();
+        let mut command = Command::new(python::bin("python"));
+        command.current_dir(scene.dir()).arg(script).args([port.to_string(), postgres.to_string()]);
+        let program = Program::start(&format!("tables-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
     /// `python splicer.py`: sends the files of the test's directory by `splice`.
     pub fn splicer(scene: &Scene) -> Self {
         Self::script(scene, "splicer.py", &[])

@@ -1,5 +1,6 @@
 //! The end-to-end tests: one module per subject. The agent is one for the whole machine, so a scene waits for its turn.
 
+mod asyncio;
 mod bad_input;
 mod celery;
 mod chain;

@@ -38,16 +38,19 @@ const AT_A_TIME: usize = 32;
 pub enum Program {
     /// In functions of Go.
     Go,
+    /// In functions of CPython.
+    Python,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Go];
+    pub const ALL: [Self; 2] = [Self::Go, Self::Python];
 
     /// Its name in the object.
     pub fn name(self) -> &'static str {
         match self {
             Self::Go => "wirespan_go",
+            Self::Python => "wirespan_python",
         }
     }
 }

@@ -1,0 +1,103 @@
+//! What tasks of asyncio do for each other: who made one, that one is gone, and who woke one that waited.
+//! `wirespan_common::python_place` says which place is which.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{
+        bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns,
+        generated::{bpf_get_attach_cookie, bpf_get_current_task},
+    },
+    programs::ProbeContext,
+};
+use wirespan_common::{Counter, FactEvent, FactKind, Kind, PythonState, UNIT_TASK, python_place};
+
+use super::{python, word};
+use crate::{
+    arch,
+    kernel::{self, Memory, Probed},
+    maps::{EVENTS, PYTHONS, count_anywhere},
+    sock::NO_WAKEUP,
+};
+
+/// `FutureObj`: the first function that is called once it has a result, and the list of the others.
+const FIRST: u64 = 24;
+const OTHERS: u64 = 40;
+
+/// A probe was hit.
+#[inline(always)]
+pub fn on_probe(ctx: &ProbeContext) {
+    let id = bpf_get_current_pid_tgid();
+    // SAFETY: the agent writes each value before it attaches a probe to the process.
+    let Some(python) = (unsafe { PYTHONS.get((id >> 32) as u32) }) else { return };
+    // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
+    let thread = Probed::load(unsafe { bpf_get_current_task() } as *const u8, kernel::task_thread_pointer());
+    // SAFETY: the kernel hands every probe its registers.
+    let object = arch::argument(unsafe { &*ctx.regs });
+    let running = python::running_on(python, thread);
+    // SAFETY: the context of this program.
+    match unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u8 {
+        python_place::MADE => say(FactKind::Born, id, object, running.task, running.mark(python)),
+        python_place::GONE => say(FactKind::Ended, id, object, 0, 0),
+        // (What a task does for another is not asked for.)
+        python_place::RESULT if running.task == 0 && running.context != 0 => {
+            let waiting = waiting(python, object);
+            if waiting != 0 {
+                say(FactKind::Woke, id, waiting, 0, running.context);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The task that waits for a future; 0 if none does.
+#[inline(always)]
+fn waiting(python: &PythonState, future: u64) -> u64 {
+    let first = waker_of(python, word(future + FIRST));
+    if first != 0 {
+        return first;
+    }
+    let others = word(future + OTHERS);
+    if others == 0 {
+        return 0;
+    }
+    // A list of pairs: its items, the first of them, what that has first.
+    waker_of(python, word(word(word(others + 24)) + 24))
+}
+
+/// The task that a function wakes; 0 if it wakes none. (A bound method of the task; until 3.9 an object of its own.)
+#[inline(always)]
+fn waker_of(python: &PythonState, function: u64) -> u64 {
+    if function == 0 {
+        return 0;
+    }
+    for place in [24, 16] {
+        let task = word(function + place);
+        if task != 0 && word(task + 8) == python.task_type {
+            return task;
+        }
+    }
+    0
+}
+
+#[inline(always)]
+fn say(what: FactKind, id: u64, unit: u64, other: u64, mark: u64) {
+    let Some(mut entry) = EVENTS.reserve::<FactEvent>(0) else {
+        return count_anywhere(Counter::RingFull, 1);
+    };
+    entry.write(FactEvent {
+        kind: Kind::Fact as u8,
+        what: what as u8,
+        reserved: [0; 2],
+        tgid: (id >> 32) as u32,
+        tid: id as u32,
+        unit_kind: UNIT_TASK,
+        // SAFETY: no preconditions.
+        time: unsafe { bpf_ktime_get_boot_ns() },
+        unit,
+        other,
+        a: mark,
+        b: 0,
+        cookie: 0,
+    });
+    entry.submit(NO_WAKEUP);
+}
