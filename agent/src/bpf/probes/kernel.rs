@@ -136,7 +136,7 @@ impl Kernel {
             Form::Together => links.push(many(program.as_raw_fd(), tgid, &path, &probes.places)?),
             Form::Single(kind) => {
                 for place in probes.places.iter() {
-                    let event = event(kind, tgid, &path, place.offset)?;
+                    let event = event(kind, tgid, &path, place.offset).map_err(explained)?;
                     // The link keeps the event.
                     links.push(single(program.as_raw_fd(), event.as_raw_fd(), place.cookie)?);
                 }
@@ -179,6 +179,13 @@ fn event(kind: u32, tgid: u32, path: &CString, offset: u64) -> Result<OwnedFd> {
     owned(unsafe {
         libc::syscall(libc::SYS_perf_event_open, &raw const attributes, tgid, -1_i32, -1_i32, CLOSE_ON_EXEC)
     })
+}
+
+/// What to do about a lack of privilege.
+fn explained(error: Error) -> Error {
+    const WANTED: &str =
+        "before Linux 6.11 the kernel wants CAP_SYS_ADMIN for probes, which the agent gives up (--sandbox off)";
+    if error.kind() == std::io::ErrorKind::PermissionDenied { Error::new(error.kind(), WANTED) } else { error }
 }
 
 fn single(program: RawFd, event: RawFd, cookie: u64) -> Result<OwnedFd> {
