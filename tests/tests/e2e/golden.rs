@@ -21,7 +21,7 @@ use wirespan_tests::services::python::Python;
 const WRITE: usize = 16 * 1024;
 /// Most bytes of one conversation.
 const MOST: usize = 256 * 1024;
-/// When no new conversation is begun any more.
+/// When no further round is begun any more, after the first.
 const TIME: Duration = Duration::from_secs(15);
 
 /// Which way (true: to the server) and what.
@@ -167,11 +167,9 @@ fn real_conversations_cut_glued_and_altered_harm_neither_the_agent_nor_other_con
     let captures = captures();
     let (mut chance, begun) = (Chance(7), Instant::now());
     let (mut played, mut calm): (usize, Vec<Expected>) = (0, Vec::new());
-    for round in 0..4 {
+    // (Each conversation once, however long that takes here; further rounds where there is time.)
+    for round in (0..4).take_while(|round| *round == 0 || begun.elapsed() < TIME) {
         for (n, (name, said)) in captures.iter().enumerate() {
-            if begun.elapsed() > TIME {
-                break;
-            }
             // Every way has its turn with every capture in time, and each round with another.
             let way = WAYS[(n + round) % WAYS.len()];
             let another = &captures[chance.below(captures.len())].1;
@@ -185,7 +183,7 @@ fn real_conversations_cut_glued_and_altered_harm_neither_the_agent_nor_other_con
             assert!(scene.agent().is_running(), "{name} {way:?} ended the agent:\n{}", scene.agent().log());
         }
     }
-    assert!(played >= captures.len(), "{played} conversations in {:?}", begun.elapsed());
+    eprintln!("{played} conversations in {:?}", begun.elapsed());
     let url = faults.url("/afterwards");
     curl::get(&url, 200);
     calm.push(http::curl("faults", "GET", &url, 200));
