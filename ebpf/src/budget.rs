@@ -4,6 +4,9 @@
 //! every process has a budget that time refills; the less room there is, the more of it a record costs. So one that floods
 //! the ring is held back before the ring is full, and what is left is there for those who need little. What is held back
 //! shows in the positions of the next record, as any gap does.
+//!
+//! The last sixteenth is for ends of connections and what happens to processes, which nothing later would tell: who has
+//! missed an end keeps the connection until it was idle for long.
 
 use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, generated::bpf_ringbuf_query};
 use wirespan_common::{Budget, Limits, RECORD_COST};
@@ -28,20 +31,32 @@ macro_rules! limit {
     };
 }
 
-/// By what power of two a record costs more than its bytes; `None` while there is room enough for all.
+/// How a record is treated, as full as the ring is.
+enum Pressure {
+    /// There is room enough for all.
+    None,
+    /// A record costs more than its bytes, by this power of two.
+    Costs(u32),
+    /// What is left is for ends.
+    OnlyEnds,
+}
+
+/// How a record of so many bytes is treated now.
 #[inline(always)]
-fn pressure() -> Option<u32> {
+fn pressure(bytes: u64) -> Pressure {
     let ring = limit!(ring);
     // SAFETY: the helper takes any ring buffer.
     let free = ring.wrapping_sub(unsafe { bpf_ringbuf_query((&raw const EVENTS) as *mut _, NOT_READ) });
     if free > ring >> 2 {
-        None
+        Pressure::None
     } else if free > ring >> 3 {
-        Some(0)
-    } else if free > ring >> 4 {
-        Some(2)
+        Pressure::Costs(0)
+    } else if free > (ring >> 4) + (ring >> 5) {
+        Pressure::Costs(2)
+    } else if free > (ring >> 4) + bytes {
+        Pressure::Costs(4)
     } else {
-        Some(4)
+        Pressure::OnlyEnds
     }
 }
 
@@ -55,18 +70,29 @@ fn refilled(budget: &Budget, now: u64, rate: u64, burst: u64) -> u64 {
     if left < burst { left } else { burst }
 }
 
-/// Whether a record of so many bytes is one too many for this socket or this process, as full as the ring is.
+/// Whether a record of so many bytes, which tells of no end, is one too many for this socket or this process, as full as the
+/// ring is.
 #[inline(always)]
 pub fn refuses(cookie: u64, tgid: u32, bytes: u64) -> bool {
-    let Some(shift) = pressure() else { return false };
+    let (shift, only_ends) = match pressure(bytes) {
+        Pressure::None => return false,
+        Pressure::Costs(shift) => (shift, false),
+        Pressure::OnlyEnds => (0, true),
+    };
     let cost = (bytes + RECORD_COST) << shift;
     // SAFETY: no preconditions.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let Some(process) = PROCESS_BUDGETS.get_ptr_mut(tgid) else {
-        let _ =
-            PROCESS_BUDGETS.insert(tgid, Budget { time: now, left: limit!(process_burst), refused: 0 }, BPF_NOEXIST);
-        return false;
+        let new = Budget { time: now, left: limit!(process_burst), refused: only_ends as u64 };
+        let _ = PROCESS_BUDGETS.insert(tgid, new, BPF_NOEXIST);
+        return only_ends;
     };
+    if only_ends {
+        // SAFETY: a map value, valid while the program runs. Another CPU may count at the same time: one that is missed makes
+        // the sum too small, and then it was anybody's.
+        unsafe { (*process).refused += 1 };
+        return true;
+    }
     let Some(socket) = SOCKET_BUDGETS.get_ptr_mut(cookie) else {
         let _ =
             SOCKET_BUDGETS.insert(cookie, Budget { time: now, left: limit!(socket_burst), refused: 0 }, BPF_NOEXIST);

@@ -10,6 +10,7 @@ use wirespan_common::{
 };
 
 use crate::{
+    budget,
     kernel::{self, Memory, Typed},
     maps::{EVENTS, SOCKETS, count},
 };
@@ -222,6 +223,11 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
         if crate::io::is_muted(state.flags) {
             return;
         }
+    }
+    // An attempt begins in `connect`, so in its own process.
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    if connecting && budget::refuses(cookie, tgid, size_of::<StateEvent>() as u64) {
+        return count(Counter::OverBudget, 1);
     }
     // SAFETY: the helper takes any typed socket and returns null for another kind.
     let tcp = unsafe { bpf_skc_to_tcp_sock(sk as *mut _) } as *const u8;

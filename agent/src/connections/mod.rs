@@ -254,17 +254,22 @@ impl Connections {
     /// Forgets connections while all together take too much memory: those with most first, and if none has much, the
     /// idlest.
     fn make_room(&mut self, now: u64, out: &mut Vec<Signal>) {
-        let others = self.attempts.weight()
-            + self.outstanding.len() * OUTSTANDING
-            + self.datagrams.len() * size_of::<(u64, u64)>();
-        self.shared.limits.memory.set(self.bytes + others);
+        self.tell_memory();
         while self.shared.limits.memory.is_over() {
             let Some(cookie) = self.heaviest.any().or_else(|| self.idlest()) else { return };
             self.shared.counters.connections_evicted.inc();
             self.shared.counters.connections_evicted_for_memory.inc();
             self.forget(cookie, now, out);
-            self.shared.limits.memory.set(self.bytes + others);
+            self.tell_memory();
         }
+    }
+
+    /// Tells the account what all connections take, and what is remembered beside them.
+    fn tell_memory(&self) {
+        let others = self.attempts.weight()
+            + self.outstanding.len() * OUTSTANDING
+            + self.datagrams.len() * size_of::<(u64, u64)>();
+        self.shared.limits.memory.set(self.bytes + others);
     }
 
     /// One that was silent for longer than most.
@@ -355,6 +360,8 @@ impl Connections {
             self.sweep(now, out);
         }
         self.shared.counters.connections_open.set(self.by_cookie.len() as u64);
+        // (Also when nothing is said any more: what has ended holds nothing.)
+        self.tell_memory();
     }
 
     /// Tells what those requests are called that have by now been under way for a while: each once, when it has.

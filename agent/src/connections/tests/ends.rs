@@ -194,3 +194,17 @@ fn an_attempt_that_is_let_go_is_a_failure_unless_another_won() {
         assert_eq!(errors, expected);
     }
 }
+
+#[test]
+fn what_has_ended_holds_nothing_though_nobody_says_anything_more() {
+    let mut agent = Server::new();
+    agent.response(&mut Socket::new(1), GET);
+    let held = |agent: &Server| agent.connections.shared.limits.memory.held();
+    let before = held(&agent);
+    assert!(before > 1000, "{before}");
+    agent.state(1, (ESTABLISHED, FIN_WAIT1), STATE_LET_GO, 0, AF_INET);
+    agent.wait(40 * MILLISECOND);
+    agent.state(1, (5, CLOSE), STATE_LET_GO, 0, AF_INET);
+    agent.wait(5_000 * MILLISECOND);
+    assert!(held(&agent) < before / 4, "{} of {before}", held(&agent));
+}
