@@ -38,10 +38,13 @@ impl Trimmer {
     }
 }
 
-/// Bytes of this process that are resident; 0 if the system does not say.
+/// Bytes of this process that are resident and its own: neither the program's file nor the ring, which is resident as far as
+/// it was ever read. 0 if the system does not say.
 pub fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    let mut numbers = statm.split(' ').skip(1).map(|pages| pages.parse::<usize>().unwrap_or(0));
+    let (all, shared) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let pages = all.saturating_sub(shared);
     // SAFETY: no preconditions.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     pages * usize::try_from(page).unwrap_or(0)

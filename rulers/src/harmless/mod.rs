@@ -28,7 +28,7 @@ mod pairs;
 mod process;
 mod registry;
 mod report;
-mod sink;
+pub mod sink;
 mod sockets;
 mod suites;
 mod transfers;

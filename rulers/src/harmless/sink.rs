@@ -20,7 +20,11 @@ pub struct Sink {
 impl Sink {
     /// Listens on a free port of the loopback interface.
     pub fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("no port for the receiver")?;
+        Self::at(TcpListener::bind("127.0.0.1:0").context("no port for the receiver")?)
+    }
+
+    /// Answers who has connected there, and who will.
+    pub fn at(listener: TcpListener) -> Result<Self> {
         let port = listener.local_addr()?.port();
         let requests = Arc::new(AtomicU64::new(0));
         let count = requests.clone();

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::attack::Attack;
-use super::{AFTER, BASE};
+use super::subject::Resident;
+use super::{AFTER, BASE, REST, may_stay};
 
 /// What refuses, and the counter that says so.
 const REFUSALS: [(&str, &str); 8] = [
@@ -29,12 +31,18 @@ pub struct Row {
     pub bound: u64,
     /// What passed.
     pub sent: u64,
-    /// Resident before, at the most, and in the end.
+    /// Resident of its own before.
     pub idle: u64,
-    pub peak: u64,
+    /// Resident at the most.
+    pub peak: Resident,
+    /// Resident of its own in the end.
     pub after: u64,
+    /// How long that took.
+    pub took: Duration,
     /// What the agent said that it held in the end.
     pub held: u64,
+    /// As much of that are the view's traces.
+    pub kept: u64,
     pub counters: BTreeMap<String, u64>,
 }
 
@@ -44,13 +52,22 @@ impl Row {
         self.problems().is_empty()
     }
 
+    /// Whether it had taken more than may stay.
+    pub fn shows_the_way_back(&self) -> bool {
+        self.peak.own > may_stay(self.idle, self.held)
+    }
+
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.peak > self.bound + BASE {
-            problems.push(format!("{} MiB resident, and {} allowed", self.peak, self.bound + BASE));
+        if self.peak.all > self.bound + BASE {
+            problems.push(format!("{} MiB resident, and {} allowed", self.peak.all, self.bound + BASE));
         }
-        if self.after > self.held + AFTER {
-            problems.push(format!("{} MiB stayed, of which {} are held and {AFTER} allowed", self.after, self.held));
+        let may_stay = may_stay(self.idle, self.held);
+        if self.after > may_stay {
+            problems.push(format!("{} MiB stayed, of which {} are held and {may_stay} allowed", self.after, self.held));
+        }
+        if self.held > self.kept + REST {
+            problems.push(format!("{} MiB are still held, of which the view keeps {}", self.held, self.kept));
         }
         if self.counter("memory_highest") >> 20 > self.bound + 8 {
             problems.push(format!("{} MiB held by its own account", self.counter("memory_highest") >> 20));
@@ -73,30 +90,38 @@ impl Row {
 
     /// For people who wait.
     pub fn line(&self) -> String {
-        let Self { attack, bound, idle, peak, after, .. } = self;
+        let Self { attack, bound, idle, peak, after, held, took, .. } = self;
         let verdict = if self.holds() { "holds".to_owned() } else { self.problems().join("; ") };
-        format!("{} against {bound} MiB: {idle} → {peak} → {after} MiB: {verdict}", attack.name)
+        let took = took.as_secs_f64();
+        format!(
+            "{} against {bound} MiB: {} MiB resident; of its own {idle} → {} → {after} MiB (of which {held} held) in {took:.1} s: \
+             {verdict}",
+            attack.name, peak.all, peak.own
+        )
     }
 }
 
 /// The table.
 pub fn markdown(rows: &[Row]) -> String {
     let mut out = format!(
-        "Bound: `max-memory` and {BASE} MiB. After: what is held and {AFTER} MiB.\n\n| Attack | `max-memory` | Sent | Idle | Peak | \
-         After | Held after | What found no room | Verdict |\n|---|---|---|---|---|---|---|---|---|\n"
+        "Bound on what is resident: `max-memory` and {BASE} MiB. Of its own after: idle, what is held and a third of that, and {AFTER} \
+         MiB.\n\n| Attack | `max-memory` | Sent | Resident at most | Own: idle | at most | after | Held after | Went back in | What found \
+         no room | Verdict |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
     );
     for row in rows {
         let verdict = if row.holds() { "holds".to_owned() } else { row.problems().join("; ") };
         let _ = writeln!(
             out,
-            "| {} | {} | {} MiB | {} MiB | {} MiB | {} MiB | {} MiB | {} | {verdict} |",
+            "| {} | {} | {} MiB | {} MiB | {} MiB | {} MiB | {} MiB | {} MiB | {} | {} | {verdict} |",
             row.attack.name,
             row.bound,
             row.sent,
+            row.peak.all,
             row.idle,
-            row.peak,
+            row.peak.own,
             row.after,
             row.held,
+            if row.shows_the_way_back() { format!("{:.1} s", row.took.as_secs_f64()) } else { "–".to_owned() },
             row.refused()
         );
     }
@@ -108,8 +133,8 @@ pub fn write(rows: &[Row], out: Option<&Path>) -> Result<()> {
     let json: Vec<_> = rows
         .iter()
         .map(|row| {
-            json!({ "attack": row.attack.name, "max_memory": row.bound, "sent": row.sent, "idle": row.idle, "peak": row.peak,
-                    "after": row.after, "held": row.held, "holds": row.holds(), "counters": row.counters })
+            json!({ "attack": row.attack.name, "max_memory": row.bound, "sent": row.sent, "idle": row.idle, "peak": row.peak.all, "peak_own": row.peak.own,
+                    "after": row.after, "took": row.took.as_secs_f64(), "held": row.held, "holds": row.holds(), "counters": row.counters })
         })
         .collect();
     let json = format!("{:#}\n", serde_json::Value::Array(json));

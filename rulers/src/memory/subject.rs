@@ -11,11 +11,29 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::harmless::sink::Sink;
+
 /// What it prints once every hook is attached, and where its view is.
 const READY: &str = "wirespan: tracing, see http://";
 const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is resident of an agent, MiB.
+#[derive(Clone, Copy)]
+pub struct Resident {
+    /// Everything: its file too, and the ring that it shares with the kernel, as far as that was ever used.
+    pub all: u64,
+    /// What it has asked for itself, which it can give back.
+    pub own: u64,
+}
+
+impl Resident {
+    /// The larger of each.
+    pub fn max(self, other: Self) -> Self {
+        Self { all: self.all.max(other.all), own: self.own.max(other.own) }
+    }
+}
 
 /// A running agent; dropping it kills it.
 pub struct Subject {
@@ -23,8 +41,8 @@ pub struct Subject {
     stdout: Option<ChildStdout>,
     log: mpsc::Receiver<String>,
     view: SocketAddr,
-    /// Takes connections into its backlog and never answers.
-    _endpoint: TcpListener,
+    /// Takes connections into its backlog and does not answer.
+    endpoint: Option<TcpListener>,
 }
 
 impl Subject {
@@ -47,29 +65,38 @@ impl Subject {
                 return Err(error);
             }
         };
-        Ok(Self { child, stdout, log, view, _endpoint: endpoint })
+        Ok(Self { child, stdout, log, view, endpoint: Some(endpoint) })
     }
 
-    /// Its resident memory, MiB.
-    pub fn resident(&self) -> Result<u64> {
+    /// Its resident memory.
+    pub fn resident(&self) -> Result<Resident> {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).context("the agent is gone")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the agent ended by itself")?;
-        let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().context("a number of KiB")?;
-        Ok(kib.div_ceil(1024))
+        let mib = |name: &str| -> Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("the agent ended by itself")?;
+            let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().context("a number of KiB")?;
+            Ok(kib.div_ceil(1024))
+        };
+        Ok(Resident { all: mib("VmRSS:")?, own: mib("RssAnon:")? })
     }
 
-    /// What it says that it holds, MiB.
-    pub fn held(&self) -> Result<u64> {
+    /// What it says that it holds, MiB, and how much of that are traces that its view keeps.
+    pub fn held(&self) -> Result<(u64, u64)> {
         let counters = counters(self.view)?;
-        Ok(counters.get("memory_held").copied().context("the view tells memory_held")?.div_ceil(1 << 20))
+        let held = counters.get("memory_held").copied().context("the view tells memory_held")?;
+        let kept = counters.get("store_bytes").copied().unwrap_or_default();
+        Ok((held.div_ceil(1 << 20), kept >> 20))
     }
 
-    /// From now on somebody reads its standard output.
-    pub fn read_on(&mut self) {
+    /// From now on somebody reads its standard output, and its endpoint answers.
+    pub fn read_on(&mut self) -> Result<()> {
+        if let Some(endpoint) = self.endpoint.take() {
+            Sink::at(endpoint)?;
+        }
         if let Some(mut stdout) = self.stdout.take() {
             thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         }
+        Ok(())
     }
 
     /// Asks it to end, and returns its counters. One that ended before, or with another status than 0, is an error.
