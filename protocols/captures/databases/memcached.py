@@ -47,6 +47,16 @@ def pymemcache_client(recorder, work):
         c.incr("quiet", 1)
 
 
+@scenario("memcached", "pymemcache-pipelines", python_version("pymemcache"), ["set"] * 6 + ["PIPELINE set", "get"])
+def pymemcache_pipelines(recorder, work):
+    from pymemcache.client.base import Client
+    c = Client(("127.0.0.1", recorder.port), default_noreply=False)
+    c.set("key", b"secret")
+    c.set_many({f"few:{n}": b"secret" for n in range(5)})
+    c.set_many({f"many:{n}": b"secret" for n in range(100)})
+    c.get_many(["many:1", "many:99", "missing"])
+
+
 @scenario("memcached", "meta", lambda: "bare socket", [
     "ms", "mg", "mg", "mg", "mg", "mn", "ma error CLIENT_ERROR", "md", "mn", "memcached error ERROR", "me"])
 def memcached_meta(recorder, work):

@@ -8,6 +8,12 @@ use crate::exchange::{Event, KeyValue};
 
 /// Most failures of a batch that are told one by one.
 pub(crate) const MAX_FAILURES: usize = 16;
+/// Most commands of one operation that are calls of their own (`docs/decisions/030-batches.md`).
+pub(crate) const MAX_SINGLES: u32 = 32;
+/// Most texts of commands that are kept.
+const MAX_TEXTS: usize = 16;
+/// Most of them, bytes.
+const MAX_TEXT: usize = 4096;
 /// Name of the event of a statement that failed. The conventions have none.
 const EVENT: &str = "wirespan.batch.failure";
 /// Which statement of the batch it was, from 0.
@@ -53,5 +59,61 @@ impl Failure {
         }
         attributes.push(KeyValue::str(semconv::ERROR_TYPE, self.error));
         Event { time: self.time, name: EVENT.into(), attributes }
+    }
+}
+
+/// Commands that are told as one.
+#[derive(Debug, Default)]
+pub(crate) struct Together {
+    /// How many.
+    pub size: u32,
+    /// Their name, if they have the same.
+    name: Option<Cow<'static, str>>,
+    /// What differs among their texts.
+    texts: Vec<Cow<'static, str>>,
+    /// There are more.
+    more: bool,
+}
+
+impl Together {
+    /// One more command. Texts that are equal are told once.
+    pub(crate) fn add(&mut self, name: Option<&Cow<'static, str>>, text: Cow<'static, str>) {
+        if self.size == 0 {
+            self.name = name.cloned();
+        } else if self.name.as_ref() != name {
+            self.name = None;
+        }
+        self.size = self.size.saturating_add(1);
+        if self.more || self.texts.contains(&text) {
+            return;
+        }
+        let taken: usize = self.texts.iter().map(|text| text.len()).sum();
+        self.more = self.texts.len() == MAX_TEXTS || taken + text.len() > MAX_TEXT;
+        if !self.more {
+            self.texts.push(text);
+        }
+    }
+
+    /// Bytes held beyond its own size.
+    pub(crate) fn held(&self) -> usize {
+        self.texts.iter().map(|text| size_of::<Cow<'static, str>>() + text.len()).sum::<usize>()
+            + self.name.as_ref().map_or(0, |name| name.len())
+    }
+
+    /// What a span says of them: `db.operation.name`, `db.query.text`, and what is said of a batch. `hidden`: there are
+    /// others, whose names nobody knows.
+    pub(crate) fn describe(
+        self,
+        word: &'static str,
+        size: Option<u32>,
+        hidden: bool,
+    ) -> (Cow<'static, str>, String, Batch) {
+        let name = self.name.filter(|_| !hidden);
+        let batch = Batch { word, size: size.filter(|size| *size != 1), alike: name.is_some() };
+        let mut text = self.texts.join("; ");
+        if self.more || hidden {
+            text.push_str("; ...");
+        }
+        (name.unwrap_or_default(), text, batch)
     }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-pub(crate) use batch::{Batch, Failure, MAX_FAILURES};
+pub(crate) use batch::{Batch, Failure, MAX_FAILURES, MAX_SINGLES, Together};
 pub(crate) use calls::{Call, Calls, Request};
 pub(crate) use frames::{Frame, Lane, Layout, Read, Skip};
 

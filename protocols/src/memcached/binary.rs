@@ -158,7 +158,7 @@ impl Memcached {
             _ => [name, " ?"].concat(),
         };
         let name = if name.is_empty() { format!("{:#04x}", head[1]).into() } else { name.into() };
-        let work = Work { name: Some(name), text, answer, behind_quiet: false };
+        let work = Work { name: Some(name), text, answer, behind_quiet: false, bulk: None };
         let marks = Marks { first: frame.first, last: self.requests.operation };
         if head[1] == 0x17 {
             return;

@@ -6,6 +6,7 @@
 //! | `detect` | recognising it |
 //! | `work` | one call |
 //! | `lines` | lines, and blocks of data whose length a line tells |
+//! | `bulk` | pipelines, many commands that are one call |
 //! | `text` | commands and answers in lines |
 //! | `binary` | frames of 24 bytes and what follows |
 //!
@@ -18,11 +19,13 @@
 //! harmless if its command is alone.
 
 mod binary;
+mod bulk;
 mod detect;
 mod lines;
 mod text;
 mod work;
 
+use bulk::Group;
 pub use detect::detect;
 use lines::Lines;
 use work::{Answer, Work};
@@ -59,6 +62,8 @@ pub struct Memcached {
     responses: Lane,
     /// Since the last command that is answered in any case, one came that may not be.
     quiet: bool,
+    /// What the present operation carried.
+    group: Group,
 }
 
 impl Memcached {
@@ -73,6 +78,7 @@ impl Memcached {
             requests: Lane::default(),
             responses: Lane::default(),
             quiet: false,
+            group: Group::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The text protocol.
 
+use super::bulk::Group;
 use super::lines::Piece;
 use super::work::{Answer, Work, render};
 use super::{Memcached, detect, here};
@@ -91,6 +92,9 @@ pub(super) fn without_noreply<'w, 'a>(words: &'w [&'a [u8]]) -> (&'w [&'a [u8]],
 impl Memcached {
     pub(super) fn command_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         let fresh = self.commands.begin(mark);
+        if fresh {
+            self.group = Group::default();
+        }
         if self.commands.lost {
             if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
                 self.calls.requests_hidden(out);
@@ -174,31 +178,48 @@ impl Memcached {
         let (_, silent) = without_noreply(&words);
         let marks = Marks { first: self.commands.first, last: self.commands.operation };
         let text = render(line, name.is_some(), self.settings.keep_query_text);
-        let work = Work { name, text, answer, behind_quiet: self.quiet };
+        let mut work = Work { name, text, answer, behind_quiet: self.quiet, bulk: None };
         if quiet || (silent && !meta) {
             self.quiet |= quiet;
+            self.group = Group::default();
             self.calls.unanswered(marks, work, out);
             return true;
         }
         self.quiet = false;
+        if self.adds(marks, &mut work, out) {
+            return true;
+        }
+        let mergeable = !work.behind_quiet;
         let verdict = self.calls.pairs(&marks.first, out);
         let alone = self.calls.len() == 0;
-        if self.calls.start(marks, work, verdict, out).is_some() && alone {
+        let id = self.calls.start(marks, work, verdict, out);
+        if id.is_some() && alone {
             self.replies.expect();
         }
+        self.group(id, mergeable, out);
         true
     }
 
     pub(super) fn command_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
-        self.commands.begin(mark);
+        let fresh = self.commands.begin(mark);
+        if fresh {
+            self.group = Group::default();
+        }
         if self.commands.lost {
-            return self.calls.requests_hidden(out);
+            // More of an operation whose rest is known to be hidden changes nothing.
+            if fresh || mark.lost {
+                self.calls.requests_hidden(out);
+            }
+            return;
         }
         if self.commands.skip(len).0 {
             return self.sent();
         }
         self.commands.lose();
         self.calls.requests_hidden(out);
+        if !mark.lost {
+            self.pipeline_cut();
+        }
     }
 
     pub(super) fn reply_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
@@ -243,8 +264,8 @@ impl Memcached {
             return;
         }
         self.touch_reply();
-        if self.calls.oldest().is_some_and(|c| c.request.answer == Answer::Meta) {
-            self.calls.complete(out);
+        if self.awaited().is_some_and(|(answer, _)| answer == Answer::Meta) {
+            self.answered(out);
         }
     }
 
@@ -281,11 +302,15 @@ impl Memcached {
         };
         self.replies.data = len.and_then(|w| number(w)).filter(|len| *len <= MAX_DATA).map(|len| len + 2);
         self.replies.doubtful = false;
-        let Some(call) = self.calls.oldest() else {
+        if self.calls.len() == 0 {
             self.calls.responses_unread();
             return true;
+        }
+        let Some((answer, behind_quiet)) = self.awaited() else {
+            // One of many, of which is only known that they were asked for.
+            self.touch_reply();
+            return true;
         };
-        let (answer, behind_quiet) = (call.request.answer, call.request.behind_quiet);
         let error = matches!(word, b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR");
         if behind_quiet && answer == Answer::NoOp && word != b"MN" {
             return true;
@@ -296,12 +321,12 @@ impl Memcached {
             return true;
         }
         if error {
-            call.fail(String::from_utf8_lossy(word).into_owned(), "");
+            self.fail(word);
         }
         self.touch_reply();
         let items = answer == Answer::Items && matches!(word, b"VALUE" | b"STAT");
         if error || (!items && self.replies.data.is_none()) {
-            self.calls.complete(out);
+            self.answered(out);
         }
         true
     }
@@ -318,7 +343,8 @@ impl Memcached {
                 let begun = self.replies.data.is_some();
                 self.replies.lose();
                 if begun || self.calls.oldest().is_some_and(|c| c.response.is_some()) {
-                    self.calls.response_end_hidden(false, out);
+                    let carried = self.answers_cut();
+                    self.calls.response_end_hidden(carried, out);
                 } else {
                     self.calls.responses_hidden(out);
                 }

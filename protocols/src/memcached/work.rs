@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::db::{Description, Request};
-use crate::exchange::KeyValue;
+use super::bulk::Bulk;
+use crate::db::{Description, Failure, Request};
+use crate::exchange::{Event, KeyValue, unknown};
 
 /// Longest text of a command that is kept.
 const MAX_TEXT: usize = 1024;
@@ -34,6 +35,8 @@ pub(super) struct Work {
     pub answer: Answer,
     /// Commands that may be answered, or not, came before it.
     pub behind_quiet: bool,
+    /// It is many.
+    pub bulk: Option<Box<Bulk>>,
 }
 
 /// The command with its words masked, the first one as well unless it is `known`; or as it is.
@@ -56,11 +59,26 @@ pub(super) fn render(line: &[u8], known: bool, keep: bool) -> String {
 
 impl Request for Work {
     fn weight(&self) -> usize {
-        self.text.capacity()
+        self.text.capacity() + self.bulk.as_ref().map_or(0, |bulk| bulk.held())
     }
 
-    fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
-        let text = Some(self.text).filter(|text| !text.is_empty()).map(Cow::Owned);
-        Description { system: "memcached", operation: self.name, text, ..Description::default() }.render()
+    fn events(&mut self) -> Vec<Event> {
+        let failures = self.bulk.as_mut().map(|bulk| bulk.take_failures());
+        failures.unwrap_or_default().into_iter().map(Failure::event).collect()
+    }
+
+    fn describe(mut self) -> (Cow<'static, str>, Vec<KeyValue>) {
+        let mut described = Description { system: "memcached", operation: self.name, ..Description::default() };
+        let mut hidden = [None; 2];
+        if let Some(bulk) = self.bulk.take() {
+            hidden = bulk.unknown();
+            let (name, text, batch) = bulk.describe();
+            self.text = text;
+            (described.operation, described.batch) = (Some(name), Some(batch));
+        }
+        described.text = Some(self.text).filter(|text| !text.is_empty()).map(Cow::Owned);
+        let (name, mut attributes) = described.render();
+        attributes.extend(unknown(hidden));
+        (name, attributes)
     }
 }

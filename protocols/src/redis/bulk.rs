@@ -16,18 +16,12 @@ use super::Redis;
 use super::command::{Command, Effect};
 use super::messages::{self, Written};
 use crate::Role;
-use crate::db::{Batch, Failure, MAX_FAILURES};
+use crate::db::{Batch, Failure, MAX_FAILURES, MAX_SINGLES, Together};
 use crate::exchange::{Marks, Output, Reason};
 use crate::pairing::Verdict;
 
-/// Most commands of one operation that are calls of their own (`docs/decisions/030-batches.md`).
-pub(super) const MAX_SINGLES: u32 = 32;
 /// Most replies of it that have an effect.
 const MAX_EFFECTS: usize = 64;
-/// Most texts of commands that are kept.
-const MAX_TEXTS: usize = 16;
-/// Most of them, bytes.
-const MAX_TEXT: usize = 4096;
 
 /// What ties the commands together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +35,8 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Bulk {
     kind: Kind,
-    /// Commands, without those that make a transaction of them.
-    pub size: u32,
+    /// Those that do not only make a transaction of the others.
+    commands: Together,
     /// Replies that are to come in all, and those that came.
     asked: u32,
     pub done: u32,
@@ -54,10 +48,6 @@ pub(super) struct Bulk {
     pub unsure: bool,
     /// Effects were too many.
     overflown: bool,
-    /// The commands' name, if they have the same.
-    name: Option<Cow<'static, str>>,
-    texts: Vec<Cow<'static, str>>,
-    more_texts: bool,
     /// Effects of replies that have any, by their place.
     effects: VecDeque<(u32, Effect)>,
     pub failures: Vec<Failure>,
@@ -67,16 +57,13 @@ impl Bulk {
     pub(super) fn new(kind: Kind) -> Self {
         Self {
             kind,
-            size: 0,
+            commands: Together::default(),
             asked: 0,
             done: 0,
             open: true,
             hidden: false,
             unsure: false,
             overflown: false,
-            name: None,
-            texts: Vec::new(),
-            more_texts: false,
             effects: VecDeque::new(),
             failures: Vec::new(),
         }
@@ -89,28 +76,9 @@ impl Bulk {
 
     /// One more command.
     pub(super) fn add(&mut self, command: &mut Command) {
-        let known = !command.name.is_empty();
-        if self.size == 0 {
-            self.name = Some(command.name.clone()).filter(|_| known);
-        } else if self.name.as_ref() != Some(&command.name) {
-            self.name = None;
-        }
-        self.add_text(&command.text);
-        self.size = self.size.saturating_add(1);
+        let name = Some(&command.name).filter(|name| !name.is_empty());
+        self.commands.add(name, command.text.clone());
         self.expect(std::mem::take(&mut command.effect));
-    }
-
-    /// Texts that are equal are told once.
-    #[expect(clippy::ptr_arg, reason = "a text that is borrowed is kept for nothing")]
-    fn add_text(&mut self, text: &Cow<'static, str>) {
-        if self.more_texts || self.texts.contains(text) {
-            return;
-        }
-        let taken: usize = self.texts.iter().map(|text| text.len()).sum();
-        self.more_texts = self.texts.len() == MAX_TEXTS || taken + text.len() > MAX_TEXT;
-        if !self.more_texts {
-            self.texts.push(text.clone());
-        }
     }
 
     fn expect(&mut self, effect: Effect) {
@@ -157,8 +125,7 @@ impl Bulk {
     /// Bytes held.
     pub(super) fn held(&self) -> usize {
         size_of::<Self>()
-            + self.texts.iter().map(|text| size_of::<Cow<'static, str>>() + text.len()).sum::<usize>()
-            + self.name.as_ref().map_or(0, |name| name.len())
+            + self.commands.held()
             + self.effects.capacity() * size_of::<(u32, Effect)>()
             + self.failures.capacity() * size_of::<Failure>()
     }
@@ -170,18 +137,12 @@ impl Bulk {
 
     /// What its span says: `db.operation.name`, `db.query.text`, and what is said of a batch.
     pub(super) fn describe(self) -> (Cow<'static, str>, String, Batch) {
-        let size = if self.hidden { self.size.max(self.done) } else { self.size };
         let word = match self.kind {
             Kind::Pipeline => "PIPELINE",
             Kind::Transaction => "MULTI",
         };
-        let name = self.name.filter(|_| !self.hidden);
-        let batch = Batch { word, size: (size != 1 && !self.unsure).then_some(size), alike: name.is_some() };
-        let mut text = self.texts.join("; ");
-        if self.more_texts || self.hidden {
-            text.push_str("; ...");
-        }
-        (name.unwrap_or_default(), text, batch)
+        let size = if self.hidden { self.commands.size.max(self.done) } else { self.commands.size };
+        self.commands.describe(word, (!self.unsure).then_some(size), self.hidden)
     }
 }
 

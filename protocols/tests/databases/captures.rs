@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
-use wirespan_protocols::exchange::{Exchange, Marks, Output};
+use wirespan_protocols::exchange::{Exchange, Marks, Output, Reason};
 use wirespan_protocols::{Detection, Direction, End, Progress, Role, Settings, registry};
 
 use crate::wire::{TICK, Wire, parser, summary};
 
 /// Names in the registry, and how many captures there are at least.
-const PROTOCOLS: [(&str, usize); 4] = [("memcached", 3), ("mysql", 9), ("postgresql", 14), ("redis", 13)];
+const PROTOCOLS: [(&str, usize); 4] = [("memcached", 4), ("mysql", 9), ("postgresql", 14), ("redis", 13)];
 /// Captures longer than this are replayed at some offsets only, so that debug builds end in time.
 const MANY: usize = 4000;
 
@@ -68,6 +68,15 @@ pub fn folder(protocol: &'static str) -> Vec<Capture> {
 /// Captures of which a gap may hide that a command gets no reply (`CLIENT REPLY SKIP`), or that the connection becomes a
 /// replica's: what follows can then not be told from an ordinary conversation.
 const BLIND: [&str; 3] = ["postgresql/replication", "redis/client-reply", "redis/replica"];
+
+/// Captures with a pipeline of so many commands that they are one exchange, if one operation carried them.
+const BY_OPERATION: [&str; 1] = ["memcached/pymemcache-pipelines"];
+
+/// Requests that were dropped, and are not told by a batch.
+fn lost(wire: &Wire) -> usize {
+    let lost = |o: &&Output| matches!(o, Output::Dropped { reason, .. } if *reason != Reason::Batched);
+    wire.out.iter().filter(lost).count()
+}
 
 fn captures_with_gaps() -> Vec<Capture> {
     captures().into_iter().filter(|c| !BLIND.contains(&c.name.as_str())).collect()
@@ -131,7 +140,7 @@ fn whole_captures_give_the_exchanges_that_were_made() {
         assert_eq!(wire.summary(), capture.exchanges, "{}", capture.name);
         assert_eq!(wire.progress == Progress::Left, capture.leaves, "{}", capture.name);
         assert_ne!(wire.progress, Progress::LostSync, "{}", capture.name);
-        assert_eq!(wire.dropped(), 0, "{}", capture.name);
+        assert_eq!(lost(&wire), 0, "{}", capture.name);
         assert_eq!(capture.whole(Role::Client).summary(), capture.exchanges, "{}", capture.name);
     }
 }
@@ -170,7 +179,11 @@ fn an_operation_more_anywhere_changes_no_exchange() {
                 wire.time += 1;
                 wire.data(direction, &bytes[cut..]);
             });
-            assert_eq!(wire.summary(), capture.exchanges, "{} operation {split_in} at {at}", capture.name);
+            if BY_OPERATION.contains(&capture.name.as_str()) {
+                assert_eq!(lost(&wire), 0, "{} operation {split_in} at {at}", capture.name);
+            } else {
+                assert_eq!(wire.summary(), capture.exchanges, "{} operation {split_in} at {at}", capture.name);
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
 //! memcached, line by line and frame by frame.
 
 use wirespan_protocols::Direction::{Request, Response};
-use wirespan_protocols::{Detection, Progress, memcached::detect};
+use wirespan_protocols::exchange::{Output, Reason, Value};
+use wirespan_protocols::{Detection, End, Progress, memcached::detect};
 
-use crate::wire::{TICK, Wire, text};
+use crate::wire::{TICK, Wire, int, text};
 
 fn wire() -> Wire {
     Wire::new("memcached")
@@ -123,4 +124,100 @@ fn it_is_recognised_by_whole_lines_and_heads() {
     ] {
         assert_eq!(detect(&bytes), expected, "{}", bytes.escape_ascii());
     }
+}
+
+const SIZE: &str = "db.operation.batch.size";
+
+fn sets(n: usize) -> String {
+    (0..n).map(|n| format!("set key:{n} 0 0 6\r\nsecret\r\n")).collect()
+}
+
+fn batched(wire: &Wire) -> usize {
+    wire.out.iter().filter(|o| matches!(o, Output::Dropped { reason: Reason::Batched, .. })).count()
+}
+
+#[test]
+fn few_commands_are_an_exchange_each_and_many_are_one() {
+    for (n, expected) in [(32, 32), (33, 1), (100, 1), (2000, 1)] {
+        let mut wire = wire();
+        wire.request(sets(n)).response("STORED\r\n".repeat(n));
+        assert_eq!(wire.summary().len(), expected, "{n}");
+        assert_eq!(wire.dropped(), batched(&wire), "{n}");
+        let last = wire.last();
+        if expected == 1 {
+            assert_eq!((&*last.name, int(last, SIZE)), ("PIPELINE set", Some(n as i64)));
+            assert_eq!(text(last, "db.operation.name"), Some("PIPELINE set"));
+            assert_eq!(text(last, "db.query.text"), Some("set ? ? ? ?"));
+        } else {
+            assert_eq!((&*last.name, int(last, SIZE)), ("set", None));
+        }
+        wire.request("get a\r\n").response("END\r\n");
+        assert_eq!((&*wire.last().name, int(wire.last(), SIZE)), ("get", None), "the next one is for itself");
+    }
+}
+
+#[test]
+fn a_pipeline_lasts_to_its_last_answer_whatever_its_commands_are_answered_by() {
+    let mut wire = wire();
+    let answer = "STORED\r\nVALUE k 0 4\r\nEND\r\r\nEND\r\nVA 1\r\nx\r\nMN\r\n";
+    wire.request("set k 0 0 1\r\nx\r\nget k\r\nmg k v\r\nmn\r\n".repeat(10));
+    wire.response(answer.repeat(9)).response(answer.split_at(40).0).response(answer.split_at(40).1);
+    let exchange = wire.last();
+    assert_eq!((&*exchange.name, int(exchange, SIZE)), ("PIPELINE", Some(40)));
+    assert_eq!(text(exchange, "db.query.text"), Some("set ? ? ? ?; get ?; mg ? ?; mn"));
+    assert_eq!((exchange.request.first.time / TICK, exchange.end / TICK, wire.summary().len()), (1, 4, 1));
+}
+
+#[test]
+fn commands_of_a_pipeline_that_fail_are_told_with_their_places() {
+    let mut wire = wire();
+    wire.request(sets(40));
+    wire.response(["STORED\r\n".repeat(7), "SERVER_ERROR no\r\n".into(), "STORED\r\n".repeat(30)].concat());
+    wire.response("CLIENT_ERROR no\r\nSTORED\r\n");
+    assert_eq!(wire.summary(), ["PIPELINE set error SERVER_ERROR"]);
+    let told: Vec<_> = wire.last().events.iter().map(|e| (e.time / TICK, e.attributes[0].value.clone())).collect();
+    assert_eq!(told, [(2, Value::Int(7)), (3, Value::Int(38))]);
+    wire.request(sets(1000)).response("ERROR\r\n".repeat(1000));
+    assert_eq!((wire.last().events.len(), int(wire.last(), SIZE)), (16, Some(1000)));
+}
+
+#[test]
+fn a_pipeline_beyond_the_capture_is_counted_by_its_answers() {
+    let seen = sets(40);
+    let mut wire = wire();
+    wire.request("get a\r\n").response("END\r\n");
+    wire.operation(Request, seen.as_bytes(), (sets(100).len() - seen.len()) as u64).response("STORED\r\n".repeat(100));
+    wire.request("get a\r\n").response("END\r\n");
+    assert_eq!(wire.summary(), ["get", "PIPELINE", "get"]);
+    let exchange = &wire.finished()[1];
+    assert_eq!((int(exchange, SIZE), text(exchange, "db.query.text")), (Some(100), Some("set ? ? ? ?; ...")));
+    assert_eq!(wire.dropped(), batched(&wire));
+}
+
+#[test]
+fn how_many_a_pipeline_has_is_unknown_if_that_may_be_hidden() {
+    let seen = "set k 0 0 1\r\nx\r\nmn\r\n".repeat(20);
+    let mut wire = wire();
+    wire.request("get a\r\n").response("END\r\n");
+    wire.operation(Request, seen.as_bytes(), seen.len() as u64).response("STORED\r\nMN\r\n".repeat(40));
+    wire.request("get a\r\n").response("END\r\n");
+    assert_eq!((wire.summary().len(), int(wire.finished()[1], SIZE)), (3, None));
+    let unknown = Value::StrArray(vec!["db.operation.name".into(), SIZE.into()]);
+    assert!(wire.finished()[1].attributes.iter().any(|a| a.key == "wirespan.unknown" && a.value == unknown));
+}
+
+#[test]
+fn what_wants_no_answer_is_no_part_of_a_pipeline() {
+    let mut wire = wire();
+    let silent = "set k 0 0 1 noreply\r\nx\r\n";
+    wire.request([silent.repeat(40), sets(20), silent.into(), sets(20)].concat()).response("STORED\r\n".repeat(40));
+    assert_eq!((wire.summary().len(), wire.dropped()), (81, 0));
+}
+
+#[test]
+fn a_pipeline_whose_server_goes_away_fails_as_one() {
+    let mut wire = wire();
+    wire.request(sets(50)).response("STORED\r\n".repeat(20)).end(Response, End::Reset);
+    assert_eq!((wire.summary().len(), int(wire.last(), SIZE)), (1, Some(50)));
+    assert!(text(wire.last(), "error.type").is_some());
 }

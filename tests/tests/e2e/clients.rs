@@ -6,7 +6,7 @@
 //!
 //! | column | what it is |
 //! |---|---|
-//! | `SELECT t` | the summary, which is the span's name; then a column with the text. With Redis the text alone, which begins with `?` if nobody knows the command |
+//! | `SELECT t` | the summary, which is the span's name; then a column with the text. With Redis and memcached the text alone, which begins with `?` if nobody knows the command |
 //! | `[PREPARE] SELECT ?` | what the protocol itself calls a call that runs no text, and the text, if it has one |
 //! | `3x …` | so many such calls |
 //! | `!23505`, `~01000` | failed with this code; succeeded with one |
@@ -37,21 +37,22 @@ fn call(database: &Database<'_>, line: &str) -> Vec<Expected> {
         Some((times, rest)) if times.bytes().all(|b| b.is_ascii_digit()) => (times.parse().expect("a number"), rest),
         _ => (1, line),
     };
+    let sql = !matches!(database.system, "redis" | "memcached");
     let mut columns = line.split(" | ");
     let first = columns.next().expect("a column");
     let mut span = match first.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((operation, text)) => {
             let text = Some(text.trim_start()).filter(|text| !text.is_empty());
-            // The conventions leave the database out of what Redis is asked for.
-            let name = if database.system == "redis" { operation.to_owned() } else { format!("{operation} shop") };
+            // The conventions leave the database out of what Redis is asked for, and memcached has none.
+            let name = if sql { format!("{operation} shop") } else { operation.to_owned() };
             database.operation(&name, operation, text)
         }
-        None if database.system == "redis" && first.starts_with('?') => database.unnamed(first),
-        None if database.system == "redis" => {
+        None if sql => database.sql(first, columns.next().expect("a text")),
+        None if first.starts_with('?') => database.unnamed(first),
+        None => {
             let operation = first.split_once(" ?").map_or(first, |(operation, _)| operation);
             database.operation(operation, operation, Some(first))
         }
-        None => database.sql(first, columns.next().expect("a text")),
     };
     for column in columns {
         let (sign, value) = column.split_at(1);
@@ -125,6 +126,16 @@ fn every_call_of_every_client_of_redis_is_a_pair_of_spans() {
     let programs = ["redispy_app.py", "ioredis_app.js", "redigo_app.go"];
     let runs = programs.map(|program| (program, program, port.as_str()));
     check(&mut scene, database, &runs);
+}
+
+#[test]
+fn every_call_of_every_client_of_memcached_is_a_pair_of_spans() {
+    let mut scene = Scene::new();
+    let server = Server::memcached(&scene);
+    let port = server.port.to_string();
+    let database =
+        Database { caller: "", service: "memcached", system: "memcached", namespace: None, port: server.port };
+    check(&mut scene, database, &[("pymemcache_app.py", "pymemcache_app.py", port.as_str())]);
 }
 
 /// A message at one end, as aio-pika's program sends and receives them.
