@@ -19,6 +19,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("curl-config", "libcurl4-openssl-dev"),
     ("dig", "bind9-dnsutils"),
     ("dnsmasq", "dnsmasq-base"),
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
     ("g++", "g++"),
     ("h2load", "nghttp2-client"),
     ("javac", "default-jdk-headless"),
@@ -47,6 +49,8 @@ const PROGRAMS: &[(&str, &str)] = &[
 const LIBRARIES: &[(&str, &str)] = &[
     ("/usr/share/fonts/truetype/dejavu", "fonts-dejavu-core"),
     ("/usr/lib/python3/dist-packages/MySQLdb", "python3-mysqldb"),
+    ("/usr/share/gocode/src/google.golang.org/grpc", "golang-google-grpc-dev"),
+    ("/usr/share/gocode/src/github.com/labstack/echo", "golang-github-labstack-echo-dev"),
     ("/usr/share/gocode/src/github.com/go-sql-driver/mysql", "golang-github-go-sql-driver-mysql-dev"),
     ("/usr/share/gocode/src/github.com/gomodule/redigo", "golang-github-gomodule-redigo-dev"),
     ("/usr/share/gocode/src/github.com/jackc/pgx/v4", "golang-github-jackc-pgx-v4-dev"),

@@ -3,9 +3,11 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | `export` | whether a message can only be an export of spans |
 //! | `messages` | counts messages in the bytes of a body |
 //! | `status` | status codes |
 
+mod export;
 mod messages;
 mod status;
 
@@ -13,6 +15,7 @@ use std::borrow::Cow;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
+pub(crate) use export::exports_spans;
 pub(crate) use messages::Messages;
 pub(crate) use status::Code;
 

@@ -248,7 +248,7 @@ impl Http2 {
     }
 
     /// Bytes of a DATA frame, of which `left` bytes were to come.
-    pub(super) fn data_bytes(&mut self, direction: Direction, mut bytes: &[u8], mut left: u32) {
+    pub(super) fn data_bytes(&mut self, direction: Direction, mut bytes: &[u8], mut left: u32, out: &mut Vec<Output>) {
         let lane = self.lane(direction);
         let (header, marks) = (lane.frame, Marks { first: lane.first, last: lane.operation });
         if header.has(frame::PADDED) && left == header.len && !bytes.is_empty() {
@@ -264,6 +264,11 @@ impl Http2 {
             if let Some(messages) = stream.messages(direction) {
                 messages.feed(&bytes[..content]);
             }
+            let nameless = direction == Direction::Request && stream.call.is_some() && stream.head.path().is_none();
+            if nameless && !self.exports && self.suspect.shows(header.stream, &bytes[..content]) {
+                self.exports = true;
+                out.push(Output::ExportsTelemetry);
+            }
         }
     }
 
@@ -274,6 +279,9 @@ impl Http2 {
         let padding = lane.padding;
         let Some(stream) = self.streams.get(number) else { return };
         stream.touch(direction, &marks);
+        if direction == Direction::Request {
+            self.suspect.miss(number);
+        }
         let content = padding.map(|padding| u64::from(missed.min(left.saturating_sub(padding))));
         match content {
             Some(content) => stream.body(direction).add(content),

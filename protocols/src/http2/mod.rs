@@ -9,6 +9,7 @@
 //! | `hpack` | header compression, by a reader that may have missed something |
 //! | `messages` | what frames mean for streams |
 //! | `streams`, `stream` | requests in flight |
+//! | `export` | whether calls without a name export spans |
 //! | `head` | what is kept of a request's head |
 //!
 //! An exchange is one stream. It ends with the frame that ends the response, whatever the request's body does.
@@ -23,6 +24,7 @@
 
 mod cadence;
 mod detect;
+mod export;
 mod frame;
 mod head;
 pub mod hpack;
@@ -37,6 +39,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use detect::{PREFACE, Survey};
+use export::Suspect;
 use frame::{HEADER, Header};
 use lane::{Block, Lane, MAX_BLOCK, State};
 use stream::Stream;
@@ -76,6 +79,7 @@ pub struct Http2 {
     client_finished: bool,
     /// [`Output::ExportsTelemetry`] was said.
     exports: bool,
+    suspect: Suspect,
     /// Frames were missed because operations hold more than is captured.
     wants_more: bool,
 }
@@ -117,6 +121,7 @@ impl Http2 {
             fields: hpack::Fields::default(),
             client_finished: false,
             exports: false,
+            suspect: Suspect::default(),
             wants_more: false,
         }
     }
@@ -197,7 +202,7 @@ impl Http2 {
         lane.state = State::Payload(rest);
         let wanted = wanted(&lane.frame);
         if lane.frame.kind == frame::DATA {
-            self.data_bytes(direction, bytes, left);
+            self.data_bytes(direction, bytes, left, out);
         } else if rest == 0 && lane.buffer.is_empty() && !lane.cut {
             return (here, self.frame_ended(direction, &bytes[..here.min(wanted)], out));
         } else {
@@ -386,7 +391,11 @@ impl Parser for Http2 {
     }
 
     fn buffered(&self) -> usize {
-        self.requests.bytes() + self.responses.bytes() + self.streams.bytes() + self.fields.bytes()
+        self.requests.bytes()
+            + self.responses.bytes()
+            + self.streams.bytes()
+            + self.fields.bytes()
+            + self.suspect.bytes()
     }
 
     fn under_way(&self, began: &Range<u64>, tell: &mut dyn FnMut(u64, Cow<'static, str>)) {

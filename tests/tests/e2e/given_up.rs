@@ -179,3 +179,10 @@ fn a_reader_who_leaves_gos_event_stream_is_no_error() {
     let (_program, port) = clients::serve(&scene, "patient_app.go");
     a_reader_of_events_leaves(&mut scene, "patient_app", port);
 }
+
+#[test]
+fn echo_answers_a_client_that_has_left() {
+    let mut scene = Scene::new();
+    let (_program, port) = clients::serve(&scene, "echo_app.go");
+    a_slow_answer_is_given_up(&mut scene, "echo_app", port);
+}

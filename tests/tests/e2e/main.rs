@@ -24,6 +24,7 @@ mod grpc_stacks;
 mod hostile;
 mod http2;
 mod http2_violations;
+mod left;
 mod load;
 mod lost_answers;
 mod messages;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use wirespan_tests::expect::{Expected, Want};
 use wirespan_tests::http::{Deviation as _, client, server};
+use wirespan_tests::receiver::{Protocol, Receiver};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::gunicorn::{Gunicorn, Worker};
 use wirespan_tests::services::node::Node;
@@ -131,4 +132,19 @@ fn a_service_with_an_sdk_is_reported_once_where_ports_are_chosen() {
     let spans = without_warm_up(scene.spans());
     let ours = spans.iter().filter(|s| s.scope.starts_with("wirespan/") && s.service() != "curl");
     assert_eq!((own(&spans), ours.count()), (1, 0), "{spans:?}");
+}
+
+/// What its exporter calls is in the tables of HTTP/2 from before the agent; what it sends tells it all the same.
+#[test]
+fn an_export_on_a_connection_that_is_older_than_the_agent_is_recognised() {
+    let mut scene = Scene::new();
+    let elsewhere = Receiver::start(Protocol::Grpc);
+    let shop = Python::sdk_shop(&scene, &elsewhere.endpoint(), "grpc", "");
+    let exported = wait::until_true(std::time::Duration::from_secs(15), || {
+        curl::get(&shop.url("/order/1"), 200);
+        !elsewhere.spans().is_empty()
+    });
+    assert!(exported, "{}", shop.program.log());
+    scene.trace_with(&["--include", &format!("port:{}", shop.port)]);
+    warm_up(&mut scene, shop.program.pid(), &shop.url("/warm"));
 }
