@@ -390,7 +390,7 @@ impl Reader {
         for wish in stages.wishes() {
             match wish {
                 Wish::Mute(cookie) => self.capture.mute_socket(cookie),
-                Wish::Widen(cookie) => self.capture.widen_socket(cookie),
+                Wish::Widen(cookie, directions) => self.capture.widen_socket(cookie, directions),
                 Wish::Ignore(tgid) => self.capture.ignore_process(tgid),
                 Wish::Units(tgid, units) => self.capture.set_units(tgid, units),
                 Wish::ForgetUnits(tgid) => self.capture.forget_runtime(tgid),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use wirespan_common::{
-    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, SocketState,
-    StateEvent, TaskEvent,
+    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, STATE_UNSENT,
+    SocketPositions, StateEvent, TaskEvent,
 };
+use wirespan_links::address;
 use wirespan_links::facts::{At, Fact, Handle, Place, SleptOn, UnitKey};
 use wirespan_protocols::Role;
 
@@ -16,7 +17,7 @@ use crate::bpf::probes::Probes;
 use crate::config::Rule;
 use crate::connections::{self, Connections, Signal, Verdict};
 use crate::discovery::own::OwnServer;
-use crate::discovery::{ExecInfo, Process, Processes, Selection};
+use crate::discovery::{ExecInfo, Process, Processes, Selection, routes};
 use crate::inventory::{self, Inventory, Row};
 use crate::losses::Lost;
 use crate::memory::weight;
@@ -35,8 +36,8 @@ const SURVEYED: usize = 8;
 pub enum Wish {
     /// Nothing more of this socket.
     Mute(u64),
-    /// As much as possible of each operation of this socket.
-    Widen(u64),
+    /// As much as possible of each operation of this socket in these directions.
+    Widen(u64, &'static [u8]),
     /// Nothing more of this process.
     Ignore(u32),
     /// Which unit of its runtime does something, from now on.
@@ -100,7 +101,7 @@ impl Stages {
 
     /// Does what time demands; to be called every few milliseconds with `CLOCK_BOOTTIME` nanoseconds. `stands` tells how far the
     /// kernel has counted a Unix socket's bytes, by its cookie.
-    pub fn tick(&mut self, now: u64, stands: impl Fn(u64) -> Option<SocketState>) {
+    pub fn tick(&mut self, now: u64, stands: impl Fn(u64) -> Option<SocketPositions>) {
         self.connections.tick(now, &mut self.out);
         self.overheard.tick(now);
         let processes = &self.processes;
@@ -201,8 +202,12 @@ impl Stages {
     pub fn record(&mut self, record: Record<'_>) {
         match record {
             Record::Io(event, bytes) => self.operation(&event, bytes),
-            Record::State(event) => {
+            Record::State(mut event) => {
                 let process = self.opener(&event);
+                if process.is_some() && event.flags & STATE_UNSENT != 0 {
+                    let to = address(&event.endpoints, event.endpoints.peer);
+                    event.error = routes::why_unreachable(event.unit.tgid, to);
+                }
                 self.connections.state(&event, process, &mut self.out);
                 self.overheard.state(&event);
             }
@@ -226,7 +231,7 @@ impl Stages {
 
     /// Who opens a connection, if it is to be traced.
     fn opener(&mut self, event: &StateEvent) -> Option<Arc<Process>> {
-        if event.new != connections::TCP_SYN_SENT {
+        if event.new != connections::TCP_SYN_SENT && event.flags & STATE_UNSENT == 0 {
             return None;
         }
         let (tgid, ends) = (event.unit.tgid, &event.endpoints);
@@ -260,7 +265,7 @@ impl Stages {
         match self.connections.operation(event, bytes, &process, &mut self.out) {
             Verdict::Continue => {}
             Verdict::Mute => self.wishes.push(Wish::Mute(event.cookie)),
-            Verdict::Widen => self.wishes.push(Wish::Widen(event.cookie)),
+            Verdict::Widen(directions) => self.wishes.push(Wish::Widen(event.cookie, directions)),
         }
         for at in from..self.out.len() {
             self.learn(at, event.time);

@@ -11,7 +11,7 @@
 /// The largest number of payload bytes that one [`IoEvent`] can carry.
 ///
 /// A power of two: the verifier accepts `len & (MAX - 1)` as a bound. The agent may ask for less.
-pub const MAX_CAPTURE: usize = 16384;
+pub const MAX_CAPTURE: usize = 32768;
 
 /// The most bytes of arguments and environment that an [`ExecEvent`] carries.
 pub const MAX_EXEC_PAYLOAD: usize = 4096;
@@ -208,10 +208,14 @@ pub struct IoEvent {
 /// that it could have read.
 pub const STATE_LET_GO: u8 = 1;
 
+/// [`StateEvent::flags`]: a `connect` failed before it sent anything: there was no way to the peer.
+pub const STATE_UNSENT: u8 = 2;
+
 /// A TCP connection was opened, finished by this side, or ended. May run in interrupt context, where `unit` is somebody
 /// else's.
 ///
-/// `CLOSE → CLOSE` is the moment at which a program let go of a socket whose connection had ended before.
+/// `CLOSE → CLOSE` is the moment at which a program let go of a socket whose connection had ended before, or never began
+/// ([`STATE_UNSENT`]). Both states are 0 where a UDP socket was told that what it sent cannot arrive (`error`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct StateEvent {
@@ -437,25 +441,29 @@ pub struct Wait {
 /// Values of the `PROCESSES` map, by process id: what user space decided about a process.
 pub const PROCESS_IGNORED: u8 = 1;
 
-/// Bits of [`SocketState::flags`]: no event is wanted from this socket any more.
+/// Bits of the values of the `SOCKETS` map, by socket cookie: no event is wanted from this socket any more.
 pub const SOCKET_MUTED: u32 = 1;
-/// Bits of [`SocketState::flags`]: as much as a record holds is wanted of each operation.
-pub const SOCKET_WIDE: u32 = 2;
-/// Bits of [`SocketState::flags`]: the connection has ended, and the program has not let go of the socket. The kernel's
-/// own mark.
-pub const SOCKET_ENDED: u32 = 4;
+/// The connection has ended, and the program has not let go of the socket. The kernel's own mark.
+pub const SOCKET_ENDED: u32 = 2;
+/// As much as a record holds is wanted of each operation in the direction [`INGRESS`]; of [`EGRESS`], the next bit. Written
+/// by user space, and by the kernel where HTTP/2 begins.
+pub const SOCKET_WIDE: u32 = 1 << 2;
+/// The last operation in the direction [`INGRESS`] held a part of a request's head and not its end; of [`EGRESS`], the
+/// next bit. The kernel's own mark.
+pub const SOCKET_HEAD: u32 = 1 << 4;
 
-/// Values of the `SOCKETS` map, by socket cookie.
+/// Values of the `POSITIONS` map, by socket cookie: of Unix sockets, which have no sequence numbers, and `tx` of TCP sockets
+/// whose connection has ended.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SocketState {
-    /// `SOCKET_*`: written by user space, and by the kernel where HTTP/2 begins.
-    pub flags: u32,
-    /// Unix sockets: when the kernel began to count, as a stamp that differs for each start.
+pub struct SocketPositions {
+    /// When the kernel began to count, as a stamp that differs for each start.
     pub epoch: u32,
-    /// Unix sockets: bytes sent in this epoch.
+    /// Always zero.
+    pub reserved: u32,
+    /// Bytes sent in this epoch.
     pub tx: u64,
-    /// Unix sockets: bytes received in this epoch.
+    /// Bytes received in this epoch.
     pub rx: u64,
 }
 
@@ -516,7 +524,7 @@ const _: () = {
     assert!(size_of::<StateEvent>() == 120);
     assert!(size_of::<TaskEvent>() == 32);
     assert!(size_of::<ExecEvent>() == 56 + MAX_EXEC_FILE);
-    assert!(size_of::<SocketState>() == 24);
+    assert!(size_of::<SocketPositions>() == 24);
     assert!(size_of::<Limits>() == 40);
     assert!(size_of::<Budget>() == 24);
     assert!(size_of::<FactEvent>() == 64);

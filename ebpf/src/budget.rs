@@ -9,7 +9,7 @@
 //! missed an end keeps the connection until it was idle for long.
 
 use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, generated::bpf_ringbuf_query};
-use wirespan_common::{Budget, Limits, RECORD_COST};
+use wirespan_common::{Budget, Limits, MAX_CAPTURE, RECORD_COST};
 
 use crate::maps::{EVENTS, PROCESS_BUDGETS, SOCKET_BUDGETS};
 
@@ -31,6 +31,20 @@ macro_rules! limit {
     };
 }
 
+/// Bytes of the ring that are free.
+#[inline(always)]
+pub fn free() -> u64 {
+    // SAFETY: the helper takes any ring buffer.
+    limit!(ring).wrapping_sub(unsafe { bpf_ringbuf_query((&raw const EVENTS) as *mut _, NOT_READ) })
+}
+
+/// 1 if more than half of the ring is free, so that it may take what is only likely to be of use, else 0. (Not a `bool`:
+/// the fallback's verifier would follow all that comes once for each.)
+#[inline(always)]
+pub fn is_roomy(free: u64) -> u64 {
+    ((limit!(ring) >> 1) + 2 * MAX_CAPTURE as u64).wrapping_sub(free) >> 63
+}
+
 /// How a record is treated, as full as the ring is.
 enum Pressure {
     /// There is room enough for all.
@@ -41,12 +55,10 @@ enum Pressure {
     OnlyEnds,
 }
 
-/// How a record of so many bytes is treated now.
+/// How a record of so many bytes is treated with so many free.
 #[inline(always)]
-fn pressure(bytes: u64) -> Pressure {
+fn pressure(bytes: u64, free: u64) -> Pressure {
     let ring = limit!(ring);
-    // SAFETY: the helper takes any ring buffer.
-    let free = ring.wrapping_sub(unsafe { bpf_ringbuf_query((&raw const EVENTS) as *mut _, NOT_READ) });
     if free > ring >> 2 {
         Pressure::None
     } else if free > ring >> 3 {
@@ -73,8 +85,8 @@ fn refilled(budget: &Budget, now: u64, rate: u64, burst: u64) -> u64 {
 /// Whether a record of so many bytes, which tells of no end, is one too many for this socket or this process, as full as the
 /// ring is.
 #[inline(always)]
-pub fn refuses(cookie: u64, tgid: u32, bytes: u64) -> bool {
-    let (shift, only_ends) = match pressure(bytes) {
+pub fn refuses(cookie: u64, tgid: u32, bytes: u64, free: u64) -> bool {
+    let (shift, only_ends) = match pressure(bytes, free) {
         Pressure::None => return false,
         Pressure::Costs(shift) => (shift, false),
         Pressure::OnlyEnds => (0, true),

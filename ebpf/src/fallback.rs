@@ -67,9 +67,8 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     }
     let cookie = identity(sk, inode);
     // SAFETY: one word is copied out at once.
-    let state = unsafe { SOCKETS.get(cookie) };
-    let wanted = state.map_or(0, |state| state.flags);
-    if io::is_muted(wanted) {
+    let marks = unsafe { SOCKETS.get(cookie) }.map_or(0, |marks| *marks);
+    if io::is_muted(marks) {
         return;
     }
     let many = matches!(number, arch::RECVMMSG | arch::SENDMMSG);
@@ -78,7 +77,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     let dont_wait = (flags(load, number) as u32 & io::MSG_DONTWAIT as u32) >> 6 | (file_flags & O_NONBLOCK) >> 11;
     let mut operation = Operation::new(id, cookie, kind, direction, result);
     operation.nonblocking = (dont_wait & 1 & (direction == INGRESS) as u32) as u8;
-    operation.wide = io::is_wide(wanted);
+    operation.marks = marks;
     // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
     let task = unsafe { bpf_get_current_task() } as *const u8;
     operation.switches = Probed::load::<u64>(task, kernel::task_nvcsw()) as u32;
@@ -87,11 +86,12 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     match kind {
         SocketKind::Tcp => {
             (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Probed>(sk, sk, direction);
+            operation.passed = sock::tcp_passed::<Probed>(sk, direction);
         }
         SocketKind::Udp => {}
         SocketKind::UnixStream => {
             (operation.inode, operation.fd) = (inode, fd as u32);
-            if !io::advance_unix(&mut operation, state.is_some()) {
+            if !io::advance_unix(&mut operation) {
                 return;
             }
             let peer: *const u8 = Probed::load(sk, kernel::unix_peer());

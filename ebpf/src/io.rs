@@ -9,17 +9,17 @@ use aya_ebpf::helpers::{
 };
 use wirespan_common::{
     Counter, EGRESS, Endpoints, FLAG_DATAGRAM, FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, FLAG_NONBLOCKING,
-    FLAG_ONLY_THREAD, INGRESS, IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED, SOCKET_WIDE, SocketState,
+    FLAG_ONLY_THREAD, INGRESS, IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED, SocketPositions,
 };
 
 use crate::{
     arch, budget,
     buffer::{self, Source},
     kernel::{self, Memory, Typed},
-    maps::{EVENTS, PROCESSES, SOCKETS, count, scratch},
+    maps::{EVENTS, POSITIONS, PROCESSES, SOCKETS, count, scratch},
     runtimes,
     sock::{self, NO_WAKEUP, SocketKind},
-    waits,
+    waits, width,
 };
 
 /// `MSG_OOB | MSG_PEEK | MSG_ERRQUEUE`: reads that do not take the stream's next bytes.
@@ -55,8 +55,10 @@ pub struct Operation {
     /// Unix sockets: the other end's cookie, 0 if unknown.
     pub peer_cookie: u64,
     pub epoch: u32,
-    /// The agent wants as much of this socket as a record holds.
-    pub wide: bool,
+    /// Bytes of this direction since the connection was opened, this operation's included; of a datagram, far too many.
+    pub passed: u64,
+    /// `SOCKET_*`.
+    pub marks: u32,
     /// How often the thread had gone to sleep.
     pub switches: u32,
     /// Threads of its process.
@@ -83,7 +85,8 @@ impl Operation {
             rx_position: 0,
             peer_cookie: 0,
             epoch: 0,
-            wide: false,
+            passed: u64::MAX >> 1,
+            marks: 0,
             switches: 0,
             threads: 0,
             inode: 0,
@@ -139,9 +142,8 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
     let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
     // SAFETY: one word is copied out at once.
-    let state = unsafe { SOCKETS.get(cookie) };
-    let wanted = state.map_or(0, |state| state.flags);
-    if is_muted(wanted) {
+    let marks = unsafe { SOCKETS.get(cookie) }.map_or(0, |marks| *marks);
+    if is_muted(marks) {
         return;
     }
     if direction == EGRESS {
@@ -149,7 +151,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     }
     let mut operation = Operation::new(id, cookie, kind, direction, result);
     operation.nonblocking = (direction == INGRESS && flags & MSG_DONTWAIT != 0) as u8;
-    operation.wide = is_wide(wanted);
+    operation.marks = marks;
     match kind {
         SocketKind::Tcp => {
             // SAFETY: the helper takes any typed socket and returns null for another kind.
@@ -158,10 +160,11 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
                 return;
             }
             (operation.tx_position, operation.rx_position) = sock::tcp_positions::<Typed>(sk, tcp, direction);
+            operation.passed = sock::tcp_passed::<Typed>(tcp, direction);
         }
         SocketKind::Udp => {}
         SocketKind::UnixStream => {
-            if !advance_unix(&mut operation, state.is_some()) {
+            if !advance_unix(&mut operation) {
                 return;
             }
             // SAFETY: as above.
@@ -228,12 +231,6 @@ pub fn is_muted(flags: u32) -> bool {
     flags & SOCKET_MUTED != 0
 }
 
-/// Whether the agent wants more of this socket than usual.
-#[inline(always)]
-pub fn is_wide(flags: u32) -> bool {
-    flags & SOCKET_WIDE != 0
-}
-
 /// Whether the agent decided not to trace a process.
 #[inline(always)]
 pub fn is_ignored(tgid: u32) -> bool {
@@ -243,17 +240,18 @@ pub fn is_ignored(tgid: u32) -> bool {
 
 /// Unix sockets have no sequence numbers: counts bytes per socket, in an epoch that starts when the count does.
 ///
-/// False if there is no position: the socket was muted just now, or the map is too busy, which is counted.
+/// False if there is no position: the map is too busy, which is counted.
 ///
-/// Counts in place: the other direction may be counted on another CPU meanwhile, and the agent may mute the socket.
+/// Counts in place: the other direction may be counted on another CPU meanwhile.
 #[inline(always)]
-pub fn advance_unix(operation: &mut Operation, known: bool) -> bool {
-    if !known {
+pub fn advance_unix(operation: &mut Operation) -> bool {
+    if POSITIONS.get_ptr(operation.cookie).is_none() {
         // SAFETY: no preconditions. The stamp must only differ between starts, and not be zero.
         let epoch = (unsafe { bpf_ktime_get_boot_ns() } >> 10) as u32 | 1;
-        let _ = SOCKETS.insert(operation.cookie, SocketState { flags: 0, epoch, tx: 0, rx: 0 }, BPF_NOEXIST);
+        let state = SocketPositions { epoch, reserved: 0, tx: 0, rx: 0 };
+        let _ = POSITIONS.insert(operation.cookie, state, BPF_NOEXIST);
     }
-    let Some(state) = SOCKETS.get_ptr_mut(operation.cookie) else {
+    let Some(state) = POSITIONS.get_ptr_mut(operation.cookie) else {
         count(Counter::RingFull, 1);
         return false;
     };
@@ -269,33 +267,8 @@ pub fn advance_unix(operation: &mut Operation, known: bool) -> bool {
         operation.rx_position = (*state).rx;
         operation.epoch = (*state).epoch;
     }
-    operation.epoch != 0
-}
-
-/// What a client says first in HTTP/2, as far as one word goes (RFC 9113, section 3.4).
-const HTTP2: u64 = u64::from_ne_bytes(*b"PRI * HT");
-
-/// Whether the operation whose first `copied` bytes lie at `bytes` begins with what an HTTP/2 client says first.
-///
-/// Everything else about protocols is the agent's to find out. But the operation that shows that a connection is HTTP/2
-/// may itself hold a hundred requests, so it is too late to ask for more of it once the agent has seen it.
-#[inline(always)]
-fn begins_http2(bytes: *const u8, copied: u64) -> bool {
-    // SAFETY: the record's place in the scratch memory is aligned to 8 and has room for more than a word.
-    copied >= 8 && unsafe { bytes.cast::<u64>().read() } == HTTP2
-}
-
-/// From now on as much of each operation of a socket is captured as a record holds.
-#[inline(always)]
-fn widen(cookie: u64) {
-    match SOCKETS.get_ptr_mut(cookie) {
-        // SAFETY: a map value, valid while the program runs; the field is one aligned word. (A Unix socket's positions.)
-        Some(state) => unsafe { (*state).flags |= SOCKET_WIDE },
-        None => {
-            let state = SocketState { flags: SOCKET_WIDE, epoch: 0, tx: 0, rx: 0 };
-            let _ = SOCKETS.insert(cookie, state, BPF_NOEXIST);
-        }
-    }
+    operation.passed = if operation.direction == EGRESS { operation.tx_position } else { operation.rx_position };
+    true
 }
 
 /// Builds the record in this CPU's scratch memory and puts it on the ring.
@@ -304,22 +277,24 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     let Some(scratch) = scratch() else { return };
     // SAFETY: the scratch memory is larger than an IoEvent, aligned to 8, and this CPU's alone.
     let event = unsafe { &mut *scratch.cast::<IoEvent>() };
-    let limit = if operation.wide { MAX_CAPTURE as u64 } else { kernel::capture_bytes() as u64 };
     let moved = if operation.result > 0 { operation.result as u64 } else { 0 };
+    let free = budget::free();
+    let limit = width::at_first(operation, moved, free);
     let limit = if moved < limit { moved } else { limit };
     // The end of a connection is news in any case.
-    if operation.result > 0 && budget::refuses(operation.cookie, (operation.id >> 32) as u32, HEADER as u64 + limit) {
+    let cost = HEADER as u64 + limit;
+    if operation.result > 0 && budget::refuses(operation.cookie, (operation.id >> 32) as u32, cost, free) {
         return count(Counter::OverBudget, 1);
     }
     // SAFETY: behind the header there is room for 3 * MAX_CAPTURE bytes.
     let to = unsafe { scratch.add(HEADER) };
     let (mut copied, mut flags) = buffer::copy::<LOOPS>(source, limit, to);
     // (Before Linux 6.3 the agent widens what turns out to need it: that verifier has no time for this.)
-    if LOOPS && !operation.wide && begins_http2(to, copied) {
-        widen(operation.cookie);
-        if moved > limit {
-            (copied, flags) = buffer::copy::<LOOPS>(source, MAX_CAPTURE.min(moved as usize) as u64, to);
-        }
+    if LOOPS && width::after_a_look(operation, to, copied, free) && moved > limit {
+        (copied, flags) = buffer::copy::<LOOPS>(source, MAX_CAPTURE.min(moved as usize) as u64, to);
+    }
+    if LOOPS {
+        width::remember(operation, to, copied, moved);
     }
     event.kind = Kind::Io as u8;
     event.direction = operation.direction;

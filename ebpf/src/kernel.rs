@@ -27,7 +27,8 @@ macro_rules! offsets {
 offsets! {
     skc_family, skc_daddr, skc_rcv_saddr, skc_dport, skc_num, skc_v6_daddr, skc_v6_rcv_saddr, skc_cookie,
     skc_state, sk_type, sk_protocol, skc_flags, sk_shutdown, sk_err,
-    tcp_write_seq, tcp_copied_seq, tcp_rcv_nxt,
+    tcp_write_seq, tcp_copied_seq, tcp_rcv_nxt, tcp_snd_una, tcp_bytes_acked, tcp_bytes_received,
+    flow4_daddr, flow4_dport, flow6_dport,
     unix_peer,
     task_flags, task_tgid, task_pid, task_real_parent, task_mm, task_files, task_signal, task_nvcsw, task_thread_pointer,
     signal_flags, signal_threads,

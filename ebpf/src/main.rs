@@ -5,6 +5,7 @@
 //! | `main.rs` | one entry point a hook |
 //! | `io.rs` | [`io::on_socket_io`]: one socket operation becomes one record |
 //! | `budget.rs` | who may put how much on the ring while that fills up |
+//! | `width.rs` | how much of an operation is captured |
 //! | `buffer.rs` | which user memory the current system call moved |
 //! | `sock.rs` | what a `struct sock` says: ends, positions |
 //! | `waits.rs` | what threads sleep on |
@@ -32,6 +33,7 @@ mod runtimes;
 mod sock;
 mod task;
 mod waits;
+mod width;
 
 use aya_ebpf::{
     macros::{btf_tracepoint, raw_tracepoint, uprobe},
@@ -71,6 +73,13 @@ pub fn wirespan_state(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 pub fn wirespan_destroy(ctx: BtfTracePointContext) -> i32 {
     sock::on_destroy(ctx.arg(0));
+    0
+}
+
+/// `void (const struct sock *sk)`, net/core/sock.c, since 5.15. Mostly in interrupt context.
+#[btf_tracepoint(function = "inet_sk_error_report")]
+pub fn wirespan_error(ctx: BtfTracePointContext) -> i32 {
+    sock::on_error(ctx.arg(0));
     0
 }
 

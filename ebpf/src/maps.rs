@@ -7,7 +7,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use wirespan_common::{
-    Budget, COUNTERS as COUNTER_SLOTS, Counter, Note, NoteKey, PythonState, RuntimeState, SocketState, WATCH_WORDS,
+    Budget, COUNTERS as COUNTER_SLOTS, Counter, Note, NoteKey, PythonState, RuntimeState, SocketPositions, WATCH_WORDS,
     Wait,
 };
 
@@ -29,10 +29,14 @@ pub static RUNTIMES: HashMap<u32, RuntimeState> = HashMap::with_max_entries(1638
 #[map]
 pub static PYTHONS: LruHashMap<u32, PythonState> = LruHashMap::with_max_entries(4096, 0);
 
-/// Sockets that need state: muted ones, and Unix sockets with their positions. The least recently used give way; a
-/// muted socket that is forgotten is muted again by the agent, a Unix socket starts a new epoch.
+/// Sockets with marks (`SOCKET_*`). The least recently used give way; one that the agent marked is marked again by it.
 #[map]
-pub static SOCKETS: LruHashMap<u64, SocketState> = LruHashMap::with_max_entries(65536, 0);
+pub static SOCKETS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(65536, 0);
+
+/// Positions of Unix sockets, and of TCP sockets that their programs hold beyond their connections. The least recently used give
+/// way; a Unix socket starts a new epoch.
+#[map]
+pub static POSITIONS: LruHashMap<u64, SocketPositions> = LruHashMap::with_max_entries(65536, 0);
 
 /// What sockets may still put on the ring while that fills up. The least recently used give way, and begin anew.
 #[map]
@@ -69,7 +73,7 @@ pub static NOTES: LruHashMap<NoteKey, Note> = LruHashMap::with_max_entries(65536
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
 
 /// Room for a record, and more, so that masked offsets and lengths are provably inside.
-pub const SCRATCH_SIZE: usize = 64 * 1024;
+pub const SCRATCH_SIZE: usize = 128 * 1024;
 
 /// One CPU's scratch memory.
 #[repr(C, align(8))]

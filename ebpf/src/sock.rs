@@ -5,14 +5,14 @@ use aya_ebpf::helpers::{
     generated::{bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
 };
 use wirespan_common::{
-    AF_INET, AF_INET6, AF_UNIX, Counter, Endpoints, INGRESS, Kind, SOCKET_ENDED, STATE_LET_GO, SocketState, StateEvent,
-    UnitId,
+    AF_INET, AF_INET6, AF_UNIX, Counter, EGRESS, Endpoints, INGRESS, Kind, SOCKET_ENDED, STATE_LET_GO, STATE_UNSENT,
+    SocketPositions, StateEvent, UnitId,
 };
 
 use crate::{
     budget,
     kernel::{self, Memory, Typed},
-    maps::{EVENTS, SOCKETS, count},
+    maps::{EVENTS, POSITIONS, SOCKETS, count},
 };
 
 const SOCK_STREAM: u16 = 1;
@@ -77,6 +77,18 @@ pub fn tcp_positions<M: Memory>(sk: *const u8, tcp: *const u8, direction: u8) ->
     let fin_sent = (FIN_SENT >> state | closed) & 1;
     let tx = M::load::<u32>(tcp, kernel::tcp_write_seq()).wrapping_sub(fin_sent);
     (tx as u64, received::<M>(sk, tcp).0 as u64)
+}
+
+/// How many bytes of a direction have passed since the connection was opened, to one or two.
+#[inline(always)]
+pub fn tcp_passed<M: Memory>(tcp: *const u8, direction: u8) -> u64 {
+    if direction == EGRESS {
+        let waiting = M::load::<u32>(tcp, kernel::tcp_write_seq()).wrapping_sub(M::load(tcp, kernel::tcp_snd_una()));
+        M::load::<u64>(tcp, kernel::tcp_bytes_acked()).wrapping_add(waiting as u64)
+    } else {
+        let waiting = M::load::<u32>(tcp, kernel::tcp_rcv_nxt()).wrapping_sub(M::load(tcp, kernel::tcp_copied_seq()));
+        M::load::<u64>(tcp, kernel::tcp_bytes_received()).wrapping_sub(waiting as u64)
+    }
 }
 
 /// The next byte that the program is to receive, and how many it has not received, a FIN not counted.
@@ -214,19 +226,18 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
         // Asking was enough: the kernel has given the socket its cookie, which the fallback can only read.
         return;
     }
-    // SAFETY: the value is copied out at once; a concurrent write can at worst mix two valid states.
-    let state = unsafe { SOCKETS.get(cookie).copied() };
-    if let Some(state) = state {
+    // SAFETY: one word is copied out at once.
+    if let Some(marks) = unsafe { SOCKETS.get(cookie).copied() } {
         if ended {
             let _ = SOCKETS.remove(cookie);
         }
-        if crate::io::is_muted(state.flags) {
+        if crate::io::is_muted(marks) {
             return;
         }
     }
     // An attempt begins in `connect`, so in its own process.
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    if connecting && budget::refuses(cookie, tgid, size_of::<StateEvent>() as u64) {
+    if connecting && budget::refuses(cookie, tgid, size_of::<StateEvent>() as u64, budget::free()) {
         return count(Counter::OverBudget, 1);
     }
     // SAFETY: the helper takes any typed socket and returns null for another kind.
@@ -245,10 +256,61 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
     let dead = Typed::load::<u64>(sk, kernel::skc_flags()) & SOCK_DEAD != 0;
     let let_go = shut && (unread == 0 || dead || (ended && fin_sent == 0));
     if ended && !let_go && old != TCP_SYN_SENT {
-        let _ = SOCKETS.insert(cookie, SocketState { flags: SOCKET_ENDED, epoch: 0, tx: tx as u64, rx: 0 }, 0);
+        let _ = SOCKETS.insert(cookie, SOCKET_ENDED, 0);
+        let _ = POSITIONS.insert(cookie, SocketPositions { epoch: 0, reserved: 0, tx: tx as u64, rx: 0 }, 0);
     }
     let flags = if let_go { STATE_LET_GO } else { 0 };
-    submit(sk, StateChange { cookie, old: old as u8, new: new as u8, flags, tx, rx });
+    submit(sk, StateChange { cookie, old: old as u8, new: new as u8, flags, tx, rx }, |_| ());
+}
+
+/// A socket was told an error by the network. (Of TCP the state says it all.)
+#[inline(always)]
+pub fn on_error(sk: *const u8) {
+    if kind::<Typed>(sk) != Some(SocketKind::Udp) {
+        return;
+    }
+    // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
+    let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
+    // SAFETY: one word is copied out at once.
+    let marks = unsafe { SOCKETS.get(cookie) }.map_or(0, |marks| *marks);
+    if !crate::io::is_muted(marks) {
+        submit(sk, StateChange { cookie, old: 0, new: 0, flags: 0, tx: 0, rx: 0 }, |_| ());
+    }
+}
+
+/// A TCP socket is taken apart of which nothing was told before. If its program tried to connect and there was no way to the
+/// peer, no state changed, and only what it was to connect to is left.
+#[inline(always)]
+fn on_unused(sk: *const u8) {
+    // SAFETY: the helper takes any typed socket and returns null for another kind.
+    let tcp = unsafe { bpf_skc_to_tcp_sock(sk as *mut _) } as *const u8;
+    // The kernel chooses where a connection's bytes begin once it has found a way.
+    if tcp.is_null() || Typed::load::<u32>(tcp, kernel::tcp_write_seq()) != 0 {
+        return;
+    }
+    let daddr: u32 = Typed::load(tcp, kernel::flow4_daddr());
+    let v6 = Typed::load::<u16>(sk, kernel::skc_family()) == AF_INET6 as u16;
+    let mut to = [0; 16];
+    if v6 {
+        load_address6::<Typed>(sk, kernel::skc_v6_daddr(), &mut to);
+    }
+    let mapped = to[10] == 0xff && to[11] == 0xff && to[0] == 0;
+    let at = if v6 && !mapped { kernel::flow6_dport() } else { kernel::flow4_dport() };
+    let port = u16::from_be(Typed::load(tcp, at));
+    let tried = if v6 { to != [0; 16] } else { daddr != 0 };
+    if !tried || port == 0 {
+        return;
+    }
+    // SAFETY: as above.
+    let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
+    let closed = TCP_CLOSE as u8;
+    let change = StateChange { cookie, old: closed, new: closed, flags: STATE_LET_GO | STATE_UNSENT, tx: 0, rx: 0 };
+    submit(sk, change, |ends| {
+        ends.peer_port = port;
+        if !v6 {
+            store_word(&mut ends.peer, 0, daddr);
+        }
+    });
 }
 
 /// A TCP socket is taken apart: its program let go of it, or did so before. The latter was seen.
@@ -257,14 +319,20 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
 /// been read from since.
 #[inline(always)]
 pub fn on_destroy(sk: *const u8) {
+    if Typed::load::<u64>(sk, kernel::skc_cookie()) == 0 {
+        return on_unused(sk);
+    }
     // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
     let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
-    // SAFETY: the value is copied out at once; nobody else writes where a connection has ended.
-    let Some(state) = (unsafe { SOCKETS.get(cookie).copied() }) else { return };
-    if state.flags & SOCKET_ENDED == 0 {
+    // SAFETY: one word is copied out at once.
+    let marks = unsafe { SOCKETS.get(cookie) }.map_or(0, |marks| *marks);
+    if marks & SOCKET_ENDED == 0 {
         return;
     }
     let _ = SOCKETS.remove(cookie);
+    // SAFETY: the value is copied out at once; nobody else writes where a connection has ended.
+    let Some(stood) = (unsafe { POSITIONS.get(cookie).copied() }) else { return };
+    let _ = POSITIONS.remove(cookie);
     // SAFETY: the helper takes any typed socket and returns null for another kind.
     let tcp = unsafe { bpf_skc_to_tcp_sock(sk as *mut _) } as *const u8;
     if tcp.is_null() {
@@ -272,7 +340,7 @@ pub fn on_destroy(sk: *const u8) {
     }
     let (rx, _) = received::<Typed>(sk, tcp);
     let closed = TCP_CLOSE as u8;
-    submit(sk, StateChange { cookie, old: closed, new: closed, flags: STATE_LET_GO, tx: state.tx as u32, rx });
+    submit(sk, StateChange { cookie, old: closed, new: closed, flags: STATE_LET_GO, tx: stood.tx as u32, rx }, |_| ());
 }
 
 /// What a [`StateEvent`] says beside what the socket itself does.
@@ -286,7 +354,7 @@ struct StateChange {
 }
 
 #[inline(always)]
-fn submit(sk: *const u8, change: StateChange) {
+fn submit(sk: *const u8, change: StateChange, ends: impl Fn(&mut Endpoints)) {
     let Some(mut entry) = EVENTS.reserve::<StateEvent>(0) else {
         return count(Counter::RingFull, 1);
     };
@@ -308,6 +376,7 @@ fn submit(sk: *const u8, change: StateChange) {
         let switches = Typed::load::<u64>(task, kernel::task_nvcsw()) as u32;
         store_unit(&mut (*event).unit, bpf_get_current_pid_tgid(), switches);
         load_endpoints::<Typed>(sk, &mut (*event).endpoints);
+        ends(&mut (*event).endpoints);
     }
     entry.submit(NO_WAKEUP);
 }

@@ -107,6 +107,9 @@ pub enum End {
     Closed,
     /// This program let go of its socket, which the other end had not closed: what has not come by then it does not want.
     LetGo,
+    /// What this program sent cannot arrive, as the network says, and why: `error.type`. Only datagrams end so, and others
+    /// may follow.
+    Undeliverable(&'static str),
     /// The agent stops watching: how requests in flight will end is not known, so they are dropped.
     Unwatched,
 }
@@ -152,6 +155,7 @@ impl End {
         let error = match (self, role) {
             (Self::Reset, _) => CONNECTION_RESET,
             (Self::LetGo, Role::Client) => GIVEN_UP,
+            (Self::Undeliverable(why), _) => why,
             (Self::LetGo | Self::Closed | Self::Finished | Self::Unwatched, _) => CONNECTION_CLOSED,
         };
         let client_left = match (self, role) {
@@ -214,6 +218,12 @@ pub trait Parser: Send {
     /// Whether more than usual should be captured of each operation: gaps hide what this parser needs. A wish, which may
     /// be granted late or not at all.
     fn wants_more(&self) -> bool {
+        false
+    }
+
+    /// The same of the operations that move requests only: batches, large heads. Said from the start where such are usual,
+    /// for what is asked for when something is missing comes too late for that.
+    fn wants_requests(&self) -> bool {
         false
     }
 

@@ -118,8 +118,10 @@ pub(crate) struct Pairing {
     overlapped: u32,
     /// What moved last was beyond what is captured of one operation, of each direction.
     cut: [bool; 2],
-    /// That hid where messages begin.
+    /// That hid where responses begin.
     wants_more: bool,
+    /// That hid a part of requests that is needed.
+    wants_requests: bool,
 }
 
 impl Pairing {
@@ -138,6 +140,7 @@ impl Pairing {
             overlapped: 0,
             cut: [false; 2],
             wants_more: false,
+            wants_requests: false,
         }
     }
 
@@ -308,14 +311,24 @@ impl Pairing {
         self.expected = None;
     }
 
-    /// Whether the bound on what is captured of one operation hid what is needed.
+    /// Whether the bound on what is captured of one operation hid where responses begin.
     pub(crate) fn wants_more(&self) -> bool {
         self.wants_more
     }
 
+    /// Whether that bound hid a part of requests that is needed.
+    pub(crate) fn wants_requests(&self) -> bool {
+        self.wants_requests
+    }
+
+    /// Requests are larger than what is captured of one operation, or may be.
+    pub(crate) fn note_large(&mut self) {
+        self.wants_requests = true;
+    }
+
     /// What moved last hides a part of requests that is needed.
     pub(crate) fn note_cut(&mut self) {
-        self.wants_more |= self.cut[Direction::Request as usize];
+        self.wants_requests |= self.cut[Direction::Request as usize];
     }
 
     /// Requests may be hidden by what moved last.

@@ -23,7 +23,7 @@ use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use wirespan_common::{
-    Budget, Counter, Limits, PROCESS_IGNORED, PythonState, RuntimeState, SOCKET_MUTED, SOCKET_WIDE, SocketState,
+    Budget, Counter, Limits, PROCESS_IGNORED, PythonState, RuntimeState, SOCKET_MUTED, SOCKET_WIDE, SocketPositions,
     UNIT_TASK,
 };
 
@@ -100,7 +100,8 @@ pub struct Capture {
     ebpf: Option<Ebpf>,
     ring: RingBuf<MapData>,
     processes: HashMap<MapData, u32, u8>,
-    sockets: HashMap<MapData, u64, PlainSocketState>,
+    sockets: HashMap<MapData, u64, u32>,
+    positions: HashMap<MapData, u64, PlainPositions>,
     runtimes: HashMap<MapData, u32, PlainRuntimeState>,
     pythons: HashMap<MapData, u32, PlainPythonState>,
     counters: PerCpuArray<MapData, u64>,
@@ -114,10 +115,10 @@ pub struct Capture {
 
 #[repr(transparent)]
 #[derive(Clone, Copy)]
-struct PlainSocketState(SocketState);
+struct PlainPositions(SocketPositions);
 
 // SAFETY: integers only, no padding (asserted by its size in wirespan-common).
-unsafe impl aya::Pod for PlainSocketState {}
+unsafe impl aya::Pod for PlainPositions {}
 
 #[repr(transparent)]
 #[derive(Clone, Copy)]
@@ -162,8 +163,11 @@ const COMMON_PROGRAMS: [(&str, &str); 5] = [
     ("wirespan_exec", "sched_process_exec"),
     ("wirespan_task_exit", "sched_process_exit"),
 ];
-const SOCKET_PROGRAMS: [(&str, &str); 2] =
-    [("wirespan_send", "sock_send_length"), ("wirespan_recv", "sock_recv_length")];
+const SOCKET_PROGRAMS: [(&str, &str); 3] = [
+    ("wirespan_send", "sock_send_length"),
+    ("wirespan_recv", "sock_recv_length"),
+    ("wirespan_error", "inet_sk_error_report"),
+];
 
 /// CPUs that this machine may ever have, for maps with an entry each.
 fn possible_cpus() -> u32 {
@@ -193,6 +197,7 @@ impl Capture {
             ring: take(&mut ebpf, "EVENTS")?,
             processes: take(&mut ebpf, "PROCESSES")?,
             sockets: take(&mut ebpf, "SOCKETS")?,
+            positions: take(&mut ebpf, "POSITIONS")?,
             runtimes: take(&mut ebpf, "RUNTIMES")?,
             pythons: take(&mut ebpf, "PYTHONS")?,
             counters: take(&mut ebpf, "COUNTERS")?,
@@ -358,14 +363,15 @@ impl Capture {
         self.mark_socket(cookie, SOCKET_MUTED);
     }
 
-    /// Captures as much of each operation of a TCP socket as a record holds. (A Unix socket's entry has its positions.)
-    pub fn widen_socket(&mut self, cookie: u64) {
-        self.mark_socket(cookie, SOCKET_WIDE);
+    /// Captures as much of each operation of a socket as a record holds, in these directions.
+    pub fn widen_socket(&mut self, cookie: u64, directions: &[u8]) {
+        self.mark_socket(cookie, directions.iter().fold(0, |marks, direction| marks | SOCKET_WIDE << direction));
     }
 
-    fn mark_socket(&mut self, cookie: u64, flags: u32) {
-        let state = SocketState { flags, ..SocketState::default() };
-        if let Err(error) = self.sockets.insert(cookie, PlainSocketState(state), 0) {
+    fn mark_socket(&mut self, cookie: u64, marks: u32) {
+        // The kernel has marks of its own there. (One that it sets in between is lost: an end that is told late.)
+        let before = self.sockets.get(&cookie, 0).unwrap_or_default();
+        if let Err(error) = self.sockets.insert(cookie, before | marks, 0) {
             log::debug!("cannot mark socket {cookie}: {error}");
         }
     }
@@ -382,8 +388,8 @@ impl Capture {
     }
 
     /// What the kernel has counted of a Unix socket.
-    pub fn stands(&self, cookie: u64) -> Option<SocketState> {
-        self.sockets.get(&cookie, 0).ok().map(|state| state.0)
+    pub fn stands(&self, cookie: u64) -> Option<SocketPositions> {
+        self.positions.get(&cookie, 0).ok().map(|state| state.0)
     }
 
     /// The processes that put more on the ring than their share while it filled up, and how many records of each were left

@@ -17,8 +17,8 @@ const fn field(structure: &'static str, path: &'static str) -> Field {
 const THREAD_POINTER: &str = "thread.fsbase";
 #[cfg(target_arch = "aarch64")]
 const THREAD_POINTER: &str = "thread.uw.tp_value";
-/// What that is a field of.
-const THREAD: &str = "thread_struct";
+/// Structures that paths lead through.
+const BETWEEN: [&str; 6] = ["thread_struct", "inet_cork_full", "flowi", "flowi4", "flowi6", "flowi_uli"];
 
 /// Order and number as `Offsets` in `ebpf/src/kernel.rs`.
 static FIELDS: [Field; COUNT] = [
@@ -39,6 +39,12 @@ static FIELDS: [Field; COUNT] = [
     field("tcp_sock", "write_seq"),
     field("tcp_sock", "copied_seq"),
     field("tcp_sock", "rcv_nxt"),
+    field("tcp_sock", "snd_una"),
+    field("tcp_sock", "bytes_acked"),
+    field("tcp_sock", "bytes_received"),
+    field("inet_sock", "cork.fl.u.ip4.daddr"),
+    field("inet_sock", "cork.fl.u.ip4.uli.ports.dport"),
+    field("inet_sock", "cork.fl.u.ip6.uli.ports.dport"),
     field("unix_sock", "peer"),
     field("task_struct", "flags"),
     field("task_struct", "tgid"),
@@ -77,11 +83,11 @@ static FIELDS: [Field; COUNT] = [
 ];
 
 /// Number of offsets handed to the kernel programs.
-pub const COUNT: usize = 52;
+pub const COUNT: usize = 58;
 
 /// Whether a structure is needed at all: limits the index.
 pub fn is_wanted(structure: &str) -> bool {
-    structure == THREAD || FIELDS.iter().any(|f| f.structure == structure)
+    BETWEEN.contains(&structure) || FIELDS.iter().any(|f| f.structure == structure)
 }
 
 /// Every offset in order, or the first field that this kernel lacks, as `structure.field`.

@@ -5,7 +5,7 @@
 //! datagrams have no positions, so there it must do that no record was lost that may have been one.
 
 use rustc_hash::FxHashMap as HashMap;
-use wirespan_common::SocketState;
+use wirespan_common::SocketPositions;
 use wirespan_protocols::End;
 
 use super::connection::Descriptor;
@@ -61,7 +61,7 @@ impl Connections {
         &mut self,
         now: u64,
         mut holds: impl FnMut(&mut Descriptor) -> bool,
-        stands: impl Fn(u64) -> Option<SocketState>,
+        stands: impl Fn(u64) -> Option<SocketPositions>,
         out: &mut Vec<Signal>,
     ) {
         for _ in 0..ASKED_AT_A_TIME {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 use rustc_hash::FxHashMap as HashMap;
-use wirespan_common::{Endpoints, STATE_LET_GO, StateEvent};
+use wirespan_common::{Endpoints, STATE_LET_GO, STATE_UNSENT, StateEvent};
 use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal, address};
 use wirespan_protocols::exchange::{Exchange, KeyValue, Mark, Marks, SpanKind, Started, Status};
 use wirespan_protocols::{GIVEN_UP, Role};
@@ -120,6 +120,20 @@ impl Attempts {
         out.extend(before.map(|id| Signal::Dropped(key(id))));
     }
 
+    /// A thread called `connect`, and there was no way to the peer: `event.error`. Told only if its process is traced.
+    pub fn failed_at_once(
+        &mut self,
+        event: &StateEvent,
+        process: Option<Arc<Process>>,
+        next_id: &mut u64,
+        counters: &Counters,
+        out: &mut Vec<Signal>,
+    ) {
+        let connect = Connect { time: event.time, unit: super::unit_of(&event.unit) };
+        self.begin(event, process, connect, out);
+        self.closed(event, next_id, counters, out);
+    }
+
     /// How many are remembered.
     pub fn len(&self) -> usize {
         self.by_cookie.len()
@@ -169,7 +183,7 @@ impl Attempts {
         attempt.announce(next_id, out);
         let Some(id) = attempt.announced else { return };
         counters.connects_failed.inc();
-        let cancelled = event.error == 0 && event.flags & STATE_LET_GO != 0;
+        let cancelled = event.error == 0 && event.flags & (STATE_LET_GO | STATE_UNSENT) == STATE_LET_GO;
         let exchange = Box::new(attempt.failure(reason(event.error, cancelled), event.time));
         let failed = Failed { way, key: key(id), exchange, cancelled };
         if self.opened.iter().any(|o| failed.is_made_good(&o.way, o.at)) {
@@ -295,7 +309,7 @@ fn key(id: u64) -> ExchangeKey {
 }
 
 /// `error.type` of an attempt that the kernel ended with an `errno`, or its program (include/uapi/asm-generic/errno.h).
-fn reason(error: u32, cancelled: bool) -> &'static str {
+pub(super) fn reason(error: u32, cancelled: bool) -> &'static str {
     match error {
         _ if cancelled => GIVEN_UP,
         1 | 13 => "permission_denied",

@@ -4,8 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wirespan_common::{
-    AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, INGRESS, IoEvent, STATE_LET_GO, SocketState,
-    StateEvent,
+    EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, INGRESS, IoEvent, STATE_LET_GO, SocketPositions, StateEvent,
 };
 use wirespan_protocols::exchange::{Mark, Unit};
 use wirespan_protocols::{End, Role};
@@ -47,8 +46,8 @@ pub struct Connection {
     closed_at: Option<u64>,
     /// The program holds the socket of a connection that has ended: it says itself when it lets go.
     held: bool,
-    /// Operations since more of each was wanted.
-    widened: u32,
+    /// The directions of whose operations more was asked for, and how many operations ago.
+    widened: (&'static [u8], u32),
     /// When its first operation was seen.
     began: u64,
     /// Its socket is gone, and not all that was moved there was here by then.
@@ -71,8 +70,8 @@ pub struct Descriptor {
 pub struct Seen {
     /// The kernel should stop capturing this socket.
     pub muted: bool,
-    /// The kernel should be told now to capture more of each operation.
-    pub widens: bool,
+    /// The kernel should be told now to capture more of each operation, in these directions.
+    pub widens: &'static [u8],
     /// It needs attention from now on.
     pub newly_restless: bool,
     /// Somebody waits for an answer on a socket of whose end the kernel says nothing.
@@ -93,7 +92,7 @@ impl Connection {
             datagrams: 0,
             closed_at: None,
             held: false,
-            widened: 0,
+            widened: (&[], 0),
             began: now,
             waits_for_rest: false,
         }
@@ -152,11 +151,14 @@ impl Connection {
         }
     }
 
-    /// Whether the kernel should be told now to capture more of each operation: from time to time, for it may forget.
-    fn widens(&mut self) -> bool {
+    /// In which directions the kernel should be told now to capture more of each operation: from time to time, for it may
+    /// forget.
+    fn widens(&mut self) -> &'static [u8] {
         let wanted = self.reading.wants_more();
-        self.widened = self.widened.wrapping_add(u32::from(wanted));
-        wanted && self.widened % WIDEN_AGAIN == 1
+        let (asked, ago) = self.widened;
+        let again = wanted != asked || ago >= WIDEN_AGAIN;
+        self.widened = (wanted, if again { 0 } else { ago + 1 });
+        if again { wanted } else { &[] }
     }
 
     /// Bytes of memory that it takes, itself and its parser included.
@@ -195,8 +197,7 @@ impl Connection {
         let muted = self.reading.is_muted();
         Seen {
             muted,
-            // (A Unix socket's entry in the kernel holds its positions.)
-            widens: !muted && event.endpoints.family != AF_UNIX && self.widens(),
+            widens: if muted { &[] } else { self.widens() },
             newly_restless: self.is_waiting() && !std::mem::replace(&mut self.restless, true),
             newly_outstanding: self.descriptor.is_some()
                 && self.in_flight() > 0
@@ -228,7 +229,7 @@ impl Connection {
     /// A socket of whose end the kernel says nothing is gone: its program let go of it, where it `stood`. Returns how it ended;
     /// `None`: what was moved before that may still be on its way here. If it is not known where it stood, neither is whether
     /// there was an answer.
-    pub fn gone(&mut self, stood: Option<SocketState>, now: u64, cx: &mut Context<'_>) -> Option<End> {
+    pub fn gone(&mut self, stood: Option<SocketPositions>, now: u64, cx: &mut Context<'_>) -> Option<End> {
         if self.epoch == 0 {
             return Some(End::LetGo);
         }
@@ -258,6 +259,17 @@ impl Connection {
             self.reading.data(event.direction, bytes, mark, cx);
         }
         self.reading.origin.datagram_to = None;
+    }
+
+    /// The network says that what was sent from this socket cannot arrive, and `why`. False if nobody waits for an answer to
+    /// it, as far as is known by now.
+    pub fn undeliverable(&mut self, why: &'static str, time: u64, cx: &mut Context<'_>) -> bool {
+        if !self.reading.origin.datagrams || self.in_flight() == 0 {
+            return false;
+        }
+        let mark = Mark { time, position: self.datagrams, opposite: self.datagrams, ..Mark::default() };
+        self.reading.end(EGRESS, End::Undeliverable(why), &mark, cx);
+        true
     }
 
     /// Hands on what was held and whose turn has come, or whose wait has been long enough.

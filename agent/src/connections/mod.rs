@@ -10,6 +10,7 @@
 //! | `reading.rs` | drives detection and the parser |
 //! | `emit.rs` | what a parser says, as signals |
 //! | `connection.rs` | one socket's life |
+//! | `undelivered.rs` | datagrams that cannot arrive |
 //! | `guard.rs` | a defect takes one connection, not the agent |
 //!
 //! Every byte has a position, so what is missing is known exactly and is told to the parser. The two directions of a
@@ -27,12 +28,13 @@ mod reading;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod undelivered;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
-use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, StateEvent, UnitId};
+use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, STATE_UNSENT, StateEvent, UnitId};
 use wirespan_protocols::exchange::{Output, Reason, Unit};
 use wirespan_protocols::{End, Role};
 
@@ -44,6 +46,7 @@ use detection::Registry;
 use emit::Origin;
 use guard::guarded;
 use reading::Context;
+use undelivered::Undelivered;
 pub use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 
 use crate::config::Config;
@@ -52,6 +55,8 @@ use crate::memory::heaviest::Heaviest;
 use crate::memory::{Account, Shares};
 use crate::metrics::Counters;
 
+/// [`StateEvent::new`] where no state changed.
+const UNCHANGED: u8 = 0;
 const TCP_ESTABLISHED: u8 = 1;
 /// State of a TCP socket that is being opened (include/net/tcp_states.h).
 pub const TCP_SYN_SENT: u8 = 2;
@@ -115,6 +120,8 @@ pub struct Connections {
     outstanding: BTreeSet<(u64, u64)>,
     /// When records were lost that may have been datagrams.
     lost: LostTimes,
+    /// UDP sockets whose datagrams cannot arrive.
+    undelivered: Undelivered,
     /// Sockets whose reading failed: muted, whatever is still on the ring of them.
     failed: HashSet<u64>,
     /// Protocols whose failure was said.
@@ -151,8 +158,8 @@ pub enum Verdict {
     Continue,
     /// Stop capturing this socket.
     Mute,
-    /// Capture as much as possible of each of its operations.
-    Widen,
+    /// Capture as much as possible of each of its operations in these directions.
+    Widen(&'static [u8]),
 }
 
 impl Connections {
@@ -163,6 +170,7 @@ impl Connections {
             by_cookie: HashMap::default(),
             restless: Vec::new(),
             datagrams: VecDeque::new(),
+            undelivered: Undelivered::default(),
             attempts: Attempts::default(),
             outstanding: BTreeSet::new(),
             lost: LostTimes::default(),
@@ -205,13 +213,16 @@ impl Connections {
             self.forget(event.cookie, event.time, out);
         }
         self.make_room(event.time, out);
+        if let Some(why) = self.undelivered.of(event) {
+            self.work(event.cookie, out, |connection, cx| connection.undeliverable(why, event.time, cx));
+        }
         if event.result == 0 && event.endpoints.peer_cookie != 0 {
             self.peer_finished(event, out);
         }
         match (seen.muted, seen.widens) {
             (true, _) => Verdict::Mute,
-            (false, true) => Verdict::Widen,
-            (false, false) => Verdict::Continue,
+            (false, []) => Verdict::Continue,
+            (false, directions) => Verdict::Widen(directions),
         }
     }
 
@@ -311,6 +322,11 @@ impl Connections {
     /// `process`: who opens it, if it is to be traced.
     pub fn state(&mut self, event: &StateEvent, process: Option<Arc<Process>>, out: &mut Vec<Signal>) {
         match event.new {
+            UNCHANGED => return self.undeliverable(event, out),
+            _ if event.flags & STATE_UNSENT != 0 => {
+                let Self { attempts, next_id, shared, .. } = self;
+                return attempts.failed_at_once(event, process, next_id, &shared.counters, out);
+            }
             TCP_SYN_SENT if self.attempts.len() < self.shared.limits.max_connections => {
                 let connect = Connect { time: event.time, unit: unit_of(&event.unit) };
                 return self.attempts.begin(event, process, connect, out);
@@ -329,6 +345,15 @@ impl Connections {
         });
         if newly_restless == Some(true) {
             self.restless.push(event.cookie);
+        }
+    }
+
+    /// What was sent from a UDP socket cannot arrive.
+    fn undeliverable(&mut self, event: &StateEvent, out: &mut Vec<Signal>) {
+        let why = attempts::reason(event.error, false);
+        let told = self.work(event.cookie, out, |connection, cx| connection.undeliverable(why, event.time, cx));
+        if told != Some(true) {
+            self.undelivered.note(event, why);
         }
     }
 

@@ -132,9 +132,15 @@ impl Reading {
         if let State::Reading(known) = &self.state { Some(known) } else { None }
     }
 
-    /// Whether the parser wants more of each operation.
-    pub fn wants_more(&self) -> bool {
-        self.known().is_some_and(|known| known.parser.wants_more())
+    /// The directions of whose operations the parser wants more.
+    pub fn wants_more(&self) -> &'static [u8] {
+        let Some(Known { role, parser, .. }) = self.known() else { return &[] };
+        match role {
+            _ if parser.wants_more() => &[INGRESS, EGRESS],
+            Role::Server if parser.wants_requests() => &[INGRESS],
+            Role::Client if parser.wants_requests() => &[EGRESS],
+            _ => &[],
+        }
     }
 
     /// Bytes of memory held, the parser included.

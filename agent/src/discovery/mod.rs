@@ -11,6 +11,7 @@
 //! | [`programs`] | what a program's file says of its runtime |
 //! | [`resource`] | facts into an OpenTelemetry resource; the order in which names are tried |
 //! | [`selection`] | include and exclude rules |
+//! | [`routes`] | why there is no way to an address |
 //! | [`host`], [`own`] | this machine; the agent's own server |
 //!
 //! Everything is read below a root path, so tests run on captured trees, without privileges.
@@ -26,6 +27,7 @@ pub mod own;
 pub mod processes;
 pub mod programs;
 pub mod resource;
+pub mod routes;
 pub mod selection;
 
 pub use facts::ExecInfo;

@@ -366,7 +366,7 @@ impl<T: Request> Calls<T> {
         self.pairing.requests_hidden();
     }
 
-    /// Whether the bound on what is captured of one operation hid where messages begin.
+    /// Whether the bound on what is captured of one operation hid where responses begin.
     pub(crate) fn wants_more(&self) -> bool {
         self.pairing.wants_more()
     }

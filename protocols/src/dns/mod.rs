@@ -184,13 +184,18 @@ impl Parser for Dns {
     }
 
     fn end(&mut self, _: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {
+        if self.role == Role::Server && matches!(end, End::Undeliverable(_)) {
+            // An answer, whose query has ended with it.
+            return;
+        }
         if self.role == Role::Server || end == End::Unwatched {
             let reason = if end == End::Unwatched { Reason::Unwatched } else { Reason::Unanswered };
             return self.forget(reason, out);
         }
         for query in std::mem::take(&mut self.queries) {
             let mut exchange = begun(query);
-            exchange.attributes.push(KeyValue::str(semconv::ERROR_TYPE, NO_ANSWER));
+            let why = if let End::Undeliverable(why) = end { why } else { NO_ANSWER };
+            exchange.attributes.push(KeyValue::str(semconv::ERROR_TYPE, why));
             (exchange.status, exchange.end) = (Status::Error("".into()), mark.time);
             out.push(Output::Finished(exchange));
         }

@@ -15,6 +15,9 @@ use crate::http2::{Asked, Http2};
 use crate::pairing::Verdict;
 use crate::{Direction, Progress, Role};
 
+/// A head of more bytes is followed by others: so large are the cookies of who sends it.
+const LARGE: usize = 4096;
+
 impl Http1 {
     /// Reads a head at the start of `bytes`, and says whether the connection leaves HTTP with it.
     pub(super) fn message(
@@ -27,6 +30,9 @@ impl Http1 {
             Direction::Request => match head::request(bytes) {
                 Parsed::Whole(head, len) => {
                     self.request(&head, head.framing(), out);
+                    if len > LARGE {
+                        self.pairing.note_large();
+                    }
                     Parsed::Whole(None, len)
                 }
                 Parsed::Partial => Parsed::Partial,

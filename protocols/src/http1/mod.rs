@@ -338,4 +338,8 @@ impl Parser for Http1 {
     fn wants_more(&self) -> bool {
         self.pairing.wants_more() || self.http2.as_ref().is_some_and(|http2| http2.wants_more())
     }
+
+    fn wants_requests(&self) -> bool {
+        self.pairing.wants_requests()
+    }
 }

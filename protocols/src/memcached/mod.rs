@@ -132,6 +132,11 @@ impl Parser for Memcached {
         self.calls.wants_more()
     }
 
+    fn wants_requests(&self) -> bool {
+        // A batch is larger than others, and nothing says before that it comes.
+        true
+    }
+
     fn buffered(&self) -> usize {
         let lanes = self.commands.held() + self.replies.held() + self.requests.held() + self.responses.held();
         lanes + self.calls.held()

@@ -148,6 +148,11 @@ impl Parser for MySql {
         self.calls.wants_more()
     }
 
+    fn wants_requests(&self) -> bool {
+        // A batch is larger than others, and nothing says before that it comes.
+        true
+    }
+
     fn buffered(&self) -> usize {
         let lanes = self.requests.held() + self.responses.held();
         lanes + self.calls.held() + self.statement_bytes + self.statements.capacity() * 16

@@ -159,6 +159,11 @@ impl Parser for PostgreSql {
         self.calls.wants_more()
     }
 
+    fn wants_requests(&self) -> bool {
+        // A batch is larger than others, and nothing says before that it comes.
+        true
+    }
+
     fn buffered(&self) -> usize {
         let lanes = self.requests.held() + self.responses.held();
         let names = self.statements.held() + self.portals.held();

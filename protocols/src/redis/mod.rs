@@ -198,6 +198,11 @@ impl Parser for Redis {
         self.calls.wants_more()
     }
 
+    fn wants_requests(&self) -> bool {
+        // A batch is larger than others, and nothing says before that it comes.
+        true
+    }
+
     fn buffered(&self) -> usize {
         let readers = self.requests.reader.held() + self.responses.reader.held();
         let sent: usize = self.sent.iter().map(Sent::held).sum();

@@ -140,11 +140,11 @@ fn prepared_statements_are_known_again_until_closed() {
 }
 
 #[test]
-fn what_the_capture_cuts_is_asked_for() {
+fn more_of_what_is_asked_is_wanted_from_the_start() {
     let mut wire = connected();
-    assert!(!wire.parser.wants_more());
+    assert!(wire.parser.wants_requests(), "a batch may come");
     wire.operation(Request, &bind("s"), 300);
-    assert!(wire.parser.wants_more(), "messages may be hidden");
+    assert!(!wire.parser.wants_more(), "answers are as they were");
 }
 
 #[test]

@@ -123,11 +123,11 @@ fn more_is_wanted_where_heads_are_cut_and_not_where_bodies_are() {
     let mut wire = Wire::server();
     wire.request_cut("POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc", 9000).response(ok(201));
     wire.request_cut("POST /up HTTP/1.1\r\nContent-Length: 9003\r\n\r\nabc", 9000).response(ok(201));
-    assert!(!wire.parser.wants_more());
+    assert!(!wire.parser.wants_requests());
     wire.request("GET /lost HTTP/1.1\r\nCook").lose(Request, 3000).response(ok(200));
-    assert!(!wire.parser.wants_more(), "a lost record is no reason");
+    assert!(!wire.parser.wants_requests(), "a lost record is no reason");
     wire.request_cut("GET /a HTTP/1.1\r\nCook", 3000);
-    assert!(wire.parser.wants_more(), "trace context may be behind it");
+    assert!(wire.parser.wants_requests(), "trace context may be behind it");
 }
 
 #[test]

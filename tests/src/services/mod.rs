@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// Copies a program of `tests/services` into the test's directory, so that what surrounds it here (a `package.json`,
 /// byte-code caches) has no part in the test.
-fn install(name: &str, dir: &Path) -> PathBuf {
+pub fn install(name: &str, dir: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("services").join(name);
     let target = dir.join(name);
     if !target.exists() {

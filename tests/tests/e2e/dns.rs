@@ -83,3 +83,21 @@ fn a_query_that_nobody_answers_fails_when_its_program_gives_up() {
     let waited = scene.spans()[0].millis();
     assert!((950.0..2500.0).contains(&waited), "dig waited for {waited} ms");
 }
+
+#[test]
+fn a_query_to_a_port_where_nobody_listens_is_refused() {
+    let mut scene = Scene::new();
+    let name = format!("refused-{}.test", scene.port());
+    scene.owns_text(&name);
+    let to = scene.port();
+    scene.trace();
+    let port = to.to_string();
+    let arguments = ["-p", &port, "@127.0.0.1", "+tries=1", "+timeout=2", "+noedns", &name];
+    let output = std::process::Command::new("dig").args(arguments).output().expect("dig is installed");
+    assert!(!output.status.success());
+    let spans = scene.finish(1);
+    assert!(!spans.is_empty(), "the query is seen");
+    for span in &spans {
+        assert_eq!((span.name.as_str(), span.text("error.type")), ("DNS A", Some("connection_refused")), "{span:?}");
+    }
+}

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use wirespan_tests::expect::Expected;
 use wirespan_tests::grpc::Call;
 use wirespan_tests::scene::Scene;
+use wirespan_tests::services::java::Java;
 use wirespan_tests::services::node::Node;
 use wirespan_tests::services::python::Python;
 use wirespan_tests::span::{Kind, Span, Status, Value};
@@ -111,6 +112,10 @@ fn on_a_connection_older_than_the_agent_calls_are_calls_and_what_is_unknown_is_c
     });
     joined_late(|scene| {
         let stock = Node::stock(scene);
+        (Box::new(stock.program), stock.port)
+    });
+    joined_late(|scene| {
+        let stock = Java::stock(scene);
         (Box::new(stock.program), stock.port)
     });
 }

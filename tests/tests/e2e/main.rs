@@ -24,6 +24,8 @@ mod grpc_stacks;
 mod hostile;
 mod http2;
 mod http2_violations;
+mod large;
+mod left;
 mod left;
 mod load;
 mod lost_answers;

@@ -1,11 +1,14 @@
 //! Connections that cannot be opened.
 
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
 use wirespan_tests::curl;
 use wirespan_tests::expect::Expected;
 use wirespan_tests::http::{self, Deviation};
+use wirespan_tests::python;
 use wirespan_tests::scene::Scene;
+use wirespan_tests::services::install;
 use wirespan_tests::services::nginx::{Nginx, Settings};
 use wirespan_tests::services::python::Python;
 use wirespan_tests::span::Kind;
@@ -101,4 +104,31 @@ fn an_attempt_that_takes_too_long_is_given_up() {
         (attempt("curl", address.port(), "").name.as_str(), Some("given_up"))
     );
     assert!((350.0..2000.0).contains(&ours[0].millis()), "{} ms", ours[0].millis());
+}
+
+#[test]
+fn a_peer_to_which_there_is_no_way_is_a_failed_call() {
+    // (The kernel says so before there is a packet: no state of a connection changes.)
+    let mut scene = Scene::new();
+    let port = scene.port();
+    let script = install("stranded.py", scene.dir());
+    scene.trace();
+    let setup = "set -e; ip link set lo up; ip route add unreachable 192.0.2.0/24";
+    let mut command = Command::new("unshare");
+    let (python, script) = (python::bin("python"), script.display());
+    command.args(["--net", "sh", "-c", &format!("{setup}; exec {} {script} {port}", python.display())]);
+    let mut stranded = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare is installed");
+    let failed = |address: &str, error: &str| {
+        Expected::new("stranded", Kind::Client, &format!("connect {address}:{port}"))
+            .with("server.address", address)
+            .with("server.port", port)
+            .with("network.peer.address", address)
+            .with("network.peer.port", port)
+            .failed(error)
+    };
+    scene.wait_for_count(2);
+    drop(stranded.stdin.take());
+    let said = stranded.wait_with_output().expect("it ends").stdout;
+    assert_eq!(String::from_utf8_lossy(&said), "ENETUNREACH\nEHOSTUNREACH\n");
+    scene.expect(&[failed("198.51.100.7", "network_unreachable"), failed("192.0.2.8", "host_unreachable")]);
 }

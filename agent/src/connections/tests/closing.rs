@@ -1,6 +1,6 @@
 //! What the end of a connection says of an answer that was not seen.
 
-use wirespan_common::{AF_UNIX, STATE_LET_GO, SocketState};
+use wirespan_common::{AF_UNIX, STATE_LET_GO, SocketPositions};
 use wirespan_protocols::exchange::Value;
 
 use super::*;
@@ -140,7 +140,7 @@ impl Server {
     }
 
     /// The program has closed its socket, of which the kernel counted so much.
-    fn ask_after(&mut self, stood: Option<SocketState>) {
+    fn ask_after(&mut self, stood: Option<SocketPositions>) {
         self.now += 20_000_000;
         self.connections.ask(self.now, |_: &mut Descriptor| false, |_| stood, &mut self.out);
     }
@@ -165,11 +165,11 @@ fn what_the_other_end_of_a_unix_socket_has_read_was_sent_though_it_was_lost() {
 #[test]
 fn a_unix_socket_that_is_gone_was_given_up_if_the_kernel_counted_no_more_than_was_seen() {
     let length = GET.len() as u64;
-    let seen = SocketState { flags: 0, epoch: 5, tx: length, rx: 0 };
+    let seen = SocketPositions { reserved: 0, epoch: 5, tx: length, rx: 0 };
     let cases = [
         (Some(seen), "given_up"),
-        (Some(SocketState { rx: 120, ..seen }), "dropped"),
-        (Some(SocketState { epoch: 6, ..seen }), "dropped"),
+        (Some(SocketPositions { rx: 120, ..seen }), "dropped"),
+        (Some(SocketPositions { epoch: 6, ..seen }), "dropped"),
         (None, "dropped"),
     ];
     for (stood, fate) in cases {
@@ -189,7 +189,7 @@ fn an_answer_that_was_late_is_still_read_from_a_unix_socket_that_is_gone() {
     server.unix(&socket, 2, EGRESS, length as i32, GET);
     let Said::Response(answer) = response() else { unreachable!() };
     socket.received = answer.len() as u64;
-    let stood = SocketState { flags: 0, epoch: 5, tx: length, rx: socket.received };
+    let stood = SocketPositions { reserved: 0, epoch: 5, tx: length, rx: socket.received };
     server.ask_after(Some(stood));
     assert_eq!(fates(&server), Vec::<String>::new());
     server.unix(&socket, 2, INGRESS, answer.len() as i32, &answer);
