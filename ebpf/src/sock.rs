@@ -278,16 +278,10 @@ pub fn on_error(sk: *const u8) {
     }
 }
 
-/// A TCP socket is taken apart of which nothing was told before. If its program tried to connect and there was no way to the
-/// peer, no state changed, and only what it was to connect to is left.
+/// A TCP socket is taken apart that never had a connection. If its program tried to connect and there was no way to the peer,
+/// no state changed, and only what it was to connect to is left.
 #[inline(always)]
-fn on_unused(sk: *const u8) {
-    // SAFETY: the helper takes any typed socket and returns null for another kind.
-    let tcp = unsafe { bpf_skc_to_tcp_sock(sk as *mut _) } as *const u8;
-    // The kernel chooses where a connection's bytes begin once it has found a way.
-    if tcp.is_null() || Typed::load::<u32>(tcp, kernel::tcp_write_seq()) != 0 {
-        return;
-    }
+fn on_unused(sk: *const u8, tcp: *const u8) {
     let daddr: u32 = Typed::load(tcp, kernel::flow4_daddr());
     let v6 = Typed::load::<u16>(sk, kernel::skc_family()) == AF_INET6 as u16;
     let mut to = [0; 16];
@@ -319,8 +313,15 @@ fn on_unused(sk: *const u8) {
 /// been read from since.
 #[inline(always)]
 pub fn on_destroy(sk: *const u8) {
-    if Typed::load::<u64>(sk, kernel::skc_cookie()) == 0 {
-        return on_unused(sk);
+    // SAFETY: the helper takes any typed socket and returns null for another kind.
+    let tcp = unsafe { bpf_skc_to_tcp_sock(sk as *mut _) } as *const u8;
+    if tcp.is_null() {
+        return;
+    }
+    // The kernel chooses where a connection's bytes begin once it has found a way. (Whether the socket has a cookie says
+    // nothing: others may have asked for it.)
+    if Typed::load::<u32>(tcp, kernel::tcp_write_seq()) == 0 {
+        return on_unused(sk, tcp);
     }
     // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
     let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
@@ -333,11 +334,6 @@ pub fn on_destroy(sk: *const u8) {
     // SAFETY: the value is copied out at once; nobody else writes where a connection has ended.
     let Some(stood) = (unsafe { POSITIONS.get(cookie).copied() }) else { return };
     let _ = POSITIONS.remove(cookie);
-    // SAFETY: the helper takes any typed socket and returns null for another kind.
-    let tcp = unsafe { bpf_skc_to_tcp_sock(sk as *mut _) } as *const u8;
-    if tcp.is_null() {
-        return;
-    }
     let (rx, _) = received::<Typed>(sk, tcp);
     let closed = TCP_CLOSE as u8;
     submit(sk, StateChange { cookie, old: closed, new: closed, flags: STATE_LET_GO, tx: stood.tx as u32, rx }, |_| ());
