@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wirespan_common::{
-    EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, INGRESS, IoEvent, STATE_LET_GO, SocketPositions, StateEvent,
+    EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, INGRESS, IoEvent, STATE_LET_GO, SocketPositions,
+    StateEvent,
 };
 use wirespan_protocols::exchange::{Mark, Unit};
 use wirespan_protocols::{End, Role};

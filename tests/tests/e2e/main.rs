@@ -26,7 +26,6 @@ mod http2;
 mod http2_violations;
 mod large;
 mod left;
-mod left;
 mod load;
 mod lost_answers;
 mod messages;
