@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::Config;
 use crate::export::console::open;
 use crate::export::console::status::LogWriter;
+use crate::memory::trim;
 use crate::metrics::Counters;
 use crate::sandbox;
 use crate::session::{RunError, Session, io_runtime};
@@ -22,6 +23,7 @@ const WATCH: Duration = Duration::from_secs(1);
 /// # Errors
 /// If it cannot start, or a stage breaks.
 pub fn run(config: &Config) -> Result<(), RunError> {
+    trim::share_arenas();
     start_logger(config);
     for name in &config.stray_variables {
         log::warn!("{name} is set, but wirespan has no such option: see `wirespan config`");

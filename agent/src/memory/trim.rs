@@ -50,6 +50,15 @@ pub fn resident() -> usize {
     pages * usize::try_from(page).unwrap_or(0)
 }
 
+/// Has threads share the allocator's arenas, so that less lies between what stays. To be called before there are threads.
+pub fn share_arenas() {
+    // SAFETY: no preconditions.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
 /// Gives free memory back to the system. Takes some milliseconds, during which others may wait for the allocator.
 pub fn give_back() {
     // SAFETY: no preconditions.
