@@ -32,6 +32,10 @@ impl PostgreSql {
                 return Progress::Continue;
             }
             self.requests.expect();
+            if matches!(bytes.first(), Some(b'Q' | b'F')) {
+                // A sequence that was lost on the way is over: nobody asks so in the middle of one.
+                self.group = None;
+            }
         }
         let mut at = 0;
         while at < bytes.len() {

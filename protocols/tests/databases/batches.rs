@@ -147,7 +147,7 @@ fn a_batch_longer_than_the_capture_is_whole() {
         wire.operation(Request, seen, hidden.len() as u64).response([one().repeat(300), ready()].concat());
         assert_eq!(wire.summary()[1..], ["BATCH INSERT t"], "{captured}");
         assert_eq!((int(wire.last(), SIZE), wire.dropped()), (Some(300), 0));
-        assert!(wire.parser.wants_more());
+        assert!(wire.parser.wants_requests() && !wire.parser.wants_more(), "nothing of the answers is hidden");
         wire.request([rows(1), sync()].concat()).response([one(), ready()].concat());
         assert_eq!(wire.summary()[2..], ["INSERT t"], "its name is known, and it goes on at once");
     }
@@ -249,6 +249,26 @@ fn a_batch_whose_size_nobody_can_know_says_so() {
     assert_eq!((wire.summary()[1].as_str(), int(wire.finished()[1], SIZE)), ("BATCH INSERT t", None));
     let unknown = wire.finished()[1].attributes.iter().find(|a| a.key == "wirespan.unknown").map(|a| a.value.clone());
     assert_eq!(unknown, Some(Value::StrArray(vec![SIZE.into()])));
+}
+
+#[test]
+fn what_is_asked_behind_a_batch_of_which_both_directions_are_hidden_is_told() {
+    let mut wire = prepared();
+    let batch = [rows(500), sync()].concat();
+    let answers = [one().repeat(500), ready()].concat();
+    // As a server reads and writes: eight kilobytes at a time, of which four are captured.
+    let move_piece = |wire: &mut Wire, direction, piece: &[u8]| {
+        let (seen, hidden) = piece.split_at(piece.len().min(4096));
+        wire.operation(direction, seen, hidden.len() as u64);
+    };
+    let (asked, answered): (Vec<_>, Vec<_>) = (batch.chunks(8192).collect(), answers.chunks(8192).collect());
+    move_piece(&mut wire, Request, asked[0]);
+    move_piece(&mut wire, Response, answered[0]);
+    move_piece(&mut wire, Request, asked[1]);
+    move_piece(&mut wire, Response, answered[1]);
+    wire.request(message(b'Q', "DELETE FROM t\0")).response([done("DELETE 500"), ready()].concat());
+    assert_eq!((wire.summary()[1..].to_vec(), wire.dropped()), (vec!["BATCH INSERT t".into(), "DELETE t".into()], 0));
+    assert_eq!(int(wire.finished()[1], SIZE), None, "rows and answers are hidden");
 }
 
 #[test]

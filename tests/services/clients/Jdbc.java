@@ -18,6 +18,15 @@ public class Jdbc {
                     insert.addBatch();
                 }
                 insert.executeBatch();
+                // MariaDB's driver sends a command for each row.
+                if (arguments[0].startsWith("jdbc:postgresql")) {
+                    for (int n = 1; n <= 1000; n++) {
+                        insert.setInt(1, -n);
+                        insert.setString(2, "secret");
+                        insert.addBatch();
+                    }
+                    insert.executeBatch();
+                }
                 try {
                     insert.setInt(1, 1);
                     insert.executeUpdate();

@@ -10,7 +10,7 @@ async def main():
                                        ssl=False, statement_cache_size=20)
     await connection.execute("CREATE TABLE apg (id int PRIMARY KEY, name text, tags text[])")
     await connection.executemany("INSERT INTO apg VALUES ($1, $2, $3)", [(n, None, ["secret", None]) for n in range(100)])
-    await connection.executemany("UPDATE apg SET name = $2 WHERE id = $1", [(n % 100, "secret") for n in range(5000)])
+    await connection.executemany("UPDATE apg SET name = $2 WHERE id = $1", [(n % 100, "secret") for n in range(400)])
     for number in (1, 2):
         await connection.fetchrow("SELECT name FROM apg WHERE id = $1", number)
     try:
