@@ -67,7 +67,8 @@ fn a_celery_task_through_redis_links_its_worker_to_the_request_that_sent_it() {
     assert!(asks(&scene.wait_for(asks)), "the worker asks for tasks");
     assert_eq!(curl::get(&app.url("/charge/41"), 200).body, b"42");
     curl::get(&app.url("/charge/0"), 500);
-    let tells = |span: &Span, state: &str| span.name == "SETEX" && span.text("celery.state") == Some(state);
+    // (`SETEX` and `PUBLISH`, as one transaction.)
+    let tells = |span: &Span, state: &str| span.name == "MULTI" && span.text("celery.state") == Some(state);
     let complete = |spans: &[Span]| {
         let count = |kind, name: &str| spans.iter().filter(|s| s.kind == kind && s.name == name).count();
         count(Kind::Producer, "apply_async/tasks.charge") == 2
@@ -101,7 +102,8 @@ fn a_celery_task_through_redis_links_its_worker_to_the_request_that_sent_it() {
     }
     for (state, exception) in [("SUCCESS", None), ("FAILURE", Some("builtins.ValueError"))] {
         let told: Vec<&Span> = spans.iter().filter(|s| s.kind == Kind::Client && tells(s, state)).collect();
-        assert_eq!(told.len(), 1, "{state}");
+        let lines = || spans.iter().map(trace::line).collect::<Vec<_>>().join("\n");
+        assert_eq!(told.len(), 1, "{state}:\n{}", lines());
         assert_eq!(told[0].text("exception.type"), exception);
     }
     drop(worker);

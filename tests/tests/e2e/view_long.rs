@@ -67,8 +67,11 @@ fn while_the_longest_traces_are_exported_others_are_answered() {
     let mut scene = Scene::new();
     let (view, port) = taking(&mut scene, &[]);
     // A chain, and a circle: each with as many spans as are kept.
-    send(&scene, port, "chain", (1..=LONG).map(|n| span(1, n, n - 1)).collect());
-    send(&scene, port, "circle", (1..=LONG).map(|n| span(2, n, n % LONG + 1)).collect());
+    let numbers: Vec<u64> = (1..=LONG).collect();
+    for some in numbers.chunks(2_000) {
+        send(&scene, port, "chain", some.iter().map(|n| span(1, *n, n - 1)).collect());
+        send(&scene, port, "circle", some.iter().map(|n| span(2, *n, n % LONG + 1)).collect());
+    }
     let there = |trace: &Json| trace["spans"].as_u64() == Some(LONG);
     assert!(wait::until_true(SOON, || view.search("").iter().filter(|t| there(t)).count() == 2));
     let url = |n: u64, way: &str| view.url(&format!("/api/v1/trace/{:032x}{way}", n));
@@ -111,7 +114,8 @@ fn while_the_longest_traces_are_exported_others_are_answered() {
 #[test]
 fn of_what_applications_send_no_more_is_kept_than_the_limits_say() {
     let mut scene = Scene::new();
-    let (view, port) = taking(&mut scene, &["--otlp-max-message", "16MiB", "--link-count-limit", "3"]);
+    let (view, port) =
+        taking(&mut scene, &["--otlp-max-message", "16MiB", "--max-memory", "1GiB", "--link-count-limit", "3"]);
     let mut large = span(7, 1, 0);
     large.name = "n".repeat(1 << 20);
     large.attributes = (0..500).map(|n| attribute(&format!("key.{n}"), Any::IntValue(n))).collect();
