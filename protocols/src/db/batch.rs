@@ -67,6 +67,10 @@ impl Failure {
 pub(crate) struct Together {
     /// How many.
     pub size: u32,
+    /// There are others where nobody looked.
+    pub hidden: bool,
+    /// How many those are is not known, either.
+    pub unsure: bool,
     /// Their name, if they have the same.
     name: Option<Cow<'static, str>>,
     /// What differs among their texts.
@@ -100,18 +104,26 @@ impl Together {
             + self.name.as_ref().map_or(0, |name| name.len())
     }
 
-    /// What a span says of them: `db.operation.name`, `db.query.text`, and what is said of a batch. `hidden`: there are
-    /// others, whose names nobody knows.
-    pub(crate) fn describe(
-        self,
-        word: &'static str,
-        size: Option<u32>,
-        hidden: bool,
-    ) -> (Cow<'static, str>, String, Batch) {
-        let name = self.name.filter(|_| !hidden);
-        let batch = Batch { word, size: size.filter(|size| *size != 1), alike: name.is_some() };
+    /// Where answers begin is hidden: how many commands there are where nobody looked is unknown. Whether there are any.
+    pub(crate) fn answers_cut(&mut self) -> bool {
+        self.unsure |= self.hidden;
+        self.hidden
+    }
+
+    /// What of them is not known.
+    pub(crate) fn unknown(&self) -> [Option<&'static str>; 2] {
+        [self.hidden.then_some(semconv::DB_OPERATION_NAME), self.unsure.then_some(semconv::DB_OPERATION_BATCH_SIZE)]
+    }
+
+    /// What a span says of them, of which `done` were answered: `db.operation.name`, `db.query.text`, and what is said of a
+    /// batch.
+    pub(crate) fn describe(self, word: &'static str, done: u32) -> (Cow<'static, str>, String, Batch) {
+        let size = if self.hidden { self.size.max(done) } else { self.size };
+        let name = self.name.filter(|_| !self.hidden);
+        let size = (!self.unsure && size != 1).then_some(size);
+        let batch = Batch { word, size, alike: name.is_some() };
         let mut text = self.texts.join("; ");
-        if self.more || hidden {
+        if self.more || self.hidden {
             text.push_str("; ...");
         }
         (name.unwrap_or_default(), text, batch)

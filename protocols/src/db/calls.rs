@@ -46,6 +46,13 @@ pub(crate) struct Call<T> {
 }
 
 impl<T: Request> Call<T> {
+    /// Nothing came of it yet.
+    #[inline]
+    fn new(id: u64, marks: Marks, request: T) -> Self {
+        let (response, code, failure, doom) = (None, None, None, None);
+        Self { id, marks, request, response, code, failure, weight: 0, given_up: false, doom }
+    }
+
     /// The response says that it failed, by a code of the database.
     pub(crate) fn fail(&mut self, code: impl Into<Cow<'static, str>>, text: impl Into<Cow<'static, str>>) {
         let code = code.into();
@@ -160,17 +167,7 @@ impl<T: Request> Calls<T> {
         }
         // It shows whether the connection waits.
         let doom = (verdict == Verdict::Probe).then_some(Reason::Unproven);
-        self.queue.push_back(Call {
-            id,
-            marks,
-            request,
-            response: None,
-            code: None,
-            failure: None,
-            weight,
-            given_up: false,
-            doom,
-        });
+        self.queue.push_back(Call { weight, doom, ..Call::new(id, marks, request) });
         Some(id)
     }
 
@@ -252,18 +249,7 @@ impl<T: Request> Calls<T> {
         self.settle_hidden(out);
         self.pairing.unanswered(&marks.first);
         let id = self.announce(marks, out);
-        let call = Call {
-            id,
-            marks,
-            request,
-            response: None,
-            code: None,
-            failure: None,
-            weight: 0,
-            given_up: false,
-            doom: None,
-        };
-        out.push(Output::Finished(call.finish(marks.last.time)));
+        out.push(Output::Finished(Call::new(id, marks, request).finish(marks.last.time)));
     }
 
     /// What is in flight, oldest first.

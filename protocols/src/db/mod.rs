@@ -5,6 +5,7 @@
 //! | `batch` | many statements that are one call |
 //! | `calls` | requests in flight, and what becomes of them |
 //! | `frames` | messages with their length in front, across operations and gaps |
+//! | `pipeline` | commands of one operation that are one call |
 //!
 //! Spans follow the database semantic conventions (<https://opentelemetry.io/docs/specs/semconv/db/database-spans/>).
 //! Those know CLIENT spans only; the database's own end becomes a SERVER span with the same attributes.
@@ -12,6 +13,7 @@
 mod batch;
 mod calls;
 mod frames;
+mod pipeline;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 pub(crate) use batch::{Batch, Failure, MAX_FAILURES, MAX_SINGLES, Together};
 pub(crate) use calls::{Call, Calls, Request};
 pub(crate) use frames::{Frame, Lane, Layout, Read, Skip};
+pub(crate) use pipeline::{Gather, Pipeline};
 
 use crate::exchange::KeyValue;
 use crate::redact::clip;

@@ -25,12 +25,11 @@ mod lines;
 mod text;
 mod work;
 
-use bulk::Group;
 pub use detect::detect;
 use lines::Lines;
 use work::{Answer, Work};
 
-use crate::db::{Calls, Lane};
+use crate::db::{Calls, Lane, Pipeline};
 use crate::exchange::{Mark, Output};
 use crate::{Direction, End, Parser, Progress, Settings};
 
@@ -63,7 +62,7 @@ pub struct Memcached {
     /// Since the last command that is answered in any case, one came that may not be.
     quiet: bool,
     /// What the present operation carried.
-    group: Group,
+    pipeline: Pipeline,
 }
 
 impl Memcached {
@@ -78,7 +77,7 @@ impl Memcached {
             requests: Lane::default(),
             responses: Lane::default(),
             quiet: false,
-            group: Group::default(),
+            pipeline: Pipeline::default(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The text protocol.
 
-use super::bulk::Group;
 use super::lines::Piece;
 use super::work::{Answer, Work, render};
 use super::{Memcached, detect, here};
+use crate::db::Pipeline;
 use crate::exchange::{Mark, Marks, Output, Reason};
 use crate::{Detection, Direction, Progress};
 
@@ -93,7 +93,7 @@ impl Memcached {
     pub(super) fn command_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         let fresh = self.commands.begin(mark);
         if fresh {
-            self.group = Group::default();
+            self.pipeline = Pipeline::default();
         }
         if self.commands.lost {
             if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
@@ -181,12 +181,12 @@ impl Memcached {
         let mut work = Work { name, text, answer, behind_quiet: self.quiet, bulk: None };
         if quiet || (silent && !meta) {
             self.quiet |= quiet;
-            self.group = Group::default();
+            self.pipeline = Pipeline::default();
             self.calls.unanswered(marks, work, out);
             return true;
         }
         self.quiet = false;
-        if self.adds(marks, &mut work, out) {
+        if !work.behind_quiet && self.pipeline.adds(&mut self.calls, marks, &mut work, out) {
             return true;
         }
         let mergeable = !work.behind_quiet;
@@ -196,14 +196,14 @@ impl Memcached {
         if id.is_some() && alone {
             self.replies.expect();
         }
-        self.group(id, mergeable, out);
+        self.pipeline.began(&mut self.calls, id.filter(|_| mergeable), out);
         true
     }
 
     pub(super) fn command_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
         let fresh = self.commands.begin(mark);
         if fresh {
-            self.group = Group::default();
+            self.pipeline = Pipeline::default();
         }
         if self.commands.lost {
             // More of an operation whose rest is known to be hidden changes nothing.
@@ -218,7 +218,7 @@ impl Memcached {
         self.commands.lose();
         self.calls.requests_hidden(out);
         if !mark.lost {
-            self.pipeline_cut();
+            self.pipeline.cut(&mut self.calls);
         }
     }
 

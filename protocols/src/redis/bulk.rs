@@ -1,7 +1,7 @@
 //! Many commands that are one call: a pipeline, or a transaction.
 //!
 //! A transaction is what `MULTI` begins and `EXEC` or `DISCARD` ends, in whatever pieces it is sent. A pipeline is a batch
-//! if one operation carries more than [`MAX_SINGLES`] commands: those before are taken back, and all of them are one
+//! if one operation carries more than [`MAX_SINGLES`](crate::db::MAX_SINGLES) commands: those before are taken back, and all of them are one
 //! call. Each command has its own reply, so what a reply means (`SELECT`) and which one failed is known by its place.
 //!
 //! If the rest of a pipeline is beyond what was captured of its operation, its replies tell how many commands there were:
@@ -10,13 +10,11 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use opentelemetry_semantic_conventions::attribute as semconv;
-
 use super::Redis;
 use super::command::{Command, Effect};
 use super::messages::{self, Written};
 use crate::Role;
-use crate::db::{Batch, Failure, MAX_FAILURES, MAX_SINGLES, Together};
+use crate::db::{Batch, Failure, Gather, MAX_FAILURES, Together};
 use crate::exchange::{Marks, Output, Reason};
 use crate::pairing::Verdict;
 
@@ -42,10 +40,6 @@ pub(super) struct Bulk {
     pub done: u32,
     /// More may be asked for.
     pub open: bool,
-    /// More was asked for where nobody looked.
-    pub hidden: bool,
-    /// How much that was is not known, either.
-    pub unsure: bool,
     /// Effects were too many.
     overflown: bool,
     /// Effects of replies that have any, by their place.
@@ -61,8 +55,6 @@ impl Bulk {
             asked: 0,
             done: 0,
             open: true,
-            hidden: false,
-            unsure: false,
             overflown: false,
             effects: VecDeque::new(),
             failures: Vec::new(),
@@ -132,7 +124,7 @@ impl Bulk {
 
     /// What of it is not known.
     pub(super) fn unknown(&self) -> [Option<&'static str>; 2] {
-        [self.hidden.then_some(semconv::DB_OPERATION_NAME), self.unsure.then_some(semconv::DB_OPERATION_BATCH_SIZE)]
+        self.commands.unknown()
     }
 
     /// What its span says: `db.operation.name`, `db.query.text`, and what is said of a batch.
@@ -141,18 +133,29 @@ impl Bulk {
             Kind::Pipeline => "PIPELINE",
             Kind::Transaction => "MULTI",
         };
-        let size = if self.hidden { self.commands.size.max(self.done) } else { self.commands.size };
-        self.commands.describe(word, (!self.unsure).then_some(size), self.hidden)
+        self.commands.describe(word, self.done)
     }
 }
 
-/// Commands of the present operation that may be a pipeline.
-#[derive(Debug, Default)]
-pub(super) struct Group {
-    first: Option<u64>,
-    count: u32,
-    /// They are one, which is this call.
-    bulk: Option<u64>,
+impl Gather for Command {
+    fn gather(&mut self) {
+        let mut bulk = Bulk::new(Kind::Pipeline);
+        bulk.open = false;
+        bulk.add(self);
+        self.bulk = Some(Box::new(bulk));
+    }
+
+    fn add(&mut self, other: &mut Self) {
+        if let Some(bulk) = &mut self.bulk {
+            bulk.add(other);
+        }
+    }
+
+    fn go_on(&mut self) -> bool {
+        let Some(bulk) = &mut self.bulk else { return false };
+        bulk.commands.hidden = true;
+        true
+    }
 }
 
 /// Commands since `MULTI`.
@@ -232,62 +235,10 @@ impl Redis {
         true
     }
 
-    /// The command adds to the pipeline of the present operation, if there is one.
-    pub(super) fn adds(&mut self, marks: Marks, command: &mut Command, out: &mut Vec<Output>) -> bool {
-        let Some(id) = self.group.bulk.filter(|_| command.may_be_among_many()) else { return false };
-        if self.calls.by_id(id).is_none() {
-            return false;
-        }
-        if self.calls.pairs_more(&marks.first, false, out) != Verdict::Pair {
-            self.calls.doom(id, Reason::Gap);
-        }
-        let Some(call) = self.calls.by_id(id) else { return false };
-        call.marks.last = marks.last;
-        if let Some(bulk) = &mut call.request.bulk {
-            bulk.add(command);
-        }
-        self.calls.reweigh(id);
-        true
-    }
-
-    /// A command began as call `id`: if the operation has carried too many for them to be told one by one, they are one.
-    pub(super) fn group(&mut self, id: Option<u64>, mergeable: bool, out: &mut Vec<Output>) {
-        let Some(id) = id.filter(|_| mergeable) else {
-            self.group = Group::default();
-            return;
-        };
-        let first = *self.group.first.get_or_insert(id);
-        self.group.count += 1;
-        if self.group.count <= MAX_SINGLES {
-            return;
-        }
-        let Some(others) = self.calls.merge(first, out) else {
-            self.group = Group::default();
-            return;
-        };
-        for sent in self.sent.iter_mut().filter(|sent| sent.call > first) {
-            sent.call = first;
-        }
-        let Some(call) = self.calls.by_id(first) else { return };
-        let mut bulk = Bulk::new(Kind::Pipeline);
-        bulk.open = false;
-        bulk.add(&mut call.request);
-        for mut command in others {
-            bulk.add(&mut command);
-        }
-        call.request.bulk = Some(Box::new(bulk));
-        self.calls.reweigh(first);
-        self.group.bulk = Some(first);
-    }
-
-    /// The rest of the present operation is hidden: if a pipeline is under way, it goes on there.
-    pub(super) fn pipeline_cut(&mut self) {
-        let Some(id) = self.group.bulk.take() else { return };
-        let sure = self.calls.goes_on();
-        let Some(call) = self.calls.by_id(id) else { return };
-        match &mut call.request.bulk {
-            Some(bulk) if sure => bulk.hidden = true,
-            _ => self.calls.doom(id, Reason::Gap),
+    /// A command began as call `id`, or one that is for itself: those of its operation may be one call.
+    pub(super) fn group(&mut self, id: Option<u64>, out: &mut Vec<Output>) {
+        if let Some(first) = self.pipeline.began(&mut self.calls, id, out) {
+            self.sent.iter_mut().filter(|sent| sent.call > first).for_each(|sent| sent.call = first);
         }
     }
 
@@ -307,7 +258,7 @@ impl Redis {
     fn end_bulk(&mut self, id: u64, out: &mut Vec<Output>) {
         let Some(oldest) = self.calls.oldest().filter(|oldest| oldest.id == id) else { return };
         let Some(bulk) = oldest.request.bulk.as_ref() else { return };
-        if bulk.is_answered() && !bulk.open && !bulk.hidden {
+        if bulk.is_answered() && !bulk.open && !bulk.commands.hidden {
             let overflown = bulk.overflown;
             self.calls.complete(out);
             if overflown {
@@ -360,8 +311,7 @@ impl Redis {
     /// Where replies begin is hidden: how many commands a pipeline has that goes on where nobody looked is unknown. Whether
     /// there is one.
     pub(super) fn replies_cut(&mut self) -> bool {
-        let Some(bulk) = self.calls.oldest().and_then(|call| call.request.bulk.as_mut()) else { return false };
-        bulk.unsure |= bulk.hidden;
-        bulk.hidden
+        let bulk = self.calls.oldest().and_then(|call| call.request.bulk.as_mut());
+        bulk.is_some_and(|bulk| bulk.commands.answers_cut())
     }
 }

@@ -30,14 +30,14 @@ mod resp;
 
 use std::collections::VecDeque;
 
-use bulk::{Group, Transaction};
+use bulk::Transaction;
 use command::{Arguments, Command};
 pub use detect::detect;
 use messages::Sent;
 use replies::Reply;
 use resp::Reader;
 
-use crate::db::Calls;
+use crate::db::{Calls, Pipeline};
 use crate::exchange::{Mark, Output};
 use crate::{Direction, End, Parser, Progress, Settings};
 
@@ -112,7 +112,7 @@ pub struct Redis {
     reply: Reply,
     replies: Replies,
     /// Those that may be a pipeline.
-    group: Group,
+    pipeline: Pipeline,
     /// Since `MULTI`.
     transaction: Option<Transaction>,
     /// `SELECT` was queued in a transaction.
@@ -143,7 +143,7 @@ impl Redis {
             batch: (None, 0),
             reply: Reply::default(),
             replies: Replies::On,
-            group: Group::default(),
+            pipeline: Pipeline::default(),
             transaction: None,
             queued_select: None,
             namespace: None,

@@ -1,10 +1,11 @@
 //! Commands.
 
-use super::bulk::{Bulk, Group, Kind, Part, Transaction};
+use super::bulk::{Bulk, Kind, Part, Transaction};
 use super::command::{Arguments, Command, Effect};
 use super::messages::{self, Written};
 use super::resp::{Token, number};
 use super::{Redis, Replies, detect, here, names};
+use crate::db::Pipeline;
 use crate::exchange::{Mark, Marks, Output, Reason};
 use crate::pairing::Verdict;
 use crate::{Detection, Direction, Progress, Role};
@@ -44,7 +45,7 @@ impl Redis {
     pub(super) fn request_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         let fresh = self.requests.begin(mark);
         if fresh {
-            (self.batch, self.group) = ((None, 0), Group::default());
+            (self.batch, self.pipeline) = ((None, 0), Pipeline::default());
         }
         if self.requests.lost {
             if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
@@ -145,15 +146,15 @@ impl Redis {
             self.note_part(part, None);
             return self.calls.unanswered(marks, command, out);
         }
+        let mergeable = part == Part::Stranger && command.may_be_among_many();
         if self.transacts(part, marks, &mut command, out)
-            || (part == Part::Stranger && self.adds(marks, &mut command, out))
+            || (mergeable && self.pipeline.adds(&mut self.calls, marks, &mut command, out))
         {
             return;
         }
         if let Some(transaction) = self.transaction.filter(|_| part == Part::Ends) {
             command = command.runs(if self.arguments.is(0, b"EXEC") { transaction.queued } else { 0 });
         }
-        let mergeable = part == Part::Stranger && command.may_be_among_many();
         if part == Part::Begins {
             let mut bulk = Bulk::new(Kind::Transaction);
             bulk.frame(Effect::None);
@@ -161,7 +162,7 @@ impl Redis {
         }
         let id = self.start(marks, command, out);
         self.note_part(part, id);
-        self.group(id, mergeable, out);
+        self.group(id.filter(|_| mergeable), out);
     }
 
     /// Where a transaction begins and ends, and how many commands it has.
@@ -253,7 +254,7 @@ impl Redis {
     pub(super) fn request_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
         let fresh = self.requests.begin(mark);
         if fresh {
-            (self.batch, self.group) = ((None, 0), Group::default());
+            (self.batch, self.pipeline) = ((None, 0), Pipeline::default());
         }
         if self.requests.lost {
             // More of an operation whose rest is known to be hidden changes nothing.
@@ -280,7 +281,7 @@ impl Redis {
         }
         self.requests_hidden(out);
         if !mark.lost {
-            self.pipeline_cut();
+            self.pipeline.cut(&mut self.calls);
         }
         self.requests.lose();
         // Another may be selected there.
