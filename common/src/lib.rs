@@ -337,7 +337,7 @@ pub const SLEPT_ON_SET: u64 = 3;
 
 /// Something that says who does what for whom.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct FactEvent {
     /// [`Kind::Fact`].
     pub kind: u8,

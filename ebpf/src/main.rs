@@ -11,6 +11,7 @@
 //! | `waits.rs` | what threads sleep on |
 //! | `task.rs` | threads and processes: fork, exec, exit |
 //! | `runtimes/` | which unit of a runtime runs on a thread, one file a runtime |
+//! | `facts.rs` | what is told of units beyond that |
 //! | `fallback.rs` | the socket behind a file descriptor, for kernels without the socket tracepoints |
 //! | `kernel.rs` | field offsets, read from BTF by the agent and handed over as constants |
 //! | `arch.rs` | system call numbers and registers |
@@ -25,6 +26,7 @@
 mod arch;
 mod budget;
 mod buffer;
+mod facts;
 mod fallback;
 mod io;
 mod kernel;

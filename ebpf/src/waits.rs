@@ -4,16 +4,13 @@
 //! its thread waits there, and on how many descriptors at once: no user memory is read, and no descriptor is looked up but an
 //! epoll set's. Locks, timers and page faults say nothing.
 
-use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, generated::bpf_task_pt_regs};
-use wirespan_common::{
-    Counter, FactEvent, FactKind, Kind, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, WATCH_WORDS, Wait,
-};
+use aya_ebpf::helpers::generated::bpf_task_pt_regs;
+use wirespan_common::{FactEvent, FactKind, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, WATCH_WORDS, Wait};
 
 use crate::{
-    arch,
+    arch, facts,
     kernel::{self, Memory, Probed, Typed},
-    maps::{EVENTS, WAITS, WATCHED, count},
-    sock::NO_WAKEUP,
+    maps::{WAITS, WATCHED},
 };
 
 /// Waiters of a socket that are looked at.
@@ -81,7 +78,16 @@ pub fn on_sleep(task: *const u8) {
             _ => (*wait).said_many = 1,
         }
     }
-    say(Typed::load(task, kernel::task_tgid()), tid, on, set, known.cookie);
+    facts::tell(FactEvent {
+        what: FactKind::Slept as u8,
+        tgid: Typed::load(task, kernel::task_tgid()),
+        tid,
+        unit: tid as u64,
+        a: on,
+        b: set,
+        cookie: known.cookie,
+        ..FactEvent::default()
+    });
 }
 
 /// On how many descriptors the thread waits where its socket is among them; 0 if it is not.
@@ -125,27 +131,4 @@ fn epoll_set(task: *const u8, fd: u64) -> u64 {
     let slots: *const u8 = Probed::load(table, kernel::fdt_fd());
     let file: *const u8 = Probed::load(slots, fd as usize * size_of::<usize>());
     Probed::load(file, kernel::file_private_data())
-}
-
-#[inline(always)]
-fn say(tgid: u32, tid: u32, on: u64, set: u64, cookie: u64) {
-    let Some(mut entry) = EVENTS.reserve::<FactEvent>(0) else {
-        return count(Counter::RingFull, 1);
-    };
-    entry.write(FactEvent {
-        kind: Kind::Fact as u8,
-        what: FactKind::Slept as u8,
-        reserved: [0; 2],
-        tgid,
-        tid,
-        unit_kind: 0,
-        // SAFETY: no preconditions.
-        time: unsafe { bpf_ktime_get_boot_ns() },
-        unit: tid as u64,
-        other: 0,
-        a: on,
-        b: set,
-        cookie,
-    });
-    entry.submit(NO_WAKEUP);
 }

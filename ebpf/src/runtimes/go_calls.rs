@@ -6,16 +6,15 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated::bpf_get_attach_cookie},
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_get_attach_cookie},
     programs::ProbeContext,
 };
-use wirespan_common::{Counter, FactEvent, FactKind, Kind, Note, NoteKey, RuntimeState, UNIT_GOROUTINE, go_place};
+use wirespan_common::{FactEvent, FactKind, Note, NoteKey, RuntimeState, UNIT_GOROUTINE, go_place};
 
 use super::word;
 use crate::{
-    arch,
-    maps::{EVENTS, NOTES, RUNTIMES, count_anywhere},
-    sock::NO_WAKEUP,
+    arch, facts,
+    maps::{NOTES, RUNTIMES},
 };
 
 /// Contexts between a call's and its request's.
@@ -67,25 +66,18 @@ impl Here {
 
     #[inline(always)]
     fn say(&self, what: FactKind, unit: u64, other: u64, handle: [u64; 2], stream: u64) {
-        let Some(mut entry) = EVENTS.reserve::<FactEvent>(0) else {
-            return count_anywhere(Counter::RingFull, 1);
-        };
-        entry.write(FactEvent {
-            kind: Kind::Fact as u8,
+        facts::tell(FactEvent {
             what: what as u8,
-            reserved: [0; 2],
             tgid: self.tgid,
             tid: self.tid,
             unit_kind: UNIT_GOROUTINE,
-            // SAFETY: no preconditions.
-            time: unsafe { bpf_ktime_get_boot_ns() },
             unit,
             other,
             a: handle[0],
             b: handle[1],
             cookie: stream,
+            ..FactEvent::default()
         });
-        entry.submit(NO_WAKEUP);
     }
 }
 

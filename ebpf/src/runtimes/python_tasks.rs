@@ -4,19 +4,18 @@
 use aya_ebpf::{
     EbpfContext as _,
     helpers::{
-        bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns,
+        bpf_get_current_pid_tgid,
         generated::{bpf_get_attach_cookie, bpf_get_current_task},
     },
     programs::ProbeContext,
 };
-use wirespan_common::{Counter, FactEvent, FactKind, Kind, PythonState, UNIT_TASK, python_place};
+use wirespan_common::{FactEvent, FactKind, PythonState, UNIT_TASK, python_place};
 
 use super::{python, word};
 use crate::{
-    arch,
+    arch, facts,
     kernel::{self, Memory, Probed},
-    maps::{EVENTS, PYTHONS, count_anywhere},
-    sock::NO_WAKEUP,
+    maps::PYTHONS,
 };
 
 /// `FutureObj`: the first function that is called once it has a result, and the list of the others.
@@ -81,23 +80,14 @@ fn waker_of(python: &PythonState, function: u64) -> u64 {
 
 #[inline(always)]
 fn say(what: FactKind, id: u64, unit: u64, other: u64, mark: u64) {
-    let Some(mut entry) = EVENTS.reserve::<FactEvent>(0) else {
-        return count_anywhere(Counter::RingFull, 1);
-    };
-    entry.write(FactEvent {
-        kind: Kind::Fact as u8,
+    facts::tell(FactEvent {
         what: what as u8,
-        reserved: [0; 2],
         tgid: (id >> 32) as u32,
         tid: id as u32,
         unit_kind: UNIT_TASK,
-        // SAFETY: no preconditions.
-        time: unsafe { bpf_ktime_get_boot_ns() },
         unit,
         other,
         a: mark,
-        b: 0,
-        cookie: 0,
+        ..FactEvent::default()
     });
-    entry.submit(NO_WAKEUP);
 }
