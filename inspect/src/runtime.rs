@@ -34,6 +34,8 @@ pub struct Runtime {
     pub kind: Kind,
     /// Its version as the runtime itself would say it (`3.11.2`, `go1.26.3`), if the file says it.
     pub version: Option<String>,
+    /// Of a Go program: what its linker wrote.
+    pub build: Option<go::Build>,
 }
 
 /// Bytes of compilers' marks that are looked at.
@@ -44,18 +46,19 @@ const MAX_COMMENT: u64 = 4096;
 pub fn of(image: &Image<'_>) -> Option<Runtime> {
     if go::is_go(image) {
         // As Go's own `runtime.Version` says it.
-        let version = go::version(image).ok().map(|version| format!("go{version}"));
-        return Some(Runtime { kind: Kind::Go, version });
+        let build = go::build(image).ok();
+        let version = build.as_ref().map(|build| format!("go{}", build.version));
+        return Some(Runtime { kind: Kind::Go, version, build });
     }
     let exported = image.exported(&["Py_Version", "Py_GetVersion", "ruby_version"]).unwrap_or_default();
     if exported.contains_key("Py_Version") || exported.contains_key("Py_GetVersion") {
         let version = exported.get("Py_Version").and_then(|(at, _)| python_version(image, *at));
-        return Some(Runtime { kind: Kind::CPython, version });
+        return Some(Runtime { kind: Kind::CPython, version, build: None });
     }
     if let Some((at, size)) = exported.get("ruby_version") {
-        return Some(Runtime { kind: Kind::Ruby, version: text(image, *at, *size) });
+        return Some(Runtime { kind: Kind::Ruby, version: text(image, *at, *size), build: None });
     }
-    rust_version(image).map(|version| Runtime { kind: Kind::Rust, version: Some(version) })
+    rust_version(image).map(|version| Runtime { kind: Kind::Rust, version: Some(version), build: None })
 }
 
 /// `Py_Version`, since 3.11: major, minor, micro and level, a byte each (`patchlevel.h`).

@@ -68,7 +68,7 @@ fn read(source: &dyn Source) -> Result<(String, Goroutines, Vec<go::Function>), 
     let functions = module.functions(&image, |name| {
         ["net/http.serverHandler.ServeHTTP", "net/http.(*persistConn).roundTrip", "main.main"].contains(&name)
     })?;
-    Ok((go::version(&image)?, go::goroutines(&image, &module)?, functions))
+    Ok((go::build(&image)?.version, go::goroutines(&image, &module)?, functions))
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
@@ -20,8 +20,9 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A thread that touches files. Room for one job beside the one that it does: if both are taken, it hangs.
-struct Worker(SyncSender<Job>);
+/// A thread that touches files. Who asks takes turns, so there is at most one job that is waited for: if there is no room for
+/// it beside the one that the thread does, that hangs.
+struct Worker(Mutex<SyncSender<Job>>);
 
 static FILES: LazyLock<Worker> = LazyLock::new(Worker::start);
 
@@ -32,19 +33,21 @@ impl Worker {
         if let Err(error) = std::thread::Builder::new().name("wirespan-files".into()).spawn(work) {
             log::warn!("no thread to read files of programs, which are named by their command lines alone: {error}");
         }
-        Self(ask)
+        Self(Mutex::new(ask))
     }
 
     /// What `job` finds, if it does so in time.
     fn in_time<T: Send + 'static>(&self, job: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
         let (tell, told) = sync_channel(1);
         let job = Box::new(move || drop(tell.send(job())));
-        self.0.try_send(job).ok()?;
+        let turn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turn.try_send(job).ok()?;
         told.recv_timeout(PATIENCE).ok().flatten()
     }
 }
 
-fn in_time<T: Send + 'static>(job: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
+/// What `job` finds, if it does so in time.
+pub(super) fn in_time<T: Send + 'static>(job: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
     FILES.in_time(job)
 }
 

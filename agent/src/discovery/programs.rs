@@ -1,6 +1,7 @@
 //! What a program's file says of its runtime: read once a file, and cached by what tells that it is the same.
 //!
-//! Only headers and names are read here, some kilobytes, because whoever asks is waiting. What takes longer is asked for of
+//! Only headers and names are read here, some kilobytes, because whoever asks is waiting; and by the thread that touches files
+//! of strangers (`files`), whose file system may answer never. What takes longer is asked for of
 //! [`crate::units`].
 
 use std::fs::File;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap as HashMap;
 use wirespan_inspect::runtime::{self, Runtime};
 use wirespan_inspect::{Error, Image};
+
+use super::files;
 
 /// Files remembered.
 const MAX_FILES: usize = 1024;
@@ -57,22 +60,30 @@ pub struct Programs {
 impl Programs {
     /// The runtime in the file that a process runs, if it says one.
     pub fn runtime(&mut self, dir: &Path) -> Option<Arc<Runtime>> {
-        let (file, key) = open(dir).ok()?;
+        let exe = dir.join("exe");
+        let (file, key) = files::in_time({
+            let exe = exe.clone();
+            move || open_file(&exe).ok()
+        })?;
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
         if self.known.len() >= MAX_FILES {
             self.known.clear();
         }
-        let found = match Image::parse(&file) {
-            Ok(image) => runtime::of(&image).map(Arc::new),
-            Err(Error::NotElf) => None,
-            Err(error) => {
-                log::debug!("{}: what it is made with is not known: {error}", dir.join("exe").display());
-                None
-            }
-        };
+        let found = files::in_time(move || Some(of(&file, &exe)))?.map(Arc::new);
         self.known.insert(key, found.clone());
         found
+    }
+}
+
+fn of(file: &File, exe: &Path) -> Option<Runtime> {
+    match Image::parse(file) {
+        Ok(image) => runtime::of(&image),
+        Err(Error::NotElf) => None,
+        Err(error) => {
+            log::debug!("{}: what it is made with is not known: {error}", exe.display());
+            None
+        }
     }
 }

@@ -87,9 +87,9 @@ impl Interpreters {
         if self.runtimes.len() >= MAX_FILES {
             self.runtimes.clear();
         }
-        let known = *self.runtimes.entry(key).or_insert_with(|| in_file(file));
+        let known = (*self.runtimes.entry(key).or_insert_with(|| in_file(file)))?;
         let image = Image::parse(file).ok()?;
-        Some(loaded.address.wrapping_sub(image.address(loaded.offset)?).wrapping_add(known?))
+        Some(loaded.address.wrapping_sub(image.address(loaded.offset)?).wrapping_add(known))
     }
 }
 

@@ -73,7 +73,7 @@ fn read(bytes: &[u8]) {
     let Ok(mut image) = Image::parse(&source) else { return };
     let _ = runtime::of(&image);
     let _ = image.read_relocations();
-    let _ = go::version(&image);
+    let _ = go::build(&image);
     let Ok(module) = Module::find(&image) else { return };
     let _ = module.functions(&image, |name| name.len() == 3);
     let _ = go::goroutines(&image, &module);

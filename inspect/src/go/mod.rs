@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `build.rs` | the version that built it |
+//! | `build.rs` | the version that built it, its package and module |
 //! | `module.rs` | where the module's parts are |
 //! | `functions.rs` | functions and their addresses, from `.gopclntab` |
 //! | `types.rs` | structures and their fields, from the runtime's type data |
@@ -18,7 +18,7 @@ mod probes;
 mod types;
 mod unit;
 
-pub use build::version;
+pub use build::{Build, build};
 pub use functions::Function;
 pub use module::Module;
 pub use probes::{Probe, Probed, probes};

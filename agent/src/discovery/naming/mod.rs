@@ -5,7 +5,6 @@
 //! A name that is in every project gives way to the project's (`project.rs`); programs that are called alike are told
 //! apart (`namesakes.rs`).
 
-mod golang;
 mod jar;
 mod java;
 pub mod namesakes;
@@ -200,16 +199,15 @@ pub fn program(facts: &Facts) -> Program {
 /// A program that no runtime runs. Of Go's it is known which they are.
 fn native(line: &CommandLine<'_>) -> Program {
     let name = others::native(line.facts);
-    let info = line.facts.dir.as_ref().and_then(|dir| files::read(&dir.join("exe"), golang::read));
     let runtime = line.facts.runtime.as_deref();
-    let language = info.as_ref().map(|_| Language::Go).or(runtime.map(|runtime| Language::of(runtime.kind)));
-    let version = info.as_ref().map(|info| info.version.trim_start_matches("go").to_owned());
-    let version = version.or_else(|| runtime.and_then(|runtime| runtime.version.clone()));
+    let build = runtime.and_then(|runtime| runtime.build.as_ref());
+    let language = runtime.map(|runtime| Language::of(runtime.kind));
+    let version = build.map(|build| &build.version).or(runtime.and_then(|runtime| runtime.version.as_ref())).cloned();
     let file = PathBuf::from(&line.facts.exe);
     if !project::is_generic(&name) || !file.is_absolute() {
         return Program { name, language, version, ..Program::default() };
     }
-    let module = info.as_ref().and_then(project::go).map(|name| (name, Source::GoModule));
+    let module = build.and_then(project::go).map(|name| (name, Source::GoModule));
     let found = module.or_else(|| project::of(line, language, &file));
     let home = Some(Home::new(&file, &name));
     let (name, source) = found.unwrap_or((name, Source::Executable));

@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use wirespan_inspect::go::Build;
 use wirespan_protocols::template::template;
 
-use super::{CommandLine, Language, Source, golang, jar, stem};
+use super::{CommandLine, Language, Source, jar, stem};
 use crate::discovery::files;
 
 /// Names that say what a program does in its project, and not which project that is.
@@ -190,9 +191,13 @@ pub(super) fn own(name: String) -> Option<String> {
 }
 
 /// The name of a Go program's module, without its version.
-pub(super) fn go(info: &golang::BuildInfo) -> Option<String> {
+pub(super) fn go(build: &Build) -> Option<String> {
+    module(build.package.iter().chain(&build.module))
+}
+
+/// The last part of these paths that says what it is.
+fn module<'a>(paths: impl Iterator<Item = &'a String>) -> Option<String> {
     let is_version = |part: &str| part.strip_prefix('v').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
-    let paths = info.package.iter().chain(&info.module);
     let names = paths.flat_map(|path| path.rsplit('/')).filter(|part| !is_version(part) && *part != "cmd");
     let mut names = names.filter(|part| !part.contains('.') && *part != "command-line-arguments");
     names.find_map(|part| own(part.to_owned()))
@@ -242,7 +247,7 @@ fn cargo(text: &str) -> Option<String> {
 
 fn go_mod(text: &str) -> Option<String> {
     let module = text.lines().find_map(|line| line.trim().strip_prefix("module "))?.trim().trim_matches('"').to_owned();
-    go(&golang::BuildInfo { version: String::new(), package: None, module: Some(module) })
+    self::module(std::iter::once(&module))
 }
 
 /// The value of `key = value` in one of these sections of TOML or INI: a text on one line.
@@ -316,7 +321,7 @@ mod tests {
     fn a_go_program_is_called_by_its_package_or_its_module() {
         let named = |package: &str, module: &str| {
             let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-            go(&golang::BuildInfo { version: "go1.24".into(), package: text(package), module: text(module) })
+            go(&Build { version: "1.24".into(), package: text(package), module: text(module) })
         };
         assert_eq!(named("example.com/acme/shop/cmd/orders", "example.com/acme/shop").as_deref(), Some("orders"));
         assert_eq!(named("example.com/acme/shop/cmd/server", "example.com/acme/shop").as_deref(), Some("shop"));
