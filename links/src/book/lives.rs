@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use rustc_hash::FxHashMap as HashMap;
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::facts::{At, UnitKey};
 use crate::live::SpanKey;
@@ -85,6 +85,8 @@ impl Life {
 #[derive(Debug, Default)]
 pub struct Lives {
     lives: HashMap<UnitKey, Life>,
+    /// Processes that may have any: most that end never had.
+    processes: HashSet<u32>,
     /// Since when births and ends are told, by process.
     watched: HashMap<u32, u64>,
 }
@@ -100,6 +102,7 @@ impl Lives {
         if self.lives.len() >= MAX_UNITS && !self.lives.contains_key(&unit) {
             return None;
         }
+        self.processes.insert(unit.tgid);
         let life = self.lives.entry(unit).or_default();
         life.used = life.used.max(time);
         Some(life)
@@ -271,7 +274,8 @@ impl Lives {
 
     /// A process is no more.
     pub fn gone(&mut self, tgid: u32) {
-        if self.watched.remove(&tgid).is_some() || self.lives.keys().any(|unit| unit.tgid == tgid) {
+        self.watched.remove(&tgid);
+        if self.processes.remove(&tgid) {
             self.lives.retain(|unit, _| unit.tgid != tgid);
         }
     }

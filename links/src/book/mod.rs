@@ -11,6 +11,7 @@
 //! | `places.rs` | calls on their way |
 //! | `handles.rs` | what requests are known by |
 //! | `streams.rs` | requests that one unit takes in and another serves |
+//! | `recent.rs` | the bound on both |
 //!
 //! It holds what its spans' owner has not taken out by [`Book::forget`], and bounded memories of units and places.
 
@@ -19,6 +20,7 @@ mod handles;
 pub mod lives;
 mod losses;
 mod places;
+mod recent;
 mod served;
 mod sleeps;
 mod streams;

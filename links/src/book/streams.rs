@@ -1,29 +1,15 @@
 //! Requests on connections with streams: one unit takes them all in, others serve one each. Joined by the unit that has the
 //! connection, and the stream's number, whichever is told first.
 
-use std::collections::VecDeque;
-
 use rustc_hash::FxHashMap as HashMap;
 
 use super::Alone;
+use super::recent::Recent;
 use crate::facts::UnitKey;
 use crate::live::SpanKey;
 
-/// Units that serve a stream, at a time; beyond, those that took one up first give way.
-const MAX_UNITS: usize = 65_536;
-/// Streams of one unit that are remembered.
-const MAX_TAKEN: usize = 8;
-/// What was taken up so long ago is forgotten, nanoseconds.
-const FORGOTTEN: u64 = 600_000_000_000;
-
 /// Who has the connection, and the stream's number.
 type Key = (UnitKey, u64);
-
-#[derive(Clone, Copy, Debug)]
-struct Taken {
-    key: Key,
-    time: u64,
-}
 
 /// All that are in flight.
 #[derive(Debug, Default)]
@@ -31,9 +17,8 @@ pub struct Streams {
     /// Requests, and when they came.
     came: HashMap<Key, Vec<(SpanKey, u64)>>,
     keys: HashMap<SpanKey, [Option<Key>; 2]>,
-    taken: HashMap<UnitKey, VecDeque<Taken>>,
-    /// In the order in which they were told.
-    order: VecDeque<(UnitKey, u64)>,
+    /// What units took up.
+    taken: Recent<UnitKey, Key>,
 }
 
 impl Streams {
@@ -48,22 +33,14 @@ impl Streams {
 
     /// A unit serves, from now on, the request on a stream of the connection that `from` has.
     pub fn taken_up(&mut self, by: UnitKey, from: UnitKey, stream: u64, time: u64) {
-        if self.order.len() >= MAX_UNITS {
-            self.forget_first();
-        }
-        self.order.push_back((by, time));
-        let taken = self.taken.entry(by).or_default();
-        if taken.len() >= MAX_TAKEN {
-            taken.pop_front();
-        }
-        taken.push_back(Taken { key: (from, stream), time });
+        self.taken.push(by, (from, stream), time);
     }
 
     /// The request that a unit had last taken up by `time`, if it ever had one, whether or not it is over by then.
     pub fn served_by(&self, unit: UnitKey, time: u64) -> Option<Alone> {
-        let last = self.taken.get(&unit)?.iter().filter(|t| t.time <= time).max_by_key(|t| t.time)?;
-        let came = self.came.get(&last.key).map_or(&[][..], Vec::as_slice);
-        let mut before = came.iter().filter(|(_, came)| *came <= last.time);
+        let (key, last) = self.taken.until(&unit, time)?.max_by_key(|(_, time)| *time)?;
+        let came = self.came.get(key).map_or(&[][..], Vec::as_slice);
+        let mut before = came.iter().filter(|(_, came)| came <= last);
         Some(match (before.next(), before.next()) {
             (Some((request, _)), None) => Alone::One(*request),
             (None, _) => Alone::None,
@@ -85,25 +62,14 @@ impl Streams {
 
     /// Forgets what nobody will ask for.
     pub fn sweep(&mut self, now: u64) {
-        while self.order.front().is_some_and(|(_, time)| time.saturating_add(FORGOTTEN) < now) {
-            self.forget_first();
-        }
-    }
-
-    fn forget_first(&mut self) {
-        let Some((unit, time)) = self.order.pop_front() else { return };
-        if let Some(taken) = self.taken.get_mut(&unit) {
-            taken.retain(|taken| taken.time > time);
-            if taken.is_empty() {
-                self.taken.remove(&unit);
-            }
-        }
+        self.taken.sweep(now);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::book::recent::FORGOTTEN;
     use slotmap::SlotMap;
 
     fn unit(id: u64) -> UnitKey {

@@ -2,15 +2,11 @@
 //! after the answer is work that the request left to be done, as far as was ever seen.
 
 use super::{Asked, Until, Verdict};
-use crate::book::Maker;
 use crate::book::lives::Moment;
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     let (lives, at) = (&asked.book.lives, Moment::from(asked.call.at));
-    let unit = match asked.book.maker(asked.call) {
-        Maker::Unit(unit, _) if unit.is_fed() => unit,
-        _ => return Verdict::Silent,
-    };
+    let Some(unit) = asked.fed_maker() else { return Verdict::Silent };
     let Some((answer, true)) = lives.last_answer(unit, at) else { return Verdict::Silent };
     match lives.next_answer(unit, at) {
         Some(_) => Verdict::Silent,

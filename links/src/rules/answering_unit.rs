@@ -5,7 +5,6 @@
 //! been read.
 
 use super::{Asked, Missing, Stage, Until, Verdict};
-use crate::book::Maker;
 use crate::book::lives::{Answer, Moment};
 use crate::facts::UnitKey;
 
@@ -36,10 +35,7 @@ pub enum Next {
 
 pub fn next(asked: &Asked<'_>) -> Next {
     let (book, call) = (asked.book, asked.call);
-    let Maker::Unit(unit, _) = book.maker(call) else { return Next::None };
-    if !unit.is_fed() {
-        return Next::None;
-    }
+    let Some(unit) = asked.fed_maker() else { return Next::None };
     let at = Moment::from(call.at);
     let Some(answer) = book.lives.next_answer(unit, at) else {
         return if may_answer(asked, unit, at) { Next::Unknown(unit) } else { Next::Never };

@@ -4,7 +4,6 @@
 
 use super::answering_unit::may_answer;
 use super::{Asked, Until, Verdict};
-use crate::book::Maker;
 use crate::book::lives::{Answer, Moment};
 use crate::facts::UnitKey;
 
@@ -13,10 +12,7 @@ const MAX_DEPTH: usize = 8;
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     let (book, at) = (asked.book, Moment::from(asked.call.at));
-    let unit = match book.maker(asked.call) {
-        Maker::Unit(unit, _) if unit.is_fed() => unit,
-        _ => return Verdict::Silent,
-    };
+    let Some(unit) = asked.fed_maker() else { return Verdict::Silent };
     if book.lives.last_answer(unit, at).is_some() || book.lives.next_answer(unit, at).is_some() {
         return Verdict::Silent;
     }

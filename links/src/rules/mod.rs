@@ -113,6 +113,14 @@ impl Asked<'_> {
     pub fn is_writers_own(&self) -> bool {
         matches!(self.book.maker(self.call), Maker::Unit(unit, _) if unit == self.call.writer)
     }
+
+    /// The unit that made the call, if it is one that others read for.
+    pub fn fed_maker(&self) -> Option<UnitKey> {
+        match self.book.maker(self.call) {
+            Maker::Unit(unit, _) if unit.is_fed() => Some(unit),
+            _ => None,
+        }
+    }
 }
 
 /// How long ago a call was made, by what has come since.
