@@ -147,19 +147,7 @@ impl Instance {
     }
 
     fn load_hard(&mut self, shape: Shape) -> Result<()> {
-        let first = self.next;
-        self.next += CONCURRENCY * REPEATS;
-        let (port, leaf) = (self.port, &self.leaf);
-        let ask = |client: u64| -> Result<Vec<Asked>> {
-            let mut connection = Client::connect(port)?;
-            let numbers = first + client * REPEATS..first + (client + 1) * REPEATS;
-            numbers.map(|number| ask(&mut connection, leaf, Asked::new(number, shape, shapes::SHORT))).collect()
-        };
-        let asked: Vec<Asked> = thread::scope(|scope| {
-            let clients: Vec<_> = (0..CONCURRENCY).map(|client| scope.spawn(move || ask(client))).collect();
-            clients.into_iter().map(|it| it.join().expect("a client does not panic")).collect::<Result<Vec<_>>>()
-        })?
-        .concat();
+        let (asked, _) = self.ask_many(shape)?;
         wait::until_true(PATIENCE, || shapes::complete(&self.leaf.state(), &asked));
         let state = self.leaf.state();
         for one in &asked {
@@ -171,33 +159,39 @@ impl Instance {
         Ok(())
     }
 
-    /// Many requests of one shape at a time.
-    fn load(&mut self, shape: Shape) -> Result<()> {
-        self.leaf.expect(shapes::gate(shape));
+    /// Makes many requests of one shape at a time. All of them, and how often a connection had to be made anew.
+    fn ask_many(&mut self, shape: Shape) -> Result<(Vec<Asked>, usize)> {
         let first = self.next;
         self.next += CONCURRENCY * REPEATS;
-        let (stack, port, leaf) = (self.stack, self.port, &self.leaf);
-        let ask = |client: u64| -> Result<Vec<Asked>> {
+        let (port, leaf) = (self.port, &self.leaf);
+        let ask = |client: u64| -> Result<(Vec<Asked>, usize)> {
             let mut connection = Client::connect(port)?;
             let numbers = first + client * REPEATS..first + (client + 1) * REPEATS;
             let load = numbers.map(|number| Asked::new(number, shape, shapes::SHORT));
             let asked = load.map(|one| ask(&mut connection, leaf, one)).collect::<Result<Vec<_>>>()?;
-            ensure!(CLOSES.contains(&stack.name) || connection.reconnected() == 0, "it ends connections");
-            Ok(asked)
+            Ok((asked, connection.reconnected()))
         };
-        self.owed += (CONCURRENCY * REPEATS) as usize * shape.calls() as usize;
-        let asked: Vec<Asked> = thread::scope(|scope| {
+        let of_each: Vec<(Vec<Asked>, usize)> = thread::scope(|scope| {
             let clients: Vec<_> = (0..CONCURRENCY).map(|client| scope.spawn(move || ask(client))).collect();
-            clients.into_iter().map(|it| it.join().expect("a client does not panic")).collect::<Result<Vec<_>>>()
-        })?
-        .concat();
+            clients.into_iter().map(|it| it.join().expect("a client does not panic")).collect::<Result<_>>()
+        })?;
+        let (asked, reconnected): (Vec<_>, Vec<_>) = of_each.into_iter().unzip();
+        Ok((asked.concat(), reconnected.iter().sum()))
+    }
+
+    /// Many requests of one shape at a time.
+    fn load(&mut self, shape: Shape) -> Result<()> {
+        self.leaf.expect(shapes::gate(shape));
+        self.owed += (CONCURRENCY * REPEATS) as usize * shape.calls() as usize;
+        let (asked, reconnected) = self.ask_many(shape)?;
+        ensure!(CLOSES.contains(&self.stack.name) || reconnected == 0, "it ends connections");
         wait::until_true(PATIENCE, || shapes::complete(&self.leaf.state(), &asked));
         let state = self.leaf.state();
         ensure!(state.complaints.is_empty(), "the leaf complains: {}", state.complaints[0]);
         for one in &asked {
             shapes::check(self.stack, one, &state)?;
         }
-        let processes = PROCESSES.iter().find(|(name, _)| *name == stack.name).map_or(1, |(_, count)| *count);
+        let processes = PROCESSES.iter().find(|(name, _)| *name == self.stack.name).map_or(1, |(_, count)| *count);
         shapes::check_load(processes, shape, &asked, &state)
     }
 
