@@ -4,14 +4,13 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use slotmap::SlotMap;
 use wirespan_common::{AF_INET, AF_UNIX, Endpoints};
 use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::{Event, Exchange, KeyValue, Value};
 use wirespan_protocols::{GIVEN_UP, Role, given_up};
 
 use super::Clock;
-use super::live::{Group, LiveSpan, Parent, Root, SpanKey};
+use super::live::{Group, LiveSpan, Parent, Root, SpanKey, Spans};
 use wirespan_signals::{Link, Span, SpanEvent};
 
 /// Spans of one trace, parents first.
@@ -23,7 +22,7 @@ pub struct Assembled {
 }
 
 /// Takes the results out of the finished members of `group`, which keeps its trace id for what follows later.
-pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock: Clock) -> Option<Assembled> {
+pub fn assemble(spans: &mut Spans, group: &mut Group, clock: Clock) -> Option<Assembled> {
     for key in &group.members {
         // Found to export its own spans since: these would be duplicates.
         if spans[*key].exchange.is_some() && !spans[*key].process.is_traced() {
@@ -77,7 +76,7 @@ pub fn assemble(spans: &mut SlotMap<SpanKey, LiveSpan>, group: &mut Group, clock
 }
 
 /// Decides on the trace id of the group that `member` belongs to, if it is not decided.
-pub fn fix_root<'a>(spans: &SlotMap<SpanKey, LiveSpan>, group: &'a mut Group, member: SpanKey) -> &'a mut Root {
+pub fn fix_root<'a>(spans: &Spans, group: &'a mut Group, member: SpanKey) -> &'a mut Root {
     let root = &spans[root_of(spans, member)];
     group.root.get_or_insert_with(|| {
         let context = root.context.clone();
@@ -97,13 +96,13 @@ fn link(to: TraceContext) -> Link {
 }
 
 /// Hangs spans that stay below what remains of their parents when those that are finished, or dropped, are gone.
-pub fn hang_anew(spans: &mut SlotMap<SpanKey, LiveSpan>, members: &[SpanKey]) {
+pub fn hang_anew(spans: &mut Spans, members: &[SpanKey]) {
     for member in members {
         spans[*member].parent = parent_that_stays(spans, *member);
     }
 }
 
-fn parent_that_stays(spans: &SlotMap<SpanKey, LiveSpan>, key: SpanKey) -> Parent {
+fn parent_that_stays(spans: &Spans, key: SpanKey) -> Parent {
     let mut parent = spans[key].parent;
     while let Parent::Live(at) = parent
         && let Some(above) = spans.get(at)
@@ -121,7 +120,7 @@ fn parent_that_stays(spans: &SlotMap<SpanKey, LiveSpan>, key: SpanKey) -> Parent
 }
 
 /// The parent's id, and whether it is known only from the request itself. A parent that was dropped is passed over.
-fn parent_of(spans: &SlotMap<SpanKey, LiveSpan>, key: SpanKey) -> ([u8; 8], bool) {
+fn parent_of(spans: &Spans, key: SpanKey) -> ([u8; 8], bool) {
     let span = &spans[key];
     match span.parent {
         Parent::Live(parent) => match spans.get(parent) {
@@ -134,7 +133,7 @@ fn parent_of(spans: &SlotMap<SpanKey, LiveSpan>, key: SpanKey) -> ([u8; 8], bool
     }
 }
 
-fn root_of(spans: &SlotMap<SpanKey, LiveSpan>, mut key: SpanKey) -> SpanKey {
+fn root_of(spans: &Spans, mut key: SpanKey) -> SpanKey {
     while let Parent::Live(parent) = spans[key].parent
         && spans.contains_key(parent)
     {
@@ -143,7 +142,7 @@ fn root_of(spans: &SlotMap<SpanKey, LiveSpan>, mut key: SpanKey) -> SpanKey {
     key
 }
 
-fn depth(spans: &SlotMap<SpanKey, LiveSpan>, mut key: SpanKey) -> usize {
+fn depth(spans: &Spans, mut key: SpanKey) -> usize {
     let mut depth = 0;
     while let Parent::Live(parent) = spans[key].parent
         && spans.contains_key(parent)
@@ -156,7 +155,7 @@ fn depth(spans: &SlotMap<SpanKey, LiveSpan>, mut key: SpanKey) -> usize {
 
 /// The hook runs after the operation, so over loopback a callee can seem to start before its caller sent, or to end
 /// after its caller received, by microseconds. Sending precedes receiving: the caller's span is made to contain it.
-fn agree_on_times(spans: &mut SlotMap<SpanKey, LiveSpan>, parents_first: &[SpanKey]) {
+fn agree_on_times(spans: &mut Spans, parents_first: &[SpanKey]) {
     for key in parents_first.iter().rev() {
         let (start, parent) = (spans[*key].request.first.time, spans[*key].parent);
         if let (true, Parent::Live(parent)) = (spans[*key].joined, parent)
@@ -181,11 +180,11 @@ fn agree_on_times(spans: &mut SlotMap<SpanKey, LiveSpan>, parents_first: &[SpanK
 }
 
 /// Marks what a caller on this host gave up before it was answered.
-fn mark_given_up(spans: &mut SlotMap<SpanKey, LiveSpan>, members: &[SpanKey]) {
+fn mark_given_up(spans: &mut Spans, members: &[SpanKey]) {
     for key in members {
         let Parent::Live(parent) = spans[*key].parent else { continue };
         let given_up_at = |s: &LiveSpan| s.exchange.as_ref().filter(|e| was_given_up(e)).map(|e| e.end);
-        let Some(at) = spans.get(parent).filter(|_| spans[*key].joined).and_then(given_up_at) else { continue };
+        let Some(at) = spans.get(parent).filter(|_| spans[*key].joined).and_then(|s| given_up_at(s)) else { continue };
         let mark = given_up();
         if let Some(exchange) = spans[*key].exchange.as_mut().filter(|e| e.end >= at)
             && exchange.attributes.iter().all(|a| a.key != mark.key)

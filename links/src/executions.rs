@@ -141,7 +141,7 @@ impl Traces {
     fn add_execution(&mut self, told_by: SpanKey, delivery: &Delivery, exchange: Exchange, now: u64) -> SpanKey {
         let process = self.spans[told_by].process.clone();
         let receives = delivery.message.is_some();
-        let group = self.groups.insert(Group { last: now, receives, ..Group::default() });
+        let group = self.groups.insert(Box::new(Group { last: now, receives, ..Group::default() }));
         let started = Started {
             id: 0,
             request: exchange.request,

@@ -10,6 +10,7 @@ use wirespan_protocols::exchange::Mark;
 
 use super::live::SpanKey;
 use crate::signal::ConnectionInfo;
+use crate::slim::Slim as _;
 
 /// A fact that both ends know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +100,12 @@ impl Joins {
             own.insert(key, span);
         }
         None
+    }
+
+    /// Gives room back that is not needed.
+    pub fn slim(&mut self) {
+        self.clients.slim();
+        self.servers.slim();
     }
 
     /// Keys that are waited for.

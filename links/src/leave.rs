@@ -7,6 +7,7 @@ use wirespan_protocols::exchange::SpanKind;
 use super::live::{Group, GroupKey, SpanKey};
 use super::messages::Sender;
 use super::rules::{Stage, Until};
+use super::slim::Slim as _;
 use super::{PIECE_AFTER, Traces, assemble, joins};
 use wirespan_signals::Trace;
 
@@ -88,8 +89,21 @@ impl Traces {
         if self.ticks.is_multiple_of(SWEEP_EVERY) {
             let spans = &self.spans;
             self.court.book.sweep(now, |span| spans.contains_key(span));
+            self.slim();
         }
         more
+    }
+
+    /// Has the tables give back what a burst made them take.
+    fn slim(&mut self) {
+        self.by_exchange.slim();
+        self.serving.slim();
+        self.joins.slim();
+        self.messages.slim();
+        self.tasks.slim();
+        self.settling.slim();
+        self.due.slim();
+        self.open.slim();
     }
 
     /// Hands on everything that is finished: the agent stops. Returns how many requests in flight are dropped with that.

@@ -42,6 +42,7 @@ mod process;
 mod repeats;
 mod rules;
 mod signal;
+mod slim;
 mod state;
 mod tasks;
 
@@ -50,7 +51,6 @@ use std::sync::Arc;
 
 use rules::{Evidence, Missing, Stage, Until};
 use rustc_hash::FxHashMap as HashMap;
-use slotmap::SlotMap;
 use wirespan_common::Endpoints;
 use wirespan_protocols::exchange::{Exchange, Mark, SpanKind, Value};
 
@@ -65,7 +65,7 @@ use court::{Court, Decision, SETTLED};
 use facts::{At, Fact, Place, UnitKey};
 use joins::Joins;
 pub use live::SpanKey;
-use live::{Group, GroupKey, LiveSpan, Parent, Pending};
+use live::{Group, GroupKey, Groups, LiveSpan, Parent, Pending, SLOTS, Spans};
 use messages::Messages;
 use repeats::Repeats;
 use tasks::Tasks;
@@ -123,8 +123,8 @@ pub type Recorder = Box<dyn FnMut(&str) + Send>;
 
 /// All traces being built.
 pub struct Traces {
-    spans: SlotMap<SpanKey, LiveSpan>,
-    groups: SlotMap<GroupKey, Group>,
+    spans: Spans,
+    groups: Groups,
     by_exchange: HashMap<ExchangeKey, SpanKey>,
     /// Requests that each process has under way.
     serving: HashMap<u32, u32>,
@@ -156,8 +156,8 @@ impl Traces {
     /// Nothing yet.
     pub fn new(limits: Limits, counters: Arc<Counters>) -> Self {
         Self {
-            spans: SlotMap::with_key(),
-            groups: SlotMap::with_key(),
+            spans: Spans::with_key(),
+            groups: Groups::with_key(),
             by_exchange: HashMap::default(),
             serving: HashMap::default(),
             repeats: Repeats::default(),
@@ -242,7 +242,7 @@ impl Traces {
     fn started(&mut self, signal: StartedSignal, now: u64) {
         let (key, kind) = (signal.key, signal.started.kind);
         let unit = UnitKey::of(&signal.started.request.first.unit);
-        let group = self.groups.insert(Group { open: 1, last: now, ..Group::default() });
+        let group = self.groups.insert(Box::new(Group { open: 1, last: now, ..Group::default() }));
         let span = self.add(LiveSpan::new(signal, group));
         self.groups[group].members.push(span);
         self.watch(now, group);
@@ -264,13 +264,15 @@ impl Traces {
 
     fn add(&mut self, span: LiveSpan) -> SpanKey {
         self.span_bytes += span.weight;
-        self.spans.insert(span)
+        self.spans.insert(Box::new(span))
     }
 
     /// Bytes of memory that the stage holds, about.
     pub fn bytes(&self) -> usize {
         let lists = (self.due.len() + self.open.len()) * size_of::<(u64, GroupKey)>();
-        self.span_bytes + lists + self.messages.bytes()
+        // Places of spans that were, which wait for others.
+        let empty = (self.spans.capacity() - self.spans.len()) * SLOTS;
+        self.span_bytes + lists + empty + self.messages.bytes()
     }
 
     /// Whether memory is scarce: finished traces had better leave than wait.

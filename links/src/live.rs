@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use slotmap::new_key_type;
+use slotmap::{SlotMap, new_key_type};
 use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::{Exchange, Marks, MessageKey, SpanKind};
 
@@ -17,6 +17,11 @@ new_key_type! {
     /// The spans that hang together.
     pub struct GroupKey;
 }
+
+/// All spans that have not been handed on. (Places of a slot map never go back, so they hold no more than a pointer.)
+pub type Spans = SlotMap<SpanKey, Box<LiveSpan>>;
+/// All groups of spans.
+pub type Groups = SlotMap<GroupKey, Box<Group>>;
 
 /// Where a span hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +98,8 @@ pub struct LiveSpan {
     pub weight: usize,
 }
 
+/// What the places of a span and its group take in the maps by their keys, which keep them for the next.
+pub const SLOTS: usize = 2 * size_of::<(u64, Option<Box<()>>)>() + 2 * size_of::<(u64, u32)>();
 /// What a span takes beside what its exchange says: itself, its group, its places in tables.
 const SPAN: usize = size_of::<LiveSpan>() + size_of::<Group>() + 320;
 

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap as HashMap;
 use wirespan_protocols::exchange::MessageKey;
 
 use super::live::SpanKey;
+use super::slim::Slim as _;
 
 /// Keys remembered; the oldest go first, and their messages are received without a link.
 const MAX_KEYS: usize = 32_768;
@@ -45,6 +46,12 @@ impl Messages {
     /// None, in so many bytes at most.
     pub fn new(max_bytes: usize) -> Self {
         Self { senders: HashMap::default(), order: VecDeque::new(), bytes: 0, max_bytes: max_bytes.min(MAX_BYTES) }
+    }
+
+    /// Gives room back that is not needed.
+    pub fn slim(&mut self) {
+        self.senders.slim();
+        self.order.slim();
     }
 
     /// A span sends a message.

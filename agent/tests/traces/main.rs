@@ -18,6 +18,8 @@ use wirespan_agent::memory::Account;
 use wirespan_agent::metrics::Counters;
 use wirespan_agent::span::{Span, SpanKind, Status, Value};
 
+#[path = "../assembled/heap.rs"]
+mod heap;
 mod links;
 mod memory;
 mod messages;

@@ -9,6 +9,7 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::facts::{At, UnitKey};
 use crate::live::SpanKey;
+use crate::slim::Slim as _;
 
 /// Units at a time; of more, nothing is remembered.
 const MAX_UNITS: usize = 131_072;
@@ -288,6 +289,7 @@ impl Lives {
             let old = life.used.saturating_add(REMEMBERED) < now;
             !old || !life.waiting.is_empty() || (!ended && !life.births.is_empty())
         });
+        self.lives.slim();
     }
 }
 

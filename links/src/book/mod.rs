@@ -34,6 +34,7 @@ use slotmap::SecondaryMap;
 use crate::facts::{At, Fact, Handle, Place, UnitKey};
 use crate::live::SpanKey;
 use crate::rules::Missing;
+use crate::slim::Slim as _;
 use handles::{Handles, Named};
 use lives::Lives;
 use places::Places;
@@ -121,8 +122,8 @@ pub enum Maker {
 pub struct Book {
     /// What units were seen to do.
     pub units: Units,
-    requests: SecondaryMap<SpanKey, RequestNote>,
-    calls: SecondaryMap<SpanKey, CallNote>,
+    requests: SecondaryMap<SpanKey, Box<RequestNote>>,
+    calls: SecondaryMap<SpanKey, Box<CallNote>>,
     served: Served,
     places: Places,
     /// Requests that are not over, by process and in the order in which they were read.
@@ -225,7 +226,7 @@ impl Book {
             answered: None,
             calls: Vec::new(),
         };
-        self.requests.insert(request, note);
+        self.requests.insert(request, Box::new(note));
     }
 
     fn called(&mut self, call: SpanKey, writer: UnitKey, place: Place, at: At, opened: Option<At>) {
@@ -244,7 +245,7 @@ impl Book {
         let (one_shot, responded, linked) = (false, None, false);
         let note =
             CallNote { key: call, writer, thread, place, at, opened, proof, missing, one_shot, responded, linked };
-        self.calls.insert(call, note);
+        self.calls.insert(call, Box::new(note));
     }
 
     fn responded(&mut self, call: SpanKey, units: [Option<UnitKey>; 2], at: [At; 2], waited: bool) {
@@ -301,12 +302,12 @@ impl Book {
 
     /// A request, as long as its span is here.
     pub fn request(&self, request: SpanKey) -> Option<&RequestNote> {
-        self.requests.get(request)
+        self.requests.get(request).map(|note| &**note)
     }
 
     /// A call, as long as its span is here.
     pub fn call(&self, call: SpanKey) -> Option<&CallNote> {
-        self.calls.get(call)
+        self.calls.get(call).map(|note| &**note)
     }
 
     /// Who made a call: whoever wrote it, or handed it over before that.
@@ -412,5 +413,7 @@ impl Book {
         self.places.sweep(now);
         self.handles.sweep(now);
         self.streams.sweep(now);
+        self.sleeps.slim();
+        self.open.slim();
     }
 }

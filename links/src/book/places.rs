@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::facts::{Handle, Place, UnitKey};
+use crate::slim::Slim as _;
 
 /// Places at a time; more are not kept, and their calls have no maker.
 const MAX_PLACES: usize = 65_536;
@@ -176,6 +177,7 @@ impl Places {
     pub fn sweep(&mut self, now: u64) {
         let recent = |time: u64| time.saturating_add(FORGOTTEN) > now;
         self.keep(|way| recent(way.used));
+        self.ways.slim();
     }
 }
 

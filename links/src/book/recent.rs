@@ -5,6 +5,8 @@ use std::hash::Hash;
 
 use rustc_hash::FxHashMap as HashMap;
 
+use crate::slim::Slim as _;
+
 /// Things of all keys; beyond, the oldest give way.
 pub const MAX_ALL: usize = 65_536;
 /// Things of one key.
@@ -62,6 +64,8 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         while self.order.front().is_some_and(|(_, time)| time.saturating_add(FORGOTTEN) < now) {
             self.forget_first();
         }
+        self.of.slim();
+        self.order.slim();
     }
 
     fn forget_first(&mut self) {

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap as HashMap;
 
 use crate::facts::UnitKey;
 use crate::live::SpanKey;
+use crate::slim::Slim as _;
 
 /// Requests of one unit that are listed; one with more in flight is an event loop, and proves nothing meanwhile.
 const MAX_LISTED: usize = 1024;
@@ -146,6 +147,7 @@ impl Served {
             let blank = life.requests.is_empty() && life.unlisted == 0;
             !(blank && (life.ended || unit.is_thread()))
         });
+        self.lives.slim();
     }
 
     /// Whether what a unit had in flight at `time` is over, and forgotten.

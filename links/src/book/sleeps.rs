@@ -4,6 +4,7 @@
 use rustc_hash::FxHashMap as HashMap;
 
 use crate::facts::{SleptOn, UnitKey};
+use crate::slim::Slim as _;
 
 /// Threads that are watched at a time.
 const MAX_WATCHED: usize = 4096;
@@ -38,6 +39,12 @@ pub struct Sleeps {
 }
 
 impl Sleeps {
+    /// Gives room back that is not needed.
+    pub fn slim(&mut self) {
+        self.sleepers.slim();
+        self.sets.slim();
+    }
+
     /// A thread that reads requests without waiting makes a call: it is worth watching.
     pub fn called(&mut self, thread: UnitKey, cookie: u64) {
         if !self.sleepers.contains_key(&thread) {

@@ -7,6 +7,7 @@ use super::Alone;
 use super::recent::Recent;
 use crate::facts::UnitKey;
 use crate::live::SpanKey;
+use crate::slim::Slim as _;
 
 /// Who has the connection, and the stream's number.
 type Key = (UnitKey, u64);
@@ -63,6 +64,8 @@ impl Streams {
     /// Forgets what nobody will ask for.
     pub fn sweep(&mut self, now: u64) {
         self.taken.sweep(now);
+        self.came.slim();
+        self.keys.slim();
     }
 }
 

@@ -16,6 +16,7 @@ use super::losses::{Losses, Times};
 use crate::facts::UnitKey;
 use crate::live::SpanKey;
 use crate::rules::Missing;
+use crate::slim::Slim as _;
 
 /// [`UnitKey::kind`] of a whole process.
 const PROCESS: u32 = u32::MAX;
@@ -283,6 +284,8 @@ impl Units {
             state.waiting = Vec::new();
             !state.is_blank()
         });
+        self.states.slim();
+        self.wandering.slim();
     }
 
     /// Whether the thread that runs a piece of work says nothing about the work.

@@ -25,6 +25,7 @@ use wirespan_protocols::exchange::TakenTask;
 use super::facts::UnitKey;
 use super::live::{Root, SpanKey};
 use super::rules::Evidence;
+use crate::slim::Slim as _;
 use runner::{Around, Held, Last, Runner, Window};
 pub use runner::{Ended, Execution};
 pub use worker::{Deferred, Delivery};
@@ -104,6 +105,14 @@ pub struct Tasks {
 }
 
 impl Tasks {
+    /// Gives room back that is not needed.
+    pub fn slim(&mut self) {
+        self.workers.slim();
+        self.runners.slim();
+        self.lost.slim();
+        self.deliveries.slim();
+    }
+
     /// A worker took a task. Returns false if something must be given up for that: this task, or an older one.
     pub fn taken(&mut self, by: UnitKey, at: u64, task: TakenTask, delivery: Delivery) -> bool {
         if self.workers.len() >= MAX_WORKERS && !self.workers.contains_key(&by.tgid) {
