@@ -98,7 +98,7 @@ fn start(path: Option<PathBuf>) -> Result<(Exporters, Reader, Arc<Counters>)> {
 
 /// Traces taken in, those forgotten since included.
 fn stored(counters: &Counters) -> u64 {
-    counters.store_traces.get() + counters.store_evicted_traces.get()
+    counters.view.store_traces.get() + counters.view.store_evicted_traces.get()
 }
 
 /// How long it takes until the traces of a file are back.

@@ -11,11 +11,11 @@ use crate::config::{Config, Rule};
 use crate::discovery::facts::is_listened_on;
 use crate::discovery::naming::Language;
 use crate::discovery::{self, HostInfo};
-use crate::export::console::text::harmless;
 use crate::inventory::{Links, Row};
 use crate::sandbox;
 use crate::units;
 use crate::web::Bound;
+use wirespan_delivery::text::words::harmless;
 
 /// How a capability stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -24,15 +24,11 @@
 //! | [`export`] | spans out: OTLP and the console |
 //! | [`ingest`] | OTLP in: spans that applications make themselves |
 //! | [`memory`] | one bound on all that grows with what arrives |
-//! | [`store`] | the traces of the last while |
-//! | [`web`] | the local view: page, API, Jaeger's API |
 //! | [`sandbox`] | what the agent gives up once it traces |
 //! | [`metrics`] | the agent's own counters |
-//! | [`vital`] | whether every stage lives |
 
 pub mod bpf;
 pub mod cli;
-pub mod client;
 pub mod clock;
 pub mod config;
 pub mod connections;
@@ -52,11 +48,10 @@ pub mod run;
 pub mod sandbox;
 pub mod session;
 pub mod stages;
-pub mod store;
 pub mod top;
 pub mod units;
-pub mod vital;
-pub mod web;
 
+pub use wirespan_delivery::vital;
 pub use wirespan_links as traces;
 pub use wirespan_signals as span;
+pub use wirespan_view::{client, store, web};

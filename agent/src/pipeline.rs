@@ -21,7 +21,6 @@ use crate::clock::{self, Clock};
 use crate::config::{Config, Rule};
 use crate::connections::{self, Signal};
 use crate::discovery::facts::is_listened_on;
-use crate::discovery::own::OwnServer;
 use crate::discovery::{HostInfo, Processes};
 use crate::export::Exporters;
 use crate::inventory::Inventory;
@@ -35,6 +34,7 @@ use crate::stages::{Stages, Wish};
 use crate::traces::{self, Recorder, Traces};
 use crate::units::Finder;
 use crate::vital::Vital;
+use wirespan_view::web::own::OwnServer;
 
 /// Records read before time is looked at.
 const DRAIN: usize = 4096;

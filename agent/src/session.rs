@@ -9,7 +9,6 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::bpf::CaptureError;
 use crate::config::{Color, Config, Output, ViewConfig};
-use crate::discovery::own::OwnServer;
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::ingest::{self, Ingest};
@@ -22,6 +21,7 @@ use crate::span::{Linking, OpenRequests};
 use crate::store;
 use crate::vital;
 use crate::web::{Bound, Shown, View};
+use wirespan_view::web::own::OwnServer;
 
 /// The whole shutdown takes less than two seconds; the exporters get this much of it.
 const FLUSH: Duration = Duration::from_millis(1500);
@@ -75,7 +75,9 @@ impl Session {
             let otlp_listen = (!listens.is_empty()).then(|| listens.join(", "));
             let (counters, linking) = (Arc::clone(&counters), Arc::clone(&linking));
             let inventory = Arc::clone(&inventory);
-            bound.serve(Shown { reader, counters, linking, inventory, persistent, otlp_listen })
+            let readings: Arc<dyn crate::span::Readings> = Arc::clone(&counters) as _;
+            let counters = Arc::clone(&counters.view);
+            bound.serve(Shown { reader, counters, readings, linking, inventory, persistent, otlp_listen })
         });
         let view = view.transpose()?;
         let pipeline = Pipeline::start(config, &counters, &linking, exporters, own, &ledger, Arc::clone(&inventory))?;

@@ -16,7 +16,6 @@ use crate::bpf::Record;
 use crate::bpf::probes::Probes;
 use crate::config::Rule;
 use crate::connections::{self, Connections, Signal, Verdict};
-use crate::discovery::own::OwnServer;
 use crate::discovery::{ExecInfo, Process, Processes, Selection, routes};
 use crate::inventory::{self, Inventory, Row};
 use crate::losses::Lost;
@@ -24,6 +23,7 @@ use crate::memory::weight;
 use crate::metrics::Counters;
 use crate::overheard::{Heard, Overheard};
 use crate::units::{Finder, Found, Units};
+use wirespan_view::web::own::OwnServer;
 
 /// Operations of a process that is not traced after which the kernel stops reporting it.
 const IGNORE_AFTER: u32 = 32;
@@ -135,7 +135,12 @@ impl Stages {
         }
         let mut connections = inventory::by_process(self.connections.census());
         let rows = self.processes.known().filter(|process| process.tgid != 0).map(|process| {
-            inventory.row(process, &self.selection, connections.remove(&process.tgid).unwrap_or_default())
+            crate::inventory::row(
+                inventory,
+                process,
+                &self.selection,
+                connections.remove(&process.tgid).unwrap_or_default(),
+            )
         });
         let mut rows: Vec<Row> = rows.collect();
         rows.sort_by_key(|row| row.pid);

@@ -31,6 +31,12 @@ impl Counter {
 /// A counter's name, description and value.
 pub type Reading = (&'static str, &'static str, u64);
 
+/// What can be read of counters, whosever they are.
+pub trait Readings: Send + Sync {
+    /// Every counter's name, description and value, in a fixed order.
+    fn snapshot(&self) -> Vec<Reading>;
+}
+
 /// Declares a struct of counters, one line each: `name: "what it counts",`. Its `snapshot` reads them all. Counters of
 /// another crate can stand among them: `@name: Type = "whose",`.
 #[macro_export]
@@ -62,6 +68,12 @@ macro_rules! counters {
                     all.extend_from_slice(after);
                 )*
                 all
+            }
+        }
+
+        impl $crate::Readings for $Counters {
+            fn snapshot(&self) -> Vec<$crate::Reading> {
+                self.snapshot()
             }
         }
     };

@@ -13,7 +13,7 @@ mod linking;
 mod open;
 mod span;
 
-pub use counter::{Counter, Reading};
+pub use counter::{Counter, Reading, Readings};
 pub use linking::{Linking, Off, ProcessLinks, RuleState};
 pub use open::{OPEN_AFTER, OpenList, OpenRequests, OpenSpan};
 pub use span::{

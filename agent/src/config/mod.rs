@@ -186,7 +186,7 @@ impl Config {
             max_spans_in_flight: settings.number("max-spans-in-flight")?,
             otlp_in: OtlpIn::read(settings, surroundings)?,
             batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
-            view: ViewConfig::read(settings, surroundings, otlp.is_some())?,
+            view: view::read(settings, surroundings, otlp.is_some())?,
             otlp,
             sandbox: settings.choice("sandbox")? == "on",
             stray_variables: settings.stray_variables.clone(),

@@ -1,99 +1,53 @@
 //! The local view: where it listens, who may see it, what it keeps.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{ConfigError, Settings, Source, Surroundings};
 use crate::memory::shares;
-use crate::store;
+use wirespan_view::store;
 
-/// Where the view listens when nobody says.
-pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4316);
-/// Where its socket is when nobody says.
-pub const DEFAULT_SOCKET: &str = "/run/wirespan/wirespan.sock";
+pub use wirespan_view::config::{DEFAULT_LISTEN, DEFAULT_SOCKET, Token, ViewConfig};
+
 /// What is kept when spans go elsewhere and nobody says how much: enough to be asked about the last while.
 const BESIDE: store::Limits = store::Limits { bytes: 32 << 20, traces: 20_000 };
 /// Shortest token, characters: what can be guessed is no token.
 const MIN_TOKEN: usize = 16;
 
-/// What was asked of the local view.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ViewConfig {
-    /// Where it listens, if it does.
-    pub listen: Option<SocketAddr>,
-    /// Its Unix socket, if it has one.
-    pub socket: Option<PathBuf>,
-    /// What a reader has to know, if anything.
-    pub token: Option<Token>,
-    /// What is kept.
-    pub store: store::Settings,
-}
-
-/// A secret, which no debug output shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
-
-impl Token {
-    /// A secret that a test chose.
-    #[cfg(test)]
-    pub(crate) fn new(secret: &str) -> Self {
-        Self(secret.to_owned())
-    }
-
-    /// The secret.
-    pub fn secret(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(****)")
-    }
-}
-
-impl ViewConfig {
-    /// A view beside which nothing was asked, as a command needs that traces for a while: it keeps less.
-    pub fn brief(listen: SocketAddr) -> Self {
-        let limits = store::Limits { bytes: 64 << 20, traces: 50_000 };
-        Self { listen: Some(listen), socket: None, token: None, store: store::Settings { limits, path: None } }
-    }
-
-    /// Reads the settings of the view; `None` if there is to be none. `exported`: spans go elsewhere.
-    pub(super) fn read(
-        settings: &Settings,
-        surroundings: &Surroundings<'_>,
-        exported: bool,
-    ) -> Result<Option<Self>, ConfigError> {
-        let path = settings.get("store").texts.first().map(PathBuf::from);
-        let listen = match settings.checked("listen", listen)? {
-            Listen::Off => None,
-            Listen::Auto => (!exported || path.is_some()).then_some(DEFAULT_LISTEN),
-            Listen::At(address) => Some(address),
+/// Reads the settings of the view; `None` if there is to be none. `exported`: spans go elsewhere.
+pub(super) fn read(
+    settings: &Settings,
+    surroundings: &Surroundings<'_>,
+    exported: bool,
+) -> Result<Option<ViewConfig>, ConfigError> {
+    let path = settings.get("store").texts.first().map(PathBuf::from);
+    let listen = match settings.checked("listen", listen)? {
+        Listen::Off => None,
+        Listen::Auto => (!exported || path.is_some()).then_some(DEFAULT_LISTEN),
+        Listen::At(address) => Some(address),
+    };
+    let socket = settings.checked("socket", socket)?;
+    let token = token(settings, surroundings)?;
+    if listen.is_none() && socket.is_none() {
+        return match path {
+            None => Ok(None),
+            Some(_) => Err(super::contradiction(
+                settings.get("store"),
+                settings.get("listen"),
+                "what is stored is there for the view; let it listen, let it have its socket, or leave store away",
+            )),
         };
-        let socket = settings.checked("socket", socket)?;
-        let token = token(settings, surroundings)?;
-        if listen.is_none() && socket.is_none() {
-            return match path {
-                None => Ok(None),
-                Some(_) => Err(super::contradiction(
-                    settings.get("store"),
-                    settings.get("listen"),
-                    "what is stored is there for the view; let it listen, let it have its socket, or leave store away",
-                )),
-            };
-        }
-        if listen.is_some_and(|listen| !listen.ip().to_canonical().is_loopback()) && token.is_none() {
-            let setting = settings.get("listen");
-            return Err(setting.wrong(
-                &setting.texts.concat(),
-                "is not a loopback address, so anybody in reach could read the traces: make a token with \
-                 `openssl rand -hex 32 > FILE` and add --token-file FILE",
-            ));
-        }
-        let limits = limits(settings, exported && listen.is_none())?;
-        Ok(Some(Self { listen, socket, token, store: store::Settings { limits, path } }))
     }
+    if listen.is_some_and(|listen| !listen.ip().to_canonical().is_loopback()) && token.is_none() {
+        let setting = settings.get("listen");
+        return Err(setting.wrong(
+            &setting.texts.concat(),
+            "is not a loopback address, so anybody in reach could read the traces: make a token with \
+             `openssl rand -hex 32 > FILE` and add --token-file FILE",
+        ));
+    }
+    let limits = limits(settings, exported && listen.is_none())?;
+    Ok(Some(ViewConfig { listen, socket, token, store: store::Settings { limits, path } }))
 }
 
 /// How much is kept. `beside`: what is kept is for the socket alone, while spans go elsewhere.
@@ -154,5 +108,5 @@ pub(super) fn token(settings: &Settings, surroundings: &Surroundings<'_>) -> Res
         );
         return Err(setting.wrong(path, problem));
     }
-    Ok(Some(Token(token.to_owned())))
+    Ok(Some(Token::new(token)))
 }

@@ -12,7 +12,7 @@
 //! | [`resource`] | facts into an OpenTelemetry resource; the order in which names are tried |
 //! | [`selection`] | include and exclude rules |
 //! | [`routes`] | why there is no way to an address |
-//! | [`host`], [`own`] | this machine; the agent's own server |
+//! | [`host`] | this machine |
 //!
 //! Everything is read below a root path, so tests run on captured trees, without privileges.
 
@@ -23,7 +23,6 @@ mod files;
 pub mod holders;
 pub mod host;
 pub mod naming;
-pub mod own;
 pub mod processes;
 pub mod programs;
 pub mod resource;

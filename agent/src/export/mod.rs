@@ -10,24 +10,21 @@
 //! complete traces that the backend has begun to receive), of services that ask for much before others ([`admission`]), and
 //! counted in `exporter_queue_dropped`.
 
-pub mod admission;
 pub mod console;
 pub mod otlp;
-#[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
-pub(crate) use otlp::round_trip as otlp_round_trip;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::config::otlp::{BatchConfig, OtlpConfig};
-use crate::memory::{Account, Ledger, weight};
+use crate::memory::{Account, Ledger};
 use crate::metrics::Counters;
 use crate::span::Trace;
 use crate::store::{Reader, Settings as StoreSettings, Store};
 
-use admission::{Admission, Full};
+pub(crate) use wirespan_delivery::{Bundle, Parcel, admission};
+
+use admission::Admission;
 use console::{Console, ConsoleSettings};
 use otlp::OtlpExporter;
 
@@ -73,54 +70,6 @@ pub struct Lost {
     pub store: usize,
 }
 
-/// Finished traces that the exporters share, and the bytes of each.
-#[derive(Debug)]
-pub(crate) struct Bundle {
-    traces: Vec<Trace>,
-    bytes: Vec<usize>,
-}
-
-impl Bundle {
-    /// These traces, weighed.
-    pub(crate) fn new(traces: Vec<Trace>) -> Arc<Self> {
-        let bytes = traces.iter().map(weight::trace).collect();
-        Arc::new(Self { traces, bytes })
-    }
-}
-
-/// Some finished traces on their way to an exporter: those of `all`, which the exporters share, that were admitted.
-pub(crate) struct Parcel {
-    all: Arc<Bundle>,
-    admitted: Vec<usize>,
-}
-
-impl Parcel {
-    /// The traces of `all` that `admission` has room for. The spans that were left out are counted, and their number returned.
-    pub(crate) fn admit(all: &Arc<Bundle>, admission: &Admission, counters: &Counters) -> (Option<Self>, usize) {
-        let (mut admitted, mut dropped) = (Vec::with_capacity(all.traces.len()), 0);
-        for (at, (trace, bytes)) in all.traces.iter().zip(&all.bytes).enumerate() {
-            let (service, spans) = (trace.spans.first().map_or("", |s| s.resource.service_name()), trace.spans.len());
-            match admission.enter(service, spans, *bytes) {
-                Ok(()) => admitted.push(at),
-                Err(why) => {
-                    dropped += spans;
-                    counters.exporter_queue_dropped.add(spans as u64);
-                    if why == Full::Bytes {
-                        counters.exporter_queue_full_bytes.add(spans as u64);
-                    }
-                }
-            }
-        }
-        let parcel = (!admitted.is_empty()).then(|| Self { all: Arc::clone(all), admitted });
-        (parcel, dropped)
-    }
-
-    /// The traces that were admitted, with the bytes of each.
-    pub(crate) fn traces(&self) -> impl Iterator<Item = (&Trace, usize)> {
-        self.admitted.iter().map(|at| (&self.all.traces[*at], self.all.bytes[*at]))
-    }
-}
-
 /// The running exporters.
 pub struct Exporters {
     feed: Feed,
@@ -155,7 +104,7 @@ impl Feed {
         let running = self.running();
         let Some(Running { otlp, console, store }) = &*running else {
             let spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
-            return self.counters.exporter_queue_dropped.add(spans as u64);
+            return self.counters.queues.exporter_queue_dropped.add(spans as u64);
         };
         let traces = Bundle::new(traces);
         if let Some(console) = console {
@@ -193,7 +142,8 @@ impl Exporters {
             otlp.map(|c| OtlpExporter::start(c, batch, admission(), Arc::clone(&counters), runtime)).transpose()?;
         let console = console.map(|c| Console::start(c, admission(), Arc::clone(&counters))).transpose()?;
         let failed = |source| ExportError::System { what: "the store", source };
-        let store = store.map(|s| Store::start(s, admission(), Arc::clone(&counters)));
+        let store =
+            store.map(|s| Store::start(s, admission(), Arc::clone(&counters.view), Arc::clone(&counters.queues)));
         let running = Running { otlp, console, store: store.transpose().map_err(failed)? };
         Ok(Self { feed: Feed { running: Arc::new(Mutex::new(Some(running))), counters } })
     }

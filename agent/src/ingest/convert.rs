@@ -13,8 +13,8 @@ use opentelemetry_proto::tonic::common::v1 as common;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 
 use super::limits::{Cutter, Limits, OF_PROCESS};
-use crate::export::otlp::decode;
 use crate::span::{KeyValue, Link, Resource, Scope, Span, SpanEvent, SpanKind, Trace};
+use wirespan_delivery::otlp::decode;
 
 /// What senders are told of spans that were refused.
 pub(super) const WHY_REFUSED: &str = "refused spans without a trace id of 16 bytes, a span id of 8 bytes, or a time";

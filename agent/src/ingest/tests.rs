@@ -17,11 +17,14 @@ use tokio::runtime::Runtime;
 use tonic::Code;
 use tonic::codec::CompressionEncoding;
 
-use crate::export::otlp_round_trip;
-
 use super::*;
 
 const MAX: usize = 64 << 10;
+
+/// What spans are on the wire, read back.
+fn otlp_round_trip(spans: &[crate::span::Span]) -> ExportTraceServiceRequest {
+    ExportTraceServiceRequest::decode(&*wirespan_delivery::otlp::request(spans)).expect("valid protobuf")
+}
 
 /// A receiver on a free port.
 struct Running {

@@ -1,7 +1,6 @@
 //! The agent's own counters: what it saw, what it lost and where. Nothing is lost silently.
 
 pub mod drops;
-pub mod latency;
 
 use std::sync::Arc;
 
@@ -40,8 +39,7 @@ wirespan_signals::counters! {
     exchanges_batched: "Requests that a batch took in, whose span tells of them: no loss",
     @drops: drops::Drops = "Requests that were dropped, by protocol and reason",
     @links: Arc<wirespan_links::Counters> = "What the linking stage counts",
-    exporter_queue_dropped: "Spans dropped because an exporter's queue was full",
-    exporter_queue_full_bytes: "Of those, because of their bytes and not of their number",
+    @queues: Arc<wirespan_delivery::Counters> = "What did not fit the exporters' queues",
     spans_exported: "Spans accepted by the OTLP endpoint",
     spans_rejected: "Spans that the OTLP endpoint refused (partial success or a permanent error)",
     otlp_requests_received: "OTLP requests taken from applications that make spans themselves",
@@ -63,16 +61,7 @@ wirespan_signals::counters! {
     memory_queues: "Bytes in the queues of the exporters",
     memory_waits: "Times the reading stage waited because the linking stage had too many bytes to work off",
     memory_returned: "Times free memory was given back to the system",
-    store_traces: "Traces that the local view holds now",
-    store_spans: "Spans that the local view holds now",
-    store_bytes: "Memory that the local view's traces take now, bytes",
-    store_evicted_traces: "Traces that the local view forgot because it was full",
-    store_evicted_spans: "Spans of those",
-    store_spans_refused: "Spans that the local view did not take because their trace was too long",
-    store_disk_errors: "Times the local view's traces could not be written to disk",
-    view_requests: "Requests to the local view",
-    view_refused: "Requests to the local view that were refused: token, origin, host or size",
-    view_live_skipped: "New traces not told to a reader of the live stream, who could not keep up",
+    @view: Arc<wirespan_view::Counters> = "What the local view holds, and what it did not",
 }
 
 impl Counters {

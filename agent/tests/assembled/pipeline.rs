@@ -9,12 +9,12 @@ use prost::Message as _;
 use wirespan_agent::config::{Config, Settings, Surroundings};
 use wirespan_agent::connections::Limits;
 use wirespan_agent::discovery::{HostInfo, Processes};
-use wirespan_agent::export::otlp;
 use wirespan_agent::memory::Account;
 use wirespan_agent::metrics::Counters;
 use wirespan_agent::stages::Stages;
 use wirespan_agent::store::{self, Memory};
 use wirespan_agent::traces::{self, Traces};
+use wirespan_delivery::otlp;
 
 use crate::choices::Choices;
 use crate::heap;

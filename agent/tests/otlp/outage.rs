@@ -22,7 +22,7 @@ fn a_collector_that_comes_up_late_gets_everything_that_fits_the_queue() {
         until("everything arrives", || agent.counters.spans_exported.get() == 6000);
         assert_eq!(receiver.span_ids().len(), 3000, "the ids of both exports are the same");
         let counters = agent.stop();
-        assert_eq!(counters.exporter_queue_dropped.get(), 0);
+        assert_eq!(counters.queues.exporter_queue_dropped.get(), 0);
         assert_eq!(counters.spans_rejected.get(), 0);
     }
 }
@@ -61,7 +61,7 @@ fn what_does_not_fit_the_queue_is_counted_and_export_does_not_wait() {
         agent.export(500);
     }
     assert!(before.elapsed() < Duration::from_secs(2), "export must not block");
-    assert_eq!(agent.counters.exporter_queue_dropped.get(), 4000);
+    assert_eq!(agent.counters.queues.exporter_queue_dropped.get(), 4000);
     let before = Instant::now();
     let lost = agent.exporters.shutdown(before + Duration::from_millis(300));
     assert_eq!(lost, Lost { otlp: 1000, ..Lost::default() }, "what the queue held was never acknowledged");

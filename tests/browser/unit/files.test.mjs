@@ -4,7 +4,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
-const WEB = new URL('../../../agent/web/', import.meta.url);
+const WEB = new URL('../../../view/web/', import.meta.url);
 const names = readdirSync(WEB, { recursive: true }).map(String).filter((name) => /\.(html|css|js|svg)$/.test(name));
 const read = (name) => readFileSync(new URL(name, WEB), 'utf8');
 

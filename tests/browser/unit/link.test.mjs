@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { detached, inferred, state } from '../../../agent/web/js/link.js';
+import { detached, inferred, state } from '../../../view/web/js/link.js';
 
 const span = (attributes, parent_span_id = '') => ({ attributes, parent_span_id });
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { criticalPath, gapPlace, gaps, length, ownTime, rows } from '../../../agent/web/js/path.js';
-import { build, failure, outlives } from '../../../agent/web/js/tree.js';
+import { criticalPath, gapPlace, gaps, length, ownTime, rows } from '../../../view/web/js/path.js';
+import { build, failure, outlives } from '../../../view/web/js/tree.js';
 
 /** A trace of `[id, parent, start, end, kind]`. */
 function traceOf(...spans) {

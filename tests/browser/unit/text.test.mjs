@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import * as axis from '../../../agent/web/js/axis.js';
-import { colourClass } from '../../../agent/web/js/colours.js';
-import * as filters from '../../../agent/web/js/filters.js';
-import { layout } from '../../../agent/web/js/graph.js';
-import * as text from '../../../agent/web/js/text.js';
+import * as axis from '../../../view/web/js/axis.js';
+import { colourClass } from '../../../view/web/js/colours.js';
+import * as filters from '../../../view/web/js/filters.js';
+import { layout } from '../../../view/web/js/graph.js';
+import * as text from '../../../view/web/js/text.js';
 
 test('durations have three digits and the unit that fits', () => {
   const written = [[0, '0 s'], [840, '840 ns'], [999.7, '1 µs'], [26_200, '26.2 µs'], [474_000, '474 µs'], [999_600, '1 ms'], [4_160_000, '4.16 ms'], [23.6e6, '23.6 ms'],

@@ -13,12 +13,9 @@
 //! A thread of its own writes. Whoever reads standard output may be slow, stop reading or go away: then traces are
 //! dropped and counted, and the agent goes on.
 
-pub(crate) mod json;
 pub mod open;
 mod pace;
 pub mod status;
-pub(crate) mod text;
-mod tree;
 mod writer;
 
 use std::fs::File;
@@ -31,14 +28,13 @@ use std::time::Instant;
 use log::warn;
 
 use crate::metrics::Counters;
-use crate::span::Trace;
 use crate::vital::Vital;
 
 use super::admission::Admission;
 use super::{Bundle, ExportError, Parcel};
 use pace::Pace;
 use status::ConsoleStatus;
-use tree::Style;
+use wirespan_delivery::text::tree::Style;
 use writer::Writer;
 
 /// What traces look like.
@@ -130,7 +126,7 @@ impl Console {
 
     /// Takes what fits.
     pub(super) fn export(&self, traces: &Arc<Bundle>) {
-        let (parcel, dropped) = Parcel::admit(traces, &self.admission, &self.counters);
+        let (parcel, dropped) = Parcel::admit(traces, &self.admission, &self.counters.queues);
         if dropped > 0 && self.admission.overflows(dropped) {
             warn!("standard output is not read fast enough: traces are not shown, and counted");
         }
@@ -149,13 +145,6 @@ impl Console {
     }
 }
 
-/// A trace as it is printed to a pipe.
-pub(crate) fn plain(trace: &Trace) -> Vec<u8> {
-    let mut text = Vec::new();
-    tree::render(trace, Style { color: false, width: None, rows: usize::MAX }, &mut text);
-    text
-}
-
 fn wants_color(choice: ColorChoice, terminal: bool) -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
     match choice {
@@ -171,8 +160,8 @@ mod tests {
     use std::sync::Mutex;
     use std::time::Duration;
 
-    use crate::export::testing::{span, trace};
     use crate::memory::Account;
+    use wirespan_delivery::testing::{span, trace};
 
     use super::*;
 
@@ -215,7 +204,7 @@ mod tests {
         console.export(&Bundle::new(vec![trace(vec![span("a"), span("b")]), trace(vec![span("c")])]));
         assert_eq!(console.shutdown(soon()), 0);
         assert_eq!(output.0.lock().unwrap().iter().filter(|b| **b == b'\n').count(), 3);
-        assert_eq!(counters.exporter_queue_dropped.get(), 0);
+        assert_eq!(counters.queues.exporter_queue_dropped.get(), 0);
     }
 
     #[test]
@@ -226,7 +215,7 @@ mod tests {
         console.export(&Bundle::new(vec![trace(vec![span("a")])]));
         console.export(&Bundle::new(vec![trace(vec![span("b"), span("c")])]));
         assert_eq!(console.shutdown(soon()), 0);
-        assert_eq!(counters.exporter_queue_dropped.get(), 3);
+        assert_eq!(counters.queues.exporter_queue_dropped.get(), 3);
     }
 
     #[test]
@@ -236,7 +225,7 @@ mod tests {
         for _ in 0..2000 {
             console.export(&Bundle::new(vec![trace(vec![span("a")])]));
         }
-        let dropped = counters.exporter_queue_dropped.get();
+        let dropped = counters.queues.exporter_queue_dropped.get();
         assert!(dropped > 0, "the pipe and the queue hold less than 2000 spans");
         let lost = console.shutdown(Instant::now() + Duration::from_millis(50));
         assert!(lost > 0 && lost <= 1000, "{lost}");
@@ -253,7 +242,7 @@ mod tests {
             console.export(&Bundle::new(vec![trace(vec![span("a")])]));
         }
         assert_eq!(console.shutdown(soon()), 0);
-        assert_eq!(counters.exporter_queue_dropped.get(), 0, "what is not shown on purpose is not lost");
+        assert_eq!(counters.queues.exporter_queue_dropped.get(), 0, "what is not shown on purpose is not lost");
         let bytes = output.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }

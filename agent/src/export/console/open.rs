@@ -2,8 +2,8 @@
 
 use crate::span::{OPEN_AFTER, OpenList, OpenSpan};
 
-use super::text::{harmless, shorten, width};
 use crate::span::{hex, kind};
+use wirespan_delivery::text::words::{harmless, shorten, width};
 
 /// Widest name that is shown whole, in columns.
 const MAX_NAME: usize = 60;

@@ -9,10 +9,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::metrics::latency::Latencies;
 use crate::span::Trace;
+use wirespan_delivery::latency::Latencies;
 
-use super::text::{duration, shorten, width};
+use wirespan_delivery::text::words::{duration, shorten, width};
 
 /// How long traces are gathered.
 pub(super) const WINDOW: Duration = Duration::from_secs(2);

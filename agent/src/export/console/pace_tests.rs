@@ -1,5 +1,5 @@
-use crate::export::testing::{child_of, span_of, trace};
 use crate::span::Status;
+use wirespan_delivery::testing::{child_of, span_of, trace};
 
 use super::*;
 

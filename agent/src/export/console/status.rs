@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::metrics::Counters;
 
 use super::open::age;
-use super::text::shorten;
+use wirespan_delivery::text::words::shorten;
 
 /// Return to the first column and erase the line (ECMA-48 EL 2).
 const ERASE: &[u8] = b"\r\x1b[2K";
@@ -84,7 +84,7 @@ fn describe(counters: &Counters, last: Totals, now: Totals) -> String {
     let seconds = now.at.duration_since(last.at).as_secs_f64().max(0.001);
     let rate = |from: u64, to: u64| (to.saturating_sub(from) as f64 / seconds).round();
     let lost_events = counters.kernel_ring_full.get() + counters.events_malformed.get();
-    let lost_spans = counters.links.spans_evicted.get() + counters.exporter_queue_dropped.get();
+    let lost_spans = counters.links.spans_evicted.get() + counters.queues.exporter_queue_dropped.get();
     format!(
         "wirespan: {} events/s  {} spans/s  {} spans in all{}  dropped: {lost_events} events, {lost_spans} spans",
         rate(last.events, now.events),
@@ -137,7 +137,7 @@ mod tests {
         counters.events.add(2000);
         counters.links.spans_finished.add(300);
         counters.kernel_ring_full.add(7);
-        counters.exporter_queue_dropped.add(5);
+        counters.queues.exporter_queue_dropped.add(5);
         let now = Totals { at: last.at + Duration::from_secs(2), ..Totals::of(&counters) };
         let expected = "wirespan: 1000 events/s  150 spans/s  300 spans in all  dropped: 7 events, 5 spans";
         assert_eq!(describe(&counters, last, now), expected);

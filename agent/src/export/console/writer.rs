@@ -12,11 +12,12 @@ use crate::export::admission::Admission;
 use crate::metrics::Counters;
 use crate::span::Trace;
 
+use super::Format;
 use super::pace::{Digest, Pace};
 use super::status::ConsoleStatus;
-use super::text::time_of_day;
-use super::tree::Style;
-use super::{Format, json, tree};
+use wirespan_delivery::text::tree::Style;
+use wirespan_delivery::text::words::time_of_day;
+use wirespan_delivery::text::{json, tree};
 
 /// What the thread works with.
 pub(super) struct Writer<W> {
@@ -82,7 +83,7 @@ impl<W: Write> Writer<W> {
             }
             open = open && self.written(&piece);
             if !open {
-                counters.exporter_queue_dropped.add(spans as u64);
+                counters.queues.exporter_queue_dropped.add(spans as u64);
             }
             admission.leave(spans, bytes);
             admission.overflow_ended();

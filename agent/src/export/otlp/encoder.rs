@@ -14,7 +14,7 @@ use crate::config::otlp::BatchConfig;
 use crate::export::Parcel;
 use crate::export::admission::Admission;
 
-use super::batch::Gathering;
+use wirespan_delivery::otlp::batch::Gathering;
 
 /// A batch ends at this size even if it has room for more spans: collectors refuse messages above 4 MiB by default.
 const MAX_BYTES: usize = 2 << 20;

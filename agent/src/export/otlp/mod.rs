@@ -14,21 +14,13 @@
 //! `docs/decisions/002-otlp-exporter.md` says why this is not `opentelemetry-otlp`.
 
 mod backoff;
-mod batch;
-pub(crate) mod decode;
-pub(crate) mod encode;
 mod encoder;
 mod grpc;
 mod http;
 mod outcome;
 mod report;
 mod sender;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-pub(crate) use tests::request as round_trip;
 mod tls;
-mod wire;
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -39,7 +31,6 @@ use tokio::sync::watch;
 
 use crate::config::otlp::{BatchConfig, Compression, OtlpConfig, Protocol};
 use crate::metrics::Counters;
-use crate::span::Span;
 use crate::vital::Vital;
 
 use super::admission::Admission;
@@ -68,13 +59,6 @@ pub enum OtlpError {
     /// The system gives no thread.
     #[error("cannot start the OTLP encoder thread: {0}")]
     Thread(#[from] std::io::Error),
-}
-
-/// An `ExportTraceServiceRequest` of these spans, encoded.
-pub fn request(spans: &[Span]) -> Vec<u8> {
-    let mut gathering = batch::Gathering::default();
-    spans.iter().for_each(|span| gathering.push(span));
-    gathering.take()
 }
 
 /// The running exporter.
@@ -130,7 +114,7 @@ impl OtlpExporter {
 
     /// Takes what fits.
     pub(super) fn export(&self, traces: &Arc<Bundle>) {
-        let (parcel, dropped) = Parcel::admit(traces, &self.admission, &self.counters);
+        let (parcel, dropped) = Parcel::admit(traces, &self.admission, &self.counters.queues);
         if dropped > 0 && self.admission.overflows(dropped) {
             warn!("the OTLP queue is full: spans are dropped and counted (queue-size, max-memory)");
         }
