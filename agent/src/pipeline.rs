@@ -286,7 +286,7 @@ impl Reader {
         let processes = Processes::new(config, PathBuf::from("/proc"), HostInfo::read("/".as_ref()));
         let limits = connections::Limits { memory: ledger.connections.clone(), ..connections::Limits::of(config) };
         let mut stages = Stages::new(processes, limits, Arc::clone(&counters), Some(own));
-        match Finder::start(PathBuf::from("/proc")) {
+        match Finder::start(PathBuf::from("/proc"), config.probes) {
             Ok(finder) => stages.find_units(finder),
             Err(error) => log::warn!("goroutines cannot be told apart: {error}"),
         }

@@ -96,14 +96,16 @@ pub struct Finder {
     proc_root: PathBuf,
     asked: HashMap<u32, Asked>,
     lives: u64,
+    /// Whether any process is probed.
+    probes: bool,
 }
 
 impl Finder {
-    /// Starts the thread. It ends when this is dropped.
+    /// Starts the thread. It ends when this is dropped. `probes`: whether it is ever asked what is probed.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(proc_root: PathBuf) -> std::io::Result<Self> {
+    pub fn start(proc_root: PathBuf, probes: bool) -> std::io::Result<Self> {
         let (questions, asked) = sync_channel::<Question>(MAX_WAITING);
         let (tell, answers) = sync_channel(MAX_WAITING);
         Builder::new().name("wirespan-inspect".into()).spawn(move || {
@@ -115,7 +117,7 @@ impl Finder {
                 }
             }
         })?;
-        Ok(Self { questions, answers, proc_root, asked: HashMap::default(), lives: 0 })
+        Ok(Self { questions, answers, proc_root, asked: HashMap::default(), lives: 0, probes })
     }
 
     /// Asks for the units of a process, once in its life, or from time to time until they are there. `now` only grows.
@@ -135,7 +137,7 @@ impl Finder {
 
     /// Asks for what is probed of a process, whose units were asked for, once in its life: it serves something.
     pub fn ask_for_probes(&mut self, tgid: u32) {
-        let wanted = |asked: &Asked| !asked.probes && asked.again.is_none();
+        let wanted = |asked: &Asked| self.probes && !asked.probes && asked.again.is_none();
         let Some(asked) = self.asked.get(&tgid).copied().filter(wanted) else { return };
         if self.send(tgid, asked.life, Wanted::Probes) {
             self.asked.insert(tgid, Asked { probes: true, ..asked });
@@ -207,11 +209,15 @@ impl Files {
 mod tests {
     use super::*;
 
+    fn finder(questions: SyncSender<Question>, answers: Receiver<(u64, Answer)>) -> Finder {
+        Finder { questions, answers, proc_root: "/proc".into(), asked: HashMap::default(), lives: 0, probes: true }
+    }
+
     #[test]
     fn an_answer_about_an_earlier_life_of_a_process_is_none() {
         let (questions, _asked) = sync_channel(MAX_WAITING);
         let (tell, answers) = sync_channel(MAX_WAITING);
-        let mut finder = Finder { questions, answers, proc_root: "/proc".into(), asked: HashMap::default(), lives: 0 };
+        let mut finder = finder(questions, answers);
         let answer = || Answer { tgid: 7, found: Found::Units(Units::Go(RuntimeState::default())) };
         finder.ask(7, 0);
         tell.send((1, answer())).unwrap();
@@ -229,10 +235,13 @@ mod tests {
     fn probes_are_asked_for_once_and_of_processes_whose_units_were_asked_for() {
         let (questions, asked) = sync_channel(MAX_WAITING);
         let (_tell, answers) = sync_channel(MAX_WAITING);
-        let mut finder = Finder { questions, answers, proc_root: "/proc".into(), asked: HashMap::default(), lives: 0 };
+        let mut finder = finder(questions, answers);
         finder.ask_for_probes(7);
         assert_eq!(asked.try_iter().count(), 0);
         finder.ask(7, 0);
+        finder.probes = false;
+        finder.ask_for_probes(7);
+        finder.probes = true;
         finder.ask_for_probes(7);
         finder.ask_for_probes(7);
         assert_eq!(asked.try_iter().map(|q| q.wanted).collect::<Vec<_>>(), [Wanted::Units, Wanted::Probes]);
@@ -244,7 +253,7 @@ mod tests {
     fn what_is_not_loaded_yet_is_asked_for_again_and_ever_more_seldom() {
         let (questions, asked) = sync_channel(MAX_WAITING);
         let (tell, answers) = sync_channel(MAX_WAITING);
-        let mut finder = Finder { questions, answers, proc_root: "/proc".into(), asked: HashMap::default(), lives: 0 };
+        let mut finder = finder(questions, answers);
         let mut times = Vec::new();
         for now in (0..100).map(|n| n * AGAIN) {
             finder.ask(7, now);

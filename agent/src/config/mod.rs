@@ -120,6 +120,8 @@ pub struct Config {
     pub trace_hold: Duration,
     /// Where to write down what linking is told.
     pub record_facts: Option<PathBuf>,
+    /// Whether programs whose runtime is known are probed.
+    pub probes: bool,
     /// Whether calls are linked where that is not proven.
     pub inferred_links: bool,
     /// Spans held at one time.
@@ -182,6 +184,7 @@ impl Config {
             idle_timeout: settings.time("idle-timeout")?,
             trace_hold: settings.time("trace-hold")?,
             record_facts: Some(settings.text("record-facts")).filter(|path| !path.is_empty()).map(PathBuf::from),
+            probes: settings.choice("probes")? == "on",
             inferred_links: settings.choice("links")? == "inferred",
             max_spans_in_flight: settings.number("max-spans-in-flight")?,
             otlp_in: OtlpIn::read(settings, surroundings)?,

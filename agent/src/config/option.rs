@@ -317,6 +317,14 @@ pub static OPTIONS: &[Opt] = &[
     )
     .or("on"),
     opt(
+        "probes",
+        SAFETY,
+        Kind::Choice(&["on", "off"]),
+        "Programs whose runtime is known (Go, CPython) are probed at a few functions once they serve, to learn who made a call that \
+         another part of them writes. Without, fewer of their calls are linked.",
+    )
+    .or("on"),
+    opt(
         "query-values",
         CAPTURE,
         Kind::Switch,

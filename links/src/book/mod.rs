@@ -37,6 +37,7 @@ use crate::rules::Missing;
 use crate::slim::Slim as _;
 use handles::{Handles, Named};
 use lives::Lives;
+pub use places::Made;
 use places::Places;
 pub use served::Alone;
 use served::Served;
@@ -111,8 +112,8 @@ impl CallNote {
 /// Who made a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maker {
-    /// This unit, and the handle that the call carries.
-    Unit(UnitKey, Option<Handle>),
+    /// This unit, with what is known of how.
+    Unit(Made),
     /// Calls go to this place on behalf of others, and on whose behalf this one went was not seen.
     Unseen,
 }
@@ -311,18 +312,21 @@ impl Book {
     }
 
     /// Who made a call: whoever wrote it, or handed it over before that.
+    ///
+    /// What its maker had in flight is asked of the moment at which it was handed over. The kernel tells of a write when that has
+    /// returned: who is asked may have answered by then, and the request be over that the call was made for.
     pub fn maker(&self, call: &CallNote) -> Maker {
         match self.places.maker(call.place, call.writer, call.at.time) {
-            Some(Some((by, handle))) => Maker::Unit(by, handle),
+            Some(Some(made)) => Maker::Unit(made),
             Some(None) => Maker::Unseen,
-            None => Maker::Unit(call.writer, None),
+            None => Maker::Unit(Made { by: call.writer, handle: None, time: call.at.time }),
         }
     }
 
     /// Whether a thread made a call, and nothing finer: what it does may be left over from something else.
     pub fn is_threads_own(&self, call: SpanKey) -> bool {
         let Some(note) = self.calls.get(call) else { return true };
-        matches!(self.maker(note), Maker::Unit(unit, None) if unit.is_thread() || unit.is_fed())
+        matches!(self.maker(note), Maker::Unit(Made { by, handle: None, .. }) if by.is_thread() || by.is_fed())
     }
 
     /// Whether what a unit had in flight at a moment is over, and forgotten.

@@ -21,17 +21,21 @@ const FORGOTTEN: u64 = 600_000_000_000;
 /// Where there are too many, one where nothing happened for this long; looked for as often, at most.
 const FORGOTTEN_SOON: u64 = 2_000_000_000;
 
-#[derive(Clone, Copy, Debug)]
-struct Handed {
-    by: UnitKey,
-    handle: Option<Handle>,
-    time: u64,
+/// A call, as it was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Who made it.
+    pub by: UnitKey,
+    /// The handle that it carries.
+    pub handle: Option<Handle>,
+    /// When it was on its way.
+    pub time: u64,
 }
 
 #[derive(Debug, Default)]
 struct Way {
     /// In order of time, as all lists here.
-    handed: VecDeque<Handed>,
+    handed: VecDeque<Made>,
     /// When calls were written there.
     written: VecDeque<u64>,
     /// What was written by then is not listed any more.
@@ -43,7 +47,7 @@ struct Way {
 
 impl Way {
     /// A call is on its way, or was written. Returns how many more are remembered now.
-    fn hand(&mut self, handed: Handed, limit: usize) -> isize {
+    fn hand(&mut self, handed: Made, limit: usize) -> isize {
         let before = self.len();
         insert(&mut self.handed, handed, |h| h.time);
         while self.handed.len() > limit || self.handed.front().is_some_and(|h| is_old(h.time, self.used)) {
@@ -66,14 +70,14 @@ impl Way {
     }
 
     /// Who handed over the call that was written at `time`: the last since the call before.
-    fn maker(&self, time: u64) -> Option<(UnitKey, Option<Handle>)> {
+    fn maker(&self, time: u64) -> Option<Made> {
         if time <= self.floor {
             return None;
         }
         let earlier = self.written.partition_point(|at| *at < time);
         let before = earlier.checked_sub(1).and_then(|n| self.written.get(n)).copied().unwrap_or(self.floor);
         let last = self.handed.partition_point(|h| h.time <= time).checked_sub(1)?;
-        self.handed.get(last).filter(|h| h.time > before).map(|h| (h.by, h.handle))
+        self.handed.get(last).filter(|h| h.time > before).copied()
     }
 }
 
@@ -107,7 +111,7 @@ impl Places {
         let limit = self.limit();
         if let Some(way) = self.way(to, time) {
             way.hands = true;
-            let more = way.hand(Handed { by, handle, time }, limit);
+            let more = way.hand(Made { by, handle, time }, limit);
             self.total = self.total.saturating_add_signed(more);
         }
         first
@@ -155,11 +159,11 @@ impl Places {
 
     /// Who handed over the call that `writer` wrote to `place` at `time`: the last since the call before there. `Some(None)` if
     /// calls are handed over there and this one was not seen to be; `None` if none ever was.
-    pub fn maker(&self, place: Place, writer: UnitKey, time: u64) -> Option<Option<(UnitKey, Option<Handle>)>> {
+    pub fn maker(&self, place: Place, writer: UnitKey, time: u64) -> Option<Option<Made>> {
         ways(place, writer).into_iter().find_map(|place| self.maker_at(place, time))
     }
 
-    fn maker_at(&self, place: Place, time: u64) -> Option<Option<(UnitKey, Option<Handle>)>> {
+    fn maker_at(&self, place: Place, time: u64) -> Option<Option<Made>> {
         self.ways.get(&place).filter(|way| way.hands).map(|way| way.maker(time))
     }
 
@@ -209,7 +213,8 @@ mod tests {
         }
         let maker = |n: u64| places.maker(SOCKET, WRITER, n * MILLI + 1);
         for n in [1100, 1101, 1999, 2000] {
-            assert_eq!(maker(n), Some(Some((MAKER, Some(Handle(n, n))))), "{n}");
+            let made = Made { by: MAKER, handle: Some(Handle(n, n)), time: n * MILLI };
+            assert_eq!(maker(n), Some(Some(made)), "{n}");
         }
         assert_eq!(maker(10), Some(None), "it is not known any more");
         assert!(places.total <= 3 * 1002, "{}", places.total);
@@ -236,6 +241,9 @@ mod tests {
         places.handed_over(SOCKET, MAKER, None, 2 * MILLI);
         assert_eq!(places.maker(SOCKET, WRITER, 3 * MILLI), None, "there is no room");
         places.handed_over(SOCKET, MAKER, None, 3 * FORGOTTEN_SOON);
-        assert_eq!(places.maker(SOCKET, WRITER, 3 * FORGOTTEN_SOON), Some(Some((MAKER, None))));
+        assert_eq!(
+            places.maker(SOCKET, WRITER, 3 * FORGOTTEN_SOON),
+            Some(Some(Made { by: MAKER, handle: None, time: 3 * FORGOTTEN_SOON }))
+        );
     }
 }

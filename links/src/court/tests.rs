@@ -103,6 +103,26 @@ fn a_call_that_was_handed_over_is_its_makers_in_whatever_order_that_is_told() {
 }
 
 #[test]
+fn a_call_is_its_makers_even_if_its_write_is_told_after_the_request_was_answered() {
+    let handle = Handle(0xc000, 0xd000);
+    for handle in [Some(handle), None] {
+        let mut bench = Bench::new();
+        let [r, s, call] = std::array::from_fn(|_| bench.key());
+        let named = handle.map(|handle| Fact::Named { unit: G, handle, time: 11 });
+        bench.hear(&[read(r, G, 10)]);
+        bench.hear(named.as_slice());
+        bench.hear(&[
+            Fact::HandedOver { by: G, to: Place::Unit(WRITER), handle, time: 20 },
+            // Whoever was asked answered before the write returned, and so did G.
+            over(r, G, 30),
+            called(call, WRITER, 35),
+            read(s, G, 40),
+        ]);
+        assert_eq!(bench.judge(call, Stage::Settled), Decision::Below(r, None), "{handle:?}");
+    }
+}
+
+#[test]
 fn a_handle_names_the_request_in_flight_that_carries_it_and_none_that_is_over() {
     let handle = Handle(0xc000, 0xd000);
     let mut bench = Bench::new();

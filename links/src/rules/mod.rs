@@ -111,13 +111,13 @@ pub struct Asked<'a> {
 impl Asked<'_> {
     /// Whether whoever wrote the call made it.
     pub fn is_writers_own(&self) -> bool {
-        matches!(self.book.maker(self.call), Maker::Unit(unit, _) if unit == self.call.writer)
+        matches!(self.book.maker(self.call), Maker::Unit(made) if made.by == self.call.writer)
     }
 
     /// The unit that made the call, if it is one that others read for.
     pub fn fed_maker(&self) -> Option<UnitKey> {
         match self.book.maker(self.call) {
-            Maker::Unit(unit, _) if unit.is_fed() => Some(unit),
+            Maker::Unit(made) if made.by.is_fed() => Some(made.by),
             _ => None,
         }
     }

@@ -7,8 +7,8 @@ use crate::live::SpanKey;
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     let found = match asked.book.maker(asked.call) {
-        Maker::Unit(unit, _) if unit.is_thread() => return Verdict::Silent,
-        Maker::Unit(unit, _) => Some(asked.book.in_flight(unit, asked.call.at.time)),
+        Maker::Unit(made) if made.by.is_thread() => return Verdict::Silent,
+        Maker::Unit(made) => Some(asked.book.in_flight(made.by, made.time)),
         Maker::Unseen => None,
     };
     let Some(found) = found.filter(|_| asked.stage >= Stage::Settled) else {
