@@ -10,7 +10,7 @@ use wirespan_protocols::exchange::Mark;
 
 use super::live::SpanKey;
 use crate::signal::ConnectionInfo;
-use crate::slim::Slim as _;
+use wirespan_signals::Slim as _;
 
 /// A fact that both ends know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

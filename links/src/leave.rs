@@ -7,8 +7,8 @@ use wirespan_protocols::exchange::SpanKind;
 use super::live::{Group, GroupKey, SpanKey};
 use super::messages::Sender;
 use super::rules::{Stage, Until};
-use super::slim::Slim as _;
 use super::{PIECE_AFTER, Traces, assemble, joins};
+use wirespan_signals::Slim as _;
 use wirespan_signals::Trace;
 
 /// For how long nothing may contradict a link that is not exact, after its trace fell silent, nanoseconds.

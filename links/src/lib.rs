@@ -42,7 +42,6 @@ mod process;
 mod repeats;
 mod rules;
 mod signal;
-mod slim;
 mod state;
 mod tasks;
 

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap as HashMap;
 use wirespan_protocols::exchange::MessageKey;
 
 use super::live::SpanKey;
-use super::slim::Slim as _;
+use wirespan_signals::Slim as _;
 
 /// Keys remembered; the oldest go first, and their messages are received without a link.
 const MAX_KEYS: usize = 32_768;

@@ -6,16 +6,19 @@
 //! | `open.rs` | requests that have no end yet |
 //! | `linking.rs` | how well calls find their requests, by process |
 //! | `counter.rs` | how stages count what they saw and lost |
+//! | `slim.rs` | how tables give room back |
 #![forbid(unsafe_code)]
 
 mod counter;
 mod linking;
 mod open;
+mod slim;
 mod span;
 
 pub use counter::{Counter, Reading, Readings};
 pub use linking::{Linking, Off, ProcessLinks, RuleState};
 pub use open::{OPEN_AFTER, OpenList, OpenRequests, OpenSpan};
+pub use slim::Slim;
 pub use span::{
     KeyValue, Link, Resource, SCOPE_PREFIX, Scope, Span, SpanEvent, SpanKind, Status, Trace, Value, hex, kind,
 };

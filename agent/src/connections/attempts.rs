@@ -20,6 +20,7 @@ use wirespan_common::{Endpoints, STATE_LET_GO, STATE_UNSENT, StateEvent};
 use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal, address};
 use wirespan_protocols::exchange::{Exchange, KeyValue, Mark, Marks, SpanKind, Started, Status};
 use wirespan_protocols::{GIVEN_UP, Role};
+use wirespan_signals::Slim as _;
 
 use crate::discovery::Process;
 use crate::metrics::Counters;
@@ -232,6 +233,9 @@ impl Attempts {
             }
             keep
         });
+        self.by_cookie.slim();
+        self.opened.slim();
+        self.failed.slim();
     }
 
     /// Tells what is known: the agent stops.

@@ -37,6 +37,7 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, STATE_UNSENT, StateEvent, UnitId};
 use wirespan_protocols::exchange::{Output, Reason, Unit};
 use wirespan_protocols::{End, Role};
+use wirespan_signals::Slim as _;
 
 use asking::{ASK_FIRST, DATAGRAM_SILENCE, LostTimes};
 use attempts::Attempts;
@@ -494,6 +495,10 @@ impl Connections {
             self.forget(cookie, now, out);
         }
         self.attempts.sweep(now, idle, out);
+        self.by_cookie.slim();
+        self.datagrams.slim();
+        self.failed.slim();
+        self.heaviest.slim();
     }
 }
 

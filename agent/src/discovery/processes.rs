@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustc_hash::FxHashMap as HashMap;
 use wirespan_inspect::runtime::Kind;
+use wirespan_signals::Slim as _;
 
 use super::cgroup::{self, Cgroup};
 use super::container::Containers;
@@ -302,6 +303,8 @@ impl Processes {
     /// every minute or so. Looks at no more than `SWEPT` processes a call, going round, since each costs a small read.
     pub fn sweep(&mut self) {
         if self.unswept.is_empty() {
+            self.table.slim();
+            self.exited.slim();
             self.unswept = self.table.iter().filter(|(_, entry)| !entry.exited).map(|(tgid, _)| *tgid).collect();
         }
         for _ in 0..SWEPT {

@@ -1,6 +1,7 @@
 //! Which of many holds most, to within a factor of two, without a look at all of them.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use wirespan_signals::Slim;
 
 /// Who holds less than two to this power in bytes is not worth to be known.
 const SMALLEST: u32 = 12;
@@ -35,6 +36,12 @@ impl Heaviest {
             self.classes[at].insert(key);
             self.class_of.insert(key, class);
         }
+    }
+
+    /// Gives room back that is not needed.
+    pub fn slim(&mut self) {
+        self.class_of.slim();
+        self.classes.iter_mut().for_each(Slim::slim);
     }
 
     /// One of those that hold most, if any holds much.

@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::facts::{At, UnitKey};
 use crate::live::SpanKey;
-use crate::slim::Slim as _;
+use wirespan_signals::Slim as _;
 
 /// Units at a time; of more, nothing is remembered.
 const MAX_UNITS: usize = 131_072;

@@ -34,7 +34,6 @@ use slotmap::SecondaryMap;
 use crate::facts::{At, Fact, Handle, Place, UnitKey};
 use crate::live::SpanKey;
 use crate::rules::Missing;
-use crate::slim::Slim as _;
 use handles::{Handles, Named};
 use lives::Lives;
 pub use places::Made;
@@ -44,6 +43,7 @@ use served::Served;
 use sleeps::Sleeps;
 use streams::Streams;
 use units::{Proof, Request, Units};
+use wirespan_signals::Slim as _;
 
 /// What is known of a request.
 #[derive(Debug)]

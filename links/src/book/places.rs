@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::facts::{Handle, Place, UnitKey};
-use crate::slim::Slim as _;
+use wirespan_signals::Slim as _;
 
 /// Places at a time; more are not kept, and their calls have no maker.
 const MAX_PLACES: usize = 65_536;

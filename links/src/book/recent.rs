@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use rustc_hash::FxHashMap as HashMap;
 
-use crate::slim::Slim as _;
+use wirespan_signals::Slim as _;
 
 /// Things of all keys; beyond, the oldest give way.
 pub const MAX_ALL: usize = 65_536;

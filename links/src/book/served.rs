@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap as HashMap;
 
 use crate::facts::UnitKey;
 use crate::live::SpanKey;
-use crate::slim::Slim as _;
+use wirespan_signals::Slim as _;
 
 /// Requests of one unit that are listed; one with more in flight is an event loop, and proves nothing meanwhile.
 const MAX_LISTED: usize = 1024;

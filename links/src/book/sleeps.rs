@@ -4,7 +4,7 @@
 use rustc_hash::FxHashMap as HashMap;
 
 use crate::facts::{SleptOn, UnitKey};
-use crate::slim::Slim as _;
+use wirespan_signals::Slim as _;
 
 /// Threads that are watched at a time.
 const MAX_WATCHED: usize = 4096;

@@ -7,7 +7,7 @@ use super::Alone;
 use super::recent::Recent;
 use crate::facts::UnitKey;
 use crate::live::SpanKey;
-use crate::slim::Slim as _;
+use wirespan_signals::Slim as _;
 
 /// Who has the connection, and the stream's number.
 type Key = (UnitKey, u64);

@@ -16,7 +16,7 @@ use super::losses::{Losses, Times};
 use crate::facts::UnitKey;
 use crate::live::SpanKey;
 use crate::rules::Missing;
-use crate::slim::Slim as _;
+use wirespan_signals::Slim as _;
 
 /// [`UnitKey::kind`] of a whole process.
 const PROCESS: u32 = u32::MAX;

@@ -25,9 +25,9 @@ use wirespan_protocols::exchange::TakenTask;
 use super::facts::UnitKey;
 use super::live::{Root, SpanKey};
 use super::rules::Evidence;
-use crate::slim::Slim as _;
 use runner::{Around, Held, Last, Runner, Window};
 pub use runner::{Ended, Execution};
+use wirespan_signals::Slim as _;
 pub use worker::{Deferred, Delivery};
 use worker::{MAX_TAKEN, Seen, Taken, Worker, settle};
 

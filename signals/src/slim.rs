@@ -3,7 +3,7 @@
 //! A table grows with what it holds and by itself never shrinks: after a burst the stage would keep for ever what it once
 //! needed. So every table that grows with the load is told to [`slim`](Slim::slim) from time to time.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash};
 
 /// Room for fewer things than this is left alone.
@@ -25,6 +25,12 @@ fn kept(len: usize) -> usize {
 // (What a hash table calls its capacity leaves out the places of what was removed; when it is asked to shrink it knows.
 // It does so by halves, and nothing happens while less than half could go.)
 impl<K: Eq + Hash, V, S: BuildHasher> Slim for HashMap<K, V, S> {
+    fn slim(&mut self) {
+        self.shrink_to(kept(self.len()));
+    }
+}
+
+impl<T: Eq + Hash, S: BuildHasher> Slim for HashSet<T, S> {
     fn slim(&mut self) {
         self.shrink_to(kept(self.len()));
     }
