@@ -6,12 +6,17 @@ use std::sync::Arc;
 
 use wirespan_common::{AF_INET, AF_UNIX, Endpoints};
 use wirespan_protocols::context::TraceContext;
-use wirespan_protocols::exchange::{Event, Exchange, KeyValue, Value};
+use wirespan_protocols::exchange::{Event, Exchange, KeyValue, UNKNOWN, Value};
 use wirespan_protocols::{GIVEN_UP, Role, given_up};
 
 use super::Clock;
 use super::live::{Group, LiveSpan, Parent, Root, SpanKey, Spans};
 use wirespan_signals::{Link, Span, SpanEvent};
+
+/// How many there are, of what is many.
+const BATCH_SIZE: &str = "db.operation.batch.size";
+/// It answers calls of others as well. The conventions have no name for it.
+const SHARED: &str = "wirespan.batch.shared";
 
 /// Spans of one trace, parents first.
 pub struct Assembled {
@@ -42,6 +47,7 @@ pub fn assemble(spans: &mut Spans, group: &mut Group, clock: Clock) -> Option<As
         _ => order.sort_by_cached_key(place),
     }
     agree_on_times(spans, &order);
+    mark_shared(spans, &order);
     mark_given_up(spans, &order);
     let Root { trace_id, context, sampled } = fix_root(spans, group, order[0]);
     let (trace_id, context, sampled) = (*trace_id, context.as_ref(), *sampled);
@@ -110,7 +116,7 @@ fn parent_that_stays(spans: &Spans, key: SpanKey) -> Parent {
         match (above.dropped, above.sent) {
             (true, _) => {
                 let stated = above.context.as_ref().filter(|_| above.parent == Parent::None);
-                parent = stated.map_or(above.parent, |context| Parent::Sent(context.span_id));
+                parent = stated.map_or(parent_above(spans, above), |context| Parent::Sent(context.span_id));
             }
             (false, true) => return Parent::Sent(above.span_id),
             (false, false) => return parent,
@@ -119,10 +125,17 @@ fn parent_that_stays(spans: &Spans, key: SpanKey) -> Parent {
     parent
 }
 
+/// What hangs below a span that was dropped hangs below this.
+fn parent_above(spans: &Spans, dropped: &LiveSpan) -> Parent {
+    let together = |batch: &SpanKey| spans.get(*batch).is_some_and(|batch| batch.group == dropped.group);
+    dropped.batch.filter(together).map_or(dropped.parent, Parent::Live)
+}
+
 /// The parent's id, and whether it is known only from the request itself. A parent that was dropped is passed over.
 fn parent_of(spans: &Spans, key: SpanKey) -> ([u8; 8], bool) {
     let span = &spans[key];
-    match span.parent {
+    let parent = if span.dropped { parent_above(spans, span) } else { span.parent };
+    match parent {
         Parent::Live(parent) => match spans.get(parent) {
             Some(p) if p.dropped => parent_of(spans, parent),
             Some(p) => (p.span_id, false),
@@ -151,6 +164,29 @@ fn depth(spans: &Spans, mut key: SpanKey) -> usize {
         depth += 1;
     }
     depth
+}
+
+/// A server that reads what several calls asked for in one operation takes them for one batch. The first call says
+/// how many it asked for: if that is less, the server's span is of other calls as well, and says so.
+fn mark_shared(spans: &mut Spans, members: &[SpanKey]) {
+    let size = |span: &LiveSpan| match span.exchange.as_ref()?.attributes.iter().find(|a| a.key == BATCH_SIZE)?.value {
+        Value::Int(size) => Some(size),
+        _ => None,
+    };
+    for key in members {
+        let Parent::Live(caller) = spans[*key].parent else { continue };
+        if !spans[*key].joined {
+            continue;
+        }
+        let knows = |caller: &&LiveSpan| {
+            caller.exchange.as_ref().is_some_and(|e| !e.attributes.iter().any(|a| a.key == UNKNOWN))
+        };
+        let asked = spans.get(caller).map(Box::as_ref).filter(knows).map(|caller| size(caller).unwrap_or(1));
+        let shared = size(&spans[*key]).zip(asked).is_some_and(|(done, asked)| done > asked);
+        if let Some(exchange) = spans[*key].exchange.as_mut().filter(|_| shared) {
+            exchange.attributes.push(KeyValue { key: SHARED.into(), value: Value::Bool(true) });
+        }
+    }
 }
 
 /// The hook runs after the operation, so over loopback a callee can seem to start before its caller sent, or to end

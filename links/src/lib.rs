@@ -203,6 +203,7 @@ impl Traces {
             Signal::Peer(key, endpoints) => self.peer_known(&key, endpoints, now),
             Signal::Finished(key, exchange) => self.finished(key, exchange, now),
             Signal::Dropped(key) => self.dropped(key, now),
+            Signal::Batched { part, batch } => self.batched(&part, &batch, now),
             Signal::Failed { connection } => self.connection_failed(connection, now),
             Signal::UnderWay(key, name) => self.under_way(key, name),
             // The pipeline acted on it before.
@@ -548,7 +549,24 @@ impl Traces {
 
     /// A request whose end cannot be known: its span vanishes, its children hang below its parent.
     fn dropped(&mut self, key: ExchangeKey, now: u64) {
-        let Some(span) = self.no_longer_under_way(&key) else { return };
+        if let Some(span) = self.no_longer_under_way(&key) {
+            self.vanish(span, now);
+        }
+    }
+
+    /// A request that is one of many: their span tells of it, and what hangs below it hangs below that.
+    fn batched(&mut self, part: &ExchangeKey, batch: &ExchangeKey, now: u64) {
+        let Some(span) = self.no_longer_under_way(part) else { return };
+        let batch = self.by_exchange.get(batch).copied();
+        if let Some(batch) = batch {
+            self.spans[span].batch = Some(batch);
+            // (What was found to be made for a request meanwhile hangs there, and so will the batch.)
+            self.adopt(span, batch, false, now);
+        }
+        self.vanish(span, now);
+    }
+
+    fn vanish(&mut self, span: SpanKey, now: u64) {
         if self.spans[span].is_callee() {
             self.fact(&Fact::Over { request: span, answered: None, read: None }, now);
         }

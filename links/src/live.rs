@@ -88,6 +88,8 @@ pub struct LiveSpan {
     pub name: Option<Cow<'static, str>>,
     /// Its end will never be known: it is passed over.
     pub dropped: bool,
+    /// It was dropped because this one tells of it: what hangs below it hangs below that.
+    pub batch: Option<SpanKey>,
     /// It was handed on.
     pub sent: bool,
     /// Its process had no request under way when it began; only known of callers.
@@ -130,6 +132,7 @@ impl LiveSpan {
             missing: None,
             name: None,
             dropped: false,
+            batch: None,
             sent: false,
             idle: false,
             exchange: None,

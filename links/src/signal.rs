@@ -77,6 +77,13 @@ pub enum Signal {
     Finished(ExchangeKey, Box<Exchange>),
     /// It will never be.
     Dropped(ExchangeKey),
+    /// It is part of another one that tells of it.
+    Batched {
+        /// It.
+        part: ExchangeKey,
+        /// The other one.
+        batch: ExchangeKey,
+    },
     /// The reading of a connection failed: what is open of it will never be complete.
     Failed {
         /// [`ExchangeKey::connection`].

@@ -96,11 +96,14 @@ impl KeyValue {
     }
 }
 
+/// Which attributes are not known although they are there.
+pub const UNKNOWN: &str = "wirespan.unknown";
+
 /// Attributes whose values were said before anybody listened, and that are only referred to since: by an index of HPACK, by the
 /// name of a prepared statement. The conventions have no name for it. `None` if there are none.
 pub(crate) fn unknown(keys: impl IntoIterator<Item = Option<&'static str>>) -> Option<KeyValue> {
     let keys: Vec<Cow<'static, str>> = keys.into_iter().flatten().map(Cow::Borrowed).collect();
-    (!keys.is_empty()).then_some(KeyValue { key: Cow::Borrowed("wirespan.unknown"), value: Value::StrArray(keys) })
+    (!keys.is_empty()).then_some(KeyValue { key: Cow::Borrowed(UNKNOWN), value: Value::StrArray(keys) })
 }
 
 /// What kind of span the observed end of an exchange becomes. Most protocols derive it from the role; messaging does not.
@@ -304,13 +307,11 @@ pub enum Reason {
     Unwatched,
     /// Reading its connection failed, which is a defect.
     Failed,
-    /// It is part of a batch, whose exchange tells of it: no loss.
-    Batched,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Gap,
         Self::Unproven,
         Self::Refused,
@@ -319,7 +320,6 @@ impl Reason {
         Self::Unanswered,
         Self::Unwatched,
         Self::Failed,
-        Self::Batched,
     ];
 
     /// As counters name it.
@@ -333,7 +333,6 @@ impl Reason {
             Self::Unanswered => "unanswered",
             Self::Unwatched => "unwatched",
             Self::Failed => "failed",
-            Self::Batched => "batched",
         }
     }
 }
@@ -345,7 +344,7 @@ impl Reason {
     reason = "outputs live for one operation, and most are `Started`: a box would cost more"
 )]
 pub enum Output {
-    /// A request began. Every `Started` is followed by exactly one `Finished` or `Dropped` with its id.
+    /// A request began. Every `Started` is followed by exactly one `Finished`, `Dropped` or `Batched` with its id.
     Started(Started),
     /// An exchange is complete.
     Finished(Box<Exchange>),
@@ -355,6 +354,13 @@ pub enum Output {
         id: u64,
         /// Why.
         reason: Reason,
+    },
+    /// The request of this id is part of a batch, whose exchange tells of it: no loss.
+    Batched {
+        /// The id of the [`Started`].
+        id: u64,
+        /// The id of the batch, which began before and has not ended.
+        into: u64,
     },
     /// An exchange says something of a task's execution. The exchange began before, and has not ended.
     Task(Box<TaskEvent>),

@@ -115,6 +115,11 @@ impl Origin {
                     counters.dropped(protocol.name, reason, 1);
                     out.push(Signal::Dropped(self.key(id)));
                 }
+                Output::Batched { id, into } => {
+                    self.in_flight = self.in_flight.saturating_sub(1);
+                    counters.exchanges_batched.inc();
+                    out.push(Signal::Batched { part: self.key(id), batch: self.key(into) });
+                }
                 Output::Task(event) => out.push(Signal::Task(self.key(event.exchange), event)),
                 Output::ExportsTelemetry => {
                     said.telemetry = true;

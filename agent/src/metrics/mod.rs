@@ -67,9 +67,6 @@ wirespan_signals::counters! {
 impl Counters {
     /// Nothing is told of `n` requests of a protocol, and why.
     pub fn dropped(&self, protocol: &str, reason: Reason, n: u64) {
-        if reason == Reason::Batched {
-            return self.exchanges_batched.add(n);
-        }
         self.exchanges_dropped.add(n);
         if reason == Reason::Refused {
             self.exchanges_refused.add(n);

@@ -80,6 +80,11 @@ impl Ledger {
                 self.dropped += 1;
                 assert!(self.open.remove(key).is_some(), "{key:?} was dropped, and is not open");
             }
+            Signal::Batched { part, batch } => {
+                self.dropped += 1;
+                assert!(self.open.remove(part).is_some(), "{part:?} is part of a batch, and is not open");
+                assert!(self.open.contains_key(batch), "{batch:?} takes in a part, and is not open");
+            }
             Signal::Task(key, _) => {
                 self.tasks += 1;
                 assert!(self.open.contains_key(key), "{key:?} says something, and is not open");

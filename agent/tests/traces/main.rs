@@ -18,6 +18,7 @@ use wirespan_agent::memory::Account;
 use wirespan_agent::metrics::Counters;
 use wirespan_agent::span::{Span, SpanKind, Status, Value};
 
+mod batches;
 #[path = "../assembled/heap.rs"]
 mod heap;
 mod links;

@@ -58,6 +58,7 @@ impl Run {
                 Output::Started(started) => assert!(self.open.insert(started.id)),
                 Output::Finished(exchange) => assert!(self.open.remove(&exchange.id)),
                 Output::Dropped { id, .. } => assert!(self.open.remove(&id)),
+                Output::Batched { id, into } => assert!(self.open.remove(&id) && self.open.contains(&into)),
                 Output::Task(event) => assert!(self.open.contains(&event.exchange)),
                 Output::ExportsTelemetry => {}
             }

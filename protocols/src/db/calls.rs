@@ -89,16 +89,42 @@ pub(crate) struct Calls<T> {
     pairing: Pairing,
     /// The response to the only request in flight is passing, and where it ends is hidden.
     hidden_end: bool,
+    /// Calls from this one on are held when they are answered.
+    hold: Option<u64>,
+    /// The oldest of `queue`, so many, are answered and held.
+    held: usize,
 }
 
 impl<T: Request> Calls<T> {
     pub(crate) fn new(settings: &Settings) -> Self {
         let (role, pairing) = (settings.role, Pairing::new(settings.missed));
-        Self { role, next_id: 0, queue: VecDeque::new(), bytes: 0, pairing, hidden_end: false }
+        Self { role, next_id: 0, queue: VecDeque::new(), bytes: 0, pairing, hidden_end: false, hold: None, held: 0 }
     }
 
+    /// Those that are not answered.
     pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+        self.queue.len() - self.held
+    }
+
+    /// What is asked for from call `first` on may turn out to be one call: each waits for all of them to be answered.
+    pub(crate) fn hold(&mut self, first: u64) {
+        self.hold = Some(first);
+    }
+
+    /// How many are held.
+    pub(crate) fn held_calls(&self) -> usize {
+        self.held
+    }
+
+    /// They are calls of their own: tells those that are answered.
+    pub(crate) fn release(&mut self, out: &mut Vec<Output>) {
+        self.hold = None;
+        while self.held > 0 {
+            self.held -= 1;
+            let Some(call) = self.pop() else { return };
+            let end = call.response.as_ref().map(|r| r.last.time);
+            end_call(call, end, out);
+        }
     }
 
     /// Bytes held beyond its own size.
@@ -133,10 +159,10 @@ impl<T: Request> Calls<T> {
     /// A request came that begins at `first`. What can be told of its response. Ends a response whose end was hidden.
     pub(crate) fn pairs(&mut self, first: &Mark, out: &mut Vec<Output>) -> Verdict {
         self.settle_hidden(out);
-        if !self.queue.is_empty() && self.pairing.is_stale(first) {
+        if self.len() > 0 && self.pairing.is_stale(first) {
             self.forget(Reason::Gap, out);
         }
-        self.pairing.request(first, self.queue.len())
+        self.pairing.request(first, self.len())
     }
 
     /// More of the latest call is asked for, which begins at `first`. `answered`: all that was asked for so far is.
@@ -144,7 +170,7 @@ impl<T: Request> Calls<T> {
         if self.pairing.is_stale(first) {
             self.forget(Reason::Gap, out);
         }
-        self.pairing.request(first, self.queue.len().saturating_sub(usize::from(answered)))
+        self.pairing.request(first, self.len().saturating_sub(usize::from(answered)))
     }
 
     /// Announces a request, and takes it in if its response will be known and there is room. Returns whether it is in
@@ -171,21 +197,29 @@ impl<T: Request> Calls<T> {
         Some(id)
     }
 
-    /// Makes one call of those from `first` on, of which none was answered yet: takes the others back, and returns what
-    /// they asked for. `None` if that cannot be.
-    pub(crate) fn merge(&mut self, first: u64, out: &mut Vec<Output>) -> Option<Vec<T>> {
+    /// Makes one call of those from `first` on, of which none was answered yet, or all that were are held: takes the others
+    /// back, and returns them. `None` if that cannot be.
+    pub(crate) fn merge(&mut self, first: u64, out: &mut Vec<Output>) -> Option<Vec<Call<T>>> {
         let at = self.queue.binary_search_by_key(&first, |c| c.id).ok()?;
         let doom = self.queue.get(at)?.doom;
-        if self.queue.range(at..).any(|call| call.response.is_some() || call.doom != doom) {
+        let held = self.hold == Some(first);
+        if self.queue.range(at..).any(|call| call.doom != doom || (call.response.is_some() && !held)) {
             return None;
         }
         let last = self.queue.back()?.marks.last;
         let others: Vec<Call<T>> = self.queue.drain(at + 1..).collect();
         self.queue.shrink_to_fit();
         self.bytes -= others.iter().map(|call| call.weight).sum::<usize>();
-        out.extend(others.iter().map(|call| Output::Dropped { id: call.id, reason: Reason::Batched }));
+        out.extend(others.iter().map(|call| Output::Batched { id: call.id, into: first }));
+        (self.hold, self.held) = (None, 0);
         self.queue.get_mut(at)?.marks.last = last;
-        Some(others.into_iter().map(|call| call.request).collect())
+        Some(others)
+    }
+
+    /// One more request of call `into`: announces it as that.
+    pub(crate) fn join(&mut self, marks: Marks, into: u64, out: &mut Vec<Output>) {
+        let id = self.announce(marks, out);
+        out.push(Output::Batched { id, into });
     }
 
     /// A call holds more, or less, than when it began.
@@ -206,7 +240,7 @@ impl<T: Request> Calls<T> {
     /// More of the only call in flight was asked for where nobody looked: all that comes before the next request answers
     /// it. False if that cannot be known.
     pub(crate) fn goes_on(&mut self) -> bool {
-        let sure = self.queue.len() == 1 && self.pairing.is_only_cut() && !self.pairing.overlaps();
+        let sure = self.len() == 1 && self.pairing.is_only_cut() && !self.pairing.overlaps();
         self.hidden_end |= sure;
         sure
     }
@@ -254,11 +288,11 @@ impl<T: Request> Calls<T> {
 
     /// What is in flight, oldest first.
     pub(crate) fn requests(&self) -> impl Iterator<Item = &T> {
-        self.queue.iter().map(|call| &call.request)
+        self.queue.range(self.held..).map(|call| &call.request)
     }
 
     pub(crate) fn oldest(&mut self) -> Option<&mut Call<T>> {
-        self.queue.front_mut()
+        self.queue.get_mut(self.held)
     }
 
     pub(crate) fn latest(&mut self) -> Option<&mut Call<T>> {
@@ -277,7 +311,7 @@ impl<T: Request> Calls<T> {
 
     /// Bytes of a response to the oldest request: `first` is where they begin.
     pub(crate) fn touch(&mut self, first: &Mark, operation: &Mark) {
-        if let Some(call) = self.queue.front_mut() {
+        if let Some(call) = self.oldest() {
             call.response.get_or_insert(Marks { first: *first, last: *operation }).last = *operation;
         }
     }
@@ -300,6 +334,7 @@ impl<T: Request> Calls<T> {
 
     /// The oldest request is answered by silence: it ends with its last byte.
     pub(crate) fn complete_silently(&mut self, out: &mut Vec<Output>) {
+        self.release(out);
         if let Some(call) = self.pop() {
             let end = call.marks.last.time;
             end_call(call, Some(end), out);
@@ -313,6 +348,14 @@ impl<T: Request> Calls<T> {
 
     fn settle(&mut self, out: &mut Vec<Output>) {
         self.hidden_end = false;
+        let held = self.hold.is_some_and(|first| self.oldest().is_some_and(|call| call.id >= first));
+        if held {
+            self.held += 1;
+            if self.len() == 0 {
+                self.release(out);
+            }
+            return;
+        }
         let Some(call) = self.pop() else { return };
         let end = call.response.as_ref().map(|r| r.last.time);
         end_call(call, end, out);
@@ -328,9 +371,9 @@ impl<T: Request> Calls<T> {
     /// next request is its response. Otherwise nothing can be told of any request.
     /// `carried`: what is hidden of requests is more of that one.
     pub(crate) fn response_end_hidden(&mut self, carried: bool, out: &mut Vec<Output>) {
-        let begun = self.queue.front().is_some_and(|c| c.response.is_some());
+        let begun = self.oldest().is_some_and(|c| c.response.is_some());
         let sure = self.pairing.counts() || (carried && self.pairing.is_only_cut());
-        if self.queue.len() == 1 && begun && sure && !self.pairing.overlaps() {
+        if self.len() == 1 && begun && sure && !self.pairing.overlaps() {
             self.hidden_end = true;
             self.pairing.responses_hidden(1);
         } else {
@@ -340,7 +383,7 @@ impl<T: Request> Calls<T> {
 
     /// Whole responses may be hidden.
     pub(crate) fn responses_hidden(&mut self, out: &mut Vec<Output>) {
-        self.pairing.responses_hidden(self.queue.len());
+        self.pairing.responses_hidden(self.len());
         self.forget(Reason::Gap, out);
     }
 
@@ -359,7 +402,7 @@ impl<T: Request> Calls<T> {
 
     /// The response's bytes make no sense where it was presumed to begin.
     pub(crate) fn disproved(&mut self, out: &mut Vec<Output>) {
-        if self.queue.is_empty() {
+        if self.len() == 0 {
             return self.pairing.responses_hidden(0);
         }
         self.forget(Reason::Nonsense, out);
@@ -375,6 +418,7 @@ impl<T: Request> Calls<T> {
     /// Nothing can be known of any request.
     pub(crate) fn forget(&mut self, reason: Reason, out: &mut Vec<Output>) {
         self.hidden_end = false;
+        self.release(out);
         while let Some(call) = self.pop() {
             out.push(Output::Dropped { id: call.id, reason: call.doom.unwrap_or(reason) });
         }
@@ -388,6 +432,7 @@ impl<T: Request> Calls<T> {
             _ => end.breaks(self.role, false),
         };
         self.settle_hidden(out);
+        self.release(out);
         while let Some(mut call) = self.pop() {
             if let Some(error) = broke.error(self.role, false) {
                 call.failure.get_or_insert((error.into(), "".into()));

@@ -71,7 +71,7 @@ impl Pipeline {
         let call = calls.by_id(first)?;
         call.request.gather();
         for mut other in others {
-            call.request.add(&mut other);
+            call.request.add(&mut other.request);
         }
         calls.reweigh(first);
         self.many = Some(first);

@@ -4,14 +4,50 @@
 //! answered, those before are taken back, and all of them are one call. Answers come in the order of the commands, so
 //! which one failed is known by its place. If the rest of a pipeline is beyond what was captured of its operation and all
 //! its commands are answered alike, its answers tell how many commands there were.
+//!
+//! Commands that nothing will answer (`noreply`, quiet ones) are told when what was captured of their operation is read: each
+//! by itself, or as one if there were more. How many there were is unknown if that ends within one.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::Memcached;
 use super::work::{Answer, Work};
-use crate::db::{Batch, Failure, Gather, MAX_FAILURES, Together};
-use crate::exchange::Output;
+use crate::db::{Batch, Failure, Gather, MAX_FAILURES, MAX_SINGLES, Together};
+use crate::exchange::{Marks, Output};
+
+/// Commands of the present operation, one directly after the other, that nothing will answer.
+#[derive(Debug, Default)]
+pub(super) struct Silent {
+    /// As long as they are few.
+    few: Vec<(Marks, Work)>,
+    /// All of them, and where they are.
+    many: Option<(Marks, Box<Bulk>)>,
+    /// The latest command is one: data that follow are its own.
+    pub latest: bool,
+}
+
+impl Silent {
+    /// One more of them.
+    fn add(&mut self, marks: Marks, mut work: Work) {
+        if self.many.is_none() && self.few.len() < MAX_SINGLES as usize {
+            return self.few.push((marks, work));
+        }
+        let (all, bulk) = self.many.get_or_insert_with(|| {
+            let first = self.few.first().map_or(marks, |(marks, _)| *marks);
+            let mut bulk = Box::<Bulk>::default();
+            self.few.drain(..).for_each(|(_, mut work)| bulk.add_silent(&mut work));
+            (first, bulk)
+        });
+        all.last = marks.last;
+        bulk.add_silent(&mut work);
+    }
+
+    /// Bytes held.
+    pub(super) fn held(&self) -> usize {
+        self.few.capacity() * size_of::<(Marks, Work)>() + self.many.as_ref().map_or(0, |(_, bulk)| bulk.held())
+    }
+}
 
 /// Many commands.
 #[derive(Debug, Default)]
@@ -36,6 +72,11 @@ impl Bulk {
             Some((answer, count)) if *answer == work.answer => *count = count.saturating_add(1),
             _ => self.awaited.push_back((work.answer, 1)),
         }
+    }
+
+    /// One more command that nothing will answer.
+    fn add_silent(&mut self, work: &mut Work) {
+        self.commands.add(work.name.as_ref(), Cow::Owned(std::mem::take(&mut work.text)));
     }
 
     /// How the answer that comes next is built, if that is known.
@@ -105,6 +146,28 @@ impl Gather for Work {
 }
 
 impl Memcached {
+    /// A command that nothing will answer.
+    pub(super) fn silently(&mut self, marks: Marks, work: Work) {
+        self.calls.passes(&marks.first);
+        self.silent.latest = true;
+        self.silent.add(marks, work);
+    }
+
+    /// Tells the commands that nothing will answer. `whole`: what was captured of their operation does not end within one.
+    pub(super) fn tell_silent(&mut self, whole: bool, out: &mut Vec<Output>) {
+        for (marks, work) in self.silent.few.drain(..) {
+            self.calls.unanswered(marks, work, out);
+        }
+        self.silent.few.shrink_to_fit();
+        let Some((marks, mut bulk)) = self.silent.many.take() else { return };
+        if !whole {
+            (bulk.commands.hidden, bulk.commands.unsure) = (true, true);
+        }
+        let answer = Answer::Line;
+        let work = Work { name: None, text: String::new(), answer, behind_quiet: false, bulk: Some(bulk) };
+        self.calls.unanswered(marks, work, out);
+    }
+
     /// How the answer that comes next is built, and whether it may answer a quiet command as well. `None` if that is
     /// not known.
     pub(super) fn awaited(&mut self) -> Option<(Answer, bool)> {

@@ -25,6 +25,7 @@ mod lines;
 mod text;
 mod work;
 
+use bulk::Silent;
 pub use detect::detect;
 use lines::Lines;
 use work::{Answer, Work};
@@ -63,6 +64,8 @@ pub struct Memcached {
     quiet: bool,
     /// What the present operation carried.
     pipeline: Pipeline,
+    /// What of that nothing will answer.
+    silent: Silent,
 }
 
 impl Memcached {
@@ -78,6 +81,7 @@ impl Memcached {
             responses: Lane::default(),
             quiet: false,
             pipeline: Pipeline::default(),
+            silent: Silent::default(),
         }
     }
 }
@@ -138,6 +142,6 @@ impl Parser for Memcached {
 
     fn buffered(&self) -> usize {
         let lanes = self.commands.held() + self.replies.held() + self.requests.held() + self.responses.held();
-        lanes + self.calls.held()
+        lanes + self.calls.held() + self.silent.held()
     }
 }

@@ -119,19 +119,21 @@ impl Memcached {
                 Piece::Invalid => false,
             };
             if !sound {
+                self.tell_silent(true, out);
                 return self.command_nonsense(out);
             }
         }
         if self.commands.data.is_some() {
             self.sent();
         }
+        self.tell_silent(self.commands.at_boundary(), out);
         Progress::Continue
     }
 
     /// Data of the latest command passed.
     fn sent(&mut self) {
         let operation = self.commands.operation;
-        if let Some(call) = self.calls.latest() {
+        if let Some(call) = self.calls.latest().filter(|_| !self.silent.latest) {
             call.marks.last = operation;
         }
     }
@@ -182,9 +184,11 @@ impl Memcached {
         if quiet || (silent && !meta) {
             self.quiet |= quiet;
             self.pipeline = Pipeline::default();
-            self.calls.unanswered(marks, work, out);
+            self.silently(marks, work);
             return true;
         }
+        self.tell_silent(true, out);
+        self.silent.latest = false;
         self.quiet = false;
         if !work.behind_quiet && self.pipeline.adds(&mut self.calls, marks, &mut work, out) {
             return true;

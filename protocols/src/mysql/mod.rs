@@ -6,6 +6,7 @@
 //! | `wire` | packets |
 //! | `detect` | recognising it |
 //! | `work` | commands, and one call |
+//! | `bulk` | many rows that are one call |
 //! | `requests`, `responses` | the two directions |
 //!
 //! One command is one exchange, with all its results. A connection that is compressed or encrypted after its
@@ -16,6 +17,7 @@
 //! Every packet says how long it is, so a gap within one changes nothing. One that hides where packets begin is harmless
 //! while one command is in flight: its results end before the next command.
 
+mod bulk;
 mod detect;
 mod requests;
 mod responses;
@@ -25,6 +27,7 @@ mod work;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bulk::{Chain, Statement};
 pub use detect::detect;
 use responses::Stage;
 use work::Work;
@@ -70,7 +73,7 @@ pub struct MySql {
     /// The client sends a file.
     uploads: bool,
     /// Prepared statements by number.
-    statements: HashMap<u32, Arc<Query>>,
+    statements: HashMap<u32, Statement>,
     statement_bytes: usize,
     /// The statement that was prepared last, which has the number -1 for some clients.
     prepared: Option<Arc<Query>>,
@@ -83,6 +86,8 @@ pub struct MySql {
     namespace: Option<Arc<str>>,
     /// A replica's connection.
     replication: bool,
+    /// Commands that may be a batch, or are.
+    chain: Option<Chain>,
 }
 
 impl MySql {
@@ -108,6 +113,7 @@ impl MySql {
             compressed: false,
             namespace: None,
             replication: false,
+            chain: None,
         }
     }
 }
@@ -155,6 +161,6 @@ impl Parser for MySql {
 
     fn buffered(&self) -> usize {
         let lanes = self.requests.held() + self.responses.held();
-        lanes + self.calls.held() + self.statement_bytes + self.statements.capacity() * 16
+        lanes + self.calls.held() + self.statement_bytes + self.statements.capacity() * size_of::<(u32, Statement)>()
     }
 }

@@ -163,18 +163,35 @@ impl MySql {
         };
         let (system, namespace) = (self.system, self.namespace.clone());
         let (byte, answer, name) = (command.byte, command.answer, command.name);
-        self.start(frame, Work { byte, answer, name, system, query, namespace, selects }, out);
+        let rows = statement.filter(|_| byte == work::STMT_BULK_EXECUTE).and_then(|id| self.rows(id, frame));
+        let statement = statement.filter(|_| byte == work::STMT_EXECUTE);
+        let many = None;
+        self.start(frame, Work { byte, answer, name, system, query, namespace, selects, statement, rows, many }, out);
     }
 
     fn start(&mut self, frame: &Frame<'_>, work: Work, out: &mut Vec<Output>) {
+        let marks = Marks { first: frame.first, last: self.requests.operation };
+        if self.adds(marks, &work, out) {
+            return;
+        }
+        let follows = self.follows(&marks, &work);
         let verdict = self.calls.pairs(&frame.first, out);
         if verdict != Verdict::Drop && self.calls.len() == 0 {
             self.responses.expect();
             self.stage = Stage::First;
             self.continues[1] = false;
         }
-        let marks = Marks { first: frame.first, last: self.requests.operation };
-        self.calls.start(marks, work, verdict, out);
+        let id = self.calls.start(marks, work, verdict, out);
+        self.group(id, follows, &marks, out);
+    }
+
+    /// How many rows a bulk brings.
+    fn rows(&mut self, id: u32, frame: &Frame<'_>) -> Option<u32> {
+        let statement = self.statements.get_mut(&id)?;
+        let before = statement.weight();
+        let rows = statement.rows(frame.body.get(5..)?);
+        self.statement_bytes = self.statement_bytes + statement.weight() - before;
+        rows.filter(|_| frame.is_whole())
     }
 
     fn read(&self, sql: &[u8], whole: bool) -> Arc<Query> {
@@ -185,12 +202,13 @@ impl MySql {
     }
 
     fn statement(&self, id: u32) -> Option<Arc<Query>> {
-        if id == LAST_STATEMENT { self.prepared.clone() } else { self.statements.get(&id).cloned() }
+        let known = || self.statements.get(&id).map(|statement| Arc::clone(&statement.query));
+        if id == LAST_STATEMENT { self.prepared.clone() } else { known() }
     }
 
     fn forget_statement(&mut self, id: Option<u32>) {
-        if let Some(query) = id.and_then(|id| self.statements.remove(&id)) {
-            self.statement_bytes -= query.weight();
+        if let Some(statement) = id.and_then(|id| self.statements.remove(&id)) {
+            self.statement_bytes -= statement.weight();
         }
     }
 }

@@ -1,21 +1,17 @@
 //! What the server says.
 
-use std::sync::Arc;
-
+use super::bulk::Statement;
 use super::wire::{self, FULL, le16, le32, lenenc};
 use super::work::{Answer, CHANGE_USER, INIT_DB, STMT_PREPARE};
 use super::{MySql, Phase, here};
 use crate::Progress;
 use crate::db::{Frame, Read, Skip};
 use crate::exchange::{Mark, Output, Reason};
-use crate::sql::Query;
 
 /// Most prepared statements that are remembered of one connection.
 const MAX_STATEMENTS: usize = 512;
 /// Most memory that they may hold, bytes.
 const MAX_BYTES: usize = 512 * 1024;
-/// `error.type` of a failure whose number is hidden.
-const UNKNOWN: &str = "_OTHER";
 
 /// MariaDB's word in the middle of a long command is dressed as an error of this number (*Progress Reporting*).
 const PROGRESS: u16 = 0xffff;
@@ -38,6 +34,7 @@ pub(super) enum Stage {
 impl MySql {
     pub(super) fn response_bytes(&mut self, bytes: &[u8], mark: &Mark, out: &mut Vec<Output>) -> Progress {
         self.responses.begin(mark);
+        self.heard(&mark.unit, out);
         let mut at = 0;
         while at < bytes.len() {
             if self.responses.lost {
@@ -273,7 +270,7 @@ impl MySql {
         let query =
             self.calls.oldest().filter(|c| c.request.byte == STMT_PREPARE).and_then(|c| c.request.query.clone());
         if let Some(query) = query {
-            self.remember(id, query);
+            self.remember(id, Statement { parameters: Some(parameters), ..Statement::new(query) });
         }
         let (columns, parameters) = (u64::from(columns), u64::from(parameters));
         let ends = u32::from(columns > 0) + u32::from(parameters > 0);
@@ -285,14 +282,14 @@ impl MySql {
         true
     }
 
-    fn remember(&mut self, id: u32, query: Arc<Query>) {
-        if self.statements.len() == MAX_STATEMENTS || self.statement_bytes + query.weight() > MAX_BYTES {
+    fn remember(&mut self, id: u32, statement: Statement) {
+        if self.statements.len() == MAX_STATEMENTS || self.statement_bytes + statement.weight() > MAX_BYTES {
             // What is forgotten runs without its text from then on.
             self.statements.clear();
             self.statement_bytes = 0;
         }
-        self.statement_bytes += query.weight();
-        if let Some(before) = self.statements.insert(id, query) {
+        self.statement_bytes += statement.weight();
+        if let Some(before) = self.statements.insert(id, statement) {
             self.statement_bytes -= before.weight();
         }
     }
@@ -348,13 +345,10 @@ impl MySql {
     }
 
     fn error(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) -> bool {
-        let Some(call) = self.calls.oldest() else { return false };
         match wire::error(&frame.body) {
             Some((PROGRESS, _)) => return true,
-            Some((code, state)) => {
-                call.fail(code.to_string(), state.map(|s| format!("SQLSTATE {s}")).unwrap_or_default());
-            }
-            None => call.failure = Some((UNKNOWN.into(), "".into())),
+            Some((code, state)) => self.fail(Some(code), state.map(|s| format!("SQLSTATE {s}")).unwrap_or_default()),
+            None => self.fail(None, String::new()),
         }
         self.complete(out)
     }
@@ -362,7 +356,7 @@ impl MySql {
     fn complete(&mut self, out: &mut Vec<Output>) -> bool {
         self.stage = Stage::First;
         self.uploads = false;
-        self.calls.complete(out);
+        self.answered(out);
         true
     }
 }

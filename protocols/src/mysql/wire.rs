@@ -2,13 +2,15 @@
 //! *Client/Server Protocol* where it differs).
 
 use crate::db::Layout;
-use crate::sql::MAX_READ;
 
 /// A packet of this length goes on in the next.
 pub(super) const FULL: u64 = 0xff_ffff;
 
+/// Most of a command that is kept: as much as is captured of an operation, for the rows of a bulk. Of SQL, half is read.
+const MAX_KEPT: usize = 32 * 1024;
+
 /// What a client sends.
-pub(super) static REQUEST: Layout = Layout { head: 4, length: |head| Some(length(head)), keep: |_| MAX_READ + 64 };
+pub(super) static REQUEST: Layout = Layout { head: 4, length: |head| Some(length(head)), keep: |_| MAX_KEPT };
 /// What a server sends: rows tell nothing.
 pub(super) static RESPONSE: Layout = Layout { head: 4, length: |head| Some(length(head)), keep: |_| 256 };
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use crate::db::{Description, Request};
-use crate::exchange::{KeyValue, unknown};
+use super::bulk::Many;
+use crate::db::{Batch, Description, Failure, Request};
+use crate::exchange::{Event, KeyValue, unknown};
 use crate::sql::Query;
 
 /// How a command is answered.
@@ -101,33 +102,57 @@ pub(super) struct Work {
     pub namespace: Option<Arc<str>>,
     /// The database that it selects, if it succeeds.
     pub selects: Option<Arc<str>>,
+    /// The number of the statement that it runs.
+    pub statement: Option<u32>,
+    /// Rows of a bulk, if they could be counted.
+    pub rows: Option<u32>,
+    /// It is many.
+    pub many: Option<Box<Many>>,
 }
 
 impl Work {
     fn runs(&self) -> bool {
         matches!(self.byte, QUERY | STMT_EXECUTE | STMT_BULK_EXECUTE)
     }
+
+    /// What is said of a batch: a bulk of one row is none.
+    fn batch(&self) -> Option<Batch> {
+        let size = match &self.many {
+            Some(many) => Some(many.asked),
+            None if self.byte == STMT_BULK_EXECUTE => self.rows,
+            None => return None,
+        };
+        (size != Some(1)).then_some(Batch { word: "BATCH", size, alike: true })
+    }
 }
 
 impl Request for Work {
     fn weight(&self) -> usize {
-        self.query.as_ref().map_or(0, |q| q.weight())
+        self.query.as_ref().map_or(0, |q| q.weight()) + self.many.as_ref().map_or(0, |many| many.held())
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        let failures = self.many.as_mut().map(|many| many.take_failures());
+        failures.unwrap_or_default().into_iter().map(Failure::event).collect()
     }
 
     fn describe(self) -> (Cow<'static, str>, Vec<KeyValue>) {
         let runs = self.runs();
         let hidden = (runs && self.query.is_none()).then_some(semconv::DB_QUERY_TEXT);
         let operation = (!runs || self.query.is_none()).then_some(Cow::Borrowed(self.name));
+        let batch = self.batch();
+        let unsure = batch.is_some_and(|batch| batch.size.is_none()).then_some(semconv::DB_OPERATION_BATCH_SIZE);
         let description = Description {
             system: self.system,
             namespace: self.namespace.as_deref(),
             operation,
             query: self.query,
             prepared: !runs,
+            batch,
             ..Description::default()
         };
         let (name, mut attributes) = description.render();
-        attributes.extend(unknown([hidden]));
+        attributes.extend(unknown([hidden, unsure]));
         (name, attributes)
     }
 }

@@ -291,7 +291,7 @@ pub fn assert_balanced(out: &[Output], context: &str) {
                 assert!(value(exchange, "messaging.system").is_some(), "{context}");
                 exchange.id
             }
-            Output::Dropped { id, .. } => *id,
+            Output::Dropped { id, .. } | Output::Batched { id, .. } => *id,
             Output::Task(event) => {
                 assert!(open.contains(&event.exchange), "{context}: {event:?} of an exchange that is not under way");
                 continue;

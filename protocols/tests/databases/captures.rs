@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
-use wirespan_protocols::exchange::{Exchange, Marks, Output, Reason};
+use wirespan_protocols::exchange::{Exchange, Marks, Output};
 use wirespan_protocols::{Detection, Direction, End, Progress, Role, Settings, registry};
 
 use crate::wire::{TICK, Wire, parser, summary};
@@ -74,7 +74,7 @@ const BY_OPERATION: [&str; 1] = ["memcached/pymemcache-pipelines"];
 
 /// Requests that were dropped, and are not told by a batch.
 fn lost(wire: &Wire) -> usize {
-    let lost = |o: &&Output| matches!(o, Output::Dropped { reason, .. } if *reason != Reason::Batched);
+    let lost = |o: &&Output| matches!(o, Output::Dropped { .. });
     wire.out.iter().filter(lost).count()
 }
 
@@ -270,6 +270,10 @@ pub fn assert_balanced(out: &[Output], context: &str) {
             }
             Output::Finished(exchange) => exchange.id,
             Output::Dropped { id, .. } => *id,
+            Output::Batched { id, into } => {
+                assert!(open.contains(into), "{context}: {into} is a batch that is not under way");
+                *id
+            }
             Output::Task(event) => {
                 assert!(open.contains(&event.exchange), "{context}: {event:?} of an exchange that is not under way");
                 continue;

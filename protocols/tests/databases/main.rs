@@ -1,6 +1,7 @@
 //! The parsers of databases, through their public face.
 
 mod batches;
+mod bulk;
 mod captures;
 mod celery;
 mod detection;

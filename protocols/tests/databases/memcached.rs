@@ -1,7 +1,7 @@
 //! memcached, line by line and frame by frame.
 
 use wirespan_protocols::Direction::{Request, Response};
-use wirespan_protocols::exchange::{Output, Reason, Value};
+use wirespan_protocols::exchange::Value;
 use wirespan_protocols::{Detection, End, Progress, memcached::detect};
 
 use crate::wire::{TICK, Wire, int, text};
@@ -132,17 +132,13 @@ fn sets(n: usize) -> String {
     (0..n).map(|n| format!("set key:{n} 0 0 6\r\nsecret\r\n")).collect()
 }
 
-fn batched(wire: &Wire) -> usize {
-    wire.out.iter().filter(|o| matches!(o, Output::Dropped { reason: Reason::Batched, .. })).count()
-}
-
 #[test]
 fn few_commands_are_an_exchange_each_and_many_are_one() {
     for (n, expected) in [(32, 32), (33, 1), (100, 1), (2000, 1)] {
         let mut wire = wire();
         wire.request(sets(n)).response("STORED\r\n".repeat(n));
         assert_eq!(wire.summary().len(), expected, "{n}");
-        assert_eq!(wire.dropped(), batched(&wire), "{n}");
+        assert_eq!(wire.dropped(), 0, "{n}");
         let last = wire.last();
         if expected == 1 {
             assert_eq!((&*last.name, int(last, SIZE)), ("PIPELINE set", Some(n as i64)));
@@ -191,7 +187,7 @@ fn a_pipeline_beyond_the_capture_is_counted_by_its_answers() {
     assert_eq!(wire.summary(), ["get", "PIPELINE", "get"]);
     let exchange = &wire.finished()[1];
     assert_eq!((int(exchange, SIZE), text(exchange, "db.query.text")), (Some(100), Some("set ? ? ? ?; ...")));
-    assert_eq!(wire.dropped(), batched(&wire));
+    assert_eq!(wire.dropped(), 0);
 }
 
 #[test]
@@ -211,7 +207,7 @@ fn what_wants_no_answer_is_no_part_of_a_pipeline() {
     let mut wire = wire();
     let silent = "set k 0 0 1 noreply\r\nx\r\n";
     wire.request([silent.repeat(40), sets(20), silent.into(), sets(20)].concat()).response("STORED\r\n".repeat(40));
-    assert_eq!((wire.summary().len(), wire.dropped()), (81, 0));
+    assert_eq!((wire.summary().len(), wire.dropped()), (1 + 20 + 1 + 20, 0));
 }
 
 #[test]
@@ -220,4 +216,48 @@ fn a_pipeline_whose_server_goes_away_fails_as_one() {
     wire.request(sets(50)).response("STORED\r\n".repeat(20)).end(Response, End::Reset);
     assert_eq!((wire.summary().len(), int(wire.last(), SIZE)), (1, Some(50)));
     assert!(text(wire.last(), "error.type").is_some());
+}
+
+fn silent_sets(n: usize) -> String {
+    (0..n).map(|n| format!("set key:{n} 0 0 6 noreply\r\nsecret\r\n")).collect()
+}
+
+#[test]
+fn few_commands_that_nothing_answers_are_an_exchange_each_and_many_are_one() {
+    for (n, expected) in [(1, 1), (32, 32), (33, 1), (500, 1)] {
+        let mut wire = wire();
+        wire.request(silent_sets(n));
+        assert_eq!(wire.summary().len(), expected, "{n}");
+        let last = wire.last().clone();
+        assert_eq!(
+            (last.request.first.time, last.end, last.response),
+            (TICK, TICK, None),
+            "it ends with its own sending"
+        );
+        let batch = expected < n;
+        assert_eq!(
+            (&*last.name, int(&last, SIZE)),
+            if batch { ("PIPELINE set", Some(n as i64)) } else { ("set", None) }
+        );
+        assert_eq!(text(&last, "db.query.text"), Some("set ? ? ? ? ?"));
+        wire.request("get a\r\n").response("END\r\n");
+        assert_eq!((&*wire.last().name, int(wire.last(), SIZE)), ("get", None), "the next one is for itself");
+    }
+}
+
+#[test]
+fn what_is_answered_ends_those_that_are_not() {
+    let mut wire = wire();
+    wire.request([silent_sets(40), "get a\r\n".to_owned(), silent_sets(2)].concat()).response("END\r\n");
+    assert_eq!(wire.summary(), ["PIPELINE set", "set", "set", "get"]);
+    assert_eq!(int(wire.finished()[0], SIZE), Some(40));
+    assert_eq!(wire.dropped(), 0);
+}
+
+#[test]
+fn how_many_wait_for_no_answer_is_unknown_where_they_are_cut() {
+    let mut wire = wire();
+    let all = silent_sets(500);
+    wire.operation(Request, &all.as_bytes()[..4096], (all.len() - 4096) as u64);
+    assert_eq!((wire.summary(), int(wire.last(), SIZE)), (vec!["PIPELINE".to_owned()], None));
 }

@@ -6,37 +6,37 @@ use wirespan_protocols::{Detection, End, Progress, mysql::detect};
 
 use crate::wire::{TICK, Wire, int, text};
 
-fn packet(sequence: u8, body: impl AsRef<[u8]>) -> Vec<u8> {
+pub fn packet(sequence: u8, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     [&(body.len() as u32).to_le_bytes()[..3], &[sequence], body].concat()
 }
 
-fn query(sql: &str) -> Vec<u8> {
+pub fn query(sql: &str) -> Vec<u8> {
     packet(0, [b"\x03", sql.as_bytes()].concat())
 }
 
-fn ok(sequence: u8, status: u8) -> Vec<u8> {
+pub fn ok(sequence: u8, status: u8) -> Vec<u8> {
     packet(sequence, [0, 0, 0, status, 0, 0, 0])
 }
 
-fn error(sequence: u8) -> Vec<u8> {
+pub fn error(sequence: u8) -> Vec<u8> {
     packet(sequence, b"\xff\x26\x04#23000Duplicate entry 'secret'")
 }
 
-fn eof(sequence: u8, status: u8) -> Vec<u8> {
+pub fn eof(sequence: u8, status: u8) -> Vec<u8> {
     packet(sequence, [0xfe, 0, 0, status, 0])
 }
 
-fn column(sequence: u8) -> Vec<u8> {
+pub fn column(sequence: u8) -> Vec<u8> {
     packet(sequence, b"\x03def\x04shop\x01t\x01t\x02id\x02id\x0c\x3f\0\x0b\0\0\0\x03\0\0\0\0\0")
 }
 
 /// A result set of one column and one row, as older clients want it.
-fn result(status: u8) -> Vec<u8> {
+pub fn result(status: u8) -> Vec<u8> {
     [packet(1, [1]), column(2), eof(3, 2), packet(4, b"\x011"), eof(5, status)].concat()
 }
 
-fn wire() -> Wire {
+pub fn wire() -> Wire {
     Wire::new("mysql")
 }
 

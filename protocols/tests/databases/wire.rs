@@ -14,6 +14,8 @@ pub struct Wire {
     pub progress: Progress,
     pub time: u64,
     pub positions: [u64; 2],
+    /// Who moves the bytes of each direction.
+    pub threads: [u32; 2],
 }
 
 /// A parser of the registry.
@@ -25,7 +27,14 @@ pub fn parser(protocol: &str, settings: Settings) -> Box<dyn Parser> {
 impl Wire {
     pub fn with(protocol: &str, settings: Settings) -> Self {
         let parser = parser(protocol, settings);
-        Self { parser, out: Vec::new(), progress: Progress::Continue, time: 0, positions: [10_000, 50_000] }
+        Self {
+            parser,
+            out: Vec::new(),
+            progress: Progress::Continue,
+            time: 0,
+            positions: [10_000, 50_000],
+            threads: [7; 2],
+        }
     }
 
     pub fn new(protocol: &str) -> Self {
@@ -38,7 +47,7 @@ impl Wire {
             time: self.time,
             position: self.positions[own],
             opposite: self.positions[other],
-            unit: Unit { tgid: 7, tid: 7, ..Unit::default() },
+            unit: Unit { tgid: 7, tid: self.threads[own], ..Unit::default() },
             lost: false,
         };
         self.positions[own] = self.positions[own].wrapping_add(len);

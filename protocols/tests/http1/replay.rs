@@ -107,7 +107,7 @@ pub fn assert_balanced(out: &[Output], context: &str) {
                 continue;
             }
             Output::Finished(exchange) => exchange.id,
-            Output::Dropped { id, .. } => *id,
+            Output::Dropped { id, .. } | Output::Batched { id, .. } => *id,
             Output::ExportsTelemetry | Output::Task(_) => continue,
         };
         assert!(open.remove(&closed), "{context}: {closed} ended twice or never began");

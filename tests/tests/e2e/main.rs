@@ -2,6 +2,7 @@
 
 mod asyncio;
 mod bad_input;
+mod batches;
 mod celery;
 mod chain;
 mod clients;
