@@ -2,7 +2,7 @@
 //!
 //! The agent is not traced, so the callee's span does not exist; this is about the caller's, a browser's or curl's.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,21 @@ pub struct OwnServer {
     namespace: Option<PathBuf>,
 }
 
-/// The connections over Unix sockets that this process serves now, by the cookies of its ends.
+/// Connections that are closed and still kept in mind.
+const MAX_CLOSED: usize = 4096;
+
+/// Ends of connections, by their cookies, which no other socket ever has.
+#[derive(Debug, Default)]
+struct Ends {
+    open: HashSet<u64>,
+    /// The latest that were closed, oldest first: what passed on them may still be on its way to who asks.
+    closed: VecDeque<u64>,
+}
+
+/// The connections over Unix sockets that this process serves, or has served lately.
 #[derive(Debug, Default)]
 pub struct Cookies {
-    now: Mutex<HashSet<u64>>,
+    now: Mutex<Ends>,
     /// Spares a look where there are none.
     some: AtomicBool,
 }
@@ -41,23 +52,32 @@ impl Cookies {
     pub fn keep(self: &Arc<Self>, end: &impl AsFd) -> Known {
         // Every socket has one since Linux 4.12.
         let cookie = rustix::net::sockopt::socket_cookie(end).unwrap_or_default();
-        self.now().insert(cookie);
+        self.now().open.insert(cookie);
         self.some.store(true, Ordering::Release);
         Known { cookies: Arc::clone(self), cookie }
     }
 
     fn has(&self, cookie: u64) -> bool {
-        self.some.load(Ordering::Acquire) && self.now().contains(&cookie)
+        if !self.some.load(Ordering::Acquire) {
+            return false;
+        }
+        let now = self.now();
+        now.open.contains(&cookie) || now.closed.contains(&cookie)
     }
 
-    fn now(&self) -> MutexGuard<'_, HashSet<u64>> {
+    fn now(&self) -> MutexGuard<'_, Ends> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Known {
     fn drop(&mut self) {
-        self.cookies.now().remove(&self.cookie);
+        let mut now = self.cookies.now();
+        now.open.remove(&self.cookie);
+        if now.closed.len() == MAX_CLOSED {
+            now.closed.pop_front();
+        }
+        now.closed.push_back(self.cookie);
     }
 }
 
@@ -137,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_at_the_other_end_of_an_own_unix_socket_is_left_alone_until_it_is_closed() {
+    fn whoever_is_at_the_other_end_of_an_own_unix_socket_is_left_alone_and_what_is_told_late_as_well() {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let cookie = |end: &std::os::unix::net::UnixStream| rustix::net::sockopt::socket_cookie(end).unwrap();
         let ends = |peer_cookie| Endpoints { family: AF_UNIX, peer_cookie, ..Endpoints::default() };
@@ -146,6 +166,10 @@ mod tests {
         let known = cookies.keep(&ours);
         assert!(own.is_peer(&ends(cookie(&ours)), 1) && !own.is_peer(&ends(cookie(&theirs)), 1));
         drop(known);
-        assert!(!own.is_peer(&ends(cookie(&ours)), 1));
+        assert!(own.is_peer(&ends(cookie(&ours)), 1), "its records come after it was closed");
+        for _ in 0..MAX_CLOSED {
+            drop(cookies.keep(&theirs));
+        }
+        assert!(!own.is_peer(&ends(cookie(&ours)), 1), "that is bounded");
     }
 }
