@@ -29,11 +29,12 @@ use crate::memory::channel::{Nothing, Receiver, Sender, channel};
 use crate::memory::{Account, Ledger, trim};
 use crate::metrics::Counters;
 use crate::operations::Operations;
-use crate::span::{Linking, OpenRequests};
+use crate::span::{Linking, OpenRequests, Trace};
 use crate::stages::{Stages, Wish};
 use crate::traces::{self, Recorder, Traces};
 use crate::units::Finder;
 use crate::vital::Vital;
+use wirespan_meters::Meters;
 use wirespan_view::web::own::OwnServer;
 
 /// Records read before time is looked at.
@@ -68,7 +69,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Attaches the kernel programs and starts the stages. `exporters` get every finished trace. Connections to `own`,
+    /// Attaches the kernel programs and starts the stages. `exporters` get every finished trace, and `meters` every
+    /// finished span. Connections to `own`,
     /// the agent's own server, are left alone.
     ///
     /// # Errors
@@ -77,7 +79,7 @@ impl Pipeline {
         config: &Config,
         counters: &Arc<Counters>,
         linking: &Arc<Linking>,
-        exporters: Exporters,
+        (exporters, meters): (Exporters, Option<Arc<Meters>>),
         own: OwnServer,
         ledger: &Ledger,
         inventory: Arc<Inventory>,
@@ -104,6 +106,9 @@ impl Pipeline {
         };
         let mut traces = Traces::new(limits, Arc::clone(&counters.links));
         traces.show_linking(Arc::clone(linking));
+        if meters.is_some() {
+            traces.tell_unrecorded();
+        }
         if let Some(path) = &config.record_facts {
             traces.record(recorder(path).map_err(|e| CaptureError::Record(path.display().to_string(), e))?);
         }
@@ -115,6 +120,7 @@ impl Pipeline {
             clock: Clock::default(),
             batches,
             exporters,
+            meters,
             memory: ledger.spans.clone(),
             counters: Arc::clone(counters),
             watches: Arc::clone(&watches),
@@ -185,6 +191,7 @@ struct Linker {
     open: Arc<OpenRequests>,
     batches: Receiver<Signal>,
     exporters: Exporters,
+    meters: Option<Arc<Meters>>,
     memory: Account,
     clock: Clock,
     counters: Arc<Counters>,
@@ -213,8 +220,7 @@ impl Linker {
                     let mut out = Vec::new();
                     let in_flight = self.traces.finish(&mut out);
                     self.counters.dropped("unknown", Reason::Unwatched, in_flight as u64);
-                    self.operations.name(&mut out);
-                    self.exporters.export(out);
+                    self.pass_on(out);
                     return self.exporters;
                 }
             }
@@ -223,14 +229,25 @@ impl Linker {
         }
     }
 
+    /// Every finished span is measured here, whatever becomes of its trace; what is kept goes on.
+    fn pass_on(&mut self, mut traces: Vec<Trace>) {
+        self.operations.name(&mut traces);
+        if let Some(meters) = &self.meters {
+            meters.record(&traces, true);
+            let mut unrecorded = self.traces.take_unrecorded();
+            self.operations.name(&mut unrecorded);
+            meters.record(&unrecorded, false);
+        }
+        self.exporters.export(traces);
+    }
+
     /// Hands on what is ready, some of it at a time.
     fn hand_on(&mut self, now: u64) {
         let mut more = true;
         while more {
             let mut out = Vec::new();
             more = self.traces.tick(now, &mut out);
-            self.operations.name(&mut out);
-            self.exporters.export(out);
+            self.pass_on(out);
         }
         self.operations.name_open(&self.open);
         self.memory.set(self.traces.bytes());

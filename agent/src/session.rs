@@ -3,24 +3,28 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
 use crate::bpf::CaptureError;
-use crate::config::{Color, Config, Output, ViewConfig};
+use crate::config::{Color, Config, MetricsConfig, Output, ViewConfig};
+use crate::discovery::{self, HostInfo};
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::ingest::{self, Ingest};
 use crate::inventory::Inventory;
 use crate::memory::trim::{self, Trimmer};
 use crate::memory::{Ledger, Shares};
-use crate::metrics::Counters;
+use crate::metrics::{self, Counters};
 use crate::pipeline::Pipeline;
 use crate::span::{Linking, OpenRequests};
 use crate::store;
 use crate::vital;
+use crate::web::probes::{Health, Probes};
 use crate::web::{Bound, Shown, View};
+use wirespan_meters::Meters;
 use wirespan_view::web::own::OwnServer;
 
 /// The whole shutdown takes less than two seconds; the exporters get this much of it.
@@ -62,12 +66,14 @@ impl Session {
         let linking = Arc::new(Linking::default());
         let inventory = Arc::new(Inventory::new(Arc::clone(&linking)));
         let (bound, problems) = config.view.as_ref().map_or_else(Default::default, bind);
+        let ready = Arc::new(AtomicBool::new(false));
         // Known before anybody is answered.
         let own = bound.as_ref().map_or_else(|| OwnServer::new(None, Arc::default()), Bound::own);
         let ledger = Ledger::new(&Shares::of(config));
         let settings = settings(config, bound.is_some(), &ledger);
         let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;
-        let ingest = receive(config, &ledger, &exporters, &counters, &runtime);
+        let meters = measure(config, &ledger, &counters);
+        let ingest = receive(config, &ledger, &exporters, (&counters, meters.as_ref()), &runtime);
         let listens: Vec<String> = ingest.iter().flat_map(Ingest::addresses).map(ToString::to_string).collect();
         // Not the receiver's in `own`: whoever sends spans to it is known by that, and left alone.
         let view = bound.zip(exporters.reader()).map(|(bound, reader)| {
@@ -75,15 +81,19 @@ impl Session {
             let otlp_listen = (!listens.is_empty()).then(|| listens.join(", "));
             let (counters, linking) = (Arc::clone(&counters), Arc::clone(&linking));
             let inventory = Arc::clone(&inventory);
+            let probes = probes(meters.clone(), &counters, &ready);
             let readings: Arc<dyn crate::span::Readings> = Arc::clone(&counters) as _;
             let counters = Arc::clone(&counters.view);
-            bound.serve(Shown { reader, counters, readings, linking, inventory, persistent, otlp_listen })
+            bound.serve(Shown { reader, counters, readings, linking, inventory, persistent, otlp_listen, probes })
         });
         let view = view.transpose()?;
-        let pipeline = Pipeline::start(config, &counters, &linking, exporters, own, &ledger, Arc::clone(&inventory))?;
+        let pipeline =
+            Pipeline::start(config, &counters, &linking, (exporters, meters.clone()), own, &ledger, inventory)?;
         // Who cannot trace at all is told that alone.
         problems.iter().for_each(|problem| log::warn!("{problem}"));
         runtime.spawn(watch_memory(ledger, Arc::clone(&counters)));
+        meters.map(|meters| runtime.spawn(tend(meters)));
+        ready.store(true, Ordering::Relaxed);
         Ok(Self { counters, runtime, ingest, view, pipeline })
     }
 
@@ -156,6 +166,45 @@ async fn watch_memory(ledger: Ledger, counters: Arc<Counters>) {
     }
 }
 
+/// How often is looked for what metrics may let go of.
+const TEND: Duration = Duration::from_secs(1);
+
+/// Lets metrics tell of calls whose other end does not come, and forget what is over.
+async fn tend(meters: Arc<Meters>) {
+    let mut watch = tokio::time::interval(TEND);
+    loop {
+        watch.tick().await;
+        meters.tick();
+    }
+}
+
+/// What machines ask.
+fn probes(meters: Option<Arc<Meters>>, counters: &Arc<Counters>, ready: &Arc<AtomicBool>) -> Probes {
+    let (counters, ready, start) = (Arc::clone(counters), Arc::clone(ready), wirespan_meters::unix_nanos());
+    let health = move || match (vital::lost(), ready.load(Ordering::Relaxed)) {
+        (Some(stage), _) => Health::Lost(stage),
+        (None, false) => Health::Starting,
+        (None, true) => Health::Ready,
+    };
+    let figures = move |format, take: &mut dyn FnMut(String) -> bool| {
+        let own = metrics::own::metrics(&counters, start);
+        wirespan_meters::text::write(meters.as_deref(), &own, format, take);
+    };
+    Probes::new(health, Arc::new(figures))
+}
+
+/// What measures spans, if anything is to be measured.
+fn measure(config: &Config, ledger: &Ledger, counters: &Counters) -> Option<Arc<Meters>> {
+    let MetricsConfig { conventions, generator, exemplars, series } = config.metrics;
+    let bytes = ledger.metrics;
+    let settings = wirespan_meters::Settings { conventions, generator, exemplars, exponential: false, series, bytes };
+    config.metrics.is_measured().then(|| {
+        let stated = std::env::var("OTEL_RESOURCE_ATTRIBUTES").ok();
+        let own = Arc::new(discovery::resource::of_agent(&HostInfo::read("/".as_ref()), stated.as_deref()));
+        Arc::new(Meters::new(settings, own, Arc::clone(&counters.meters)))
+    })
+}
+
 /// The runtime that a session is given.
 ///
 /// # Errors
@@ -182,7 +231,7 @@ fn receive(
     config: &Config,
     ledger: &Ledger,
     exporters: &Exporters,
-    counters: &Arc<Counters>,
+    (counters, meters): (&Arc<Counters>, Option<&Arc<Meters>>),
     runtime: &Runtime,
 ) -> Option<Ingest> {
     let otlp_in = config.otlp_in.as_ref()?;
@@ -193,8 +242,13 @@ fn receive(
         limits: otlp_in.limits,
         memory: ledger.received.clone(),
     };
-    let feed = exporters.feed();
-    let ingest = Ingest::start(&settings, counters, runtime.handle(), move |traces| feed.export(traces));
+    let (feed, meters) = (exporters.feed(), meters.cloned());
+    let ingest = Ingest::start(&settings, counters, runtime.handle(), move |traces| {
+        if let Some(meters) = &meters {
+            meters.record_received(&traces);
+        }
+        feed.export(traces);
+    });
     for address in ingest.addresses() {
         log::info!("OTLP is received on {address}, gRPC and HTTP");
     }

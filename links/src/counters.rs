@@ -17,5 +17,6 @@ wirespan_signals::counters! {
     spans_unsampled: "Spans dropped because the incoming context says not sampled",
     spans_evicted: "Spans dropped because too many were in flight",
     spans_evicted_for_memory: "Of those, because they took too much memory",
+    spans_untold: "Of the dropped ones, finished spans that were not measured either, because too many vanished at a time",
     spans_hurried: "Spans of traces that left before their hold was over because memory was scarce",
 }

@@ -7,7 +7,7 @@ use wirespan_protocols::exchange::SpanKind;
 use super::live::{Group, GroupKey, SpanKey};
 use super::messages::Sender;
 use super::rules::{Stage, Until};
-use super::{PIECE_AFTER, Traces, assemble, joins};
+use super::{Counters, PIECE_AFTER, Traces, assemble, joins};
 use wirespan_signals::Slim as _;
 use wirespan_signals::Trace;
 
@@ -35,8 +35,9 @@ impl Traces {
         }
         // What is put back at the end has had its turn.
         let mut turns = self.due.len();
-        let enough = self.counters.spans_finished.get() + MANY_SPANS;
-        while turns > 0 && self.counters.spans_finished.get() < enough {
+        let left = |counters: &Counters| counters.spans_finished.get() + counters.spans_unsampled.get();
+        let enough = left(&self.counters) + MANY_SPANS;
+        while turns > 0 && left(&self.counters) < enough {
             // When memory is scarce, what is finished leaves before its time.
             let hurried = self.is_pressed();
             let Some((at, key)) = self.due.pop_front_if(|(at, _)| hurried || *at <= now) else { break };
@@ -72,7 +73,7 @@ impl Traces {
             }
             self.hand_on(key, now, out);
         }
-        let more = self.counters.spans_finished.get() >= enough;
+        let more = left(&self.counters) >= enough;
         while let Some((_, key)) = self.open.pop_front_if(|(at, _)| *at + PIECE_AFTER <= now) {
             let Some(group) = self.groups.get(key) else { continue };
             let quiet = now.saturating_sub(group.last);
@@ -104,6 +105,17 @@ impl Traces {
         self.settling.slim();
         self.due.slim();
         self.open.slim();
+    }
+
+    /// From now on, finished spans that nobody keeps can be had too, for who only counts them: of traces that are not
+    /// recorded, and of those that vanish because there are too many.
+    pub fn tell_unrecorded(&mut self) {
+        self.unrecorded.get_or_insert_default();
+    }
+
+    /// Those that came since this was last asked; to be asked after each call of [`Traces::tick`] and [`Traces::finish`].
+    pub fn take_unrecorded(&mut self) -> Vec<Trace> {
+        self.unrecorded.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Hands on everything that is finished: the agent stops. Returns how many requests in flight are dropped with that.
@@ -156,10 +168,26 @@ impl Traces {
     fn evict_oldest(&mut self) -> Option<u64> {
         loop {
             let (_, key) = self.open.pop_front()?;
-            let Some(group) = self.groups.remove(key) else { continue };
+            let Some(mut group) = self.groups.remove(key) else { continue };
             let spans = group.members.len() as u64;
+            self.tell_evicted(&mut group);
             group.members.into_iter().for_each(|span| self.forget(span));
             return Some(spans);
+        }
+    }
+
+    /// What is known of a trace that vanishes is told, though nobody keeps it.
+    fn tell_evicted(&mut self, group: &mut Group) {
+        let Some(unrecorded) = &self.unrecorded else { return };
+        let waiting: usize = unrecorded.iter().map(|trace| trace.spans.len()).sum();
+        if waiting as u64 >= MANY_SPANS {
+            let finished = |member: &&SpanKey| self.spans.get(**member).is_some_and(|span| span.exchange.is_some());
+            let untold = group.members.iter().filter(finished).count();
+            return self.counters.spans_untold.add(untold as u64);
+        }
+        let trace = assemble::assemble(&mut self.spans, group, self.clock);
+        if let (Some(unrecorded), Some(trace)) = (&mut self.unrecorded, trace) {
+            unrecorded.push(Trace { spans: trace.spans });
         }
     }
 
@@ -260,7 +288,12 @@ impl Traces {
                 self.counters.spans_finished.add(trace.spans.len() as u64);
                 out.push(Trace { spans: trace.spans });
             }
-            Some(trace) => self.counters.spans_unsampled.add(trace.spans.len() as u64),
+            Some(trace) => {
+                self.counters.spans_unsampled.add(trace.spans.len() as u64);
+                if let Some(unrecorded) = &mut self.unrecorded {
+                    unrecorded.push(Trace { spans: trace.spans });
+                }
+            }
             None => {}
         }
     }

@@ -58,7 +58,7 @@ pub use counters::Counters;
 pub use leave::PENDING_CAP;
 pub use process::Process;
 pub use signal::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
-use wirespan_signals::{Linking, OpenRequests};
+use wirespan_signals::{Linking, OpenRequests, Trace};
 
 use court::{Court, Decision, SETTLED};
 use facts::{At, Fact, Place, UnitKey};
@@ -149,6 +149,8 @@ pub struct Traces {
     recorder: Option<Recorder>,
     /// When the list of open requests was made.
     listed: u64,
+    /// Finished spans that nobody keeps, for who only counts them.
+    unrecorded: Option<Vec<Trace>>,
 }
 
 impl Traces {
@@ -174,6 +176,7 @@ impl Traces {
             ticks: 0,
             open_requests: Arc::default(),
             linking: Arc::default(),
+            unrecorded: None,
             recorder: None,
             listed: 0,
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `span.rs` | finished spans, by trace, each with its resource |
 //! | `open.rs` | requests that have no end yet |
+//! | `metric.rs` | figures that are made of spans, by resource |
 //! | `linking.rs` | how well calls find their requests, by process |
 //! | `counter.rs` | how stages count what they saw and lost |
 //! | `slim.rs` | how tables give room back |
@@ -11,12 +12,16 @@
 
 mod counter;
 mod linking;
+mod metric;
 mod open;
 mod slim;
 mod span;
 
 pub use counter::{Counter, Reading, Readings};
 pub use linking::{Linking, Off, ProcessLinks, RuleState};
+pub use metric::{
+    Exemplar, Exponential, Figure, Histogram, Instrument, InstrumentKind, Metric, Point, ResourceMetrics,
+};
 pub use open::{OPEN_AFTER, OpenList, OpenRequests, OpenSpan};
 pub use slim::Slim;
 pub use span::{

@@ -35,6 +35,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("php", "php-cli"),
     ("php-fpm*", "php-fpm"),
+    ("prometheus", "prometheus"),
     ("puma", "puma"),
     ("python3", "python3"),
     ("rabbitmq-server", "rabbitmq-server"),

@@ -6,6 +6,7 @@
 //! | [`source`] | which value is in force, and whence |
 //! | [`mod@file`] | the YAML file |
 //! | [`parse`], [`rule`] | texts into values |
+//! | [`metrics`] | what is measured of them |
 //! | [`otlp`] | where spans go by OTLP |
 //! | [`receive`] | where they may come from |
 //! | [`view`] | the local view |
@@ -17,6 +18,7 @@
 
 pub mod error;
 pub mod file;
+pub mod metrics;
 pub mod option;
 pub mod otlp;
 pub mod parse;
@@ -30,6 +32,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub use metrics::MetricsConfig;
 pub use otlp::{BatchConfig, OtlpConfig};
 pub use receive::OtlpIn;
 pub use rule::Rule;
@@ -134,6 +137,8 @@ pub struct Config {
     pub batch: BatchConfig,
     /// What is received of applications, if anything.
     pub otlp_in: Option<OtlpIn>,
+    /// What is measured of spans.
+    pub metrics: MetricsConfig,
     /// Give up what is not needed once it traces.
     pub sandbox: bool,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
@@ -191,6 +196,7 @@ impl Config {
             batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
             view: view::read(settings, surroundings, otlp.is_some())?,
             otlp,
+            metrics: MetricsConfig::read(settings)?,
             sandbox: settings.choice("sandbox")? == "on",
             stray_variables: settings.stray_variables.clone(),
         };

@@ -90,6 +90,7 @@ const NAMES: &str = "Names";
 const CONSOLE: &str = "Console and log";
 const VIEW: &str = "Local view";
 pub(crate) const OTLP: &str = "OTLP";
+const METRICS: &str = "Metrics";
 const OTLP_IN: &str = "OTLP in";
 const CAPTURE: &str = "Capture and limits";
 const SAFETY: &str = "Safety";
@@ -265,6 +266,38 @@ pub static OPTIONS: &[Opt] = &[
     opt("batch-delay", OTLP, Kind::Time(0, HOUR), "How long a span may wait for others to share a request with.")
         .or("200ms")
         .also(&["OTEL_BSP_SCHEDULE_DELAY"]),
+    opt(
+        "metrics",
+        METRICS,
+        Kind::Choice(&["on", "off"]),
+        "Measure every span, of traces that are not sampled too, as the semantic conventions say: http.server.request.duration \
+         and its like, by service. They are at /metrics of the view and of its socket, beside the agent's own.",
+    )
+    .or("on"),
+    opt(
+        "span-metrics",
+        METRICS,
+        Kind::Choice(&["on", "off"]),
+        "Span metrics and the service graph, under the names that Tempo's metrics-generator uses: \
+         traces_spanmetrics_calls_total, traces_service_graph_request_total and their like.",
+    )
+    .or("off"),
+    opt(
+        "metrics-cardinality",
+        METRICS,
+        Kind::Count(2, MANY),
+        "Series of one instrument for one service; what exceeds them is counted in one with otel.metric.overflow. Of span \
+         metrics and the service graph, which are about all services, five times as many.",
+    )
+    .or("2000"),
+    opt(
+        "metrics-exemplars",
+        METRICS,
+        Kind::Choice(&["trace_based", "always_on", "always_off"]),
+        "Whether figures come with examples. Only traces that are kept are any, so always_on is the same as trace_based.",
+    )
+    .or("trace_based")
+    .also(&["OTEL_METRICS_EXEMPLAR_FILTER"]),
     opt(
         "otlp-listen",
         OTLP_IN,

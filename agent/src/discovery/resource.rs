@@ -161,6 +161,23 @@ impl Attributes {
     }
 }
 
+/// The agent's own resource, `stated` being its own `OTEL_RESOURCE_ATTRIBUTES`.
+pub fn of_agent(host: &HostInfo, stated: Option<&str>) -> Resource {
+    let mut set = Attributes::default();
+    set.text("service.name", "wirespan");
+    set.text("service.version", env!("CARGO_PKG_VERSION"));
+    let instance = format!("{}/{}/wirespan/{}", host.id, host.name, std::process::id());
+    set.text("service.instance.id", Uuid::new_v5(&INSTANCE_NAMESPACE, instance.as_bytes()).to_string());
+    set.some("host.name", &host.name);
+    set.some("host.id", &host.id);
+    set.some("host.arch", &host.arch);
+    set.text("os.type", "linux");
+    for (key, value) in stated.map(parse_attributes).unwrap_or_default() {
+        set.replace(key, value);
+    }
+    Resource { attributes: set.0 }
+}
+
 /// Reads `key=value,key=value` with percent-encoded values. One that is malformed voids all of them
 /// (specification, resource/sdk.md, "Specifying resource information via an environment variable").
 fn parse_attributes(text: &str) -> Vec<(String, String)> {

@@ -39,6 +39,8 @@ pub struct Ledger {
     pub spans: Account,
     /// The queues of the exporters, each with its own.
     pub queues: Vec<Account>,
+    /// Bytes that metrics may take; what they take is the counter `memory_metrics`.
+    pub metrics: usize,
     /// Bytes that the view's traces may take; what they take is the counter `store_bytes`.
     pub store: usize,
 }
@@ -53,6 +55,7 @@ impl Ledger {
             received: Account::new(shares.received),
             spans: Account::new(shares.spans),
             queues: (0..shares.exporters).map(|_| Account::new(shares.queue())).collect(),
+            metrics: shares.metrics,
             store: shares.store,
         }
     }
@@ -67,7 +70,8 @@ impl Ledger {
         let queues: usize = self.queues.iter().map(Account::held).sum();
         let (connections, signals, spans) = (self.connections.held(), self.signals.held(), self.spans.held());
         let received = self.received.held();
-        let held = connections + signals + received + spans + queues + counters.view.store_bytes.get() as usize;
+        let elsewhere = counters.view.store_bytes.get() + counters.meters.memory_metrics.get();
+        let held = connections + signals + received + spans + queues + elsewhere as usize;
         counters.memory_limit.set(self.total as u64);
         counters.memory_held.set(held as u64);
         counters.memory_highest.set(counters.memory_highest.get().max(held as u64));

@@ -5,6 +5,7 @@
 //! | connections | a quarter | `max-buffer`, for less |
 //! | signals | a sixteenth | |
 //! | messages of OTLP in | a sixteenth, none where it is off | |
+//! | metrics | a sixteenth, none where they are off | |
 //! | the view's traces | five sixteenths, none without a view | `store-bytes`, for up to half |
 //! | spans being built | half of what is left | |
 //! | the exporters' queues | the other half, in equal parts | |
@@ -22,6 +23,8 @@ pub struct Shares {
     pub signals: usize,
     /// Messages of OTLP in while they are read and understood.
     pub received: usize,
+    /// Metrics.
+    pub metrics: usize,
     /// Spans being built.
     pub spans: usize,
     /// All queues of exporters.
@@ -57,7 +60,7 @@ impl Shares {
         let signals = total / 16;
         let rest = total - connections - store - signals;
         let queues = if exporters == 0 { 0 } else { rest / 2 };
-        Self { total, connections, signals, received: 0, spans: rest - queues, queues, store, exporters }
+        Self { total, connections, signals, received: 0, metrics: 0, spans: rest - queues, queues, store, exporters }
     }
 
     /// As it was asked for.
@@ -66,8 +69,9 @@ impl Shares {
         let console = config.output != crate::config::Output::None;
         let exporters = [console, store.is_some(), config.otlp.is_some()].into_iter().filter(|runs| *runs).count();
         let received = if config.otlp_in.is_some() { config.max_memory / 16 } else { 0 };
-        let others = Self::divide(config.max_memory - received, config.max_buffer, store, exporters);
-        Self { total: config.max_memory, received, ..others }
+        let metrics = if config.metrics.is_measured() { config.max_memory / 16 } else { 0 };
+        let others = Self::divide(config.max_memory - received - metrics, config.max_buffer, store, exporters);
+        Self { total: config.max_memory, received, metrics, ..others }
     }
 
     /// Bytes of one exporter's queue.

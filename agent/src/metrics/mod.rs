@@ -1,6 +1,7 @@
 //! The agent's own counters: what it saw, what it lost and where. Nothing is lost silently.
 
 pub mod drops;
+pub mod own;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ wirespan_signals::counters! {
     @drops: drops::Drops = "Requests that were dropped, by protocol and reason",
     @links: Arc<wirespan_links::Counters> = "What the linking stage counts",
     @queues: Arc<wirespan_delivery::Counters> = "What did not fit the exporters' queues",
+    @meters: Arc<wirespan_meters::Counters> = "What measuring counts of itself",
     spans_exported: "Spans accepted by the OTLP endpoint",
     spans_rejected: "Spans that the OTLP endpoint refused (partial success or a permanent error)",
     otlp_requests_received: "OTLP requests taken from applications that make spans themselves",

@@ -30,6 +30,7 @@ mod left;
 mod load;
 mod lost_answers;
 mod messages;
+mod metrics;
 mod names;
 mod operations;
 mod outage;

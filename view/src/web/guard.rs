@@ -8,7 +8,7 @@
 //! - A request that another origin's page made is refused (`Origin`, `Sec-Fetch-Site`), save one that shows the page
 //!   itself in a window of its own (a link), whose contents that origin cannot read.
 //! - No response has a CORS header; the content security policy lets the page load and ask nothing but this server.
-//! - With a token, nothing is answered without it. It is compared by its HMAC, which takes the same time for any guess.
+//! - With a token, nothing is answered without it, save whether the agent is well (`/livez`, `/readyz`). It is compared by its HMAC, which takes the same time for any guess.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use ring::hmac;
 
 use super::params::Refusal;
-use super::{Shared, problem};
+use super::{Shared, probes, problem};
 use crate::config::Token;
 use wirespan_signals::hex;
 
@@ -100,6 +100,7 @@ impl Guard {
         }
         match &self.token {
             None => Verdict::Answer,
+            Some(_) if probes::is_for_all(uri.path()) => Verdict::Answer,
             Some(secret) => secret.judge(uri, headers),
         }
     }

@@ -10,6 +10,7 @@
 //! | `api`, `params`, `detail` | the page's own API under `/api/v1/` |
 //! | `linking` | how well calls find their requests, by process |
 //! | `processes` | which processes there are |
+//! | [`probes`] | what machines ask: `/metrics`, `/livez`, `/readyz` |
 //! | `live` | new traces as they come |
 //! | [`own`] | whose connections are its own: who looks at traces makes no traces |
 //! | `jaeger` | what Jaeger's query service answers |
@@ -29,6 +30,7 @@ mod live;
 mod otlp;
 pub mod own;
 mod params;
+pub mod probes;
 mod problem;
 mod processes;
 mod serve;
@@ -117,6 +119,8 @@ pub struct Shown {
     pub otlp_listen: Option<String>,
     /// The processes.
     pub inventory: Arc<Inventory>,
+    /// What machines ask.
+    pub probes: probes::Probes,
 }
 
 /// What every request of one kind of connection may need.
@@ -177,7 +181,7 @@ impl Bound {
         let Self { tcp, socket, token, patience, cookies } = self;
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
-            .max_blocking_threads(2 * (OVER_TCP + OVER_SOCKET) + 1)
+            .max_blocking_threads(2 * (OVER_TCP + OVER_SOCKET) + 1 + probes::AT_ONCE)
             .thread_name("wirespan-view")
             .enable_all()
             .build()?;
@@ -228,6 +232,7 @@ impl View {
 fn router(shared: Arc<Shared>) -> Router {
     let mut router =
         Router::new().merge(api::routes()).merge(processes::routes()).merge(jaeger::routes()).fallback(not_found);
+    router = router.merge(probes::routes());
     for page in ["/", "/search", "/trace/{id}", "/services", "/operations"] {
         router = router.route(page, get(assets::index));
     }

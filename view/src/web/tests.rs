@@ -41,6 +41,13 @@ pub(super) fn viewed(patience: Patience) -> Viewed {
         persistent: false,
         otlp_listen: None,
         inventory: Arc::default(),
+        probes: probes::Probes::new(
+            || probes::Health::Ready,
+            Arc::new(|format, take| {
+                // More than the kernel takes for a reader that does not read.
+                (0..2000).all(|n| take(format!("line {n} {format:?} {}\n", "x".repeat(10_000))));
+            }),
+        ),
     };
     Viewed { view: Some(bound.serve(shown).unwrap()), store, counters, address }
 }
@@ -310,8 +317,9 @@ fn the_socket_answers_whatever_becomes_of_the_port() {
     let linking = Arc::default();
     let inventory = Arc::default();
     let readings = Arc::clone(&counters) as _;
-    let shown =
-        Shown { reader: kept.reader(), counters, readings, linking, inventory, persistent: false, otlp_listen: None };
+    let probes = probes::Probes::new(|| probes::Health::Ready, Arc::new(|_, _| {}));
+    let (reader, persistent, otlp_listen) = (kept.reader(), false, None);
+    let shown = Shown { reader, counters, readings, linking, inventory, persistent, otlp_listen, probes };
     let view = bound.serve(shown).unwrap();
     let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
     stream.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n").unwrap();
@@ -320,4 +328,30 @@ fn the_socket_answers_whatever_becomes_of_the_port() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     view.stop();
     assert!(!path.exists(), "its file goes with it");
+}
+
+#[test]
+fn figures_are_written_while_they_are_sent_and_few_at_a_time() {
+    let viewed = viewed(Patience::default());
+    let answer = viewed.get("/metrics");
+    assert!(answer.to_ascii_lowercase().contains("content-type: text/plain; version=0.0.4"), "{}", &answer[..300]);
+    assert!(answer.contains("line 1999 Prometheus"));
+    let ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/openmetrics-text\r\n\r\n";
+    let silent: Vec<TcpStream> = (0..probes::AT_ONCE)
+        .map(|_| {
+            let mut stream = viewed.connect();
+            stream.write_all(ask).unwrap();
+            let mut head = [0; 12];
+            stream.read_exact(&mut head).unwrap();
+            assert_eq!(&head, b"HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    assert!(viewed.get("/metrics").starts_with("HTTP/1.1 503"), "readers that do not read are not more than a few");
+    assert!(viewed.get("/readyz").starts_with("HTTP/1.1 200") && viewed.get("/livez").ends_with("ok\n"));
+    drop(silent);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !viewed.get("/metrics").starts_with("HTTP/1.1 200") {
+        assert!(Instant::now() < deadline, "whoever leaves makes room");
+    }
 }

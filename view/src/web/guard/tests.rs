@@ -98,6 +98,13 @@ fn without_the_token_nothing_is_answered() {
 }
 
 #[test]
+fn whether_the_agent_is_well_is_told_without_the_token_and_figures_are_not() {
+    let guard = guard(Some("0123456789abcdef"));
+    let ask = |path| status(&judged(&guard, path, &[("host", "192.0.2.7:4316")]));
+    assert_eq!([ask("/livez"), ask("/readyz"), ask("/metrics"), ask("/livez/x")], [200, 200, 401, 401]);
+}
+
+#[test]
 fn the_token_in_an_address_becomes_a_cookie_and_leaves_the_address() {
     let guard = guard(Some(TOKEN));
     let host = ("host", "box.example:4316");
