@@ -417,6 +417,8 @@ pub struct Note {
     pub unit: u64,
     /// A handle.
     pub handle: [u64; 2],
+    /// When a request was noted, `CLOCK_BOOTTIME` nanoseconds.
+    pub time: u64,
 }
 
 /// Entries of the `WATCHED` map: a bit for each of the thread ids that there can be (`PID_MAX_LIMIT`).
@@ -532,5 +534,5 @@ const _: () = {
     assert!(size_of::<RuntimeState>() == 48);
     assert!(size_of::<PythonState>() == 64);
     assert!(size_of::<NoteKey>() == 16);
-    assert!(size_of::<Note>() == 24);
+    assert!(size_of::<Note>() == 32);
 };

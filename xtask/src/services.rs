@@ -117,7 +117,38 @@ pub fn setup() -> Result<()> {
     }
     venv()?;
     go_modules()?;
+    go_programs()?;
     node_modules()
+}
+
+/// Go programs that nobody here wrote, as the modules in `tests/services/foreign` pin them: what it is called, its package, and
+/// parts of it that are left out because they take minutes to compile and are never used.
+const GO_PROGRAMS: [(&str, &str, &str); 3] = [
+    ("etcd", "go.etcd.io/etcd/server/v3", ""),
+    ("nats-server", "github.com/nats-io/nats-server/v2", ""),
+    ("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", "remove_all_sd"),
+];
+
+/// Builds [`GO_PROGRAMS`], once for each set of versions.
+fn go_programs() -> Result<()> {
+    let folder = folder()?.join("foreign");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for (name, package, tags) in GO_PROGRAMS {
+        let module = paths::workspace().join("tests/services/foreign").join(name);
+        let (list, program) = (module.join("go.sum"), folder.join(name));
+        let built = folder.join(format!("{name}.sum"));
+        let wanted = fs::read(&list).with_context(|| format!("cannot read {}", list.display()))?;
+        if program.is_file() && fs::read(&built).is_ok_and(|built| built == wanted) {
+            continue;
+        }
+        shell::say(format!("building {name} into {}", folder.display()));
+        let mut build = Command::new(go()?);
+        build.current_dir(&module).args(["build", "-tags", tags, "-o"]).arg(&program).arg(package);
+        build.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=readonly").env("CGO_ENABLED", "0");
+        shell::run_aside(build.env("GOCACHE", self::folder()?.join("go-clients/cache")))?;
+        fs::copy(&list, &built).with_context(|| format!("cannot write {}", built.display()))?;
+    }
+    Ok(())
 }
 
 /// Downloads what the Go modules of the tests are made with.

@@ -2,11 +2,13 @@
 //! that it carries belongs to. `wirespan_common::go_place` says which place is which.
 //!
 //! A request is known by its context and that one's parent, which only requests of one connection derive from: addresses alone
-//! are used again. Every context of Go's own begins with its parent, so the request's is found by going up.
+//! are used again. Every context of Go's own begins with its parent, so the request's is found by going up. What was noted of a
+//! request that is gone may be met on the way, where another context has got its address, and another one that of its parent:
+//! of all that is met, the youngest is the request's. What is older was noted before the memory was used again.
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{bpf_get_current_pid_tgid, generated::bpf_get_attach_cookie},
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated::bpf_get_attach_cookie},
     programs::ProbeContext,
 };
 use wirespan_common::{FactEvent, FactKind, Note, NoteKey, RuntimeState, UNIT_GOROUTINE, go_place};
@@ -154,7 +156,9 @@ fn serves(here: &Here, context: u64) {
     if parent == 0 {
         return;
     }
-    let note = Note { unit: 0, handle: [context, parent] };
+    // SAFETY: no preconditions.
+    let time = unsafe { bpf_ktime_get_boot_ns() };
+    let note = Note { unit: 0, handle: [context, parent], time };
     let _ = NOTES.insert(here.key(CONTEXT, context), note, 0);
     here.say(FactKind::Named, here.id, 0, [context, parent], 0);
 }
@@ -162,7 +166,7 @@ fn serves(here: &Here, context: u64) {
 /// The goroutine made a call with this context, that others write.
 #[inline(always)]
 fn makes(here: &Here, what: u32, address: u64, context: u64) {
-    let note = Note { unit: here.id, handle: handle(here, context) };
+    let note = Note { unit: here.id, handle: handle(here, context), time: 0 };
     let _ = NOTES.insert(here.key(what, address), note, 0);
 }
 
@@ -178,7 +182,7 @@ fn taken(key: NoteKey) -> Option<Note> {
 /// The handle of the request that a context derives from; zeroes if it derives from none that is known.
 #[inline(always)]
 fn handle(here: &Here, context: u64) -> [u64; 2] {
-    let mut at = context;
+    let (mut at, mut found, mut noted) = (context, [0; 2], 0);
     for _ in 0..DEPTH {
         if at == 0 {
             break;
@@ -187,10 +191,11 @@ fn handle(here: &Here, context: u64) -> [u64; 2] {
         // SAFETY: copied at once.
         if let Some(note) = unsafe { NOTES.get(here.key(CONTEXT, at)) }.copied()
             && note.handle == [at, parent]
+            && note.time > noted
         {
-            return note.handle;
+            (found, noted) = (note.handle, note.time);
         }
         at = parent;
     }
-    [0; 2]
+    found
 }

@@ -126,6 +126,7 @@ fn plain_text(image: &Image<'_>) -> Option<u64> {
 
 /// Where types are in a program without others' data: since 1.27 in a section of their own.
 fn plain_types(image: &Image<'_>) -> Option<(u64, u64)> {
-    let section = [".go.type", ".data.rel.ro", ".rodata"].into_iter().find_map(|name| image.section(name))?;
+    let names = [".go.type", ".data.rel.ro.go.type", ".data.rel.ro", ".rodata"];
+    let section = names.into_iter().find_map(|name| image.section(name))?;
     Some((section.address, section.end()))
 }

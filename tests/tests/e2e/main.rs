@@ -16,6 +16,8 @@ mod doctor;
 mod endings;
 mod flood;
 mod given_up;
+mod go_builds;
+mod go_programs;
 mod golden;
 mod goroutines;
 mod goroutines_calls;
