@@ -192,10 +192,21 @@ pub fn find(program: &str) -> Option<PathBuf> {
     }
 }
 
+/// The Python that has the packages of `tests/requirements-async.txt`, installed at the first call.
+pub fn async_python() -> Result<PathBuf> {
+    environment("tests/requirements-async.txt", "venv-async")?;
+    Ok(folder()?.join("venv-async/bin/python"))
+}
+
 /// The Python packages of `tests/requirements.txt`, in an environment of their own.
 fn venv() -> Result<()> {
-    let list = paths::workspace().join("tests/requirements.txt");
-    let venv = folder()?.join("venv");
+    environment("tests/requirements.txt", "venv")
+}
+
+/// The Python packages of a list, in an environment of this name.
+fn environment(list: &str, name: &str) -> Result<()> {
+    let list = paths::workspace().join(list);
+    let venv = folder()?.join(name);
     if !list.is_file() || is_current(&list, &venv)? {
         return Ok(());
     }

@@ -19,6 +19,18 @@ pub struct Round {
     pub rate: f64,
 }
 
+/// wrk, begun as `command`, asks a server for so many seconds.
+pub fn wrk(command: &mut Command, server: &Server, connections: u32, seconds: u32) -> Result<Round> {
+    command.args(["--threads", "1", "--connections", &connections.to_string()]);
+    command.args(["--duration", &format!("{seconds}s")]).arg(format!("http://{}{}", server.address, mark()));
+    let output = shell::read(command)?;
+    let round = parse_wrk(&output).with_context(|| format!("wrk says:\n{output}"))?;
+    if output.contains("Non-2xx") || output.contains("Socket errors") {
+        bail!("requests failed:\n{output}");
+    }
+    Ok(round)
+}
+
 /// A running subject and what its limit was without the agent.
 pub struct Limit<'a> {
     pub subject: &'a Subject,
@@ -76,13 +88,7 @@ impl<'a> Limit<'a> {
         let is_nginx = self.subject.key == nginx::SUBJECT.key;
         let before = if is_nginx { Some(nginx::answered(self.server)?) } else { None };
         let mut command = self.generator("wrk")?;
-        command.args(["--threads", "1", "--connections", &self.subject.connections.to_string()]);
-        command.args(["--duration", &format!("{seconds}s")]).arg(format!("http://{}{}", self.server.address, mark()));
-        let output = shell::read(&mut command)?;
-        let round = parse_wrk(&output).with_context(|| format!("wrk says:\n{output}"))?;
-        if output.contains("Non-2xx") || output.contains("Socket errors") {
-            bail!("requests failed:\n{output}");
-        }
+        let round = wrk(&mut command, self.server, self.subject.connections, seconds)?;
         match before {
             // wrk leaves requests behind when its time is over, and nginx has counted our own question.
             Some(before) => Ok(Round { requests: (nginx::answered(self.server)? - before - 1) as f64, ..round }),

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`subjects`] | the programs under load, one row each |
 //! | [`matrix`] | one subject in pairs of rounds: throughput, latency, processor time, spans delivered |
+//! | [`calls`] | programs that make a call for each request: processor time without the agent, with it, with its probes |
 //! | [`bpf`] | nanoseconds of BPF per socket operation |
 //! | [`first`] | time from start to first span |
 //! | [`memory`] | resident memory: idle, with many connections, after many |
@@ -36,6 +37,7 @@ use crate::{build, paths, services, shell};
 
 mod agent;
 mod bpf;
+mod calls;
 pub mod client;
 mod cpu;
 mod first;
@@ -62,7 +64,7 @@ pub enum Sink {
 }
 
 /// Measurements that are no subject, for `--only`.
-const PARTS: [&str; 3] = ["first", "memory", "growth"];
+const PARTS: [&str; 4] = ["calls", "first", "memory", "growth"];
 
 fn selectable() -> PossibleValuesParser {
     PossibleValuesParser::new(SUBJECTS.iter().map(|subject| subject.key).chain(PARTS))
@@ -202,6 +204,9 @@ fn measure(options: &Options, binary: &Path) -> Result<Report> {
         if options.wants(subject.key, size.all || subject.short) {
             matrix::measure(subject, &agent, size, &mut report).context(subject.title)?;
         }
+    }
+    if options.wants("calls", size.all) {
+        calls::measure(&agent, size, &mut report).context("calls")?;
     }
     if options.wants("memory", size.all) {
         shell::say("resident memory");

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Measure, Report, Row, Table};
+use crate::bench::calls::CALLERS;
 use crate::bench::growth::Axis;
 use crate::bench::stats::{interval, median};
 use crate::bench::subjects::SUBJECTS;
@@ -13,15 +14,19 @@ pub fn write(report: &Report) -> String {
     for (name, value) in report.conditions.iter() {
         let _ = writeln!(text, "- {name}: {value}");
     }
-    subjects(&mut text, report, Table::Program, "What the traced programs pay");
-    subjects(&mut text, report, Table::Agent, "What the agent takes, and what it delivers");
+    let programs: Vec<(&str, &str)> = SUBJECTS.iter().map(|subject| (subject.key, subject.title)).collect();
+    let callers: Vec<(&str, &str)> = CALLERS.iter().map(|caller| (caller.key, caller.title)).collect();
+    table(&mut text, report, Table::Program, "What the traced programs pay", &programs);
+    table(&mut text, report, Table::Calls, "What programs pay that make a call for each request", &callers);
+    table(&mut text, report, Table::Agent, "What the agent takes, and what it delivers", &programs);
     alone(&mut text, report);
     growth(&mut text, report);
-    subjects(&mut text, report, Table::Behind, "Behind the ratios");
+    table(&mut text, report, Table::Behind, "Behind the ratios", &programs);
     text
 }
 
-fn subjects(text: &mut String, report: &Report, table: Table, title: &str) {
+/// A column for each measure of a table, a line for each of these keys and titles.
+fn table(text: &mut String, report: &Report, table: Table, title: &str, lines: &[(&str, &str)]) {
     let rows: Vec<&Row> = report.rows.iter().filter(|row| row.measure.table == table).collect();
     let mut columns: Vec<&Measure> = Vec::new();
     for row in &rows {
@@ -35,14 +40,14 @@ fn subjects(text: &mut String, report: &Report, table: Table, title: &str) {
     let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
     let _ = writeln!(text, "\n### {title}\n\n| Program | {} |", titles.join(" | "));
     let _ = writeln!(text, "|---|{}", "---|".repeat(columns.len()));
-    for subject in &SUBJECTS {
+    for (key, title) in lines {
         let cell = |column: &&Measure| {
-            let row = rows.iter().find(|row| row.group == subject.key && row.measure.key == column.key);
+            let row = rows.iter().find(|row| row.group == *key && row.measure.key == column.key);
             row.map_or_else(|| "–".to_owned(), |row| with_interval(row) + &judged(row))
         };
-        if rows.iter().any(|row| row.group == subject.key) {
+        if rows.iter().any(|row| row.group == *key) {
             let cells: Vec<String> = columns.iter().map(cell).collect();
-            let _ = writeln!(text, "| {} | {} |", subject.title, cells.join(" | "));
+            let _ = writeln!(text, "| {title} | {} |", cells.join(" | "));
         }
     }
 }

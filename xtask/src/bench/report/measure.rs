@@ -56,6 +56,8 @@ pub enum Table {
     Behind,
     /// A line of its own.
     Alone,
+    /// What a program pays that makes a call for each request: a column, with a line for each.
+    Calls,
     /// In the table of growth.
     Growth,
 }
@@ -117,6 +119,17 @@ impl Measure {
     pub const P50_WITH: Self = measure("p50_with", "p50 with", "ms", Neither, Table::Behind);
     pub const P99_WITHOUT: Self = measure("p99_without", "p99 without", "ms", Neither, Table::Behind);
     pub const P99_WITH: Self = measure("p99_with", "p99 with", "ms", Neither, Table::Behind);
+
+    pub const CALLS_CPU: Self = Self {
+        aim: Some(Aim::AtMost(1.1)),
+        ..measure("app_cpu_ratio", "its CPU per request, with ÷ without", "", Lower, Table::Calls)
+    };
+    pub const CALLS_CPU_UNPROBED: Self =
+        measure("app_cpu_ratio_unprobed", "the same with `probes: off`", "", Lower, Table::Calls);
+    pub const CALLS_PROBES: Self =
+        measure("probes_ratio", "its CPU per request, with probes ÷ without them", "", Lower, Table::Calls);
+    pub const CALLS_CPU_WITHOUT: Self =
+        measure("app_cpu_per_1000_without", "its CPU per 1 000 requests without", "ms", Neither, Table::Calls);
 
     pub const FIRST_SPAN: Self =
         alone("first_span", "time from agent start to first span", "s", Some(Aim::AtMost(1.0)));
