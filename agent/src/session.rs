@@ -12,6 +12,9 @@ use crate::bpf::CaptureError;
 use crate::config::{Color, Config, MetricsConfig, Output, ViewConfig};
 use crate::discovery::{self, HostInfo};
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
+use crate::export::otlp;
+use crate::export::otlp::figures::Temporality;
+use crate::export::otlp::metrics::{MetricsExporter, Source};
 use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::ingest::{self, Ingest};
 use crate::inventory::Inventory;
@@ -19,7 +22,7 @@ use crate::memory::trim::{self, Trimmer};
 use crate::memory::{Ledger, Shares};
 use crate::metrics::{self, Counters};
 use crate::pipeline::Pipeline;
-use crate::span::{Linking, OpenRequests};
+use crate::span::{Linking, OpenRequests, Resource};
 use crate::store;
 use crate::vital;
 use crate::web::probes::{Health, Probes};
@@ -54,6 +57,7 @@ pub struct Session {
     ingest: Option<Ingest>,
     view: Option<View>,
     pipeline: Pipeline,
+    metrics: Option<MetricsExporter>,
 }
 
 impl Session {
@@ -72,7 +76,10 @@ impl Session {
         let ledger = Ledger::new(&Shares::of(config));
         let settings = settings(config, bound.is_some(), &ledger);
         let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;
-        let meters = measure(config, &ledger, &counters);
+        let stated = std::env::var("OTEL_RESOURCE_ATTRIBUTES").ok();
+        let agent = Arc::new(discovery::resource::of_agent(&HostInfo::read("/".as_ref()), stated.as_deref()));
+        let meters = measure(config, &ledger, &counters, &agent);
+        let metrics = export_metrics(config, &exporters, (&counters, meters.as_ref(), agent), &runtime)?;
         let ingest = receive(config, &ledger, &exporters, (&counters, meters.as_ref()), &runtime);
         let listens: Vec<String> = ingest.iter().flat_map(Ingest::addresses).map(ToString::to_string).collect();
         // Not the receiver's in `own`: whoever sends spans to it is known by that, and left alone.
@@ -94,7 +101,7 @@ impl Session {
         runtime.spawn(watch_memory(ledger, Arc::clone(&counters)));
         meters.map(|meters| runtime.spawn(tend(meters)));
         ready.store(true, Ordering::Relaxed);
-        Ok(Self { counters, runtime, ingest, view, pipeline })
+        Ok(Self { counters, runtime, ingest, view, pipeline, metrics })
     }
 
     /// What was seen and lost.
@@ -138,8 +145,14 @@ impl Session {
         if let Some(view) = self.view {
             view.stop();
         }
-        if let Some(exporters) = self.pipeline.stop() {
+        let exporters = self.pipeline.stop();
+        // Everything is measured by now.
+        self.metrics.iter().for_each(|metrics| metrics.stop(deadline));
+        if let Some(exporters) = exporters {
             finish(exporters, deadline);
+        }
+        if let Some(metrics) = self.metrics {
+            metrics.wait(deadline);
         }
         // A connection that hangs must not hold the exit up.
         self.runtime.shutdown_timeout(Duration::from_millis(100));
@@ -193,16 +206,33 @@ fn probes(meters: Option<Arc<Meters>>, counters: &Arc<Counters>, ready: &Arc<Ato
     Probes::new(health, Arc::new(figures))
 }
 
+/// Exports figures by OTLP, if that is asked for.
+fn export_metrics(
+    config: &Config,
+    exporters: &Exporters,
+    (counters, meters, agent): (&Arc<Counters>, Option<&Arc<Meters>>, Arc<Resource>),
+    runtime: &Runtime,
+) -> Result<Option<MetricsExporter>, RunError> {
+    let Some(export) = config.metrics.export.clone().filter(|_| config.metrics.is_measured()) else { return Ok(None) };
+    let (told, start) = (Arc::clone(counters), wirespan_meters::unix_nanos());
+    let own = move || otlp::metrics::own(&agent, metrics::own::metrics(&told, start));
+    let source = Source { meters: meters.cloned(), own: Box::new(own) };
+    let way = exporters.way();
+    let started = MetricsExporter::start(export, source, way.as_ref(), Arc::clone(counters), runtime.handle());
+    Ok(Some(started.map_err(|error| ExportError::Otlp(error.into()))?))
+}
+
 /// What measures spans, if anything is to be measured.
-fn measure(config: &Config, ledger: &Ledger, counters: &Counters) -> Option<Arc<Meters>> {
-    let MetricsConfig { conventions, generator, exemplars, series } = config.metrics;
-    let bytes = ledger.metrics;
-    let settings = wirespan_meters::Settings { conventions, generator, exemplars, exponential: false, series, bytes };
-    config.metrics.is_measured().then(|| {
-        let stated = std::env::var("OTEL_RESOURCE_ATTRIBUTES").ok();
-        let own = Arc::new(discovery::resource::of_agent(&HostInfo::read("/".as_ref()), stated.as_deref()));
-        Arc::new(Meters::new(settings, own, Arc::clone(&counters.meters)))
-    })
+fn measure(config: &Config, ledger: &Ledger, counters: &Counters, agent: &Arc<Resource>) -> Option<Arc<Meters>> {
+    let MetricsConfig { conventions, generator, exemplars, series, exponential, ref export } = config.metrics;
+    // Whoever tells differences keeps what was told.
+    let twice = export.as_ref().is_some_and(|export| export.temporality != Temporality::Cumulative);
+    let bytes = if twice { ledger.metrics / 2 } else { ledger.metrics };
+    let settings = wirespan_meters::Settings { conventions, generator, exemplars, exponential, series, bytes };
+    config
+        .metrics
+        .is_measured()
+        .then(|| Arc::new(Meters::new(settings, Arc::clone(agent), Arc::clone(&counters.meters))))
 }
 
 /// The runtime that a session is given.

@@ -10,8 +10,13 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use prost::Message;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
@@ -49,6 +54,9 @@ struct Inbox {
     /// HTTP bodies that nobody has decoded yet: under load the machine belongs to what is measured.
     undecoded: Vec<Bytes>,
     spans: Vec<Span>,
+    metrics: Vec<ResourceMetrics>,
+    /// Metrics are not taken.
+    refuses_metrics: bool,
     requests: usize,
     gzipped: usize,
 }
@@ -143,6 +151,16 @@ impl Receiver {
         self.decoded().spans.iter().filter(|span| counts(span)).count()
     }
 
+    /// Every export of metrics that arrived so far, in their order.
+    pub fn metrics(&self) -> Vec<ResourceMetrics> {
+        self.store.lock().metrics.clone()
+    }
+
+    /// From now on metrics are refused for good, as by a receiver that knows traces alone.
+    pub fn refuse_metrics(&self) {
+        self.store.lock().refuses_metrics = true;
+    }
+
     fn decoded(&self) -> MutexGuard<'_, Inbox> {
         let mut inbox = self.store.lock();
         for body in std::mem::take(&mut inbox.undecoded) {
@@ -178,36 +196,72 @@ impl TraceService for Grpc {
     }
 }
 
+#[tonic::async_trait]
+impl MetricsService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportMetricsServiceRequest>,
+    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
+        let mut inbox = self.0.lock();
+        if inbox.refuses_metrics {
+            return Err(tonic::Status::unimplemented("traces only"));
+        }
+        inbox.metrics.extend(request.into_inner().resource_metrics);
+        Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
 async fn serve_grpc(listener: tokio::net::TcpListener, store: Store) {
+    let metrics = MetricsServiceServer::new(Grpc(store.clone()))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MAX_REQUEST);
     let service = TraceServiceServer::new(Grpc(store))
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MAX_REQUEST);
-    let server = tonic::transport::Server::builder().add_service(service);
+    let server = tonic::transport::Server::builder().add_service(service).add_service(metrics);
     server.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("gRPC server");
 }
 
 async fn serve_http(listener: tokio::net::TcpListener, store: Store) {
     let router = Router::new()
         .route("/v1/traces", post(accept_http))
+        .route("/v1/metrics", post(accept_metrics))
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
         .with_state(store);
     axum::serve(listener, router).await.expect("HTTP server");
 }
 
-async fn accept_http(State(store): State<Store>, headers: HeaderMap, body: Bytes) -> (StatusCode, HeaderMap, Vec<u8>) {
+/// The body of a request, unpacked, and whether it was packed; or what is wrong with it.
+fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<(Bytes, bool), StatusCode> {
     let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     if header("content-type") != "application/x-protobuf" {
-        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, HeaderMap::new(), Vec::new());
+        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
-    let gzipped = header("content-encoding") == "gzip";
-    let body = if gzipped {
-        let mut plain = Vec::new();
-        if flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).is_err() {
-            return (StatusCode::BAD_REQUEST, HeaderMap::new(), Vec::new());
-        }
-        Bytes::from(plain)
-    } else {
-        body
+    if header("content-encoding") != "gzip" {
+        return Ok((body, false));
+    }
+    let mut plain = Vec::new();
+    match flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain) {
+        Ok(_) => Ok((Bytes::from(plain), true)),
+        Err(_) => Err(StatusCode::BAD_REQUEST),
+    }
+}
+
+async fn accept_metrics(State(store): State<Store>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let mut inbox = store.lock();
+    if inbox.refuses_metrics {
+        return StatusCode::NOT_FOUND;
+    }
+    let Ok((body, _)) = unpacked(&headers, body) else { return StatusCode::BAD_REQUEST };
+    let request = ExportMetricsServiceRequest::decode(body).expect("the agent sends valid protobuf");
+    inbox.metrics.extend(request.resource_metrics);
+    StatusCode::OK
+}
+
+async fn accept_http(State(store): State<Store>, headers: HeaderMap, body: Bytes) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let (body, gzipped) = match unpacked(&headers, body) {
+        Ok(unpacked) => unpacked,
+        Err(status) => return (status, HeaderMap::new(), Vec::new()),
     };
     let mut inbox = store.lock();
     inbox.requests += 1;

@@ -196,7 +196,7 @@ impl Config {
             batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
             view: view::read(settings, surroundings, otlp.is_some())?,
             otlp,
-            metrics: MetricsConfig::read(settings)?,
+            metrics: MetricsConfig::read(settings, lookup, blame)?,
             sandbox: settings.choice("sandbox")? == "on",
             stray_variables: settings.stray_variables.clone(),
         };

@@ -299,6 +299,32 @@ pub static OPTIONS: &[Opt] = &[
     .or("trace_based")
     .also(&["OTEL_METRICS_EXEMPLAR_FILTER"]),
     opt(
+        "metric-export-interval",
+        METRICS,
+        Kind::Time(100, 24 * HOUR),
+        "Time between two exports of figures by OTLP, which goes where spans go unless OTEL_EXPORTER_OTLP_METRICS_ENDPOINT or \
+         OTEL_METRICS_EXPORTER says otherwise.",
+    )
+    .or("60s")
+    .also(&["OTEL_METRIC_EXPORT_INTERVAL"]),
+    opt(
+        "metrics-temporality",
+        METRICS,
+        Kind::Choice(&["cumulative", "delta", "lowmemory"]),
+        "What is exported by OTLP: figures since they began, or since the export before; lowmemory is delta without the \
+         agent's own.",
+    )
+    .or("cumulative")
+    .also(&["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"]),
+    opt(
+        "metrics-histograms",
+        METRICS,
+        Kind::Choice(&["explicit_bucket_histogram", "base2_exponential_bucket_histogram"]),
+        "Which histograms are exported by OTLP.",
+    )
+    .or("explicit_bucket_histogram")
+    .also(&["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"]),
+    opt(
         "otlp-listen",
         OTLP_IN,
         Kind::Text,

@@ -92,6 +92,33 @@ pub enum OtlpConfigError {
     },
 }
 
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Figures.
+    Metrics,
+}
+
+impl Signal {
+    /// As environment variables have it.
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Traces => "TRACES",
+            Self::Metrics => "METRICS",
+        }
+    }
+
+    /// The path that is appended to an endpoint for all signals.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "/v1/traces",
+            Self::Metrics => "/v1/metrics",
+        }
+    }
+}
+
 /// How OTLP messages travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -170,24 +197,48 @@ impl OtlpConfig {
     /// # Errors
     /// If a variable cannot be read or two contradict each other.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, OtlpConfigError> {
-        let lookup = Lookup(&lookup);
+        let lookup = Lookup(&lookup, Signal::Traces);
         let wanted = TracesExporter::read(&lookup)?;
-        if wanted.is_some_and(|w| !w.otlp) {
+        Self::read(&lookup, wanted.map(|wanted| wanted.otlp))
+    }
+
+    /// The same for metrics: `OTEL_METRICS_EXPORTER` is a list of `otlp` and `prometheus`, which is there in any case where
+    /// the view is; or `none`.
+    ///
+    /// # Errors
+    /// If a variable cannot be read or two contradict each other.
+    pub fn of_metrics(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, OtlpConfigError> {
+        let lookup = Lookup(&lookup, Signal::Metrics);
+        let Some(setting) = lookup.one("OTEL_METRICS_EXPORTER") else { return Self::read(&lookup, None) };
+        let mut otlp = false;
+        for word in setting.value.split(',').map(|word| word.trim().to_ascii_lowercase()) {
+            match word.as_str() {
+                "otlp" => otlp = true,
+                "prometheus" | "none" | "" => {}
+                _ => return Err(setting.unknown("otlp, prometheus or none")),
+            }
+        }
+        Self::read(&lookup, Some(otlp))
+    }
+
+    /// `wanted`: whether OTLP was asked for by its name, if that was said.
+    fn read(lookup: &Lookup, wanted: Option<bool>) -> Result<Option<Self>, OtlpConfigError> {
+        if wanted == Some(false) {
             return Ok(None);
         }
-        let protocol = protocol(&lookup)?;
-        let endpoint = match endpoint::read(&lookup, protocol)? {
+        let protocol = protocol(lookup)?;
+        let endpoint = match endpoint::read(lookup, protocol)? {
             Some(endpoint) => endpoint,
-            None if wanted.is_some() => endpoint::default(protocol),
+            None if wanted.is_some() => endpoint::default(lookup.1, protocol),
             None => return Ok(None),
         };
         Ok(Some(Self {
             protocol,
             endpoint,
             headers: lookup.signal("HEADERS").map(|s| headers::parse(&s)).transpose()?.unwrap_or_default(),
-            compression: compression(&lookup)?,
-            timeout: timeout(&lookup)?,
-            tls: tls(&lookup)?,
+            compression: compression(lookup)?,
+            timeout: timeout(lookup)?,
+            tls: tls(lookup)?,
         }))
     }
 }
@@ -207,7 +258,7 @@ impl TracesExporter {
     /// # Errors
     /// If it names anything else.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, OtlpConfigError> {
-        Self::read(&Lookup(&lookup))
+        Self::read(&Lookup(&lookup, Signal::Traces))
     }
 
     fn read(lookup: &Lookup) -> Result<Option<Self>, OtlpConfigError> {
@@ -250,7 +301,7 @@ impl BatchConfig {
     /// # Errors
     /// If one is no number, or a batch would exceed the queue.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, OtlpConfigError> {
-        let lookup = Lookup(&lookup);
+        let lookup = Lookup(&lookup, Signal::Traces);
         let default = Self::default();
         let number = |name: &str, unit, minimum, default: usize| match lookup.one(name) {
             Some(setting) => setting.number(unit, minimum).map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
@@ -337,7 +388,7 @@ impl Setting {
 }
 
 /// Access to the environment, whatever stands in for it.
-struct Lookup<'a>(&'a dyn Fn(&str) -> Option<String>);
+struct Lookup<'a>(&'a dyn Fn(&str) -> Option<String>, Signal);
 
 impl Lookup<'_> {
     fn one(&self, name: &str) -> Option<Setting> {
@@ -345,13 +396,13 @@ impl Lookup<'_> {
         (!value.is_empty()).then(|| Setting { name: name.to_owned(), value })
     }
 
-    /// The traces variable, or else the general one.
+    /// The signal's own variable, or else the general one.
     fn signal(&self, suffix: &str) -> Option<Setting> {
-        self.traces(suffix).or_else(|| self.general(suffix))
+        self.own(suffix).or_else(|| self.general(suffix))
     }
 
-    fn traces(&self, suffix: &str) -> Option<Setting> {
-        self.one(&format!("OTEL_EXPORTER_OTLP_TRACES_{suffix}"))
+    fn own(&self, suffix: &str) -> Option<Setting> {
+        self.one(&format!("OTEL_EXPORTER_OTLP_{}_{suffix}", self.1.variable()))
     }
 
     fn general(&self, suffix: &str) -> Option<Setting> {

@@ -158,6 +158,11 @@ impl Exporters {
         self.feed.export(traces);
     }
 
+    /// The connections by which spans go, if they go by OTLP.
+    pub fn way(&self) -> Option<otlp::Way> {
+        self.feed.running().as_ref()?.otlp.as_ref().map(OtlpExporter::way)
+    }
+
     /// What the store holds, if there is one.
     pub fn reader(&self) -> Option<Reader> {
         let running = self.feed.running();

@@ -47,7 +47,7 @@ pub fn metrics(counters: &Counters, start_unix_nano: u64) -> Vec<Metric> {
     for reading in counters.snapshot().into_iter().filter(|(name, ..)| *name != TOTAL_OF_DROPS) {
         let (instrument, attributes) = instrument(reading);
         let figure = Figure::Int(i64::try_from(reading.2).unwrap_or(i64::MAX));
-        let point = Point { attributes: attributes.into(), start_unix_nano, figure };
+        let point = Point { attributes, start_unix_nano, figure };
         match all.last_mut().filter(|metric| metric.instrument.name == instrument.name) {
             Some(metric) => metric.points.push(point),
             None => all.push(Metric { instrument, points: vec![point] }),
@@ -57,14 +57,28 @@ pub fn metrics(counters: &Counters, start_unix_nano: u64) -> Vec<Metric> {
     all
 }
 
+/// By the counter's whole name.
+type Labels = HashMap<&'static str, Arc<[KeyValue]>>;
+
+/// No attributes, and those of counters that have some: each list is made once, so that whoever tells differences knows a
+/// figure again.
+static NONE: LazyLock<Arc<[KeyValue]>> = LazyLock::new(|| [].into());
+static LABELS: LazyLock<Mutex<Labels>> = LazyLock::new(Mutex::default);
+
 /// A counter's instrument, and what stands in braces behind its name.
-fn instrument((name, help, _): Reading) -> (Instrument, Vec<KeyValue>) {
+fn instrument((name, help, _): Reading) -> (Instrument, Arc<[KeyValue]>) {
     let (base, labels) = name.split_once('{').unwrap_or((name, ""));
     let label = |pair: &'static str| {
         let (key, value) = pair.split_once('=')?;
         Some(KeyValue::str(key, value.trim_matches('"')))
     };
-    let attributes = labels.trim_end_matches('}').split(',').filter_map(label).collect();
+    let attributes = if labels.is_empty() {
+        Arc::clone(&NONE)
+    } else {
+        let mut known = LABELS.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || labels.trim_end_matches('}').split(',').filter_map(label).collect();
+        Arc::clone(known.entry(name).or_insert_with(made))
+    };
     let gauge = GAUGES.contains(&base);
     let bytes = base == "store_bytes" || (gauge && base.starts_with("memory_"));
     let kind = if gauge { InstrumentKind::Gauge } else { InstrumentKind::Counter };
@@ -76,7 +90,7 @@ fn process(start_unix_nano: u64) -> [Metric; 3] {
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
     let seconds = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
     let of = |name, unit, help, kind, figure| {
-        let attributes: Arc<[KeyValue]> = [].into();
+        let attributes = Arc::clone(&NONE);
         let instrument = Instrument { name, unit, help, kind };
         Metric { instrument, points: vec![Point { attributes, start_unix_nano, figure }] }
     };

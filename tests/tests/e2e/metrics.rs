@@ -5,12 +5,17 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, ResourceMetrics};
 use serde_json::Value as Json;
 use wirespan_tests::program::Program;
+use wirespan_tests::receiver::{Protocol, Receiver};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::nginx::Nginx;
+use wirespan_tests::span::Span;
 use wirespan_tests::view::View;
-use wirespan_tests::{curl, wait};
+use wirespan_tests::{agent, curl, wait};
 
 const SOON: Duration = Duration::from_secs(20);
 /// Requests of each kind: found and sampled, found and not sampled, not found.
@@ -139,4 +144,95 @@ fn every_request_is_measured_sampled_or_not_and_prometheus_reads_it() {
     let trace = answer["data"][0]["exemplars"][0]["labels"]["trace_id"].as_str();
     assert!(trace.is_some_and(|trace| arrived().contains(trace)), "{answer}");
     scene.agent().stop();
+}
+
+/// Of nginx's requests: their count in each export, and all exemplars.
+fn exported(of: &[ResourceMetrics], temporality: AggregationTemporality) -> (Vec<u64>, Vec<Vec<u8>>) {
+    let (mut counts, mut exemplars) = (Vec::new(), Vec::new());
+    for group in of {
+        let attributes = &group.resource.as_ref().expect("a resource").attributes;
+        let name = attributes.iter().find(|a| a.key == "service.name").and_then(|a| a.value.clone()?.value);
+        if name != Some(Any::StringValue("nginx".to_owned())) {
+            continue;
+        }
+        assert!(attributes.iter().all(|a| !a.key.starts_with("process.")), "of a service, not of a process");
+        let metrics = group.scope_metrics.iter().flat_map(|scope| &scope.metrics);
+        let mut count = 0;
+        for metric in metrics.filter(|metric| metric.name == "http.server.request.duration") {
+            assert_eq!(metric.unit, "s");
+            match &metric.data {
+                Some(Data::Histogram(all)) => {
+                    assert_eq!(all.aggregation_temporality, i32::from(temporality));
+                    count += all.data_points.iter().map(|point| point.count).sum::<u64>();
+                    let examples = all.data_points.iter().flat_map(|point| &point.exemplars);
+                    exemplars.extend(examples.map(|exemplar| exemplar.trace_id.clone()));
+                }
+                Some(Data::ExponentialHistogram(all)) => {
+                    assert_eq!(all.aggregation_temporality, i32::from(temporality));
+                    for point in &all.data_points {
+                        let buckets = &point.positive.as_ref().expect("durations are not 0").bucket_counts;
+                        assert_eq!(buckets.iter().sum::<u64>() + point.zero_count, point.count);
+                        count += point.count;
+                    }
+                }
+                other => panic!("no histogram: {other:?}"),
+            }
+        }
+        counts.push(count);
+    }
+    (counts, exemplars)
+}
+
+#[test]
+fn figures_go_where_spans_go_cumulative_or_as_what_came_since() {
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let mut scene = Scene::receiving(Receiver::start(protocol));
+        let nginx = Nginx::files(&scene);
+        let delta = protocol == Protocol::Http;
+        let mut command = agent::exporting_to(&scene.receiver);
+        command.env("OTEL_METRIC_EXPORT_INTERVAL", "200");
+        if delta {
+            let aggregation = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+            command.env("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta");
+            command
+                .env(aggregation, "base2_exponential_bucket_histogram")
+                .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
+        }
+        scene.trace_by(&mut command);
+        let temporality = if delta { AggregationTemporality::Delta } else { AggregationTemporality::Cumulative };
+        let all = |counts: &[u64]| if delta { counts.iter().sum() } else { counts.last().copied().unwrap_or(0) };
+        let told = |scene: &Scene| exported(&scene.receiver.metrics(), temporality);
+        let url = format!("http://127.0.0.1:{}/missing", nginx.port);
+        (0..EACH).for_each(|_| drop(curl::get(&url, 404)));
+        assert!(wait::until_true(SOON, || all(&told(&scene).0) == EACH as u64), "{:?}", told(&scene).0);
+        // The last of them leave with the agent.
+        (0..EACH).for_each(|_| drop(curl::get(&url, 404)));
+        scene.agent().stop();
+        let (counts, exemplars) = told(&scene);
+        assert_eq!(all(&counts), 2 * EACH as u64, "{counts:?}");
+        let hex = |id: &Vec<u8>| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let arrived: HashSet<String> = scene.receiver.spans().into_iter().map(|span| span.trace_id).collect();
+        assert!(delta || !exemplars.is_empty());
+        assert!(exemplars.iter().all(|trace| arrived.contains(&hex(trace))), "examples are of traces that arrived");
+    }
+}
+
+#[test]
+fn a_receiver_that_refuses_metrics_gets_all_spans() {
+    let mut scene = Scene::new();
+    scene.receiver.refuse_metrics();
+    let nginx = Nginx::files(&scene);
+    let mut command = agent::exporting_to(&scene.receiver);
+    command.env("OTEL_METRIC_EXPORT_INTERVAL", "100");
+    scene.trace_by(&mut command);
+    (0..EACH).for_each(|_| drop(curl::get(&format!("http://127.0.0.1:{}/missing", nginx.port), 404)));
+    let ours = |spans: &[Span]| spans.iter().filter(|span| span.concerns_port(&[nginx.port])).count();
+    scene.wait_for(|spans| ours(spans) >= 2 * EACH);
+    scene.agent().stop();
+    assert_eq!(ours(&scene.spans()), 2 * EACH);
+    assert!(scene.receiver.metrics().is_empty());
+    let log = scene.agent().log();
+    let complaints = log.lines().filter(|line| line.contains("refused") && line.contains("metrics")).count();
+    assert_eq!(complaints, 1, "said once: {log}");
+    assert!(log.contains("metric_points_rejected="), "and counted: {log}");
 }

@@ -3,13 +3,11 @@
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
-use super::{Lookup, OtlpConfigError, Protocol, Setting};
-
-const TRACES_PATH: &str = "/v1/traces";
+use super::{Lookup, OtlpConfigError, Protocol, Setting, Signal};
 
 /// The endpoint that the environment asks for, if any.
 pub(super) fn read(lookup: &Lookup, protocol: Protocol) -> Result<Option<Uri>, OtlpConfigError> {
-    if let Some(setting) = lookup.traces("ENDPOINT") {
+    if let Some(setting) = lookup.own("ENDPOINT") {
         // The signal's own URL is used as it is.
         return parse(lookup, &setting, protocol).map(Some);
     }
@@ -17,15 +15,15 @@ pub(super) fn read(lookup: &Lookup, protocol: Protocol) -> Result<Option<Uri>, O
     let base = parse(lookup, &setting, protocol)?;
     Ok(Some(match protocol {
         Protocol::Grpc => base,
-        Protocol::HttpProtobuf => with_traces_path(base),
+        Protocol::HttpProtobuf => with_path(base, lookup.1.path()),
     }))
 }
 
 /// What the specification assumes when OTLP is asked for without saying where.
-pub(super) fn default(protocol: Protocol) -> Uri {
+pub(super) fn default(signal: Signal, protocol: Protocol) -> Uri {
     match protocol {
         Protocol::Grpc => Uri::from_static("http://localhost:4317"),
-        Protocol::HttpProtobuf => Uri::from_static("http://localhost:4318/v1/traces"),
+        Protocol::HttpProtobuf => with_path(Uri::from_static("http://localhost:4318"), signal.path()),
     }
 }
 
@@ -79,12 +77,12 @@ fn scheme_from_insecure(lookup: &Lookup, endpoint: &Setting) -> Result<&'static 
     }
 }
 
-/// `v1/traces` relative to the base URL: its path ends in a slash or is given one.
-fn with_traces_path(base: Uri) -> Uri {
+/// The signal's path relative to the base URL: that ends in a slash or is given one.
+fn with_path(base: Uri, path: &'static str) -> Uri {
     let query = base.query().map(|q| format!("?{q}")).unwrap_or_default();
-    let path = format!("{}{TRACES_PATH}{query}", base.path().trim_end_matches('/'));
+    let whole = format!("{}{path}{query}", base.path().trim_end_matches('/'));
     let scheme = base.scheme().cloned().unwrap_or(Scheme::HTTP);
     let authority = base.authority().cloned().unwrap_or_else(|| Authority::from_static("localhost"));
-    let path = PathAndQuery::try_from(path).unwrap_or_else(|_| PathAndQuery::from_static(TRACES_PATH));
+    let path = PathAndQuery::try_from(whole).unwrap_or_else(|_| PathAndQuery::from_static(path));
     Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().unwrap_or(base)
 }

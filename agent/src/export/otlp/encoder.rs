@@ -129,7 +129,7 @@ impl Encoder {
 }
 
 /// Level 1: OTLP repeats itself so much that higher levels win a few percent for several times the work.
-fn gzip(body: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn gzip(body: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), flate2::Compression::fast());
     encoder.write_all(body)?;
     let mut packed = encoder.finish()?;

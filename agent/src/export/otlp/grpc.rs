@@ -13,22 +13,34 @@ use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Request, Status};
 
-use crate::config::otlp::{Compression, OtlpConfig};
+use crate::config::otlp::{Compression, OtlpConfig, Signal};
 
 use super::outcome::Outcome;
 use super::{KEEP_ALIVE, USER_AGENT};
 
-const METHOD: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+/// What is called.
+const fn method(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    }
+}
 
-/// Calls `TraceService.Export`. Clones share one connection.
+/// Calls `Export` of a signal's service. Clones share one connection, whatever they send.
 #[derive(Clone)]
 pub(super) struct GrpcTransport {
     client: Grpc<Client<HttpsConnector<HttpConnector>, tonic::body::Body>>,
     headers: HeaderMap,
+    signal: Signal,
 }
 
 impl GrpcTransport {
-    pub(super) fn new(config: &OtlpConfig, connector: HttpsConnector<HttpConnector>) -> Self {
+    /// The same connection for another signal, with headers and compression of its own.
+    pub(super) fn beside(&self, config: &OtlpConfig, signal: Signal) -> Self {
+        Self { client: self.client.clone(), headers: headers(config), signal }
+    }
+
+    pub(super) fn new(config: &OtlpConfig, signal: Signal, connector: HttpsConnector<HttpConnector>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .http2_only(true)
@@ -38,26 +50,31 @@ impl GrpcTransport {
         if config.compression == Compression::Gzip {
             client = client.send_compressed(CompressionEncoding::Gzip);
         }
-        let mut headers = config.headers.clone();
-        headers.entry(http::header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
-        Self { client, headers }
+        Self { client, headers: headers(config), signal }
     }
 
-    /// Sends one `ExportTraceServiceRequest`, which tonic compresses if configured.
+    /// Sends one request, which tonic compresses if configured.
     pub(super) async fn send(mut self, body: Bytes) -> Outcome {
         if let Err(error) = self.client.ready().await {
             return Outcome::unreachable(&error);
         }
         let mut request = Request::new(body);
         *request.metadata_mut() = tonic::metadata::MetadataMap::from_headers(self.headers);
-        match self.client.unary(request, PathAndQuery::from_static(METHOD), ExportCodec).await {
+        match self.client.unary(request, PathAndQuery::from_static(method(self.signal)), ExportCodec).await {
             Ok(response) => Outcome::accepted(response.into_inner()),
             Err(status) => Outcome::from_grpc(&status),
         }
     }
 }
 
-/// Encoded bytes out, a response message in.
+fn headers(config: &OtlpConfig) -> HeaderMap {
+    let mut headers = config.headers.clone();
+    headers.entry(http::header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+    headers
+}
+
+/// Encoded bytes out, a response message in. (The answers for all signals have the same fields: how many parts were not taken,
+/// and why.)
 #[derive(Clone, Copy)]
 struct ExportCodec;
 

@@ -37,6 +37,11 @@ pub(super) struct HttpTransport {
 }
 
 impl HttpTransport {
+    /// The same connections for another signal.
+    pub(super) fn beside(&self, config: &OtlpConfig) -> Self {
+        Self { client: self.client.clone(), endpoint: config.endpoint.clone(), headers: headers(config) }
+    }
+
     pub(super) fn new(config: &OtlpConfig, connector: HttpsConnector<HttpConnector>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -44,13 +49,10 @@ impl HttpTransport {
             .pool_idle_timeout(IDLE)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .build(connector);
-        let mut headers = config.headers.clone();
-        headers.insert(CONTENT_TYPE, PROTOBUF);
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(super::USER_AGENT));
-        Self { client, endpoint: config.endpoint.clone(), headers }
+        Self { client, endpoint: config.endpoint.clone(), headers: headers(config) }
     }
 
-    /// Sends one `ExportTraceServiceRequest`.
+    /// Sends one request.
     pub(super) async fn send(self, body: Bytes, gzipped: bool) -> Outcome {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
@@ -64,6 +66,13 @@ impl HttpTransport {
             Err(error) => Outcome::unreachable(&error),
         }
     }
+}
+
+fn headers(config: &OtlpConfig) -> HeaderMap {
+    let mut headers = config.headers.clone();
+    headers.insert(CONTENT_TYPE, PROTOBUF);
+    headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(super::USER_AGENT));
+    headers
 }
 
 async fn read(response: http::Response<Incoming>) -> Outcome {

@@ -9,14 +9,17 @@
 //! |---|---|
 //! | `encoder`, `batch`, `encode`, `wire` | spans to protobuf, many resources in a request |
 //! | `sender`, `backoff`, `outcome`, `report` | delivery, retries, what the log learns |
+//! | [`figures`], [`metrics`] | metrics to protobuf, and their delivery |
 //! | `grpc`, `http`, `tls` | the transports |
 //!
 //! `docs/decisions/002-otlp-exporter.md` says why this is not `opentelemetry-otlp`.
 
 mod backoff;
 mod encoder;
+pub mod figures;
 mod grpc;
 mod http;
+pub mod metrics;
 mod outcome;
 mod report;
 mod sender;
@@ -26,10 +29,11 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use log::warn;
 use tokio::sync::watch;
 
-use crate::config::otlp::{BatchConfig, Compression, OtlpConfig, Protocol};
+use crate::config::otlp::{BatchConfig, Compression, OtlpConfig, Protocol, Signal};
 use crate::metrics::Counters;
 use crate::vital::Vital;
 
@@ -63,6 +67,8 @@ pub enum OtlpError {
 
 /// The running exporter.
 pub(super) struct OtlpExporter {
+    config: OtlpConfig,
+    transport: Arc<Transport>,
     parcels: mpsc::Sender<Parcel>,
     admission: Arc<Admission>,
     counters: Arc<Counters>,
@@ -79,7 +85,7 @@ impl OtlpExporter {
         counters: Arc<Counters>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, OtlpError> {
-        let transport = Arc::new(Transport::new(&config)?);
+        let transport = Arc::new(Transport::new(&config, Signal::Traces)?);
         let (parcels, parcels_out) = mpsc::channel();
         let (batches, batches_out) = tokio::sync::mpsc::unbounded_channel();
         let (stop, stop_out) = watch::channel(None);
@@ -96,20 +102,25 @@ impl OtlpExporter {
             encoder.run();
         })?;
         let sender = Sender {
-            transport,
+            transport: Arc::clone(&transport),
             timeout: config.timeout,
             batches: batches_out,
             stop: stop_out,
             admission: Arc::clone(&admission),
             counters: Arc::clone(&counters),
-            reporter: Reporter::new(config.endpoint.to_string()),
+            reporter: Reporter::new(config.endpoint.to_string(), "spans"),
         };
         runtime.spawn(async move {
             let _vital = Vital::of("the sender of OTLP");
             sender.run().await;
             let _ = done_in.send(());
         });
-        Ok(Self { parcels, admission, counters, stop, done })
+        Ok(Self { config, transport, parcels, admission, counters, stop, done })
+    }
+
+    /// Its connections, for another signal.
+    pub(super) fn way(&self) -> Way {
+        Way { config: self.config.clone(), transport: Arc::clone(&self.transport) }
     }
 
     /// Takes what fits.
@@ -132,6 +143,12 @@ impl OtlpExporter {
         drop(self.parcels);
         Stopping { admission: self.admission, done: self.done, deadline }
     }
+}
+
+/// Connections that lead somewhere.
+pub struct Way {
+    config: OtlpConfig,
+    transport: Arc<Transport>,
 }
 
 /// An exporter that delivers what is left.
@@ -157,15 +174,29 @@ enum Transport {
 }
 
 impl Transport {
-    fn new(config: &OtlpConfig) -> Result<Self, TlsError> {
+    fn new(config: &OtlpConfig, signal: Signal) -> Result<Self, TlsError> {
         let connector = tls::connector(config)?;
         Ok(match config.protocol {
-            Protocol::Grpc => Self::Grpc(GrpcTransport::new(config, connector)),
+            Protocol::Grpc => Self::Grpc(GrpcTransport::new(config, signal, connector)),
             Protocol::HttpProtobuf => Self::Http {
                 http: HttpTransport::new(config, connector),
                 gzip: config.compression == Compression::Gzip,
             },
         })
+    }
+
+    /// A way for another signal over the connections of this one, which go to `to`, if they lead where it is to go.
+    fn beside(&self, to: &OtlpConfig, config: &OtlpConfig, signal: Signal) -> Option<Self> {
+        let place = |config: &OtlpConfig| (config.endpoint.scheme().cloned(), config.endpoint.authority().cloned());
+        let same = to.protocol == config.protocol && place(to) == place(config) && to.tls == config.tls;
+        match self {
+            _ if !same => None,
+            Self::Grpc(_) if to.compression != config.compression => None,
+            Self::Grpc(grpc) => Some(Self::Grpc(grpc.beside(config, signal))),
+            Self::Http { http, .. } => {
+                Some(Self::Http { http: http.beside(config), gzip: config.compression == Compression::Gzip })
+            }
+        }
     }
 
     /// Whether batches are to be compressed before they are sent: tonic compresses by itself.
@@ -182,7 +213,11 @@ impl Transport {
                 Err(error) => return Outcome::Refused { reason: format!("a batch was damaged in memory: {error}") },
             }
         };
-        match &*self {
+        self.send_body(body, gzipped).await
+    }
+
+    async fn send_body(&self, body: Bytes, gzipped: bool) -> Outcome {
+        match self {
             Self::Grpc(grpc) => grpc.clone().send(body).await,
             Self::Http { http, .. } => http.clone().send(body, gzipped).await,
         }

@@ -14,6 +14,8 @@ const MAX_COMPLAINTS: usize = 64;
 /// Keeps the log short.
 pub(super) struct Reporter {
     endpoint: String,
+    /// What is sent there.
+    what: &'static str,
     trouble: Option<Trouble>,
     complaints: HashSet<String>,
 }
@@ -25,26 +27,24 @@ struct Trouble {
 }
 
 impl Reporter {
-    pub(super) fn new(endpoint: String) -> Self {
-        Self { endpoint, trouble: None, complaints: HashSet::new() }
+    pub(super) fn new(endpoint: String, what: &'static str) -> Self {
+        Self { endpoint, what, trouble: None, complaints: HashSet::new() }
     }
 
-    /// A request failed and will be sent again.
-    pub(super) fn failed(&mut self, reason: &str, waiting: usize, room: usize) {
-        let (endpoint, now) = (&self.endpoint, Instant::now());
+    /// A request failed and will be sent again; `waiting` says what becomes of the rest.
+    pub(super) fn failed(&mut self, reason: &str, waiting: &str) {
+        let (endpoint, what, now) = (&self.endpoint, self.what, Instant::now());
         let reason = one_line(reason);
         match &mut self.trouble {
             None => {
-                warn!("OTLP export to {endpoint} fails, spans wait ({waiting} of at most {room}): {reason}");
+                warn!("OTLP export to {endpoint} fails, {what} wait ({waiting}): {reason}");
                 self.trouble = Some(Trouble { since: now, mentioned: now, failures: 1 });
             }
             Some(trouble) => {
                 trouble.failures += 1;
                 if now.duration_since(trouble.mentioned) >= REMINDER {
                     let seconds = now.duration_since(trouble.since).as_secs();
-                    warn!(
-                        "OTLP export to {endpoint} fails since {seconds} s ({waiting} of {room} spans wait): {reason}"
-                    );
+                    warn!("OTLP export to {endpoint} fails since {seconds} s ({what} wait: {waiting}): {reason}");
                     trouble.mentioned = now;
                 }
             }
@@ -60,13 +60,14 @@ impl Reporter {
         }
     }
 
-    /// The endpoint did not take `spans` spans for good, or (0) has a warning.
+    /// The endpoint did not take so many for good, or (0) has a warning.
     pub(super) fn complained(&mut self, spans: u64, message: &str) {
+        let what = self.what;
         if self.complaints.len() < MAX_COMPLAINTS && self.complaints.insert(message.to_owned()) {
             let (endpoint, message) = (&self.endpoint, one_line(message));
             match spans {
                 0 => warn!("OTLP endpoint {endpoint} warns (said once): {message}"),
-                _ => warn!("OTLP endpoint {endpoint} refused {spans} spans (said once, counted always): {message}"),
+                _ => warn!("OTLP endpoint {endpoint} refused {spans} {what} (said once, counted always): {message}"),
             }
         }
     }

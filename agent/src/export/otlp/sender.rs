@@ -122,7 +122,8 @@ impl Sender {
             }
             Outcome::Failed { reason, after } => {
                 self.counters.export_failures.inc();
-                self.reporter.failed(&reason, self.admission.held(), self.admission.limit());
+                let waiting = format!("{} of at most {}", self.admission.held(), self.admission.limit());
+                self.reporter.failed(&reason, &waiting);
                 state.pause(after);
                 state.again.push_back(batch);
             }
