@@ -257,7 +257,9 @@ impl Stages {
             return self.wishes.push(Wish::Mute(event.cookie));
         }
         let process = Arc::clone(process);
-        if !self.selection.connection_selected(&process, ends.local_port, ends.peer_port) {
+        // A connection that a reset has ended has given its port back, and its program goes on with it.
+        let known = || ends.local_port == 0 && self.connections.knows(event.cookie);
+        if !self.selection.connection_selected(&process, ends.local_port, ends.peer_port) && !known() {
             return self.overhear(event, bytes, &process);
         }
         if process.has_units

@@ -358,6 +358,11 @@ impl Connections {
         }
     }
 
+    /// Whether this is the socket of a connection that is read.
+    pub fn knows(&self, cookie: u64) -> bool {
+        self.by_cookie.contains_key(&cookie)
+    }
+
     /// Every connection: its process, and what is spoken on it if that is known.
     pub fn census(&self) -> impl Iterator<Item = (u32, Option<(&'static str, Role)>)> {
         self.by_cookie.values().map(|connection| (connection.process().tgid, connection.spoken()))

@@ -31,6 +31,10 @@ fn of<'a>(spans: &'a [Span], service: &str, kind: Kind) -> &'a Span {
 /// Both ends of a call of `/slow/900` that curl gives up after 200 ms.
 fn a_slow_answer_is_given_up(scene: &mut Scene, service: &str, port: u16) {
     scene.trace();
+    slow_answer_given_up(scene, service, port);
+}
+
+fn slow_answer_given_up(scene: &mut Scene, service: &str, port: u16) {
     let url = format!("http://127.0.0.1:{port}/slow/900");
     let reply = curl::run(&["--max-time", "0.2", &url]);
     assert_eq!(reply.exit, TIME_OUT);
@@ -47,6 +51,15 @@ fn pythons_http_server_answers_a_client_that_has_left() {
     let mut scene = Scene::new();
     let server = Python::patient(&scene);
     a_slow_answer_is_given_up(&mut scene, "patient", server.port);
+}
+
+#[test]
+fn it_does_so_too_where_it_is_selected_by_its_port() {
+    // The client's reset takes the port from the server's socket before the answer is seen.
+    let mut scene = Scene::new();
+    let server = Python::patient(&scene);
+    scene.trace_with(&["--include", &format!("port:{}", server.port)]);
+    slow_answer_given_up(&mut scene, "patient", server.port);
 }
 
 #[test]
