@@ -16,6 +16,10 @@
 //! | [`mysql`] | MySQL, MariaDB |
 //! | [`redis`] | Redis: RESP2, RESP3 |
 //! | [`memcached`] | memcached: text, meta, binary |
+//! | [`fastcgi`] | FastCGI |
+//! | [`uwsgi`] | uwsgi, as spoken to uWSGI |
+//! | [`scgi`] | SCGI |
+//! | `cgi` | what gateways' protocols share: variables, documents |
 //! | [`sql`] | SQL without its literals, and its summary |
 //! | [`amqp`] | AMQP 0-9-1 (RabbitMQ) |
 //! | [`celery`] | tasks and results inside messages |
@@ -41,10 +45,12 @@
 
 pub mod amqp;
 pub mod celery;
+mod cgi;
 pub mod context;
 mod db;
 pub mod dns;
 pub mod exchange;
+pub mod fastcgi;
 mod grpc;
 mod http;
 pub mod http1;
@@ -57,8 +63,10 @@ pub mod postgresql;
 pub mod redact;
 pub mod redis;
 pub mod registry;
+pub mod scgi;
 pub mod sql;
 pub mod template;
+pub mod uwsgi;
 pub mod weight;
 
 use std::borrow::Cow;

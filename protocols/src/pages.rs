@@ -21,6 +21,10 @@ pub(crate) const MYSQL: Pages = &[DATABASES_IN_GENERAL, TEXT, include_str!("mysq
 pub(crate) const REDIS: Pages = &[DATABASES_IN_GENERAL, include_str!("redis/doc.md"), TASKS];
 pub(crate) const MEMCACHED: Pages = &[DATABASES_IN_GENERAL, include_str!("memcached/doc.md")];
 pub(crate) const AMQP: Pages = &[include_str!("amqp/doc.md"), TASKS];
+/// What it is told of is HTTP's.
+pub(crate) const FASTCGI: Pages = &[HTTP[0], include_str!("fastcgi/doc.md")];
+pub(crate) const UWSGI: Pages = &[HTTP[0], FASTCGI[1], include_str!("uwsgi/doc.md")];
+pub(crate) const SCGI: Pages = &[HTTP[0], FASTCGI[1], include_str!("scgi/doc.md")];
 pub(crate) const DNS: Pages = &[include_str!("dns/doc.md")];
 
 /// The document: an introduction, a table of all protocols, and every chapter once, in the registry's order.

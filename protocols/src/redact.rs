@@ -169,9 +169,43 @@ pub(crate) fn clip(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
+/// Most bytes of a complaint.
+pub(crate) const MAX_COMPLAINT: usize = 512;
+
+/// The first line of what a program says of what went wrong. What follows it may be a trace with the arguments of calls.
+/// What is quoted is a value, and becomes `?` unless it is to be kept; so does the rest of a line in which a quote has no end.
+pub(crate) fn complaint(said: &str, keep_values: bool) -> String {
+    let line = said.trim_start().lines().next().unwrap_or_default().trim_end();
+    let line = clip(line.split("Stack trace:").next().unwrap_or_default(), MAX_COMPLAINT);
+    let line = text(line);
+    if keep_values {
+        return line.into_owned();
+    }
+    let mut clean = String::with_capacity(line.len());
+    let mut rest = &*line;
+    while let Some((before, quote)) = rest.find(['\'', '"', '`']).map(|at| (&rest[..at], rest.as_bytes()[at])) {
+        clean.extend([before, "?"]);
+        let quoted = &rest[before.len() + 1..];
+        rest = quoted.find(char::from(quote)).map_or("", |end| &quoted[end + 1..]);
+    }
+    clean.push_str(rest);
+    clean
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_complaint_is_one_line_without_what_it_quotes() {
+        let said = "PHP message: PHP Fatal error:  Uncaught PDOException: Access denied for user 'bob'@\"h\" in /a.php:3\nStack trace:\n#0 f('pw')";
+        let clean = "PHP message: PHP Fatal error:  Uncaught PDOException: Access denied for user ?@? in /a.php:3";
+        assert_eq!(complaint(said, false), clean);
+        assert_eq!(complaint("it can't be 's3cret' so", false), "it can?s3cret?");
+        assert_eq!(complaint("it 's so", true), "it 's so");
+        assert_eq!(complaint("to http://u:p@h/ it went", false), "to http://REDACTED:REDACTED@h/ it went");
+        assert_eq!(complaint(&"é".repeat(400), false).len(), MAX_COMPLAINT);
+    }
 
     #[test]
     fn values_are_replaced_and_names_kept() {

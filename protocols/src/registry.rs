@@ -1,7 +1,9 @@
 //! Every protocol, one line each.
 
 use crate::pages::{self, Pages};
-use crate::{Detection, Parser, Settings, amqp, dns, http1, http2, memcached, mysql, postgresql, redis};
+use crate::{
+    Detection, Parser, Settings, amqp, dns, fastcgi, http1, http2, memcached, mysql, postgresql, redis, scgi, uwsgi,
+};
 
 /// A protocol: how to recognise it and how to read it.
 pub struct Protocol {
@@ -28,6 +30,9 @@ pub static PROTOCOLS: &[Protocol] = &[
     Protocol { name: "redis", streams: false, detect: redis::detect, parser: redis::parser, pages: pages::REDIS },
     Protocol { name: "memcached", streams: false, detect: memcached::detect, parser: memcached::parser, pages: pages::MEMCACHED },
     Protocol { name: "amqp", streams: true, detect: amqp::detect, parser: amqp::parser, pages: pages::AMQP },
+    Protocol { name: "fastcgi", streams: false, detect: fastcgi::detect, parser: fastcgi::parser, pages: pages::FASTCGI },
+    Protocol { name: "uwsgi", streams: false, detect: uwsgi::detect, parser: uwsgi::parser, pages: pages::UWSGI },
+    Protocol { name: "scgi", streams: false, detect: scgi::detect, parser: scgi::parser, pages: pages::SCGI },
 ];
 
 /// All protocols over datagrams: each call of their parsers' [`Parser::data`] is one datagram, and nothing is known of

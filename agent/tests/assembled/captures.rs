@@ -16,7 +16,8 @@ pub fn all() -> &'static [Capture] {
     static ALL: OnceLock<Vec<Capture>> = OnceLock::new();
     ALL.get_or_init(|| {
         let root = root();
-        let folders = ["amqp", "dns", "http1", "http2", "memcached", "mysql", "postgresql", "redis"];
+        let folders =
+            ["amqp", "dns", "fastcgi", "http1", "http2", "memcached", "mysql", "postgresql", "redis", "scgi", "uwsgi"];
         let mut files: Vec<PathBuf> = folders
             .iter()
             .flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("the captures are there"))

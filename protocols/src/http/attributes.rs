@@ -6,6 +6,7 @@
 //! forwarding ones are recorded; bodies never are.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
@@ -31,10 +32,20 @@ const SCHEMES: [&str; 6] = ["http", "https", "ws", "wss", "ftp", "ftps"];
 pub(crate) struct Request<'a> {
     /// `None` if it is not known.
     pub method: Option<&'a str>,
-    /// `network.protocol.version`.
-    pub version: &'static str,
+    /// `network.protocol.version`, if it is known.
+    pub version: Option<&'static str>,
     pub target: Target<'a>,
     pub fields: &'a Fields<'a>,
+    pub gateway: Gateway,
+}
+
+/// What a gateway, which hands a request on in another form, says of the connection that it came by.
+#[derive(Debug, Default)]
+pub(crate) struct Gateway {
+    /// The port that it came to.
+    pub port: Option<u16>,
+    /// Where it came from.
+    pub client: Option<IpAddr>,
 }
 
 /// A request-target taken apart (RFC 9112 §3.2, RFC 9113 §8.3.1).
@@ -93,7 +104,7 @@ pub(crate) fn request(head: &Request<'_>, settings: &Settings) -> (Cow<'static, 
             attributes.push(KeyValue::str(semconv::HTTP_REQUEST_METHOD_ORIGINAL, original.to_owned()));
         }
     }
-    attributes.push(KeyValue::str(semconv::NETWORK_PROTOCOL_VERSION, head.version));
+    attributes.extend(head.version.map(|version| KeyValue::str(semconv::NETWORK_PROTOCOL_VERSION, version)));
     let target = &head.target;
     let route = match target.path {
         "*" => Some("*".into()),
@@ -101,8 +112,8 @@ pub(crate) fn request(head: &Request<'_>, settings: &Settings) -> (Cow<'static, 
         _ => None,
     };
     match settings.role {
-        Role::Server => server(head.fields, target, settings, &mut attributes),
-        Role::Client => client(head.fields, target, settings, &mut attributes),
+        Role::Server => server(head, settings, &mut attributes),
+        Role::Client => client(head, settings, &mut attributes),
     }
     if let Some(agent) = head.fields.user_agent.filter(|a| !a.is_empty()) {
         let agent = String::from_utf8_lossy(agent);
@@ -121,26 +132,39 @@ pub(crate) fn request(head: &Request<'_>, settings: &Settings) -> (Cow<'static, 
     (name.into(), attributes)
 }
 
-fn server(fields: &Fields<'_>, target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
+fn server(head: &Request<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
+    let (fields, target, gateway) = (head.fields, &head.target, &head.gateway);
     let host = forwarded::host(fields).or(target.authority).or_else(|| forwarded::text(fields.host?));
     address(host, attributes);
     let scheme = forwarded::scheme(fields).or(target.scheme).or((!target.foreign).then_some("http"));
     // What a proxy forwards was asked of the proxy: the port that this server listens on is another one.
-    let has = |key: &str| attributes.iter().any(|a| a.key == key);
-    if forwarded::is_forwarded(fields) && has(semconv::SERVER_ADDRESS) && !has(semconv::SERVER_PORT) {
+    if forwarded::is_forwarded(fields) {
         let port = forwarded::port(fields).unwrap_or(if scheme == Some("https") { 443 } else { 80 });
-        attributes.push(KeyValue::int(semconv::SERVER_PORT, i64::from(port)));
+        port_unless_stated(port, attributes);
+    } else if let Some(port) = gateway.port {
+        port_unless_stated(port, attributes);
     }
     attributes.extend(scheme.map(|scheme| KeyValue::str(semconv::URL_SCHEME, scheme)));
     path_and_query(target, settings, attributes);
-    if let Some(client) = forwarded::client(fields) {
-        attributes.push(KeyValue::str(semconv::CLIENT_ADDRESS, client.to_owned()));
+    let client = forwarded::client(fields).map(str::to_owned).or_else(|| Some(gateway.client?.to_string()));
+    attributes.extend(client.map(|client| KeyValue::str(semconv::CLIENT_ADDRESS, client)));
+}
+
+/// `server.port` of an address that was written down without one.
+fn port_unless_stated(port: u16, attributes: &mut Vec<KeyValue>) {
+    let has = |key: &str| attributes.iter().any(|a| a.key == key);
+    if has(semconv::SERVER_ADDRESS) && !has(semconv::SERVER_PORT) {
+        attributes.push(KeyValue::int(semconv::SERVER_PORT, i64::from(port)));
     }
 }
 
-fn client(fields: &Fields<'_>, target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
+fn client(head: &Request<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
+    let (fields, target) = (head.fields, &head.target);
     let host = target.authority.or_else(|| redact::authority(forwarded::text(fields.host?)?));
     address(host, attributes);
+    if let Some(port) = head.gateway.port {
+        port_unless_stated(port, attributes);
+    }
     // A tunnel has an address and no URL, and what is fetched by another scheme is no URL of this one.
     if target.path.is_empty() || target.foreign {
         return;
@@ -155,6 +179,10 @@ fn client(fields: &Fields<'_>, target: &Target<'_>, settings: &Settings, attribu
         url.push_str(redact::USER);
     }
     url.push_str(host);
+    let usual = if target.scheme == Some("https") { 443 } else { 80 };
+    if let Some(port) = head.gateway.port.filter(|port| *port != usual && host_port(host).1.is_none()) {
+        url.extend([":", &port.to_string()]);
+    }
     // RFC 9112 §3.3: the URI of `OPTIONS *` has no path.
     if target.path != "*" {
         url.push_str(clip(&redact::path(target.path, settings.keep_query_values), MAX_PATH));

@@ -8,7 +8,7 @@ use httparse::{Header, ParserConfig, Status};
 use super::body::Framing;
 use super::start_line::{self, Fit};
 use crate::grpc;
-use crate::http::attributes::{Request, Target};
+use crate::http::attributes::{Gateway, Request, Target};
 use crate::http::fields::{self, Length};
 
 /// Heads with more fields than this are read a second time, into a list on the heap.
@@ -129,7 +129,8 @@ impl RequestHead<'_> {
     pub(super) fn common(&self) -> Request<'_> {
         let version = if self.minor == 0 { "1.0" } else { "1.1" };
         let target = Target::parse(self.method, &self.target);
-        Request { method: Some(self.method), version, target, fields: &self.fields.common }
+        let fields = &self.fields.common;
+        Request { method: Some(self.method), version: Some(version), target, fields, gateway: Gateway::default() }
     }
 
     /// RFC 9112 §6.3, items 3 to 7.
@@ -233,25 +234,6 @@ pub(super) fn response(bytes: &[u8]) -> Parsed<ResponseHead> {
             }
         }
         Ok(Status::Complete((ResponseHead { status, minor, size, call_status, events }, len)))
-    })
-}
-
-/// What can be known of a head whose end fell into a gap: its whole lines, closed by an empty one. `None` if not even
-/// the start line is whole.
-pub(super) fn close(mut cut: Vec<u8>) -> Option<Vec<u8>> {
-    let whole = cut.iter().rposition(|b| *b == b'\n')? + 1;
-    cut.truncate(whole);
-    cut.extend_from_slice(b"\r\n");
-    Some(cut)
-}
-
-/// Where the head that ends in an empty line ends, if the line is at or after `from`.
-pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
-    let feeds = bytes.iter().enumerate().skip(from).filter(|(_, b)| **b == b'\n');
-    feeds.map(|(at, _)| at + 1).find_map(|at| match bytes.get(at..)? {
-        [b'\n', ..] => Some(at + 1),
-        [b'\r', b'\n', ..] => Some(at + 2),
-        _ => None,
     })
 }
 

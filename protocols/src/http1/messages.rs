@@ -11,6 +11,7 @@ use crate::exchange::{Marks, Output, Reason, SpanKind, Started};
 use crate::grpc::{self, Call};
 use crate::http::attributes;
 use crate::http::fields::Length;
+use crate::http::lines;
 use crate::http2::{Asked, Http2};
 use crate::pairing::Verdict;
 use crate::{Direction, Progress, Role};
@@ -250,7 +251,7 @@ impl Http1 {
             // Trace context may be behind it.
             self.pairing.note_cut();
         }
-        if let Some(closed) = head::close(cut)
+        if let Some(closed) = lines::close(cut)
             && let Parsed::Whole(head, _) = head::request(&closed)
         {
             self.request(&head, Framing::Unknown, out);

@@ -39,6 +39,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::exchange::{Mark, Output, Reason};
+use crate::http::lines;
 use crate::http2::Http2;
 use crate::pairing::Pairing;
 use crate::{Direction, End, Parser, Progress, Role, Settings};
@@ -130,7 +131,7 @@ impl Http1 {
         let before = lane.buffer.len();
         let taken = bytes.len().min(MAX_HEAD - before);
         lane.buffer.extend_from_slice(&bytes[..taken]);
-        let Some(end) = head::end(&lane.buffer, before.saturating_sub(3)) else {
+        let Some(end) = lines::end(&lane.buffer, before.saturating_sub(3)) else {
             return if lane.sound(before) { Step::Read(taken) } else { self.nonsense(direction, taken, out) };
         };
         let buffer = std::mem::take(&mut lane.buffer);

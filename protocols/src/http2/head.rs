@@ -6,7 +6,7 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 
 use super::hpack;
 use crate::exchange::{KeyValue, unknown};
-use crate::http::attributes::{self, Request, Target};
+use crate::http::attributes::{self, Gateway, Request, Target};
 use crate::http::fields::Fields;
 use crate::redact;
 use crate::{Role, Settings};
@@ -111,7 +111,8 @@ impl Head {
         target.scheme = target.scheme.or(scheme);
         // An authority should have no user information (RFC 9113 §8.3.1).
         target.authority = target.authority.or(authority.as_deref().and_then(redact::authority));
-        let request = Request { method: method.as_deref(), version: "2", target, fields: &fields };
+        let gateway = Gateway::default();
+        let request = Request { method: method.as_deref(), version: Some("2"), target, fields: &fields, gateway };
         let (name, mut attributes) = attributes::request(&request, settings);
         let hidden = path.is_none() && method.as_deref() != Some("CONNECT");
         attributes.extend(unknown([

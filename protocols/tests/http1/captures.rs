@@ -9,7 +9,7 @@ use crate::replay::{self, Capture, Operation, assert_balanced};
 use crate::wire::{Wire, summary};
 
 fn captures() -> Vec<Capture> {
-    replay::captures("http1")
+    replay::captures("http1", 12)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A connection made by hand: each call is one socket operation. Shared by the tests of both versions of HTTP.
+//! A connection made by hand: each call is one socket operation. Shared by the tests of both versions of HTTP, and of gateways.
 
 use wirespan_protocols::exchange::{Exchange, KeyValue, Mark, Output, Started, Status, Unit, Value};
 use wirespan_protocols::{Direction, End, Parser, Progress, Role, Settings};
@@ -90,11 +90,13 @@ impl Wire {
     }
 
     /// An operation whose head only was captured.
+    #[allow(dead_code, reason = "the tests of gateways share this file")]
     pub fn request_cut(&mut self, bytes: impl AsRef<[u8]>, hidden: u64) -> &mut Self {
         self.operation(Direction::Request, bytes.as_ref(), hidden)
     }
 
     /// An operation whose head only was captured.
+    #[allow(dead_code, reason = "the tests of gateways share this file")]
     pub fn response_cut(&mut self, bytes: impl AsRef<[u8]>, hidden: u64) -> &mut Self {
         self.operation(Direction::Response, bytes.as_ref(), hidden)
     }

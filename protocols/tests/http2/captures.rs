@@ -10,7 +10,7 @@ use crate::wire::{Wire, text};
 
 /// Those that are HTTP/2 from their first byte.
 fn captures() -> Vec<Capture> {
-    replay::captures("http2").into_iter().filter(|c| !c.name.contains("upgrade")).collect()
+    replay::captures("http2", 12).into_iter().filter(|c| !c.name.contains("upgrade")).collect()
 }
 
 /// As many of a capture's offsets as there is time for, spread over all of it.

@@ -44,7 +44,7 @@ fn a_server_that_does_not_grant_it_answers_as_ever() {
 
 #[test]
 fn a_recorded_upgrade_is_read_however_it_is_split() {
-    let capture = replay::captures("http2").into_iter().find(|c| c.name.contains("upgrade")).unwrap();
+    let capture = replay::captures("http2", 12).into_iter().find(|c| c.name.contains("upgrade")).unwrap();
     let whole = |cut_in: usize, at: usize| {
         capture.replay(Role::Server, |wire, n, direction, bytes| {
             if n == 0 {

@@ -151,6 +151,9 @@ pub fn of(protocol: &str) -> Vec<Shape> {
         "memcached" => memcached(),
         "amqp" => amqp(),
         "dns" => dns(),
+        "fastcgi" => fastcgi(),
+        "scgi" => scgi(),
+        "uwsgi" => uwsgi(),
         other => panic!("no hostile conversations for {other}"),
     });
     shapes
@@ -448,5 +451,54 @@ fn dns() -> Vec<Shape> {
         Shape::new("queries", vec![], move |n| vec![ask(message(n, 1)), tell(message(n, 0x81))]).batch(),
         Shape::new("answers to nothing", vec![], move |n| vec![tell(message(n, 0x81))]),
         Shape::new("one query again and again", vec![], move |_| vec![ask(message(1, 1))]),
+    ]
+}
+
+fn fastcgi() -> Vec<Shape> {
+    let record = |kind: u8, number: u32, content: &[u8]| {
+        let [n1, n0] = (number as u16 | 1).to_be_bytes();
+        let [l1, l0] = (content.len() as u16).to_be_bytes();
+        [&[1, kind, n1, n0, l1, l0, 0, 0], content].concat()
+    };
+    let begin = move |n| record(1, n, &[0, 1, 1, 0, 0, 0, 0, 0]);
+    let asked = move |n| {
+        let params = b"\x0e\x03REQUEST_METHODGET\x0b\x01REQUEST_URI/";
+        ask([begin(n), record(4, n, params), record(4, n, b"")].concat())
+    };
+    vec![
+        Shape::new("requests that never end", vec![], move |n| vec![asked(2 * n)]),
+        Shape::new("requests that never end", vec![], move |n| vec![asked(2 * n)]).single(),
+        Shape::new("requests that only begin", vec![], move |n| vec![ask(begin(2 * n))]),
+        Shape::new("variables without end", vec![ask(begin(1))], move |_| vec![ask(record(4, 1, b"\x01\x01ab"))]),
+        Shape::new("empty names", vec![ask(begin(1))], move |_| vec![ask(record(4, 1, &[0; 64]))]),
+        Shape::new("a head without end", vec![asked(1)], move |_| vec![tell(record(6, 1, b"a\n"))]),
+        Shape::new("a line without end", vec![asked(1)], move |_| vec![tell(record(6, 1, b"a"))]),
+        Shape::new("complaints", vec![asked(1)], move |_| vec![tell(record(7, 1, b"'no'"))]),
+        Shape::new("answers to nothing", vec![asked(1)], move |n| vec![tell(record(6, 2 * n, b"a"))]),
+        Shape::new("requests and gaps", vec![], move |n| vec![asked(2 * n), Step::Gap(Request, 30)]),
+        Shape::new("requests and gaps in answers", vec![], move |n| vec![asked(2 * n), Step::Gap(Response, 30)]),
+    ]
+}
+
+fn scgi() -> Vec<Shape> {
+    let asked = || ask("17:CONTENT_LENGTH\x000\0,");
+    vec![
+        Shape::new("digits without end", vec![], |_| vec![ask("1")]),
+        Shape::new("variables without end", vec![ask("99999:CONTENT_LENGTH\x000\0")], |_| vec![ask("A\0")]),
+        Shape::new("a body without end", vec![asked()], |_| vec![ask("a")]),
+        Shape::new("a head without end", vec![asked()], |_| vec![tell("a: b\n")]),
+        Shape::new("requests", vec![], move |_| vec![asked(), tell("Content-Length: 0\r\n\r\n")]),
+        Shape::new("requests all at once", vec![], move |_| vec![asked(), tell("Content-Length: 0\r\n\r\n")]).batch(),
+    ]
+}
+
+fn uwsgi() -> Vec<Shape> {
+    let asked = || ask(b"\0\x13\0\0\x0c\0QUERY_STRING\x03\0a=b");
+    vec![
+        Shape::new("variables without end", vec![ask(b"\0\xff\xff\0")], |_| vec![ask(b"\x01\0A\0\0")]),
+        Shape::new("empty variables", vec![ask(b"\0\xff\xff\0")], |_| vec![ask([0])]),
+        Shape::new("a body without end", vec![asked()], |_| vec![ask("a")]),
+        Shape::new("a head without end", vec![asked()], |_| vec![tell("a: b\n")]),
+        Shape::new("requests", vec![], move |_| vec![asked(), tell("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")]),
     ]
 }

@@ -24,7 +24,7 @@ pub const STACKS: &[Stack] = &[Stack {
     serves: Some(CHILDREN),
     passes_through: false,
     cheap: true,
-    limits: "php-fpm reads requests as FastCGI, which is not understood: its calls have no request to belong to",
+    limits: "what nginx passes on while it has several requests is not linked to them: the worker's request is joined to nginx's call, and begins with it",
     prepare,
     start,
 }];

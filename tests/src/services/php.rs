@@ -37,25 +37,37 @@ impl Php {
     }
 }
 
-/// php-fpm on a Unix socket, which speaks FastCGI and thus makes no HTTP span as a server.
+/// php-fpm, which speaks FastCGI.
 pub struct Fpm {
     /// The process.
     pub program: Program,
-    /// Its socket.
-    pub socket: PathBuf,
+    /// Where nginx finds it.
+    pub at: String,
+    /// Where it listens, if that is a port.
+    pub port: Option<u16>,
     /// The script that every request runs.
-    pub script: PathBuf,
+    script: PathBuf,
+}
+
+/// Where php-fpm listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listens {
+    /// On a socket in the test's directory.
+    Unix,
+    /// On a port.
+    Tcp,
 }
 
 impl Fpm {
-    /// Two workers; each request calls `downstream`.
-    pub fn start(scene: &Scene, downstream: &str) -> Self {
-        let script = install("legacy.php", scene.dir());
+    /// So many workers; each request calls `downstream`, if it is given.
+    pub fn start(scene: &Scene, downstream: &str, listens: Listens, workers: usize) -> Self {
+        let script = install("gateway.php", scene.dir());
         let socket = scene.dir().join("fpm.sock");
+        let port = (listens == Listens::Tcp).then(|| scene.port());
+        let listen = port.map_or(socket.display().to_string(), |port| format!("127.0.0.1:{port}"));
         let configuration = format!(
-            "[global]\nerror_log = /dev/stderr\ndaemonize = no\n[www]\nuser = root\ngroup = root\nlisten = {}\n\
-             pm = static\npm.max_children = 2\nclear_env = no\n",
-            socket.display()
+            "[global]\nerror_log = /dev/stderr\ndaemonize = no\n[www]\nuser = root\ngroup = root\nlisten = {listen}\n\
+             listen.backlog = 1024\npm = static\npm.max_children = {workers}\nclear_env = no\n"
         );
         let path = scene.dir().join("fpm.conf");
         fs::write(&path, configuration).expect("php-fpm's configuration");
@@ -63,10 +75,24 @@ impl Fpm {
         command
             .env("DOWNSTREAM", downstream)
             .env("OTEL_SERVICE_NAME", SERVICE)
-            .args(["-n", "-R", "-F", "-y"])
+            .args(["-n", "-R", "-F", "-d", "extension=posix", "-d", "display_errors=0", "-y"])
             .arg(&path);
-        let program = Program::start("php-fpm", scene.dir(), &mut command).listens_at(&socket);
-        Self { program, socket, script }
+        let program = Program::start("php-fpm", scene.dir(), &mut command);
+        let program = match port {
+            Some(port) => program.listens_on(port),
+            None => program.listens_at(&socket),
+        };
+        let at = if port.is_some() { listen } else { format!("unix:{listen}") };
+        Self { program, at, port, script }
+    }
+
+    /// What nginx passes all requests on by.
+    pub fn location(&self) -> String {
+        let Self { at, script, .. } = self;
+        format!(
+            "location / {{ fastcgi_pass {at}; include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME {}; }}",
+            script.display()
+        )
     }
 }
 

@@ -2,15 +2,15 @@
 
 use wirespan_tests::curl;
 use wirespan_tests::expect::{Expected, Want};
-use wirespan_tests::http::{self, Deviation, client, server};
+use wirespan_tests::http::{Deviation, client, server};
 use wirespan_tests::program::Program;
 use wirespan_tests::receiver::{Protocol, Receiver};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::gunicorn::{Gunicorn, Worker};
 use wirespan_tests::services::java::Java;
-use wirespan_tests::services::nginx::{Nginx, Settings};
+use wirespan_tests::services::nginx::Nginx;
 use wirespan_tests::services::node::Node;
-use wirespan_tests::services::php::{Fpm, Php};
+use wirespan_tests::services::php::Php;
 
 /// curl's own name for itself.
 fn curl_agent() -> Want {
@@ -100,26 +100,4 @@ fn a_request_that_a_handler_makes_twice_has_two_calls_below_it() {
     };
     let handler = server("shop", "GET", &url, 200).child(call("/hop/5/1")).child(call("/hop/5/2"));
     scene.expect(&[client("curl", "GET", &url, 200).child(handler)]);
-}
-
-/// FastCGI is no HTTP: php-fpm has no span of its own as a server, so its calls begin traces until FastCGI is understood.
-#[test]
-fn php_fpm_behind_nginx_makes_no_span_of_its_own_but_its_call_does() {
-    let mut scene = Scene::new();
-    let orders = Node::orders(&scene, "");
-    let fpm = Fpm::start(&scene, &orders.url(""));
-    let server_block = format!(
-        "location / {{ fastcgi_pass unix:{}; fastcgi_param SCRIPT_FILENAME {}; fastcgi_param REQUEST_METHOD \
-         $request_method; fastcgi_param REQUEST_URI $request_uri; }}",
-        fpm.socket.display(),
-        fpm.script.display()
-    );
-    let front = Nginx::start(&scene, &Settings { workers: 1, http: "", server: &server_block });
-    scene.trace();
-    let url = front.url("/hop/3/0");
-    curl::get(&url, 200);
-    let call = orders.url("/hop/3/1");
-    // php-fpm writes its title over the environment that named it, before the agent starts.
-    let below = http::call("php-fpm", "orders", &call).no_user_agent();
-    scene.expect(&[client("curl", "GET", &url, 200).child(server("nginx", "GET", &url, 200)), below]);
 }

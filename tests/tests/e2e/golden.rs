@@ -31,7 +31,7 @@ type Said = Vec<(bool, Vec<u8>)>;
 fn captures() -> Vec<(String, Said)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocols/captures");
     let mut found = Vec::new();
-    for folder in ["amqp", "http1", "http2", "memcached", "mysql", "postgresql", "redis"] {
+    for folder in ["amqp", "fastcgi", "http1", "http2", "memcached", "mysql", "postgresql", "redis", "scgi", "uwsgi"] {
         for file in std::fs::read_dir(root.join(folder)).expect("the captures are there") {
             let path = file.expect("a file").path();
             if path.extension().is_some_and(|ext| ext == "json") {

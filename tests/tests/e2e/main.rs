@@ -15,6 +15,7 @@ mod dns;
 mod doctor;
 mod endings;
 mod flood;
+mod gateways;
 mod given_up;
 mod go_builds;
 mod go_programs;

@@ -6,7 +6,7 @@ use wirespan_tests::services::gunicorn::{Gunicorn, Worker};
 use wirespan_tests::services::java::Java;
 use wirespan_tests::services::nginx::{Nginx, Settings};
 use wirespan_tests::services::node::Node;
-use wirespan_tests::services::php::{Fpm, Php};
+use wirespan_tests::services::php::{Fpm, Listens, Php};
 use wirespan_tests::services::python::Python;
 
 #[test]
@@ -25,14 +25,8 @@ fn the_chain_of_services_answers() {
 fn php_fpm_answers_behind_nginx() {
     let scene = Scene::new();
     let files = Python::http_server(&scene);
-    let fpm = Fpm::start(&scene, "");
-    let server = format!(
-        "location / {{ fastcgi_pass unix:{}; fastcgi_param SCRIPT_FILENAME {}; fastcgi_param REQUEST_METHOD \
-         $request_method; fastcgi_param REQUEST_URI $request_uri; }}",
-        fpm.socket.display(),
-        fpm.script.display()
-    );
-    let front = Nginx::start(&scene, &Settings { workers: 1, http: "", server: &server });
+    let fpm = Fpm::start(&scene, "", Listens::Unix, 2);
+    let front = Nginx::start(&scene, &Settings { workers: 1, http: "", server: &fpm.location() });
     assert_eq!(curl::get(&front.url("/some/path"), 200).body, b"/some/path\n");
     assert_eq!(curl::get(&files.url("/hello.txt"), 200).body, b"hello\n");
 }

@@ -172,7 +172,7 @@ fn server(bytes: &[u8]) -> Said {
 fn captures() -> Vec<(String, Vec<Said>)> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../protocols/captures");
     let mut found = Vec::new();
-    let folders = ["amqp", "http1", "http2", "memcached", "mysql", "postgresql", "redis"];
+    let folders = ["amqp", "fastcgi", "http1", "http2", "memcached", "mysql", "postgresql", "redis", "scgi", "uwsgi"];
     for file in folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap()) {
         let path = file.unwrap().path();
         if path.extension().is_none_or(|ext| ext != "json") {

@@ -1,0 +1,126 @@
+//! Applications behind a proxy that speaks to them by a gateway's protocol: php-fpm behind nginx.
+
+use std::thread;
+
+use wirespan_tests::curl;
+use wirespan_tests::expect::Expected;
+use wirespan_tests::http::{Deviation, call, client, server};
+use wirespan_tests::scene::Scene;
+use wirespan_tests::services::nginx::{Nginx, Settings};
+use wirespan_tests::services::node::Node;
+use wirespan_tests::services::php::{Fpm, Listens};
+use wirespan_tests::span::{Kind, Span};
+
+/// What php-fpm's workers are called: they write their title over the environment that named them.
+const FPM: &str = "php-fpm";
+
+/// nginx in front of php-fpm.
+fn front(scene: &Scene, fpm: &Fpm) -> Nginx {
+    Nginx::start(scene, &Settings { workers: 1, http: "", server: &fpm.location() })
+}
+
+/// A span of the connection between the two: what it is about is what nginx was asked.
+fn by_gateway(span: Expected, port: Option<u16>) -> Expected {
+    match (port, span.kind) {
+        (Some(port), Kind::Client) => span.with("network.peer.port", port),
+        (Some(_), _) => span,
+        (None, _) => {
+            let socket = span.without("network.peer.address").without("network.peer.port");
+            socket.with("network.transport", "unix")
+        }
+    }
+}
+
+/// curl, nginx, and nginx's call of an application with what is below it.
+fn through_nginx(url: &str, code: u16, port: Option<u16>, application: Expected) -> Expected {
+    let to_application = by_gateway(client("nginx", "GET", url, code), port).lone().child(application);
+    client("curl", "GET", url, code).child(server("nginx", "GET", url, code).child(to_application))
+}
+
+fn a_request_through_php_fpm_is_one_trace(listens: Listens) {
+    let mut scene = Scene::new();
+    let orders = Node::orders(&scene, "");
+    let fpm = Fpm::start(&scene, &orders.url(""), listens, 2);
+    let front = front(&scene, &fpm);
+    scene.trace();
+    let url = front.url("/hop/3/0");
+    curl::get(&url, 200);
+    let below = call(FPM, "orders", &orders.url("/hop/3/1")).no_user_agent();
+    let in_fpm = by_gateway(server(FPM, "GET", &url, 200), fpm.port).child(below);
+    scene.expect(&[through_nginx(&url, 200, fpm.port, in_fpm)]);
+}
+
+#[test]
+fn a_request_through_php_fpm_is_one_trace_over_a_unix_socket() {
+    a_request_through_php_fpm_is_one_trace(Listens::Unix);
+}
+
+#[test]
+fn a_request_through_php_fpm_is_one_trace_over_tcp() {
+    a_request_through_php_fpm_is_one_trace(Listens::Tcp);
+}
+
+#[test]
+fn a_script_that_fails_and_a_worker_that_dies_are_errors_all_the_way_up() {
+    let mut scene = Scene::new();
+    let fpm = Fpm::start(&scene, "", Listens::Tcp, 1);
+    let front = front(&scene, &fpm);
+    scene.trace();
+    let (fails, dies) = (front.url("/fail"), front.url("/die"));
+    curl::get(&fails, 500);
+    curl::get(&dies, 502);
+    let failed = through_nginx(&fails, 500, fpm.port, by_gateway(server(FPM, "GET", &fails, 500), fpm.port));
+    let died = |span: Expected, error| by_gateway(span, fpm.port).unanswered(error);
+    let in_fpm = died(server(FPM, "GET", &dies, 200), "connection_closed");
+    // (It had not read all, so its end is a reset.)
+    let to_fpm = died(client("nginx", "GET", &dies, 200), "connection_reset").lone().child(in_fpm);
+    let died = client("curl", "GET", &dies, 502).child(server("nginx", "GET", &dies, 502).child(to_fpm));
+    scene.expect(&[failed, died]);
+}
+
+/// The number in a span's path: `/hop/17/0`.
+fn number(span: &Span, key: &str) -> u32 {
+    let path = span.text(key).expect("a path");
+    let after = path.split("/hop/").nth(1).expect("a hop");
+    after.split('/').next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+/// What nginx's own calls belong to is not known while it has many: each of them has its own request of the application
+/// below it all the same, and that its own calls.
+#[test]
+fn each_of_many_requests_at_once_has_its_own_worker_and_that_its_own_call() {
+    const AT_ONCE: u32 = 32;
+    const EACH: u32 = 3;
+    let mut scene = Scene::new();
+    let orders = Node::orders(&scene, "");
+    let fpm = Fpm::start(&scene, &orders.url(""), Listens::Unix, 6);
+    let front = front(&scene, &fpm);
+    scene.trace();
+    thread::scope(|scope| {
+        for client in 0..AT_ONCE {
+            let front = &front;
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    curl::get(&front.url(&format!("/hop/{}/0", client * EACH + n)), 200);
+                }
+            });
+        }
+    });
+    let total = (AT_ONCE * EACH) as usize;
+    let in_fpm = |span: &&Span, kind| span.service() == FPM && span.kind == kind;
+    let spans = scene.wait_for(|spans| {
+        let count = |kind| spans.iter().filter(|span| in_fpm(span, kind)).count();
+        count(Kind::Server) >= total && count(Kind::Client) >= total
+    });
+    let served: Vec<&Span> = spans.iter().filter(|span| in_fpm(span, Kind::Server)).collect();
+    assert_eq!(served.len(), total);
+    for span in served {
+        let own = number(span, "url.path");
+        let above: Vec<&Span> = spans.iter().filter(|other| other.span_id == span.parent).collect();
+        let [above] = above[..] else { panic!("{own}: nothing above {span:?}") };
+        assert_eq!((above.service(), above.kind, number(above, "url.full")), ("nginx", Kind::Client, own));
+        let below: Vec<u32> =
+            spans.iter().filter(|other| other.parent == span.span_id).map(|other| number(other, "url.full")).collect();
+        assert_eq!(below, [own]);
+    }
+}
