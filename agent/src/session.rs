@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::bpf::CaptureError;
-use crate::config::{Color, Config, MetricsConfig, Output, ViewConfig};
+use crate::config::otlp::Signal;
+use crate::config::{Color, Config, MetricsConfig, OtlpConfig, Output, ViewConfig};
 use crate::discovery::{self, HostInfo};
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::otlp;
 use crate::export::otlp::figures::Temporality;
 use crate::export::otlp::metrics::{MetricsExporter, Source};
+use crate::export::otlp::relay::Relay;
 use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::ingest::{self, Ingest};
 use crate::inventory::Inventory;
@@ -256,6 +258,30 @@ fn bind(config: &ViewConfig) -> (Option<Bound>, Vec<String>) {
     (kept.then_some(bound), told)
 }
 
+/// What passes on metrics and logs of applications, as far as there is a place for them. What cannot be passed on is refused
+/// where it is sent to.
+fn relays(
+    config: &Config,
+    ledger: &Ledger,
+    exporters: &Exporters,
+    counters: &Arc<Counters>,
+    runtime: &Runtime,
+) -> ingest::Relays {
+    let way = exporters.way();
+    let start = |config: Option<OtlpConfig>, signal| -> Option<ingest::relay::Pass> {
+        let (room, counters) = (ledger.relayed.clone(), Arc::clone(counters));
+        match Relay::start((config?, signal), room, way.as_ref(), counters, runtime.handle()) {
+            Ok(relay) => Some(Arc::new(move |body| relay.pass(body))),
+            Err(error) => {
+                log::error!("metrics and logs of applications are not passed on: {error}");
+                None
+            }
+        }
+    };
+    let metrics = config.metrics.export.as_ref().map(|export| export.otlp.clone());
+    ingest::Relays { metrics: start(metrics, Signal::Metrics), logs: start(config.logs.clone(), Signal::Logs) }
+}
+
 /// Receives spans of applications, if that is asked for.
 fn receive(
     config: &Config,
@@ -273,7 +299,8 @@ fn receive(
         memory: ledger.received.clone(),
     };
     let (feed, meters) = (exporters.feed(), meters.cloned());
-    let ingest = Ingest::start(&settings, counters, runtime.handle(), move |traces| {
+    let relays = relays(config, ledger, exporters, counters, runtime);
+    let ingest = Ingest::start(&settings, counters, runtime.handle(), &relays, move |traces| {
         if let Some(meters) = &meters {
             meters.record_received(&traces);
         }

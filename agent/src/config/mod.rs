@@ -139,6 +139,8 @@ pub struct Config {
     pub otlp_in: Option<OtlpIn>,
     /// What is measured of spans.
     pub metrics: MetricsConfig,
+    /// Where logs of applications are passed on to by OTLP, if anywhere.
+    pub logs: Option<OtlpConfig>,
     /// Give up what is not needed once it traces.
     pub sandbox: bool,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
@@ -197,6 +199,7 @@ impl Config {
             view: view::read(settings, surroundings, otlp.is_some())?,
             otlp,
             metrics: MetricsConfig::read(settings, lookup, blame)?,
+            logs: OtlpConfig::of_logs(lookup).map_err(blame)?,
             sandbox: settings.choice("sandbox")? == "on",
             stray_variables: settings.stray_variables.clone(),
         };

@@ -99,6 +99,8 @@ pub enum Signal {
     Traces,
     /// Figures.
     Metrics,
+    /// Lines of logs.
+    Logs,
 }
 
 impl Signal {
@@ -107,6 +109,7 @@ impl Signal {
         match self {
             Self::Traces => "TRACES",
             Self::Metrics => "METRICS",
+            Self::Logs => "LOGS",
         }
     }
 
@@ -115,6 +118,7 @@ impl Signal {
         match self {
             Self::Traces => "/v1/traces",
             Self::Metrics => "/v1/metrics",
+            Self::Logs => "/v1/logs",
         }
     }
 }
@@ -208,17 +212,31 @@ impl OtlpConfig {
     /// # Errors
     /// If a variable cannot be read or two contradict each other.
     pub fn of_metrics(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, OtlpConfigError> {
-        let lookup = Lookup(&lookup, Signal::Metrics);
-        let Some(setting) = lookup.one("OTEL_METRICS_EXPORTER") else { return Self::read(&lookup, None) };
+        Self::of_list(&Lookup(&lookup, Signal::Metrics), "OTEL_METRICS_EXPORTER")
+    }
+
+    /// The same for logs: `OTEL_LOGS_EXPORTER` is `otlp` or `none`.
+    ///
+    /// # Errors
+    /// If a variable cannot be read or two contradict each other.
+    pub fn of_logs(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, OtlpConfigError> {
+        Self::of_list(&Lookup(&lookup, Signal::Logs), "OTEL_LOGS_EXPORTER")
+    }
+
+    fn of_list(lookup: &Lookup, variable: &str) -> Result<Option<Self>, OtlpConfigError> {
+        let Some(setting) = lookup.one(variable) else { return Self::read(lookup, None) };
+        let prometheus = lookup.1 == Signal::Metrics;
         let mut otlp = false;
         for word in setting.value.split(',').map(|word| word.trim().to_ascii_lowercase()) {
             match word.as_str() {
                 "otlp" => otlp = true,
-                "prometheus" | "none" | "" => {}
-                _ => return Err(setting.unknown("otlp, prometheus or none")),
+                "none" | "" => {}
+                "prometheus" if prometheus => {}
+                _ if prometheus => return Err(setting.unknown("otlp, prometheus or none")),
+                _ => return Err(setting.unknown("otlp or none")),
             }
         }
-        Self::read(&lookup, Some(otlp))
+        Self::read(lookup, Some(otlp))
     }
 
     /// `wanted`: whether OTLP was asked for by its name, if that was said.

@@ -17,7 +17,7 @@ use crate::memory::Account;
 use crate::metrics::Counters;
 
 use super::room::{Metered, NoRoom, Room};
-use super::{Inbox, Settings, grpc, http};
+use super::{Inbox, Relays, Settings, grpc, http, relay};
 
 /// Requests whose bodies are being read or understood.
 const AT_ONCE: usize = 16;
@@ -35,7 +35,7 @@ struct Gate {
 }
 
 /// Everything that a listener answers.
-pub(super) fn router(settings: &Settings, inbox: &Arc<Inbox>) -> Router {
+pub(super) fn router(settings: &Settings, inbox: &Arc<Inbox>, relays: &Relays) -> Router {
     // One message must leave room for what it becomes.
     let max_message = settings.max_message.min(settings.memory.limit() / 4);
     let gate = Arc::new(Gate {
@@ -45,10 +45,21 @@ pub(super) fn router(settings: &Settings, inbox: &Arc<Inbox>) -> Router {
         max_message,
         counters: Arc::clone(&inbox.counters),
     });
-    let http = http::Http { inbox: Arc::clone(inbox), max_message };
+    let http = Arc::new(http::Http { inbox: Arc::clone(inbox), max_message });
     let grpc = grpc::Grpc { inbox: Arc::clone(inbox), max_message };
-    Router::new()
-        .route("/v1/traces", post(http::export).with_state(Arc::new(http)))
+    let mut router = Router::new();
+    for (pass, path, method) in [
+        (&relays.metrics, "/v1/metrics", "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"),
+        (&relays.logs, "/v1/logs", "/opentelemetry.proto.collector.logs.v1.LogsService/Export"),
+    ] {
+        let Some(pass) = pass else { continue };
+        let (pass, http, counters) = (Arc::clone(pass), Arc::clone(&http), Arc::clone(&inbox.counters));
+        let relaying = Arc::new(relay::Relaying { pass, http, counters });
+        router = router.route(path, post(relay::http).with_state(Arc::clone(&relaying)));
+        router = router.route(method, post(relay::grpc).with_state(relaying));
+    }
+    router
+        .route("/v1/traces", post(http::export).with_state(http))
         .route(grpc::PATH, post(grpc::export).with_state(Arc::new(grpc)))
         .fallback(unknown)
         .layer(from_fn_with_state(gate, pass))
@@ -109,7 +120,7 @@ async fn unknown(request: Request) -> Response {
     let path = request.uri().path();
     let why = match path {
         "/v1/metrics" | "/v1/logs" => {
-            "wirespan takes traces only: set OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER to none"
+            "wirespan has no OTLP endpoint for these itself: set OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER to none, or give it one"
         }
         _ => "unknown path: traces go to /v1/traces, or to the gRPC service TraceService",
     };

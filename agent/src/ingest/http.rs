@@ -76,6 +76,13 @@ impl Http {
         Ok(answer(format, &self.inbox.take_aside(request).await))
     }
 
+    /// The body without its compression.
+    pub(super) async fn plain(&self, headers: &HeaderMap, body: Body, room: &Room) -> Result<Bytes, Refusal> {
+        let gzipped = encoding(headers)?;
+        let body = self.read(headers, body).await?;
+        if gzipped { self.inflate(&body, room).map(Bytes::from) } else { Ok(body) }
+    }
+
     /// The body, unless it is too long.
     async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
         let stated = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());

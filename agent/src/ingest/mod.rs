@@ -12,6 +12,7 @@
 //! | `gate` | who may send, and how much at one time |
 //! | `grpc`, `http` | the two transports of the OTLP specification |
 //! | `room`, `weigh` | what messages take of the bound on memory |
+//! | [`relay`] | metrics and logs, passed on as they came |
 //! | `convert`, `limits` | protobuf's spans into ours, and how much of each |
 //!
 //! Whoever sends is treated as hostile: a message, compressed or not, has at most [`Settings::max_message`] bytes, and what
@@ -23,6 +24,7 @@ mod gate;
 mod grpc;
 mod http;
 mod limits;
+pub mod relay;
 mod room;
 mod server;
 #[cfg(test)]
@@ -60,6 +62,15 @@ pub struct Settings {
     pub memory: Account,
 }
 
+/// Where metrics and logs of applications go, if anywhere.
+#[derive(Clone, Default)]
+pub struct Relays {
+    /// Metrics.
+    pub metrics: Option<relay::Pass>,
+    /// Logs.
+    pub logs: Option<relay::Pass>,
+}
+
 /// The running receiver. Dropping it closes every connection.
 pub struct Ingest {
     servers: Vec<Server>,
@@ -73,12 +84,13 @@ impl Ingest {
         settings: &Settings,
         counters: &Arc<Counters>,
         runtime: &Handle,
+        relays: &Relays,
         sink: impl Fn(Vec<Trace>) + Send + Sync + 'static,
     ) -> Self {
         let counters = Arc::clone(counters);
         let inbox =
             Arc::new(Inbox { sink: Box::new(sink), converter: Mutex::new(Converter::new(settings.limits)), counters });
-        let router = gate::router(settings, &inbox);
+        let router = gate::router(settings, &inbox, relays);
         let mut ingest = Self { servers: Vec::new(), addresses: Vec::new() };
         for address in &settings.addresses {
             let bound = TcpListener::bind(address).and_then(|listener| {

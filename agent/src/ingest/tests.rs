@@ -39,13 +39,17 @@ fn running(token: Option<&str>) -> Running {
 }
 
 fn running_in(token: Option<&str>, memory: Account) -> Running {
+    relaying(token, memory, &Relays::default())
+}
+
+fn relaying(token: Option<&str>, memory: Account, relays: &Relays) -> Running {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let counters = Arc::new(Counters::default());
     let addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
     let settings =
         Settings { addresses, token: token.map(Into::into), max_message: MAX, limits: Limits::default(), memory };
     let (traces, received) = std::sync::mpsc::channel();
-    let ingest = Ingest::start(&settings, &counters, runtime.handle(), move |all| drop(traces.send(all)));
+    let ingest = Ingest::start(&settings, &counters, runtime.handle(), relays, move |all| drop(traces.send(all)));
     Running { runtime, ingest, received, counters }
 }
 
@@ -389,7 +393,7 @@ fn an_address_that_is_taken_costs_that_address_alone() {
         limits: Limits::default(),
         memory: Account::new(usize::MAX),
     };
-    let ingest = Ingest::start(&settings, &Arc::new(Counters::default()), runtime.handle(), |_| ());
+    let ingest = Ingest::start(&settings, &Arc::new(Counters::default()), runtime.handle(), &Relays::default(), |_| ());
     assert_eq!(ingest.addresses().len(), 1);
 }
 
@@ -422,4 +426,80 @@ fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
             false
         }
     })
+}
+
+/// A receiver that keeps what is to be passed on, if it has room for so many bodies.
+fn keeping(room: usize) -> (Running, Receiver<bytes::Bytes>) {
+    let (kept, bodies) = std::sync::mpsc::sync_channel(room);
+    let pass: relay::Pass = Arc::new(move |body| kept.try_send(body).is_ok());
+    (relaying(None, Account::new(usize::MAX), &Relays { metrics: Some(Arc::clone(&pass)), logs: Some(pass) }), bodies)
+}
+
+fn logs() -> Vec<u8> {
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+    let record = LogRecord { severity_text: "WARN".to_owned(), ..Default::default() };
+    let scope_logs = vec![ScopeLogs { log_records: vec![record; 40], ..Default::default() }];
+    ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..Default::default() }] }.encode_to_vec()
+}
+
+#[test]
+fn metrics_and_logs_are_passed_on_as_they_came_and_what_finds_no_room_stays_with_its_sender() {
+    let (running, bodies) = keeping(1);
+    let post = |path: &str, headers: &str, body: &[u8]| {
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n\r\n"
+        );
+        running.raw(&[head.as_bytes(), body].concat())
+    };
+    let body = logs();
+    let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&body).unwrap();
+    let packed = packed.finish().unwrap();
+    let gzip = format!("{PROTOBUF}\r\nContent-Encoding: gzip");
+    for path in ["/v1/logs", "/v1/metrics"] {
+        assert_eq!(post(path, &gzip, &packed).0, 200, "{path}");
+        assert_eq!(post(path, PROTOBUF, &body).0, 503, "{path}");
+        assert_eq!(bodies.try_recv().unwrap(), body);
+    }
+    assert_eq!(post("/v1/logs", PROTOBUF, b"GET / HTTP/1.1").0, 400);
+    assert_eq!(post("/v1/logs", JSON, b"{}").0, 415);
+    assert_eq!(post("/v1/logs", PROTOBUF, &vec![0; MAX + 1]).0, 413);
+    assert!(bodies.try_recv().is_err());
+    assert_eq!(running.counters.relayed_requests_refused.get(), 2);
+}
+
+#[test]
+fn what_is_passed_on_arrives_by_either_transport_also_at_an_endpoint_that_is_busy_at_first() {
+    use crate::config::otlp::{OtlpConfig, Protocol, Signal};
+    use crate::export::otlp::relay::Relay;
+    for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+        let (endpoint, bodies) = keeping(1);
+        let path = if protocol == Protocol::Grpc { "" } else { "/v1/logs" };
+        let config = OtlpConfig::new(protocol, format!("http://{}{path}", endpoint.address()).parse().unwrap());
+        let (room, runtime) = (Account::new(3 * logs().len()), endpoint.runtime.handle());
+        let relay = Relay::start((config, Signal::Logs), room, None, Arc::default(), runtime).unwrap();
+        for _ in 0..3 {
+            assert!(relay.pass(logs().into()));
+        }
+        // The second finds the endpoint's place taken, and is sent again until it is free.
+        for n in 0..3 {
+            let body = bodies.recv_timeout(Duration::from_secs(30));
+            assert_eq!(body.unwrap_or_else(|e| panic!("request {n}: {e}")), logs());
+        }
+    }
+}
+
+#[test]
+fn what_waits_for_an_endpoint_that_is_away_is_bounded_in_bytes() {
+    use crate::config::otlp::{OtlpConfig, Protocol, Signal};
+    use crate::export::otlp::relay::Relay;
+    let nobody = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let config = OtlpConfig::new(Protocol::Grpc, format!("http://{nobody}").parse().unwrap());
+    let room = Account::new(2 * logs().len());
+    let relay = Relay::start((config, Signal::Logs), room, None, Arc::default(), runtime.handle()).unwrap();
+    let taken = (0..5).filter(|_| relay.pass(logs().into())).count();
+    assert_eq!(taken, 2);
 }

@@ -35,6 +35,8 @@ pub struct Ledger {
     pub signals: Account,
     /// Messages of OTLP in.
     pub received: Account,
+    /// Metrics and logs of applications that wait to be passed on: a quarter of what messages of OTLP in have.
+    pub relayed: Account,
     /// Spans being built.
     pub spans: Account,
     /// The queues of the exporters, each with its own.
@@ -52,7 +54,8 @@ impl Ledger {
             total: shares.total,
             connections: Account::new(shares.connections),
             signals: Account::new(shares.signals),
-            received: Account::new(shares.received),
+            received: Account::new(shares.received - shares.received / 4),
+            relayed: Account::new(shares.received / 4),
             spans: Account::new(shares.spans),
             queues: (0..shares.exporters).map(|_| Account::new(shares.queue())).collect(),
             metrics: shares.metrics,
@@ -69,7 +72,7 @@ impl Ledger {
     pub fn publish(&self, counters: &Counters) -> usize {
         let queues: usize = self.queues.iter().map(Account::held).sum();
         let (connections, signals, spans) = (self.connections.held(), self.signals.held(), self.spans.held());
-        let received = self.received.held();
+        let received = self.received.held() + self.relayed.held();
         let elsewhere = counters.view.store_bytes.get() + counters.meters.memory_metrics.get();
         let held = connections + signals + received + spans + queues + elsewhere as usize;
         counters.memory_limit.set(self.total as u64);

@@ -10,6 +10,7 @@
 //! | `encoder`, `batch`, `encode`, `wire` | spans to protobuf, many resources in a request |
 //! | `sender`, `backoff`, `outcome`, `report` | delivery, retries, what the log learns |
 //! | [`figures`], [`metrics`] | metrics to protobuf, and their delivery |
+//! | [`relay`] | applications' metrics and logs, passed on |
 //! | `grpc`, `http`, `tls` | the transports |
 //!
 //! `docs/decisions/002-otlp-exporter.md` says why this is not `opentelemetry-otlp`.
@@ -21,6 +22,7 @@ mod grpc;
 mod http;
 pub mod metrics;
 mod outcome;
+pub mod relay;
 mod report;
 mod sender;
 mod tls;
