@@ -165,7 +165,7 @@ fn privileges() -> Vec<Check> {
 fn hooks(sandbox: bool) -> Vec<Check> {
     let life = ["tp_btf/inet_sock_set_state", "tp_btf/sched_process_fork, _exec, _exit"];
     match probe::attempt(false) {
-        Ok(Seen { mode, sleeps, probes }) => {
+        Ok(Seen { mode, sleeps, unix, probes }) => {
             let socket = match mode {
                 Mode::SocketTracepoints => check(
                     "socket operations",
@@ -185,14 +185,20 @@ fn hooks(sandbox: bool) -> Vec<Check> {
                 (_, Ok(_)) => Some(check("fallback hook", State::Available, "raw_tp/sys_exit (not needed here)", "")),
                 (_, Err(error)) => Some(off("fallback hook", &error.to_string())),
             };
-            [Some(socket), fallback, Some(waits(mode, sleeps)), Some(probes_in_programs(probes, sandbox))]
-                .into_iter()
-                .flatten()
-                .chain([
-                    check("connection life", State::Available, life[0], ""),
-                    check("process life", State::Available, life[1], ""),
-                ])
-                .collect()
+            [
+                Some(socket),
+                fallback,
+                Some(waits(mode, sleeps)),
+                Some(unix_sockets(unix)),
+                Some(probes_in_programs(probes, sandbox)),
+            ]
+            .into_iter()
+            .flatten()
+            .chain([
+                check("connection life", State::Available, life[0], ""),
+                check("process life", State::Available, life[1], ""),
+            ])
+            .collect()
         }
         Err(error) => {
             let why = error.to_string();
@@ -219,6 +225,15 @@ fn waits(mode: Mode, sleeps: bool) -> Check {
             "see the log (--log debug); please report it",
         ),
     }
+}
+
+/// What tells of a Unix socket at which nobody listens.
+fn unix_sockets(seen: bool) -> Check {
+    let name = "failed Unix connections";
+    if seen {
+        return check(name, State::Available, "fexit/unix_stream_connect", "");
+    }
+    off(name, "this kernel lets no program look at a function's return: they make no spans")
 }
 
 /// What says who made a call that another part of a program writes.

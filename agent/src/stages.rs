@@ -216,6 +216,13 @@ impl Stages {
                 self.connections.state(&event, process, &mut self.out);
                 self.overheard.state(&event);
             }
+            Record::Path(event) => {
+                let process = self.processes.get(event.unit.tgid);
+                if process.is_traced() && self.selection.connection_selected(process, 0, 0) {
+                    let process = Arc::clone(process);
+                    self.connections.unreached(&event, process, &mut self.out);
+                }
+            }
             Record::Fork(event) => self.fork(&event),
             Record::Exit(event) => {
                 if event.tid == event.tgid {

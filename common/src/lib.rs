@@ -35,6 +35,8 @@ pub enum Kind {
     Exit = 5,
     /// Something else that says who does what for whom, [`FactEvent`].
     Fact = 6,
+    /// A Unix socket could not be connected, [`PathEvent`].
+    Path = 7,
 }
 
 /// [`IoEvent::direction`]: bytes received by this process.
@@ -241,6 +243,31 @@ pub struct StateEvent {
     pub unit: UnitId,
     /// The connection's ends.
     pub endpoints: Endpoints,
+}
+
+/// The longest name of a Unix socket (`sun_path`).
+pub const MAX_PATH: usize = 108;
+
+/// A `connect` of a Unix socket failed: nobody listens at that path, or the program may not.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct PathEvent {
+    /// [`Kind::Path`].
+    pub kind: u8,
+    /// Bytes of `path`. A name that begins with a zero byte is no file's (*abstract*).
+    pub path_len: u8,
+    /// Always zero.
+    pub reserved: [u8; 2],
+    /// Why, as an `errno`.
+    pub error: u32,
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub time: u64,
+    /// Current thread.
+    pub unit: UnitId,
+    /// What was to be connected to; zero behind `path_len`.
+    pub path: [u8; MAX_PATH],
+    /// Always zero.
+    pub reserved2: [u8; 4],
 }
 
 /// A thread was created ([`Kind::Fork`]) or ended ([`Kind::Exit`]).
@@ -524,6 +551,7 @@ const _: () = {
     assert!(size_of::<UnitId>() == 32);
     assert!(size_of::<IoEvent>() == 144);
     assert!(size_of::<StateEvent>() == 120);
+    assert!(size_of::<PathEvent>() == 160);
     assert!(size_of::<TaskEvent>() == 32);
     assert!(size_of::<ExecEvent>() == 56 + MAX_EXEC_FILE);
     assert!(size_of::<SocketPositions>() == 24);

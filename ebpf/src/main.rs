@@ -17,7 +17,7 @@
 //! | `arch.rs` | system call numbers and registers |
 //! | `maps.rs` | every map, with its size and eviction |
 //!
-//! No kprobe and no fentry: hardened kernels refuse both. Nothing here writes to user memory or to a packet.
+//! No kprobe, and no fentry or fexit that anything else depends on: hardened kernels refuse them. Nothing here writes to user memory or to a packet.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -38,8 +38,8 @@ mod waits;
 mod width;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, raw_tracepoint, uprobe},
-    programs::{BtfTracePointContext, ProbeContext, RawTracePointContext},
+    macros::{btf_tracepoint, fexit, raw_tracepoint, uprobe},
+    programs::{BtfTracePointContext, FExitContext, ProbeContext, RawTracePointContext},
 };
 use wirespan_common::{EGRESS, INGRESS};
 
@@ -82,6 +82,14 @@ pub fn wirespan_destroy(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "inet_sk_error_report")]
 pub fn wirespan_error(ctx: BtfTracePointContext) -> i32 {
     sock::on_error(ctx.arg(0));
+    0
+}
+
+/// `int (struct socket *, struct sockaddr *, int len, int flags)`, net/unix/af_unix.c. Kernels that have no trampolines do
+/// without.
+#[fexit(function = "unix_stream_connect")]
+pub fn wirespan_unix(ctx: FExitContext) -> i32 {
+    sock::on_unix_connect(ctx.arg(1), ctx.arg(2), ctx.arg(4));
     0
 }
 

@@ -2,17 +2,17 @@
 
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, bpf_probe_read_user,
-    generated::{bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
+    generated::{bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_skc_to_tcp_sock},
 };
 use wirespan_common::{
-    AF_INET, AF_INET6, AF_UNIX, Counter, EGRESS, Endpoints, INGRESS, Kind, SOCKET_ENDED, STATE_LET_GO, STATE_UNSENT,
-    SocketPositions, StateEvent, UnitId,
+    AF_INET, AF_INET6, AF_UNIX, Counter, EGRESS, Endpoints, INGRESS, Kind, MAX_PATH, PathEvent, SOCKET_ENDED,
+    STATE_LET_GO, STATE_UNSENT, SocketPositions, StateEvent, UnitId,
 };
 
 use crate::{
     budget,
     kernel::{self, Memory, Typed},
-    maps::{EVENTS, POSITIONS, SOCKETS, count},
+    maps::{EVENTS, POSITIONS, PROCESSES, SOCKETS, count, count_anywhere},
 };
 
 const SOCK_STREAM: u16 = 1;
@@ -33,6 +33,11 @@ const TCP_LAST_ACK: i32 = 9;
 const TCP_LISTEN: i32 = 10;
 /// States in which a FIN stands at the end of what was written: FIN_WAIT1, FIN_WAIT2, TIME_WAIT, LAST_ACK, CLOSING.
 const FIN_SENT: u32 = 1 << TCP_FIN_WAIT1 | 1 << 5 | 1 << 6 | 1 << TCP_LAST_ACK | 1 << 11;
+/// Where a Unix socket's name begins in its address (`offsetof(struct sockaddr_un, sun_path)`).
+const FAMILY: usize = 2;
+/// Errors of user space are less than this; beyond are the kernel's own (`ERESTARTSYS`).
+const MAX_ERRNO: i32 = 512;
+const EINTR: i32 = 4;
 /// `BPF_RB_NO_WAKEUP`: the agent drains the ring by a timer; a wake-up costs fifty times the submit.
 pub const NO_WAKEUP: u64 = 1;
 
@@ -373,6 +378,44 @@ fn submit(sk: *const u8, change: StateChange, ends: impl Fn(&mut Endpoints)) {
         store_unit(&mut (*event).unit, bpf_get_current_pid_tgid(), switches);
         load_endpoints::<Typed>(sk, &mut (*event).endpoints);
         ends(&mut (*event).endpoints);
+    }
+    entry.submit(NO_WAKEUP);
+}
+
+/// `connect` of a Unix stream socket returned `result`. (A trampoline's program can be interrupted.)
+#[inline(always)]
+pub fn on_unix_connect(name: *const u8, len: i32, result: i32) {
+    // What a signal interrupted is begun anew, or was the program's own wish.
+    if result >= 0 || result <= -MAX_ERRNO || result == -EINTR {
+        return;
+    }
+    let id = bpf_get_current_pid_tgid();
+    let tgid = (id >> 32) as u32;
+    // SAFETY: one byte is copied out at once.
+    if unsafe { PROCESSES.get(tgid) }.is_some() {
+        return;
+    }
+    if budget::refuses(0, tgid, size_of::<PathEvent>() as u64, budget::free()) {
+        return count_anywhere(Counter::OverBudget, 1);
+    }
+    let Some(mut entry) = EVENTS.reserve::<PathEvent>(0) else {
+        return count_anywhere(Counter::RingFull, 1);
+    };
+    let event = entry.as_mut_ptr();
+    let len = len.wrapping_sub(FAMILY as i32) as u32;
+    let len = if len > MAX_PATH as u32 { MAX_PATH as u32 } else { len };
+    // SAFETY: `event` points at reserved room for a PathEvent; every byte is written. The helper checks the address, and the
+    // kernel's copy of a name is larger than the longest one.
+    unsafe {
+        core::ptr::write_bytes(event, 0, 1);
+        (*event).kind = Kind::Path as u8;
+        (*event).path_len = len as u8;
+        (*event).error = result.unsigned_abs();
+        (*event).time = bpf_ktime_get_boot_ns();
+        bpf_probe_read_kernel((&raw mut (*event).path).cast(), MAX_PATH as u32, name.add(FAMILY).cast());
+        let task = bpf_get_current_task_btf() as *const u8;
+        let switches = Typed::load::<u64>(task, kernel::task_nvcsw()) as u32;
+        store_unit(&mut (*event).unit, id, switches);
     }
     entry.submit(NO_WAKEUP);
 }

@@ -4,9 +4,10 @@
 //! What belongs to a request is told one by one, and so is all that a process does while it has requests: which of them an
 //! attempt serves is not always known.
 
+use std::borrow::Cow;
+
 use rustc_hash::FxHashMap as HashMap;
 
-use wirespan_common::Endpoints;
 use wirespan_protocols::exchange::KeyValue;
 
 use crate::live::{LiveSpan, Parent};
@@ -17,11 +18,11 @@ const QUIET: u64 = 60_000_000_000;
 const MAX_REMEMBERED: usize = 1024;
 
 /// Who failed to reach whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Failure {
     tgid: u32,
-    peer: [u8; 16],
-    port: u16,
+    /// The span's name, which says whereto.
+    name: Cow<'static, str>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,11 +40,10 @@ impl Repeats {
     pub fn tells(&mut self, span: &mut LiveSpan) -> bool {
         let unasked = span.connection.opening && span.idle && span.parent == Parent::None;
         let (Some(exchange), true) = (&mut span.exchange, unasked) else { return true };
-        let Endpoints { peer, peer_port: port, .. } = span.connection.endpoints;
-        let failure = Failure { tgid: span.process.tgid(), peer, port };
+        let failure = Failure { tgid: span.process.tgid(), name: exchange.name.clone() };
         if self.0.len() == MAX_REMEMBERED
             && !self.0.contains_key(&failure)
-            && let Some(oldest) = self.0.iter().min_by_key(|(_, told)| told.at).map(|(failure, _)| *failure)
+            && let Some(oldest) = self.0.iter().min_by_key(|(_, told)| told.at).map(|(failure, _)| failure.clone())
         {
             self.0.remove(&oldest);
         }

@@ -20,7 +20,7 @@ mod records;
 mod watch;
 
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
-use aya::programs::{BtfTracePoint, RawTracePoint};
+use aya::programs::{BtfTracePoint, FExit, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use wirespan_common::{
     Budget, Counter, Limits, PROCESS_IGNORED, PythonState, RuntimeState, SOCKET_MUTED, SOCKET_WIDE, SocketPositions,
@@ -108,6 +108,7 @@ pub struct Capture {
     budgets: HashMap<MapData, u32, PlainBudget>,
     watched: watch::Watched,
     sleeps: bool,
+    unix: bool,
     /// Gone once detached; or why there are no probes.
     attacher: Result<Attacher, String>,
     mode: Mode,
@@ -205,6 +206,7 @@ impl Capture {
             watched: watch::Watched::new(take(&mut ebpf, "WATCHED")?),
             ebpf: Some(ebpf),
             sleeps: false,
+            unix: false,
             attacher: Err(String::new()),
             mode,
         };
@@ -234,7 +236,21 @@ impl Capture {
             program.attach().map_err(|e| load_error(name, &e))?;
         }
         self.sleeps = self.mode == Mode::SocketTracepoints && self.attach_sleeps(btf);
+        self.unix = self.attach_unix(btf);
         Ok(())
+    }
+
+    /// Unix sockets that cannot be connected have no tracepoint. Hardened kernels refuse what there is, and tracing works
+    /// without.
+    fn attach_unix(&mut self, btf: &aya::Btf) -> bool {
+        let name = "wirespan_unix";
+        let mut attach = || -> Result<(), CaptureError> {
+            let program: &mut FExit = self.program(name)?;
+            program.load("unix_stream_connect", btf).map_err(|e| load_error(name, &e))?;
+            program.attach().map_err(|e| load_error(name, &e))?;
+            Ok(())
+        };
+        attach().inspect_err(|error| log::info!("Unix sockets that cannot be connected are not seen: {error}")).is_ok()
     }
 
     /// Loads what runs in probes, which are attached later. Tracing works without.
@@ -276,6 +292,11 @@ impl Capture {
     /// Whether it is seen what threads sleep on.
     pub fn sees_sleeps(&self) -> bool {
         self.sleeps
+    }
+
+    /// Whether Unix sockets are seen that cannot be connected.
+    pub fn sees_unix(&self) -> bool {
+        self.unix
     }
 
     /// From now on what a thread sleeps on is looked at, or no longer.

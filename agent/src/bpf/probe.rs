@@ -15,6 +15,8 @@ pub struct Seen {
     pub mode: Mode,
     /// Whether what threads sleep on is seen.
     pub sleeps: bool,
+    /// Whether Unix sockets are seen that cannot be connected.
+    pub unix: bool,
     /// Whether all places of a process are probed by one link; or why there are no probes.
     pub probes: Result<bool, String>,
 }
@@ -39,7 +41,8 @@ pub fn has_btf() -> Result<(), std::io::Error> {
 pub fn attempt(fallback: bool) -> Result<Seen, CaptureError> {
     let settings = CaptureSettings { capture_bytes: 0, ring_bytes: 1 << 16, force_fallback: fallback };
     let capture = Capture::start(&settings)?;
-    Ok(Seen { mode: capture.mode(), sleeps: capture.sees_sleeps(), probes: probe_this(&capture) })
+    let (mode, sleeps, unix) = (capture.mode(), capture.sees_sleeps(), capture.sees_unix());
+    Ok(Seen { mode, sleeps, unix, probes: probe_this(&capture) })
 }
 
 /// Probes where this process began, which is not run again. Whether all places would be one link.

@@ -1,6 +1,6 @@
 //! Decodes the records of the ring.
 
-use wirespan_common::{ExecEvent, FactEvent, IoEvent, Kind, StateEvent, TaskEvent};
+use wirespan_common::{ExecEvent, FactEvent, IoEvent, Kind, PathEvent, StateEvent, TaskEvent};
 
 /// One record, borrowed from the ring.
 #[derive(Debug)]
@@ -9,6 +9,8 @@ pub enum Record<'a> {
     Io(IoEvent, &'a [u8]),
     /// A TCP connection opened or ended.
     State(StateEvent),
+    /// A Unix socket could not be connected.
+    Path(PathEvent),
     /// A thread or process was created.
     Fork(TaskEvent),
     /// A thread ended.
@@ -29,6 +31,9 @@ impl<'a> Record<'a> {
         }
         if kind == Kind::State as u8 {
             return Some(Self::State(split(data)?.0));
+        }
+        if kind == Kind::Path as u8 {
+            return Some(Self::Path(split(data)?.0));
         }
         if kind == Kind::Fork as u8 {
             return Some(Self::Fork(split(data)?.0));
@@ -55,7 +60,7 @@ impl Record<'_> {
         match self {
             Self::Io(_, bytes) => bytes.len() as u64,
             Self::Exec(_, args, env) => (args.len() + env.len()) as u64,
-            Self::State(_) | Self::Fork(_) | Self::Exit(_) | Self::Fact(_) => 0,
+            Self::State(_) | Self::Path(_) | Self::Fork(_) | Self::Exit(_) | Self::Fact(_) => 0,
         }
     }
 }
@@ -64,6 +69,7 @@ impl Record<'_> {
 trait Plain: Copy {}
 impl Plain for IoEvent {}
 impl Plain for StateEvent {}
+impl Plain for PathEvent {}
 impl Plain for TaskEvent {}
 impl Plain for ExecEvent {}
 impl Plain for FactEvent {}

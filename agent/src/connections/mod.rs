@@ -11,6 +11,7 @@
 //! | `emit.rs` | what a parser says, as signals |
 //! | `connection.rs` | one socket's life |
 //! | `undelivered.rs` | datagrams that cannot arrive |
+//! | `unreached.rs` | Unix sockets that cannot be connected |
 //! | `guard.rs` | a defect takes one connection, not the agent |
 //!
 //! Every byte has a position, so what is missing is known exactly and is told to the parser. The two directions of a
@@ -29,12 +30,13 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod undelivered;
+mod unreached;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
-use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, STATE_UNSENT, StateEvent, UnitId};
+use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, PathEvent, STATE_UNSENT, StateEvent, UnitId};
 use wirespan_protocols::exchange::{Output, Reason, Unit};
 use wirespan_protocols::{End, Role};
 use wirespan_signals::Slim as _;
@@ -347,6 +349,11 @@ impl Connections {
         if newly_restless == Some(true) {
             self.restless.push(event.cookie);
         }
+    }
+
+    /// A Unix socket could not be connected.
+    pub fn unreached(&mut self, event: &PathEvent, process: Arc<Process>, out: &mut Vec<Signal>) {
+        self.next_id += unreached::tell(event, process, self.next_id, &self.shared.counters, out);
     }
 
     /// What was sent from a UDP socket cannot arrive.

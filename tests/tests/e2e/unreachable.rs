@@ -1,8 +1,13 @@
 //! Connections that cannot be opened.
 
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use wirespan_tests::agent;
 use wirespan_tests::curl;
 use wirespan_tests::expect::Expected;
 use wirespan_tests::http::{self, Deviation};
@@ -66,6 +71,52 @@ fn a_backend_that_is_down_is_seen_below_the_request_that_needed_it() {
         http::client("curl", "GET", &down, 502).child(failed),
         http::client("curl", "GET", &url, 200).child(retried),
     ]);
+}
+
+/// The span of an attempt to reach a Unix socket.
+fn attempt_at(service: &str, path: &Path, error: &str) -> Expected {
+    let path = path.display().to_string();
+    Expected::new(service, Kind::Client, &format!("connect {path}"))
+        .with("server.address", path.clone())
+        .with("network.peer.address", path)
+        .with("network.transport", "unix")
+        .failed(error)
+        .lone()
+}
+
+#[test]
+fn a_unix_socket_at_which_nobody_listens_is_a_failed_call_of_the_request_that_needed_it() {
+    let mut scene = Scene::new();
+    let (nowhere, silent) = (scene.dir().join("nowhere.sock"), scene.dir().join("silent.sock"));
+    drop(UnixListener::bind(&silent).expect("a socket"));
+    fs::set_permissions(&silent, fs::Permissions::from_mode(0o777)).expect("a socket that anybody may connect to");
+    let lines = format!(
+        "location /nowhere {{ proxy_pass http://unix:{}:/; }} location /silent {{ proxy_pass http://unix:{}:/; }}",
+        nowhere.display(),
+        silent.display()
+    );
+    let front = Nginx::start(&scene, &Settings { workers: 1, http: "", server: &lines });
+    scene.trace();
+    let failed = |route: &str, path: &Path, error: &str| {
+        let url = front.url(route);
+        assert_eq!(curl::run(&[&url]).code, 502);
+        http::client("curl", "GET", &url, 502)
+            .child(http::server("nginx", "GET", &url, 502).child(attempt_at("nginx", path, error)))
+    };
+    let mut expected = [failed("/nowhere", &nowhere, "not_found"), failed("/silent", &silent, "connection_refused")];
+    if !sees_unix() {
+        // Nothing says so: all else is as it was.
+        expected.iter_mut().for_each(|trace| trace.children[0].children.clear());
+    }
+    scene.expect(&expected);
+}
+
+/// Whether this kernel tells of Unix sockets that cannot be connected, as the agent itself says.
+fn sees_unix() -> bool {
+    let output = agent::command().arg("doctor").output().expect("the agent runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = said.lines().find(|line| line.contains("failed Unix connections"));
+    line.unwrap_or_else(|| panic!("the doctor says nothing of it:\n{said}")).contains("fexit/")
 }
 
 #[test]
