@@ -403,6 +403,8 @@ fn fact(event: &FactEvent) -> Option<Fact> {
         return Some(Fact::HandedOver { by: unit, to: Place::Unit(other), handle, time });
     } else if is(FactKind::HandedOverStream) {
         return Some(Fact::HandedOver { by: unit, to: Place::StreamOf(other, event.cookie), handle, time });
+    } else if is(FactKind::Relayed) {
+        return Some(Fact::Relayed { by: thread, to: event.cookie, of: event.a, time });
     } else if is(FactKind::Named) {
         return handle.map(|handle| Fact::Named { unit, handle, time });
     } else if is(FactKind::TakenUp) {

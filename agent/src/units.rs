@@ -1,11 +1,12 @@
 //! Where the units of traced programs' runtimes are, and what of such programs is probed: found on a thread of its own, because
 //! a large program's types take a while to read, and handed to the kernel programs.
 //!
-//! A Go program's file is read once (`go`); of a process, only where it was loaded. Of CPython it is the process's memory that
+//! A Go program's file is read once (`go`), and nginx's (`nginx`); of a process, only where it was loaded. Of CPython it is the process's memory that
 //! is read (`python`), again from time to time until asyncio is there. Until the answer is there, threads are all that is known.
 //! Probes are asked for once a process was seen to serve something, and for no other.
 
 mod go;
+mod nginx;
 pub mod python;
 
 use std::collections::HashMap;
@@ -175,26 +176,38 @@ impl Finder {
 #[derive(Default)]
 struct Files {
     known: HashMap<FileKey, Option<go::Known>>,
+    servers: HashMap<FileKey, Option<nginx::Known>>,
     interpreters: python::Interpreters,
 }
 
 impl Files {
     fn find(&mut self, question: &Question) -> Option<Found> {
         match self.interpreters.find(question.tgid, &question.dir, question.wanted) {
-            python::Told::NoInterpreter => self.find_go(question),
+            python::Told::NoInterpreter => self.find_in_program(question),
             python::Told::Unknown(_) => None,
             python::Told::NotYet => Some(Found::Units(Units::NotYet)),
             python::Told::Found(found) => Some(found),
         }
     }
 
-    fn find_go(&mut self, question: &Question) -> Option<Found> {
+    fn find_in_program(&mut self, question: &Question) -> Option<Found> {
         let (file, key) = programs::open(&question.dir).ok()?;
+        if let Some(server) = self.nginx(question, &file, key) {
+            let probes = (question.wanted == Wanted::Probes).then(|| server.probes(file));
+            return probes.filter(|probes| !probes.is_empty()).map(Found::Probes);
+        }
         let known = self.go(question, &file, key)?;
         match question.wanted {
             Wanted::Units => known.state(&question.dir).map(|state| Found::Units(Units::Go(state))),
             Wanted::Probes => Some(known.probes(file)).filter(|probes| !probes.is_empty()).map(Found::Probes),
         }
+    }
+
+    fn nginx(&mut self, question: &Question, file: &File, key: FileKey) -> Option<nginx::Known> {
+        if self.servers.len() >= MAX_FILES {
+            self.servers.clear();
+        }
+        self.servers.entry(key).or_insert_with(|| nginx::Known::said(question.tgid, file)).clone()
     }
 
     fn go(&mut self, question: &Question, file: &File, key: FileKey) -> Option<go::Known> {

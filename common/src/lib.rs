@@ -337,6 +337,9 @@ pub enum FactKind {
     /// `unit` serves, from now on, the request of the stream with the number `cookie` that `other`, or a unit that `other`
     /// made, took in.
     TakenUp = 5,
+    /// What is sent next through the socket `cookie` is a call made for the request that the connection of the socket `a` has
+    /// under way.
+    Relayed = 6,
     /// `unit` is made by `other`, or by what runs on the thread if that is zero; `a` tells that from what ran there before.
     Born = 16,
     /// `unit` is gone.

@@ -105,7 +105,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
 
 /// The socket's cookie, which this kind of program cannot ask the kernel to create; else its inode number.
 #[inline(always)]
-fn identity(sk: *const u8, inode: u64) -> u64 {
+pub fn identity(sk: *const u8, inode: u64) -> u64 {
     match Probed::load(sk, kernel::skc_cookie()) {
         0 if inode == 0 => 0,
         0 => INODE_IDENTITY | inode,
@@ -125,7 +125,7 @@ fn flags(load: impl Fn(usize) -> u64, number: u32) -> i32 {
 
 /// The `struct sock` behind a file descriptor of the current process, its inode number, and the file's flags.
 #[inline(always)]
-fn socket_of(fd: u64) -> Option<(*const u8, u64, u32)> {
+pub fn socket_of(fd: u64) -> Option<(*const u8, u64, u32)> {
     // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
     let task = unsafe { bpf_get_current_task() } as *const u8;
     let files: *const u8 = Probed::load(task, kernel::task_files());

@@ -139,6 +139,13 @@ pub fn wirespan_python(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// A probe in nginx. Preemptible, as above.
+#[uprobe]
+pub fn wirespan_nginx(ctx: ProbeContext) -> u32 {
+    runtimes::nginx::on_probe(&ctx);
+    0
+}
+
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -18,6 +18,7 @@
 pub mod code;
 pub mod go;
 pub mod image;
+pub mod nginx;
 pub mod python;
 pub mod runtime;
 pub mod source;

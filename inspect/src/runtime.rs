@@ -13,6 +13,8 @@ pub enum Kind {
     CPython,
     /// CRuby.
     Ruby,
+    /// nginx: no runtime of a language, but a program that does many requests' work on one thread.
+    Nginx,
 }
 
 impl Kind {
@@ -23,6 +25,7 @@ impl Kind {
             Self::Rust => "rust",
             Self::CPython => "cpython",
             Self::Ruby => "ruby",
+            Self::Nginx => "nginx",
         }
     }
 }
@@ -57,6 +60,9 @@ pub fn of(image: &Image<'_>) -> Option<Runtime> {
     }
     if let Some((at, size)) = exported.get("ruby_version") {
         return Some(Runtime { kind: Kind::Ruby, version: text(image, *at, *size), build: None });
+    }
+    if crate::nginx::is_nginx(image).unwrap_or_default() {
+        return Some(Runtime { kind: Kind::Nginx, version: None, build: None });
     }
     rust_version(image).map(|version| Runtime { kind: Kind::Rust, version: Some(version), build: None })
 }

@@ -151,6 +151,8 @@ pub enum Fact {
         unit: UnitKey,
         /// The agent's number of its connection.
         connection: u64,
+        /// The cookie of its connection's socket, 0 if unknown.
+        cookie: u64,
         /// When.
         at: At,
         /// The read would have waited for it.
@@ -234,6 +236,17 @@ pub enum Fact {
         to: Place,
         /// The handle that it carries.
         handle: Option<Handle>,
+        /// When.
+        time: u64,
+    },
+    /// A unit is about to send on a connection what is a call made for the request that another connection has under way.
+    Relayed {
+        /// Who sends.
+        by: UnitKey,
+        /// Where, by its socket's cookie.
+        to: u64,
+        /// For whose request, by its socket's cookie.
+        of: u64,
         /// When.
         time: u64,
     },
@@ -323,6 +336,7 @@ impl Fact {
             Self::Born { time, .. }
             | Self::Ended { time, .. }
             | Self::HandedOver { time, .. }
+            | Self::Relayed { time, .. }
             | Self::CameOn { time, .. }
             | Self::TakenUp { time, .. }
             | Self::Named { time, .. }

@@ -290,6 +290,7 @@ impl Traces {
             request,
             unit,
             connection: live.key.connection,
+            cookie: live.connection.cookie,
             at: At::of(first.time, &first.unit),
             waited: !first.unit.nonblocking,
             queued: !live.connection.streams,

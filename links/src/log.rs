@@ -16,8 +16,8 @@ use crate::live::SpanKey;
 pub fn write(fact: &Fact) -> String {
     let mut line = Line::default();
     match *fact {
-        Fact::Read { request, unit, connection, at, waited, queued } => {
-            line.word("read").span(request).unit(unit).word(connection).at(at).word(waited).word(queued);
+        Fact::Read { request, unit, connection, cookie, at, waited, queued } => {
+            line.word("read").span(request).unit(unit).word(connection).at(at).word(waited).word(queued).word(cookie);
         }
         Fact::CameOn { request, reader, reader_of, stream, time } => {
             line.word("came").span(request).unit(reader);
@@ -51,6 +51,9 @@ pub fn write(fact: &Fact) -> String {
             line.word("handed").unit(by).place(to);
             line.maybe(handle, Line::handle);
             line.word(time);
+        }
+        Fact::Relayed { by, to, of, time } => {
+            line.word("relayed").unit(by).word(to).word(of).word(time);
         }
         Fact::TakenUp { by, from, stream, time } => {
             line.word("taken").unit(by).unit(from).word(stream).word(time);
@@ -181,6 +184,8 @@ pub fn read(line: &str) -> Option<Entry> {
             at: words.at()?,
             waited: words.get()?,
             queued: words.get()?,
+            // (Older logs have none.)
+            cookie: words.get().unwrap_or_default(),
         },
         "came" => Fact::CameOn {
             request: words.span()?,
@@ -216,6 +221,7 @@ pub fn read(line: &str) -> Option<Entry> {
         "handed" => {
             Fact::HandedOver { by: words.unit()?, to: words.place()?, handle: words.maybe(handle)?, time: words.get()? }
         }
+        "relayed" => Fact::Relayed { by: words.unit()?, to: words.get()?, of: words.get()?, time: words.get()? },
         "taken" => Fact::TakenUp { by: words.unit()?, from: words.unit()?, stream: words.get()?, time: words.get()? },
         "named" => Fact::Named { unit: words.unit()?, handle: words.next(handle)?, time: words.get()? },
         "turn" => Fact::Turn {
@@ -334,7 +340,7 @@ mod tests {
         let (at, time) = (At { time: 5, tid: 6, switches: 7, mark: 8, only: false }, 8);
         let handle = Handle(9, 10);
         let facts = [
-            Fact::Read { request: span, unit, connection: 1, at, waited: true, queued: false },
+            Fact::Read { request: span, unit, connection: 1, cookie: 0, at, waited: true, queued: false },
             Fact::Called { call: span, unit, place: Place::Connection(1), at, opened: None },
             Fact::Called { call: span, unit, place: Place::Stream(1, 2), at, opened: Some(at) },
             Fact::Responded { call: span, units: [None, Some(unit)], at: [at; 2], waited: true },

@@ -353,7 +353,10 @@ impl Processes {
             choice,
             reason,
             has_units: program.language == Some(Language::Python)
-                || facts.runtime.as_ref().is_some_and(|runtime| matches!(runtime.kind, Kind::Go | Kind::CPython)),
+                || facts
+                    .runtime
+                    .as_ref()
+                    .is_some_and(|runtime| matches!(runtime.kind, Kind::Go | Kind::CPython | Kind::Nginx)),
             left_alone: AtomicBool::new(entry.exports_telemetry && !self.allow_duplicate_spans),
         };
         let contested = program.home.as_ref().is_some_and(|home| self.namesakes.note(&program.name, home));

@@ -111,7 +111,9 @@ impl Resources {
         }
         // A program that its command line shows to be another runtime's may have been made with this one.
         let runtime = facts.runtime.as_deref();
-        if let Some(runtime) = runtime.filter(|runtime| program.language == Some(Language::of(runtime.kind))) {
+        if let Some(runtime) =
+            runtime.filter(|r| program.language.is_some() && program.language == Language::of(r.kind))
+        {
             set.some("process.runtime.name", runtime.kind.name());
             set.some("process.runtime.version", runtime.version.as_deref().unwrap_or_default());
         }

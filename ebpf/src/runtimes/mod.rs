@@ -5,6 +5,7 @@
 
 mod go;
 pub mod go_calls;
+pub mod nginx;
 mod python;
 pub mod python_tasks;
 

@@ -15,6 +15,7 @@
 //!
 //! It holds what its spans' owner has not taken out by [`Book::forget`], and bounded memories of units and places.
 
+mod connections;
 mod doubt;
 mod handles;
 pub mod lives;
@@ -34,6 +35,7 @@ use slotmap::SecondaryMap;
 use crate::facts::{At, Fact, Handle, Place, UnitKey};
 use crate::live::SpanKey;
 use crate::rules::Missing;
+use connections::Connections;
 use handles::{Handles, Named};
 use lives::Lives;
 pub use places::Made;
@@ -133,6 +135,7 @@ pub struct Book {
     pub lives: Lives,
     handles: Handles,
     streams: Streams,
+    connections: Connections,
     /// What threads sleep on.
     pub sleeps: Sleeps,
 }
@@ -144,8 +147,9 @@ impl Book {
             self.units.set_time(time);
         }
         match *fact {
-            Fact::Read { request, unit, connection, at, waited, queued } => {
+            Fact::Read { request, unit, connection, cookie, at, waited, queued } => {
                 self.read(request, unit, connection, at, waited, queued);
+                self.connections.came(cookie, request, queued);
             }
             Fact::Called { call, unit, place, at, opened } => self.called(call, unit, place, at, opened),
             Fact::Responded { call, units, at, waited } => self.responded(call, units, at, waited),
@@ -183,10 +187,10 @@ impl Book {
                 return self.one_shots(unit, with_process);
             }
             Fact::HandedOver { by, to, handle, time } => {
-                if self.places.handed_over(to, by, handle, time) {
-                    let earlier = self.calls.values().filter(|c| c.writer.tgid == by.tgid);
-                    earlier.for_each(|call| self.places.called(call.place, call.writer, call.at.time));
-                }
+                self.handed_over(to, Made { by, handle, relays: None, time });
+            }
+            Fact::Relayed { by, to, of, time } => {
+                self.handed_over(Place::Connection(to), Made { by, handle: None, relays: Some(of), time });
             }
             Fact::Named { unit, handle, time } => self.handles.named(handle, Named { unit, time }),
             Fact::CameOn { request, reader, reader_of, stream, time } => {
@@ -228,6 +232,14 @@ impl Book {
             calls: Vec::new(),
         };
         self.requests.insert(request, Box::new(note));
+    }
+
+    /// A call is on its way. What was told of calls before the first that is handed over is told again.
+    fn handed_over(&mut self, to: Place, made: Made) {
+        if self.places.handed_over(to, made) {
+            let earlier = self.calls.values().filter(|c| c.writer.tgid == made.by.tgid);
+            earlier.for_each(|call| self.places.called(call.place, call.writer, call.at.time));
+        }
     }
 
     fn called(&mut self, call: SpanKey, writer: UnitKey, place: Place, at: At, opened: Option<At>) {
@@ -319,14 +331,14 @@ impl Book {
         match self.places.maker(call.place, call.writer, call.at.time) {
             Some(Some(made)) => Maker::Unit(made),
             Some(None) => Maker::Unseen,
-            None => Maker::Unit(Made { by: call.writer, handle: None, time: call.at.time }),
+            None => Maker::Unit(Made { by: call.writer, handle: None, relays: None, time: call.at.time }),
         }
     }
 
     /// Whether a thread made a call, and nothing finer: what it does may be left over from something else.
     pub fn is_threads_own(&self, call: SpanKey) -> bool {
         let Some(note) = self.calls.get(call) else { return true };
-        matches!(self.maker(note), Maker::Unit(Made { by, handle: None, .. }) if by.is_thread() || by.is_fed())
+        matches!(self.maker(note), Maker::Unit(Made { by, handle: None, relays: None, .. }) if by.is_thread() || by.is_fed())
     }
 
     /// Whether what a unit had in flight at a moment is over, and forgotten.
@@ -359,6 +371,29 @@ impl Book {
             }
         }
         found
+    }
+
+    /// The request that a connection had under way at a moment, where requests are answered one after the other. Of one that was
+    /// read before another was over it is not known which of them is worked on.
+    pub fn under_way_on(&self, connection: u64, time: u64) -> Alone {
+        let Some(came) = self.connections.requests(connection) else { return Alone::Several };
+        let known = came.iter().filter_map(|request| Some((*request, self.requests.get(*request)?)));
+        let mut last = Alone::None;
+        let mut busy = 0;
+        for (request, note) in known.filter(|(_, note)| note.read.time <= time) {
+            let over = if note.is_over { note.over } else { Some(u64::MAX) };
+            match over {
+                Some(over) if over < time => busy = busy.max(over),
+                Some(_) if last == Alone::None => last = Alone::One(request),
+                _ => return Alone::Several,
+            }
+        }
+        match last {
+            Alone::One(request) if self.requests.get(request).is_none_or(|note| note.read.time < busy) => {
+                Alone::Several
+            }
+            last => last,
+        }
     }
 
     /// Whether a process has a request that is not over and had been read by then.
@@ -399,6 +434,7 @@ impl Book {
     pub fn forget(&mut self, span: SpanKey) {
         self.calls.remove(span);
         self.streams.forget(span);
+        self.connections.forget(span);
         if let Some(note) = self.requests.remove(span) {
             self.closed(note.unit.tgid, note.read.time, span);
             if !note.is_over {
@@ -417,6 +453,7 @@ impl Book {
         self.places.sweep(now);
         self.handles.sweep(now);
         self.streams.sweep(now);
+        self.connections.slim();
         self.sleeps.slim();
         self.open.slim();
     }

@@ -28,6 +28,8 @@ pub struct Made {
     pub by: UnitKey,
     /// The handle that it carries.
     pub handle: Option<Handle>,
+    /// The connection, by its socket's cookie, whose request it was made for, if it says so.
+    pub relays: Option<u64>,
     /// When it was on its way.
     pub time: u64,
 }
@@ -106,12 +108,12 @@ pub struct Places {
 
 impl Places {
     /// A call is on its way. Returns whether it is the first of its process: then the calls before it must be told again.
-    pub fn handed_over(&mut self, to: Place, by: UnitKey, handle: Option<Handle>, time: u64) -> bool {
-        let first = self.handing.insert(by.tgid);
+    pub fn handed_over(&mut self, to: Place, made: Made) -> bool {
+        let (first, time) = (self.handing.insert(made.by.tgid), made.time);
         let limit = self.limit();
         if let Some(way) = self.way(to, time) {
             way.hands = true;
-            let more = way.hand(Made { by, handle, time }, limit);
+            let more = way.hand(made, limit);
             self.total = self.total.saturating_add_signed(more);
         }
         first
@@ -204,16 +206,20 @@ mod tests {
     const SOCKET: Place = Place::Connection(5);
     const MILLI: u64 = 1_000_000;
 
+    fn made(handle: Option<Handle>, time: u64) -> Made {
+        Made { by: MAKER, handle, relays: None, time }
+    }
+
     #[test]
     fn a_busy_place_remembers_its_calls_until_they_are_asked_for_and_not_for_ever() {
         let mut places = Places::default();
         for n in 1..=2000 {
-            places.handed_over(Place::Unit(WRITER), MAKER, Some(Handle(n, n)), n * MILLI);
+            places.handed_over(Place::Unit(WRITER), made(Some(Handle(n, n)), n * MILLI));
             places.called(SOCKET, WRITER, n * MILLI + 1);
         }
         let maker = |n: u64| places.maker(SOCKET, WRITER, n * MILLI + 1);
         for n in [1100, 1101, 1999, 2000] {
-            let made = Made { by: MAKER, handle: Some(Handle(n, n)), time: n * MILLI };
+            let made = made(Some(Handle(n, n)), n * MILLI);
             assert_eq!(maker(n), Some(Some(made)), "{n}");
         }
         assert_eq!(maker(10), Some(None), "it is not known any more");
@@ -225,7 +231,7 @@ mod tests {
     #[test]
     fn what_was_handed_over_before_a_forgotten_call_is_not_a_later_ones() {
         let mut places = Places::default();
-        places.handed_over(SOCKET, MAKER, None, 10);
+        places.handed_over(SOCKET, made(None, 10));
         places.called(SOCKET, WRITER, 11);
         // The hand-over of the next is lost.
         places.called(SOCKET, WRITER, 5 * REMEMBERED);
@@ -236,14 +242,11 @@ mod tests {
     fn places_are_bounded_and_old_ones_give_way() {
         let mut places = Places::default();
         for n in 0..MAX_PLACES as u64 {
-            places.handed_over(Place::StreamOf(WRITER, n), MAKER, None, MILLI);
+            places.handed_over(Place::StreamOf(WRITER, n), made(None, MILLI));
         }
-        places.handed_over(SOCKET, MAKER, None, 2 * MILLI);
+        places.handed_over(SOCKET, made(None, 2 * MILLI));
         assert_eq!(places.maker(SOCKET, WRITER, 3 * MILLI), None, "there is no room");
-        places.handed_over(SOCKET, MAKER, None, 3 * FORGOTTEN_SOON);
-        assert_eq!(
-            places.maker(SOCKET, WRITER, 3 * FORGOTTEN_SOON),
-            Some(Some(Made { by: MAKER, handle: None, time: 3 * FORGOTTEN_SOON }))
-        );
+        places.handed_over(SOCKET, made(None, 3 * FORGOTTEN_SOON));
+        assert_eq!(places.maker(SOCKET, WRITER, 3 * FORGOTTEN_SOON), Some(Some(made(None, 3 * FORGOTTEN_SOON))));
     }
 }

@@ -96,7 +96,7 @@ impl World {
         let (request, unit) = (self.key(number), UnitKey::thread(PROCESS, PROCESS + thread));
         self.requests.insert(number, request);
         let at = self.at(thread, time);
-        self.tell(time, Fact::Read { request, unit, connection: number, at, waited: true, queued: true });
+        self.tell(time, Fact::Read { request, unit, connection: number, cookie: 0, at, waited: true, queued: true });
         let kind = self.random.u32(0..1000);
         let Program { hands_on, after, .. } = self.program;
         let later = time + self.random.u64(50..6000) * MICRO;

@@ -38,7 +38,7 @@ impl Bench {
 }
 
 fn read(request: SpanKey, unit: UnitKey, time: u64) -> Fact {
-    Fact::Read { request, unit, connection: time, at: at(time), waited: false, queued: true }
+    Fact::Read { request, unit, connection: time, cookie: 0, at: at(time), waited: false, queued: true }
 }
 
 fn called(call: SpanKey, unit: UnitKey, time: u64) -> Fact {
@@ -191,8 +191,15 @@ fn without_inferred_links_only_exact_ones_are_made() {
 #[test]
 fn a_thread_whose_request_another_answers_proves_nothing_of_its_calls() {
     let (reader, other) = (UnitKey::thread(2, 2), UnitKey::thread(2, 3));
-    let read =
-        |request, unit, time| Fact::Read { request, unit, connection: time, at: at(time), waited: true, queued: true };
+    let read = |request, unit, time| Fact::Read {
+        request,
+        unit,
+        connection: time,
+        cookie: 0,
+        at: at(time),
+        waited: true,
+        queued: true,
+    };
     let mut bench = Bench::new();
     let [r, call, s, next] = std::array::from_fn(|_| bench.key());
     bench.hear(&[read(r, reader, 10), called(call, reader, 15)]);
@@ -218,6 +225,7 @@ fn handed_on_and_taken_back(r: SpanKey, earlier: SpanKey, call: SpanKey, only: b
         request,
         unit: thread,
         connection: time,
+        cookie: 0,
         at: at(time),
         waited: true,
         queued: true,
@@ -279,7 +287,15 @@ fn marked(time: u64, mark: u64) -> At {
 }
 
 fn read_by_loop(request: SpanKey, time: u64) -> Fact {
-    Fact::Read { request, unit: LOOP, connection: 1, at: marked(time, CALLBACK), waited: false, queued: true }
+    Fact::Read {
+        request,
+        unit: LOOP,
+        connection: 1,
+        cookie: 0,
+        at: marked(time, CALLBACK),
+        waited: false,
+        queued: true,
+    }
 }
 
 fn called_by(call: SpanKey, unit: UnitKey, time: u64, number: u64) -> Fact {
@@ -464,4 +480,49 @@ fn a_task_made_by_its_connections_task_for_a_request_made_its_calls_for_it() {
     ]);
     assert_eq!(bench.judge(call, Stage::Settled), Decision::Below(r, None));
     assert_eq!(bench.judge(late, Stage::Late), Decision::Root(Missing::NoRequest));
+}
+
+/// A loop's one thread, and a request that it read on the connection with this cookie.
+fn on_connection(request: SpanKey, cookie: u64, queued: bool, time: u64) -> Fact {
+    let unit = UnitKey::thread(2, 2);
+    Fact::Read { request, unit, connection: cookie, cookie, at: at(time), waited: false, queued }
+}
+
+#[test]
+fn what_a_proxy_passes_on_is_the_requests_of_the_connection_that_it_names() {
+    let thread = UnitKey::thread(2, 2);
+    let relayed = |of, time| Fact::Relayed { by: thread, to: 5, of, time };
+    let mut bench = Bench::new();
+    let [r, s, first, second] = std::array::from_fn(|_| bench.key());
+    let facts = [relayed(10, 20), called(first, thread, 21), relayed(11, 30), called(second, thread, 31)];
+    for order in orders(facts.len()) {
+        let mut bench = Bench::new();
+        bench.hear(&[on_connection(r, 10, true, 1), on_connection(s, 11, true, 2)]);
+        for fact in order.iter().map(|n| &facts[*n]) {
+            bench.court.hear(fact);
+        }
+        assert_eq!(bench.judge(first, Stage::Settled), Decision::Below(r, None), "{order:?}");
+        assert_eq!(bench.judge(second, Stage::Settled), Decision::Below(s, None), "{order:?}");
+    }
+}
+
+#[test]
+fn of_requests_that_were_read_before_the_one_before_was_over_a_proxy_names_none() {
+    let thread = UnitKey::thread(2, 2);
+    let relayed = Fact::Relayed { by: thread, to: 5, of: 10, time: 30 };
+    let decide = |second: u64, queued: bool, first_over: Option<u64>| {
+        let mut bench = Bench::new();
+        let [r, s, call] = std::array::from_fn(|_| bench.key());
+        bench.hear(&[on_connection(r, 10, queued, 1), on_connection(s, 10, queued, second)]);
+        bench.hear(&first_over.map(|time| over(r, thread, time)).into_iter().collect::<Vec<_>>());
+        bench.hear(&[relayed.clone(), called(call, thread, 31)]);
+        (bench.judge(call, Stage::Settled), r, s)
+    };
+    let (found, _, s) = decide(20, true, Some(19));
+    assert_eq!(found, Decision::Below(s, None), "one after the other");
+    assert_eq!(decide(10, true, Some(19)).0, Decision::Root(Missing::SeveralRequests), "pipelined");
+    assert_eq!(decide(10, true, None).0, Decision::Root(Missing::SeveralRequests));
+    assert_eq!(decide(20, false, Some(19)).0, Decision::Root(Missing::SeveralRequests), "streams");
+    let (found, r, _) = decide(40, true, None);
+    assert_eq!(found, Decision::Below(r, None), "what is read later is not it");
 }

@@ -4,7 +4,7 @@ use super::{Asked, Missing, Until, Verdict};
 use crate::book::{Alone, Made, Maker};
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
-    let Maker::Unit(Made { by, handle: Some(handle), time }) = asked.book.maker(asked.call) else {
+    let Maker::Unit(Made { by, handle: Some(handle), time, .. }) = asked.book.maker(asked.call) else {
         return Verdict::Silent;
     };
     match asked.book.named(by.tgid, handle, time) {

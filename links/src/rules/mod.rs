@@ -12,6 +12,7 @@ pub mod lone_request;
 mod one_shot;
 mod own_thread;
 mod own_unit;
+mod relayed;
 mod same_thread;
 pub mod waiting_thread;
 
@@ -23,6 +24,7 @@ use crate::live::SpanKey;
 /// gives its evidence.
 pub const RULES: &[Rule] = &[
     Rule { name: "handle", strength: Strength::Exact, judge: handle::judge },
+    Rule { name: "relayed", strength: Strength::Exact, judge: relayed::judge },
     Rule { name: "own_unit", strength: Strength::Exact, judge: own_unit::judge },
     Rule { name: "answering_unit", strength: Strength::Exact, judge: answering_unit::judge },
     Rule { name: "own_thread", strength: Strength::Exact, judge: own_thread::judge },
@@ -111,7 +113,7 @@ pub struct Asked<'a> {
 impl Asked<'_> {
     /// Whether whoever wrote the call made it.
     pub fn is_writers_own(&self) -> bool {
-        matches!(self.book.maker(self.call), Maker::Unit(made) if made.by == self.call.writer)
+        matches!(self.book.maker(self.call), Maker::Unit(made) if made.by == self.call.writer && made.relays.is_none())
     }
 
     /// The unit that made the call, if it is one that others read for.

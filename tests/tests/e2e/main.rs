@@ -38,6 +38,7 @@ mod names;
 mod operations;
 mod outage;
 mod page;
+mod proxies;
 mod receivers;
 mod responses;
 mod sandbox;

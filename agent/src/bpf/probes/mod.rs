@@ -40,17 +40,20 @@ pub enum Program {
     Go,
     /// In functions of CPython.
     Python,
+    /// In functions of nginx.
+    Nginx,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Go, Self::Python];
+    pub const ALL: [Self; 3] = [Self::Go, Self::Python, Self::Nginx];
 
     /// Its name in the object.
     pub fn name(self) -> &'static str {
         match self {
             Self::Go => "wirespan_go",
             Self::Python => "wirespan_python",
+            Self::Nginx => "wirespan_nginx",
         }
     }
 }

@@ -63,14 +63,15 @@ impl Language {
         }
     }
 
-    /// What programs of a runtime are written in.
-    pub fn of(runtime: Kind) -> Self {
-        match runtime {
+    /// What programs of a runtime are written in, if that is what it is for.
+    pub fn of(runtime: Kind) -> Option<Self> {
+        Some(match runtime {
             Kind::Go => Self::Go,
             Kind::Rust => Self::Rust,
             Kind::CPython => Self::Python,
             Kind::Ruby => Self::Ruby,
-        }
+            Kind::Nginx => return None,
+        })
     }
 }
 
@@ -201,7 +202,7 @@ fn native(line: &CommandLine<'_>) -> Program {
     let name = others::native(line.facts);
     let runtime = line.facts.runtime.as_deref();
     let build = runtime.and_then(|runtime| runtime.build.as_ref());
-    let language = runtime.map(|runtime| Language::of(runtime.kind));
+    let language = runtime.and_then(|runtime| Language::of(runtime.kind));
     let version = build.map(|build| &build.version).or(runtime.and_then(|runtime| runtime.version.as_ref())).cloned();
     let file = PathBuf::from(&line.facts.exe);
     if !project::is_generic(&name) || !file.is_absolute() {
