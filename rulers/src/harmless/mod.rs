@@ -11,6 +11,7 @@
 //! | [`sockets`], [`transfers`] | programs of ours: socket semantics, files byte for byte |
 //! | [`suites`] | applications' own tests |
 //! | [`chaos`] | the agent killed, stopped and restarted under load |
+//! | [`probed`] | programs that are probed, and what can happen to those |
 //! | [`report`] | the table and the JSON |
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ mod check;
 mod compare;
 mod packages;
 mod pairs;
+mod probed;
 mod process;
 mod registry;
 mod report;

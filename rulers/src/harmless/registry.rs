@@ -1,7 +1,7 @@
 //! Every check there is.
 
 use super::check::{Check, Kind};
-use super::{chaos, sockets, suites, transfers};
+use super::{chaos, probed, sockets, suites, transfers};
 
 /// In the order in which they run.
 static CHECKS: &[Check] = &[
@@ -24,6 +24,12 @@ static CHECKS: &[Check] = &[
         kind: Kind::Chaos(chaos::run),
     },
     Check {
+        name: "probed",
+        what: "probed programs of Go and Python under load: agents come, go and are killed; fork, exec, dlclose, an upgrade on disk, another root",
+        short: true,
+        kind: Kind::Chaos(probed::run),
+    },
+    Check {
         name: "postgres",
         what: "PostgreSQL: pg_isready, pgbench in three protocols, the books afterwards, large results",
         short: false,
@@ -40,6 +46,12 @@ static CHECKS: &[Check] = &[
         what: "CPython's own tests of selectors, sockets, HTTP and TLS; in the short form the first two",
         short: true,
         kind: Kind::Paired(suites::cpython::run),
+    },
+    Check {
+        name: "go-http",
+        what: "Go's own tests of net/http: its server, transport, client; in the short form without those that take long",
+        short: true,
+        kind: Kind::Paired(suites::go::run),
     },
     Check {
         name: "nginx-tests",

@@ -24,6 +24,8 @@ pub enum Build {
     Stripped,
     /// Without symbols, and it runs at any address.
     StrippedAnywhere,
+    /// Without a library of C: it needs no other file.
+    Alone,
 }
 
 impl Build {
@@ -33,6 +35,7 @@ impl Build {
             Self::Usual => ("", &[]),
             Self::Stripped => ("-stripped", &["-ldflags=-s -w"]),
             Self::StrippedAnywhere => ("-anywhere", &["-ldflags=-s -w", "-buildmode=pie"]),
+            Self::Alone => ("-alone", &["-tags=netgo,osusergo"]),
         }
     }
 }
@@ -171,7 +174,11 @@ fn module(name: &str) -> anyhow::Result<PathBuf> {
 
 /// The program made of a Go source, with the libraries that Debian has under `/usr/share/gocode`; built when the source is
 /// newer.
-fn built(source: &Path, how: Build) -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+///
+/// When it cannot be built, or Go cannot be installed.
+pub fn built(source: &Path, how: Build) -> anyhow::Result<PathBuf> {
     let home = target_dir().join("test-services/go-clients");
     fs::create_dir_all(&home)?;
     let lock = File::create(home.join("lock"))?;
@@ -191,7 +198,11 @@ fn built(source: &Path, how: Build) -> anyhow::Result<PathBuf> {
 }
 
 /// The `go` command, installed at the first call.
-fn go() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+///
+/// When it cannot be installed.
+pub fn go() -> anyhow::Result<PathBuf> {
     let folder = target_dir().join("test-services").join(GO.replace("==", "-"));
     let go = folder.join("go/bin/go");
     if !go.is_file() {

@@ -3,12 +3,14 @@
 //! | module | whose |
 //! |---|---|
 //! | [`cpython`] | CPython's, of Debian's package |
+//! | [`go`] | Go's, of the compiler's own source |
 //! | [`urllib3`] | urllib3's, of its source distribution on PyPI |
 //! | [`redis`] | Redis's, of Debian's source package, against Debian's binaries |
 //! | [`nginx`] | nginx's (the repository nginx-tests), against Debian's binary |
 //! | [`postgres`] | pgbench, with the books checked afterwards |
 
 pub mod cpython;
+pub mod go;
 pub mod nginx;
 pub mod postgres;
 pub mod redis;
