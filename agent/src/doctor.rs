@@ -101,7 +101,7 @@ pub fn examine(config: &Config) -> Report {
     checks.push(processes());
     checks.extend(tasks(config));
     checks.extend(rules(config));
-    checks.push(off("plaintext under TLS", "not in this version: encrypted connections are not traced"));
+    checks.push(tls(config));
     checks.push(off("io_uring", "its operations are counted (counter kernel_io_uring), their bytes are not seen"));
     checks.push(sandbox(config));
     checks.push(output(config));
@@ -121,6 +121,17 @@ fn check(name: &'static str, state: State, detail: impl Into<String>, remedy: im
 
 fn off(name: &'static str, detail: &str) -> Check {
     check(name, State::Unavailable, detail, "")
+}
+
+/// Whether what passes inside TLS is read.
+fn tls(config: &Config) -> Check {
+    const NAME: &str = "plaintext under TLS";
+    if !config.tls {
+        return check(NAME, State::Unavailable, "left alone (--tls off): encrypted connections are not traced", "");
+    }
+    let known = "read where OpenSSL is used (shared, or exported by the program as Node does); of other libraries \
+                 connections are recognised and not read";
+    check(NAME, State::Partial, known, "`--tls off` leaves all TLS alone")
 }
 
 fn object() -> Check {

@@ -48,6 +48,7 @@ pub mod run;
 pub mod sandbox;
 pub mod session;
 pub mod stages;
+pub mod tls;
 pub mod top;
 pub mod units;
 

@@ -77,7 +77,8 @@ impl Overheard {
                 return Heard::Nothing;
             }
         }
-        if verdict == Verdict::Mute { Heard::Nothing } else { Heard::Unsure }
+        // (What is encrypted says nothing.)
+        if matches!(verdict, Verdict::Mute | Verdict::Secure) { Heard::Nothing } else { Heard::Unsure }
     }
 
     /// A connection was opened or closed.

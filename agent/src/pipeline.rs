@@ -15,7 +15,7 @@ use wirespan_protocols::exchange::Reason;
 
 use rustc_hash::FxHashSet;
 
-use crate::bpf::probes::Outcome;
+use crate::bpf::probes::{EVERY_PROCESS, Outcome};
 use crate::bpf::{Capture, CaptureError, CaptureSettings, Mode};
 use crate::clock::{self, Clock};
 use crate::config::{Config, Rule};
@@ -31,6 +31,7 @@ use crate::metrics::Counters;
 use crate::operations::Operations;
 use crate::span::{Linking, OpenRequests, Trace};
 use crate::stages::{Stages, Wish};
+use crate::tls::Libraries;
 use crate::traces::{self, Recorder, Traces};
 use crate::units::Finder;
 use crate::vital::Vital;
@@ -307,6 +308,12 @@ impl Reader {
             Ok(finder) => stages.find_units(finder),
             Err(error) => log::warn!("goroutines cannot be told apart: {error}"),
         }
+        if config.tls {
+            match Libraries::start(PathBuf::from("/proc")) {
+                Ok(libraries) => stages.find_libraries(libraries),
+                Err(error) => log::warn!("what passes inside TLS is not read: {error}"),
+            }
+        }
         Self {
             capture,
             stages,
@@ -408,6 +415,8 @@ impl Reader {
             match wish {
                 Wish::Mute(cookie) => self.capture.mute_socket(cookie),
                 Wish::Widen(cookie, directions) => self.capture.widen_socket(cookie, directions),
+                Wish::Secure(cookie) => self.capture.secure_socket(cookie),
+                Wish::ProbeFile(probes) => self.capture.probe(EVERY_PROCESS, vec![probes]),
                 Wish::Ignore(tgid) => self.capture.ignore_process(tgid),
                 Wish::Units(tgid, units) => self.capture.set_units(tgid, units),
                 Wish::ForgetUnits(tgid) => self.capture.forget_runtime(tgid),
@@ -417,6 +426,15 @@ impl Reader {
         }
         for Outcome { tgid, result } in self.capture.probed() {
             match result {
+                Ok(places) if tgid == EVERY_PROCESS => {
+                    log::info!("a TLS library is read from now on, at {places} places");
+                    self.counters.tls_libraries.inc();
+                    self.stages.library_probed(clock::now());
+                }
+                Err(error) if tgid == EVERY_PROCESS => {
+                    log::warn!("a TLS library cannot be probed, so what passes through it is not read: {error}");
+                    self.counters.tls_refused.inc();
+                }
                 Ok(places) => {
                     log::debug!("process {tgid}: {places} places are probed");
                     self.counters.probes_attached.add(places as u64);

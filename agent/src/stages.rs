@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use wirespan_common::{
-    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, STATE_UNSENT,
-    SocketPositions, StateEvent, TaskEvent,
+    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, PlainEvent, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET,
+    STATE_UNSENT, SocketPositions, StateEvent, TaskEvent,
 };
 use wirespan_links::address;
 use wirespan_links::facts::{At, Fact, Handle, Place, SleptOn, UnitKey};
@@ -22,6 +22,7 @@ use crate::losses::Lost;
 use crate::memory::weight;
 use crate::metrics::Counters;
 use crate::overheard::{Heard, Overheard};
+use crate::tls::{self, Libraries};
 use crate::units::{Finder, Found, Units};
 use wirespan_view::web::own::OwnServer;
 
@@ -38,6 +39,8 @@ pub enum Wish {
     Mute(u64),
     /// As much as possible of each operation of this socket in these directions.
     Widen(u64, &'static [u8]),
+    /// No more of each operation of this socket than tells that it is encrypted.
+    Secure(u64),
     /// Nothing more of this process.
     Ignore(u32),
     /// Which unit of its runtime does something, from now on.
@@ -46,6 +49,8 @@ pub enum Wish {
     ForgetUnits(u32),
     /// This process is probed at these places.
     Probe(u32, Vec<Probes>),
+    /// Whatever process runs this file is probed at these places.
+    ProbeFile(Probes),
     /// This process is probed no longer: it ended, or runs another program.
     Unprobe(u32),
 }
@@ -68,6 +73,9 @@ pub struct Stages {
     unsurveyed: Vec<u32>,
     /// Who finds out where units are.
     finder: Option<Finder>,
+    /// Who finds TLS libraries.
+    libraries: Option<Libraries>,
+    counters: Arc<Counters>,
 }
 
 impl Stages {
@@ -82,7 +90,7 @@ impl Stages {
         Self {
             selection: Arc::clone(processes.selection()),
             processes,
-            connections: Connections::new(limits, counters),
+            connections: Connections::new(limits, Arc::clone(&counters)),
             out: Vec::new(),
             weighed: (0, 0),
             wishes: Vec::new(),
@@ -91,12 +99,24 @@ impl Stages {
             overheard,
             unsurveyed: Vec::new(),
             finder: None,
+            libraries: None,
+            counters,
         }
     }
 
     /// From now on units of runtimes are looked for; without it, threads are all that is known.
     pub fn find_units(&mut self, finder: Finder) {
         self.finder = Some(finder);
+    }
+
+    /// From now on TLS libraries are looked for; without it, what is encrypted is not read.
+    pub fn find_libraries(&mut self, libraries: Libraries) {
+        self.libraries = Some(libraries);
+    }
+
+    /// A TLS library is probed from now on.
+    pub fn library_probed(&mut self, now: u64) {
+        self.connections.library_probed(now);
     }
 
     /// Does what time demands; to be called every few milliseconds with `CLOCK_BOOTTIME` nanoseconds. `stands` tells how far the
@@ -111,6 +131,12 @@ impl Stages {
             Found::Units(units) => Wish::Units(answer.tgid, units),
             Found::Probes(probes) => Wish::Probe(answer.tgid, probes),
         }));
+        for found in self.libraries.iter().flat_map(Libraries::found) {
+            match found {
+                tls::Found::Library(probes) => self.wishes.push(Wish::ProbeFile(probes)),
+                tls::Found::Refused => self.counters.tls_refused.inc(),
+            }
+        }
     }
 
     /// Looks at the processes that are there, a few at each [`survey`](Self::survey): which are called alike, and which rules are
@@ -124,6 +150,9 @@ impl Stages {
         let from = self.unsurveyed.len().saturating_sub(SURVEYED);
         for tgid in self.unsurveyed.drain(from..) {
             self.processes.get(tgid);
+            if let Some(libraries) = &mut self.libraries {
+                libraries.ask(tgid, 0);
+            }
         }
         !self.unsurveyed.is_empty()
     }
@@ -207,6 +236,7 @@ impl Stages {
     pub fn record(&mut self, record: Record<'_>) {
         match record {
             Record::Io(event, bytes) => self.operation(&event, bytes),
+            Record::Plain(event, bytes) => self.plaintext(&event, bytes),
             Record::State(mut event) => {
                 let process = self.opener(&event);
                 if process.is_some() && event.flags & STATE_UNSENT != 0 {
@@ -276,13 +306,41 @@ impl Stages {
             finder.ask(event.unit.tgid, event.time);
         }
         let from = self.out.len();
-        match self.connections.operation(event, bytes, &process, &mut self.out) {
-            Verdict::Continue => {}
-            Verdict::Mute => self.wishes.push(Wish::Mute(event.cookie)),
-            Verdict::Widen(directions) => self.wishes.push(Wish::Widen(event.cookie, directions)),
+        let verdict = self.connections.operation(event, bytes, &process, &mut self.out);
+        self.act(event.cookie, verdict);
+        for at in from..self.out.len() {
+            self.learn(at, event.time);
+        }
+        if let Some(libraries) = &mut self.libraries {
+            for tgid in self.connections.take_begun() {
+                libraries.ask(tgid, event.time);
+            }
+        }
+    }
+
+    /// Plaintext passed through a TLS library. (Whether its connection is to be traced was decided when that was seen.)
+    fn plaintext(&mut self, event: &PlainEvent, bytes: &[u8]) {
+        let process = self.processes.get(event.unit.tgid);
+        if !process.is_traced() {
+            return self.leave_out(event.unit.tgid);
+        }
+        let process = Arc::clone(process);
+        let from = self.out.len();
+        if let Some((cookie, verdict)) = self.connections.plaintext(event, bytes, &process, &mut self.out) {
+            self.act(cookie, verdict);
         }
         for at in from..self.out.len() {
             self.learn(at, event.time);
+        }
+    }
+
+    /// Asks the kernel for what is to be done about a socket.
+    fn act(&mut self, cookie: u64, verdict: Verdict) {
+        match verdict {
+            Verdict::Continue => {}
+            Verdict::Mute => self.wishes.push(Wish::Mute(cookie)),
+            Verdict::Widen(directions) => self.wishes.push(Wish::Widen(cookie, directions)),
+            Verdict::Secure => self.wishes.push(Wish::Secure(cookie)),
         }
     }
 
@@ -341,6 +399,9 @@ impl Stages {
 
     /// A process ended, or runs another program.
     fn forget_units(&mut self, tgid: u32) {
+        if let Some(libraries) = &mut self.libraries {
+            libraries.forget(tgid);
+        }
         if self.finder.as_mut().is_some_and(|finder| finder.forget(tgid)) {
             self.wishes.push(Wish::Unprobe(tgid));
         }
@@ -361,8 +422,8 @@ impl Stages {
 
     fn exec(&mut self, event: &ExecEvent, args: &[u8], env: &[u8]) {
         self.left_out.remove(&event.tgid);
+        self.forget_units(event.tgid);
         if self.finder.is_some() {
-            self.forget_units(event.tgid);
             // The kernel forgot it; an answer about the program before may have come since.
             self.wishes.push(Wish::ForgetUnits(event.tgid));
         }

@@ -58,6 +58,65 @@ mod imp {
         regs.rdi
     }
 
+    /// The first five arguments of a function of C, before it has run.
+    #[inline(always)]
+    pub fn arguments(regs: &pt_regs) -> [u64; 5] {
+        let load = |field: *const u64| {
+            // SAFETY: a field of the context; volatile, for the verifier wants each at an offset of its own.
+            unsafe { core::ptr::read_volatile(field) }
+        };
+        [&raw const regs.rdi, &raw const regs.rsi, &raw const regs.rdx, &raw const regs.rcx, &raw const regs.r8]
+            .map(load)
+    }
+
+    /// The stack pointer.
+    #[inline(always)]
+    pub fn stack(regs: &pt_regs) -> u64 {
+        // SAFETY: as above.
+        unsafe { core::ptr::read_volatile(&raw const regs.rsp) }
+    }
+
+    /// The frame pointer.
+    #[inline(always)]
+    pub fn frame(regs: &pt_regs) -> u64 {
+        // SAFETY: as above.
+        unsafe { core::ptr::read_volatile(&raw const regs.rbp) }
+    }
+
+    /// A register by its number in instructions; 0 for one that never holds a result.
+    #[inline(always)]
+    pub fn register(regs: &pt_regs, number: u64) -> u64 {
+        let load = |field: *const u64| {
+            // SAFETY: as above.
+            unsafe { core::ptr::read_volatile(field) }
+        };
+        let (rax, rcx, rdx) = (load(&raw const regs.rax), load(&raw const regs.rcx), load(&raw const regs.rdx));
+        let (rbx, rbp) = (load(&raw const regs.rbx), load(&raw const regs.rbp));
+        let (rsi, rdi) = (load(&raw const regs.rsi), load(&raw const regs.rdi));
+        let (r8, r9) = (load(&raw const regs.r8), load(&raw const regs.r9));
+        let (r10, r11) = (load(&raw const regs.r10), load(&raw const regs.r11));
+        let (r12, r13) = (load(&raw const regs.r12), load(&raw const regs.r13));
+        let (r14, r15) = (load(&raw const regs.r14), load(&raw const regs.r15));
+        match number {
+            0 => rax,
+            1 => rcx,
+            2 => rdx,
+            3 => rbx,
+            5 => rbp,
+            6 => rsi,
+            7 => rdi,
+            8 => r8,
+            9 => r9,
+            10 => r10,
+            11 => r11,
+            12 => r12,
+            13 => r13,
+            14 => r14,
+            15 => r15,
+            _ => 0,
+        }
+    }
+
     /// The running goroutine, in a function of Go's (ABIInternal of cmd/compile/abi-internal.md).
     #[inline(always)]
     pub fn go_unit(regs: &pt_regs) -> u64 {
@@ -135,6 +194,30 @@ mod imp {
     /// The first argument of a function of C, before it has run.
     #[inline(always)]
     pub fn argument(regs: &pt_regs) -> u64 {
+        regs.regs[0]
+    }
+
+    /// The first five arguments of a function of C, before it has run.
+    #[inline(always)]
+    pub fn arguments(regs: &pt_regs) -> [u64; 5] {
+        [regs.regs[0], regs.regs[1], regs.regs[2], regs.regs[3], regs.regs[4]]
+    }
+
+    /// The stack pointer.
+    #[inline(always)]
+    pub fn stack(regs: &pt_regs) -> u64 {
+        regs.sp
+    }
+
+    /// The frame pointer.
+    #[inline(always)]
+    pub fn frame(regs: &pt_regs) -> u64 {
+        regs.regs[29]
+    }
+
+    /// The result of a function. (No places are looked for on this processor.)
+    #[inline(always)]
+    pub fn register(regs: &pt_regs, _number: u64) -> u64 {
         regs.regs[0]
     }
 

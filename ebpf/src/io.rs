@@ -19,7 +19,7 @@ use crate::{
     maps::{EVENTS, POSITIONS, PROCESSES, SOCKETS, count, scratch},
     runtimes,
     sock::{self, NO_WAKEUP, SocketKind},
-    waits, width,
+    tls, waits, width,
 };
 
 /// `MSG_OOB | MSG_PEEK | MSG_ERRQUEUE`: reads that do not take the stream's next bytes.
@@ -295,6 +295,7 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     }
     if LOOPS {
         width::remember(operation, to, copied, moved);
+        tls::on_socket(operation, to, copied);
     }
     event.kind = Kind::Io as u8;
     event.direction = operation.direction;

@@ -11,6 +11,7 @@
 //! | `waits.rs` | what threads sleep on |
 //! | `task.rs` | threads and processes: fork, exec, exit |
 //! | `runtimes/` | which unit of a runtime runs on a thread, one file a runtime |
+//! | `tls.rs` | plaintext in TLS libraries |
 //! | `facts.rs` | what is told of units beyond that |
 //! | `fallback.rs` | the socket behind a file descriptor, for kernels without the socket tracepoints |
 //! | `kernel.rs` | field offsets, read from BTF by the agent and handed over as constants |
@@ -34,6 +35,7 @@ mod maps;
 mod runtimes;
 mod sock;
 mod task;
+mod tls;
 mod waits;
 mod width;
 
@@ -143,6 +145,13 @@ pub fn wirespan_python(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn wirespan_nginx(ctx: ProbeContext) -> u32 {
     runtimes::nginx::on_probe(&ctx);
+    0
+}
+
+/// A probe in a TLS library. Preemptible, as above.
+#[uprobe]
+pub fn wirespan_tls(ctx: ProbeContext) -> u32 {
+    tls::on_probe(&ctx);
     0
 }
 

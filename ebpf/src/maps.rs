@@ -7,8 +7,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use wirespan_common::{
-    Budget, COUNTERS as COUNTER_SLOTS, Counter, Note, NoteKey, PythonState, RuntimeState, SocketPositions, WATCH_WORDS,
-    Wait,
+    Budget, COUNTERS as COUNTER_SLOTS, Counter, Note, NoteKey, PythonState, RuntimeState, SocketPositions, TlsCall,
+    TlsKey, TlsStream, WATCH_WORDS, Wait,
 };
 
 /// Records for the agent. Size set by the agent. Full: the record is dropped and counted.
@@ -67,6 +67,15 @@ pub static WAITS: LruHashMap<u32, Wait> = LruHashMap::with_max_entries(8192, 0);
 /// What probes have seen of a process and need later. The least recently used give way: what they were for is not seen then.
 #[map]
 pub static NOTES: LruHashMap<NoteKey, Note> = LruHashMap::with_max_entries(65536, 0);
+
+/// Calls into TLS libraries that have not returned, by process and thread. The least recently used give way: what they read or
+/// write is not seen.
+#[map]
+pub static TLS_CALLS: LruHashMap<u64, TlsCall> = LruHashMap::with_max_entries(16384, 0);
+
+/// How much plaintext has passed through sessions of TLS libraries. The least recently used give way, and begin a new epoch.
+#[map]
+pub static TLS_STREAMS: LruHashMap<TlsKey, TlsStream> = LruHashMap::with_max_entries(65536, 0);
 
 /// Counters, by [`Counter`].
 #[map]

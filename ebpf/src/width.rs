@@ -6,23 +6,25 @@
 
 use core::hint::black_box;
 
-use wirespan_common::{EGRESS, INGRESS, MAX_CAPTURE, SOCKET_HEAD, SOCKET_WIDE};
+use wirespan_common::{EGRESS, INGRESS, MAX_CAPTURE, SOCKET_HEAD, SOCKET_SECURED, SOCKET_WIDE};
 
 use crate::{budget, io::Operation, kernel, maps::SOCKETS, sock::SocketKind};
 
 /// What begins among so many bytes of a direction of a connection is captured wide: log-ins, and the first batch after
 /// them.
-const BEGINNING: u64 = MAX_CAPTURE as u64;
+pub const BEGINNING: u64 = MAX_CAPTURE as u64;
 /// What a client says first in HTTP/2, as far as one word goes (RFC 9113, section 3.4).
 const HTTP2: u64 = u64::from_ne_bytes(*b"PRI * HT");
 /// The end of a head of HTTP/1.1.
 const END: [u8; 4] = *b"\r\n\r\n";
+/// Of what is encrypted, as much is captured as tells that it is.
+const SECURED: u64 = 16;
 /// `enum` of include/uapi/linux/bpf.h: only insert what is not there.
 const BPF_NOEXIST: u64 = 1;
 
 /// Whether a request of HTTP/1.1 begins with these bytes, as far as four of them go.
 #[inline(always)]
-fn is_method(word: u64) -> bool {
+pub fn is_method(word: u64) -> bool {
     const fn head(method: &[u8; 4]) -> u32 {
         u32::from_ne_bytes(*method)
     }
@@ -53,7 +55,9 @@ pub fn at_first(operation: &Operation, moved: u64, free: u64) -> u64 {
     let usual = kernel::capture_bytes() as u64;
     let begins = operation.passed.wrapping_sub(moved).wrapping_sub(BEGINNING) >> 63;
     let likely = (begins | has(SOCKET_HEAD, operation)) & budget::is_roomy(free);
-    usual + (MAX_CAPTURE as u64 - usual) * ((has(SOCKET_WIDE, operation) | likely) & 1)
+    let secured = (operation.marks >> SOCKET_SECURED.trailing_zeros() & 1) as u64;
+    let wanted = usual + (MAX_CAPTURE as u64 - usual) * ((has(SOCKET_WIDE, operation) | likely) & 1);
+    wanted * (1 - secured) + SECURED * secured
 }
 
 /// Whether the operation, whose first `copied` bytes lie at `bytes`, is one of which as much should be captured as a record
@@ -61,7 +65,7 @@ pub fn at_first(operation: &Operation, moved: u64, free: u64) -> u64 {
 /// follows, too.
 #[inline(always)]
 pub fn after_a_look(operation: &Operation, bytes: *const u8, copied: u64, free: u64) -> bool {
-    if copied < 8 {
+    if copied < 8 || operation.marks & SOCKET_SECURED != 0 {
         return false;
     }
     // SAFETY: the record's place in the scratch memory is aligned to 8 and has room for more than a word.

@@ -175,6 +175,32 @@ impl<'a> Image<'a> {
         self.file_bytes(offset, len)
     }
 
+    /// Where a function ends at the latest, by the table that exceptions find their way with: where the next begins. All there
+    /// is, if there is no such table.
+    pub fn function_end(&self, address: u64) -> u64 {
+        self.next_function(address).unwrap_or(u64::MAX)
+    }
+
+    /// Looks in `.eh_frame_hdr` (Linux Standard Base, 10.6.2): sorted pairs of a function's beginning and what describes it,
+    /// each relative to the section.
+    fn next_function(&self, address: u64) -> Option<u64> {
+        const RELATIVE: [u8; 4] = [1, 0x1b, 0x03, 0x3b];
+        let table = self.section(".eh_frame_hdr")?;
+        let head = self.file_bytes(table.offset, 12).ok().filter(|head| head[..4] == RELATIVE)?;
+        let (mut low, mut high) = (0_u64, u64::from(word32(&head, 8)?));
+        let begins = |index: u64| {
+            let at = table.offset.checked_add(12)?.checked_add(index.checked_mul(8)?)?;
+            let offset = word32(&self.file_bytes(at, 4).ok()?, 0)?;
+            Some(table.address.wrapping_add_signed(i64::from(offset as i32)))
+        };
+        let all = high;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if begins(middle)? <= address { low = middle + 1 } else { high = middle }
+        }
+        if low < all { begins(low) } else { None }
+    }
+
     /// The word at an address as it is when the program is loaded, save for where it is loaded.
     ///
     /// # Errors

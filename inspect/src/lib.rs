@@ -6,6 +6,8 @@
 //! | [`image`] | an ELF file: sections, segments, build id, dynamic symbols, memory as it will be when loaded |
 //! | [`window`] | memory of an image, read from front to back |
 //! | [`code`] | the first instruction of a function that the kernel emulates under a uprobe |
+//! | [`flow`] | all instructions of a function |
+//! | [`tls`] | TLS libraries: where plaintext passes |
 //! | [`go`] | Go: version, functions and structures, of stripped programs too |
 //! | [`python`] | CPython: where a running interpreter keeps the task that runs |
 //! | [`runtime`] | which runtime a program brings, and its version |
@@ -16,12 +18,14 @@
 #![forbid(unsafe_code)]
 
 pub mod code;
+pub mod flow;
 pub mod go;
 pub mod image;
 pub mod nginx;
 pub mod python;
 pub mod runtime;
 pub mod source;
+pub mod tls;
 pub mod window;
 
 pub use image::Image;

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use wirespan_common::tls_place;
 use wirespan_inspect::go::{self, Goroutines, Module};
 use wirespan_inspect::runtime::{self, Kind};
-use wirespan_inspect::{Error, Image, Source, code};
+use wirespan_inspect::{Error, Image, Source, code, tls};
 
 /// A program that has all that is looked for.
 const PROGRAM: &str = r#"package main
@@ -161,4 +162,33 @@ fn libraries_that_are_runtimes_say_their_version() {
         assert_eq!(found.kind, kind);
         assert!(found.version.unwrap().starts_with(version), "{name}");
     }
+}
+
+#[test]
+fn of_openssl_the_places_are_found_at_which_plaintext_passes() {
+    let path = "/usr/lib/x86_64-linux-gnu/libssl.so.3";
+    let Ok(file) = File::open(path) else {
+        assert!(std::env::var_os("CI").is_none(), "tests in CI need OpenSSL: `cargo xtask setup` installs it");
+        return eprintln!("no OpenSSL is here: what is read of it is not tested");
+    };
+    let mut image = Image::parse(&file).unwrap();
+    assert!(tls::is_library(&image).unwrap());
+    let probes = tls::probes(&mut image).unwrap();
+    let of = |place: u8| probes.iter().filter(|probe| probe.cookie as u8 == place).count();
+    assert_eq!(of(tls_place::READS) + of(tls_place::READS_FIFTH), 1, "{probes:x?}");
+    assert_eq!(of(tls_place::WRITES), 1, "{probes:x?}");
+    assert!((2..=12).contains(&of(tls_place::LEAVES)), "{probes:x?}");
+    for probe in &probes {
+        let byte = image.file_bytes(probe.offset, 2).unwrap();
+        let emulated = [0xe8, 0xe9, 0xeb, 0x0f].contains(&byte[0]) || (0x50..0x58).contains(&byte[0]);
+        assert!(emulated || (0x70..0x80).contains(&byte[0]) || byte[0] == 0x41, "{probe:x?}: {byte:x?}");
+    }
+}
+
+#[test]
+fn what_is_no_tls_library_has_no_places() {
+    let file = File::open(std::env::current_exe().unwrap()).unwrap();
+    let mut image = Image::parse(&file).unwrap();
+    assert_eq!(tls::is_library(&image), Ok(false));
+    assert!(matches!(tls::probes(&mut image), Err(Error::Missing(_))));
 }

@@ -160,6 +160,7 @@ impl Traces {
             streams: false,
             datagrams: false,
             opening: false,
+            inside: None,
             first: false,
         };
         let signal = StartedSignal { key: NO_CONNECTION, protocol: delivery.protocol, started, process, connection };

@@ -1,5 +1,5 @@
 //! Both ends of one exchange on this host, found by facts that they share: addresses and stream position, the peers'
-//! identities for Unix sockets, the positions of both directions behind an address translation, and for datagrams the
+//! identities for Unix sockets, a session of TLS and the position in its plaintext, the positions of both directions behind an address translation, and for datagrams the
 //! client's address and what the protocol says.
 
 use rustc_hash::FxHashMap as HashMap;
@@ -19,6 +19,8 @@ pub enum JoinKey {
     Tcp { client: ([u8; 16], u16), server: ([u8; 16], u16), position: u32 },
     /// The client's and the server's socket, and where the request begins in both streams.
     Unix { client: u64, server: u64, position: u64, opposite: u64 },
+    /// The session of TLS, and where the request begins in the client's plaintext.
+    Tls { random: [u8; 16], position: u64 },
     /// A datagram's client, and what names the request among its others.
     Datagram { client: Option<[u8; 16]>, port: u16, message: u64 },
     /// 64 bits that two random initial sequence numbers and the bytes since then make up: what is left when the
@@ -30,6 +32,10 @@ pub enum JoinKey {
 pub fn keys(connection: &ConnectionInfo, first: &Mark) -> [Option<JoinKey>; 2] {
     if connection.opening {
         return [None, None];
+    }
+    if let Some(inside) = connection.inside {
+        let key = JoinKey::Tls { random: inside.random, position: first.position };
+        return [inside.whole.then_some(key), None];
     }
     let ends = &connection.endpoints;
     let local_is_client = connection.role == Role::Client;

@@ -57,7 +57,7 @@ pub use assemble::address;
 pub use counters::Counters;
 pub use leave::PENDING_CAP;
 pub use process::Process;
-pub use signal::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
+pub use signal::{Connect, ConnectionInfo, ExchangeKey, Inside, Signal, StartedSignal};
 use wirespan_signals::{Linking, OpenRequests, Trace};
 
 use court::{Court, Decision, SETTLED};

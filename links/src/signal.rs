@@ -30,6 +30,15 @@ pub struct Connect {
     pub unit: Unit,
 }
 
+/// A session of TLS, as both its ends know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// The beginning of the client's random number.
+    pub random: [u8; 16],
+    /// Its plaintext was counted from its first byte on, as the other end's is.
+    pub whole: bool,
+}
+
 /// The connection of an exchange, as linking needs it.
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
@@ -47,6 +56,8 @@ pub struct ConnectionInfo {
     pub datagrams: bool,
     /// It is not open: this is the attempt to open it.
     pub opening: bool,
+    /// What is read passes inside a session of TLS, and positions count its plaintext.
+    pub inside: Option<Inside>,
     /// Whether this is the connection's first exchange.
     pub first: bool,
 }

@@ -337,6 +337,17 @@ impl Reason {
     }
 }
 
+/// What is known of a session of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Secured {
+    /// The client's random number, by which both ends know the session.
+    pub random: [u8; 32],
+    /// The name that the client asked for.
+    pub server_name: Option<Box<str>>,
+    /// `tls.protocol.version`, once both ends agreed on it.
+    pub version: Option<&'static str>,
+}
+
 /// What a parser says.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
@@ -364,6 +375,8 @@ pub enum Output {
     },
     /// An exchange says something of a task's execution. The exchange began before, and has not ended.
     Task(Box<TaskEvent>),
+    /// What follows on this connection is encrypted, and this is known of it. Said again when more is known.
+    Secured(Box<Secured>),
     /// This connection carries telemetry (an OTLP export request was seen): tracing it would make more of it.
     ExportsTelemetry,
 }

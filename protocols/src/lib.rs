@@ -24,6 +24,7 @@
 //! | [`amqp`] | AMQP 0-9-1 (RabbitMQ) |
 //! | [`celery`] | tasks and results inside messages |
 //! | [`dns`] | DNS over UDP |
+//! | [`tls`] | what TLS says of itself before it is encrypted |
 //! | [`template`] | paths with ids, hashes and the like replaced: low-cardinality names |
 //! | [`redact`] | query strings without values |
 //! | [`weight`] | what exchanges take of memory |
@@ -66,6 +67,7 @@ pub mod registry;
 pub mod scgi;
 pub mod sql;
 pub mod template;
+pub mod tls;
 pub mod uwsgi;
 pub mod weight;
 
@@ -187,12 +189,14 @@ pub struct Settings {
     pub keep_query_text: bool,
     /// Records of this connection were lost before: what comes first is not its beginning.
     pub missed: bool,
+    /// What is read passed inside TLS.
+    pub secured: bool,
 }
 
 impl Settings {
     /// One end, with every value that may be a secret left out.
     pub fn of(role: Role) -> Self {
-        Self { role, keep_query_values: false, keep_query_text: false, missed: false }
+        Self { role, keep_query_values: false, keep_query_text: false, missed: false, secured: false }
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) const AMQP: Pages = &[include_str!("amqp/doc.md"), TASKS];
 pub(crate) const FASTCGI: Pages = &[HTTP[0], include_str!("fastcgi/doc.md")];
 pub(crate) const UWSGI: Pages = &[HTTP[0], FASTCGI[1], include_str!("uwsgi/doc.md")];
 pub(crate) const SCGI: Pages = &[HTTP[0], FASTCGI[1], include_str!("scgi/doc.md")];
+pub(crate) const TLS: Pages = &[include_str!("tls/doc.md")];
 pub(crate) const DNS: Pages = &[include_str!("dns/doc.md")];
 
 /// The document: an introduction, a table of all protocols, and every chapter once, in the registry's order.

@@ -2,7 +2,8 @@
 
 use crate::pages::{self, Pages};
 use crate::{
-    Detection, Parser, Settings, amqp, dns, fastcgi, http1, http2, memcached, mysql, postgresql, redis, scgi, uwsgi,
+    Detection, Parser, Settings, amqp, dns, fastcgi, http1, http2, memcached, mysql, postgresql, redis, scgi, tls,
+    uwsgi,
 };
 
 /// A protocol: how to recognise it and how to read it.
@@ -33,6 +34,7 @@ pub static PROTOCOLS: &[Protocol] = &[
     Protocol { name: "fastcgi", streams: false, detect: fastcgi::detect, parser: fastcgi::parser, pages: pages::FASTCGI },
     Protocol { name: "uwsgi", streams: false, detect: uwsgi::detect, parser: uwsgi::parser, pages: pages::UWSGI },
     Protocol { name: "scgi", streams: false, detect: scgi::detect, parser: scgi::parser, pages: pages::SCGI },
+    Protocol { name: "tls", streams: false, detect: tls::detect, parser: tls::parser, pages: pages::TLS },
 ];
 
 /// All protocols over datagrams: each call of their parsers' [`Parser::data`] is one datagram, and nothing is known of

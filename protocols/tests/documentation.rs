@@ -74,7 +74,8 @@ fn every_protocol_of_the_registry_has_a_chapter_of_its_own_in_the_documentation(
 
 #[test]
 fn every_attribute_of_a_recorded_exchange_is_in_the_documentation_of_its_protocol() {
-    for protocol in protocols() {
+    // (TLS itself has no exchanges: what is inside has.)
+    for protocol in protocols().filter(|protocol| protocol.name != "tls") {
         let mut found = BTreeSet::new();
         for folder in folders(protocol.name) {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures").join(folder);

@@ -3,8 +3,9 @@
 use crate::expect::{Expected, Want};
 use crate::span::Kind;
 
-/// The parts of an `http:` URL.
+/// The parts of a URL.
 struct Url<'a> {
+    scheme: &'a str,
     host: &'a str,
     port: u16,
     path: &'a str,
@@ -12,14 +13,14 @@ struct Url<'a> {
 }
 
 fn parse(url: &str) -> Url<'_> {
-    let rest = url.strip_prefix("http://").expect("tests use absolute http URLs");
+    let (scheme, rest) = url.split_once("://").expect("tests use absolute URLs");
     let (authority, target) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().expect("a port")),
-        _ => (authority, 80),
+        _ => (authority, if scheme == "https" { 443 } else { 80 }),
     };
-    Url { host: host.trim_start_matches('[').trim_end_matches(']'), port, path, query }
+    Url { scheme, host: host.trim_start_matches('[').trim_end_matches(']'), port, path, query }
 }
 
 /// The path as span names have it: numbers, which would make every request a name of its own, are one.
@@ -46,7 +47,13 @@ pub fn client(service: &str, method: &str, url: &str, code: u16) -> Expected {
         .with("network.peer.port", at.port)
         .with("network.protocol.version", "1.1")
         .with("http.response.status_code", i64::from(code));
+    let span = secured(span, at.scheme);
     if code >= 400 { span.failed(&code.to_string()) } else { span }
+}
+
+/// What says that it passed inside TLS.
+fn secured(span: Expected, scheme: &str) -> Expected {
+    if scheme == "https" { span.with("tls.protocol.version", "1.3") } else { span }
 }
 
 /// The callee's span of a request to `url`, from this host, over TCP.
@@ -58,7 +65,7 @@ pub fn server(service: &str, method: &str, url: &str, code: u16) -> Expected {
         .with("http.request.body.size", Want::Optional)
         .with("http.response.body.size", Want::Optional)
         .with("http.request.method", method)
-        .with("url.scheme", "http")
+        .with("url.scheme", at.scheme)
         .with("url.path", at.path)
         .with("server.address", at.host)
         .with("server.port", at.port)
@@ -71,6 +78,7 @@ pub fn server(service: &str, method: &str, url: &str, code: u16) -> Expected {
     if let Some(query) = at.query {
         span = span.with("url.query", query);
     }
+    span = secured(span, at.scheme);
     if code >= 500 { span.failed(&code.to_string()) } else { span }
 }
 

@@ -23,8 +23,8 @@ use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, FExit, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use wirespan_common::{
-    Budget, Counter, Limits, PROCESS_IGNORED, PythonState, RuntimeState, SOCKET_MUTED, SOCKET_WIDE, SocketPositions,
-    UNIT_TASK,
+    Budget, Counter, Limits, PROCESS_IGNORED, PythonState, RuntimeState, SOCKET_MUTED, SOCKET_SECURED, SOCKET_WIDE,
+    SocketPositions, UNIT_TASK,
 };
 
 use probes::{Attacher, Outcome, Probes};
@@ -389,6 +389,11 @@ impl Capture {
         self.mark_socket(cookie, directions.iter().fold(0, |marks, direction| marks | SOCKET_WIDE << direction));
     }
 
+    /// Captures only the beginning of each operation of a socket: what passes is encrypted.
+    pub fn secure_socket(&mut self, cookie: u64) {
+        self.mark_socket(cookie, SOCKET_SECURED);
+    }
+
     fn mark_socket(&mut self, cookie: u64, marks: u32) {
         // The kernel has marks of its own there. (One that it sets in between is lost: an end that is told late.)
         let before = self.sockets.get(&cookie, 0).unwrap_or_default();
@@ -430,6 +435,7 @@ impl Capture {
         counters.kernel_over_budget.set(self.count(Counter::OverBudget));
         counters.kernel_faults.set(self.count(Counter::Faults));
         counters.kernel_io_uring.set(self.count(Counter::IoUring));
+        counters.tls_unfinished.set(self.count(Counter::TlsUnfinished));
         counters.kernel_missed.set(self.missed_runs());
     }
 

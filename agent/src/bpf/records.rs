@@ -1,6 +1,6 @@
 //! Decodes the records of the ring.
 
-use wirespan_common::{ExecEvent, FactEvent, IoEvent, Kind, PathEvent, StateEvent, TaskEvent};
+use wirespan_common::{ExecEvent, FactEvent, IoEvent, Kind, PathEvent, PlainEvent, StateEvent, TaskEvent};
 
 /// One record, borrowed from the ring.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub enum Record<'a> {
     Exit(TaskEvent),
     /// Something else that says who does what for whom.
     Fact(FactEvent),
+    /// Plaintext that passed through a TLS library, and the bytes captured of it.
+    Plain(PlainEvent, &'a [u8]),
     /// A process runs a new program: arguments, environment (both NUL-separated, perhaps cut short).
     Exec(ExecEvent, &'a [u8], &'a [u8]),
 }
@@ -44,6 +46,10 @@ impl<'a> Record<'a> {
         if kind == Kind::Fact as u8 {
             return Some(Self::Fact(split(data)?.0));
         }
+        if kind == Kind::Plain as u8 {
+            let (event, rest) = split::<PlainEvent>(data)?;
+            return Some(Self::Plain(event, rest.get(..event.captured as usize)?));
+        }
         if kind == Kind::Exec as u8 {
             let (event, rest) = split::<ExecEvent>(data)?;
             let args = rest.get(..event.args_len as usize)?;
@@ -58,7 +64,7 @@ impl Record<'_> {
     /// Captured bytes.
     pub fn payload(&self) -> u64 {
         match self {
-            Self::Io(_, bytes) => bytes.len() as u64,
+            Self::Io(_, bytes) | Self::Plain(_, bytes) => bytes.len() as u64,
             Self::Exec(_, args, env) => (args.len() + env.len()) as u64,
             Self::State(_) | Self::Path(_) | Self::Fork(_) | Self::Exit(_) | Self::Fact(_) => 0,
         }
@@ -73,6 +79,7 @@ impl Plain for PathEvent {}
 impl Plain for TaskEvent {}
 impl Plain for ExecEvent {}
 impl Plain for FactEvent {}
+impl Plain for PlainEvent {}
 
 fn split<T: Plain>(data: &[u8]) -> Option<(T, &[u8])> {
     let (head, rest) = data.split_at_checked(size_of::<T>())?;

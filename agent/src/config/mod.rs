@@ -143,6 +143,8 @@ pub struct Config {
     pub logs: Option<OtlpConfig>,
     /// Give up what is not needed once it traces.
     pub sandbox: bool,
+    /// Read what passes inside TLS.
+    pub tls: bool,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
     pub stray_variables: Vec<String>,
 }
@@ -201,6 +203,7 @@ impl Config {
             metrics: MetricsConfig::read(settings, lookup, blame)?,
             logs: OtlpConfig::of_logs(lookup).map_err(blame)?,
             sandbox: settings.choice("sandbox")? == "on",
+            tls: settings.choice("tls")? == "auto",
             stray_variables: settings.stray_variables.clone(),
         };
         config.check_together(settings)?;

@@ -384,6 +384,14 @@ pub static OPTIONS: &[Opt] = &[
     )
     .or("on"),
     opt(
+        "tls",
+        SAFETY,
+        Kind::Choice(&["auto", "off"]),
+        "Read what programs read and write through TLS libraries that are known (`auto`), with the same secrets left out as of \
+         what is not encrypted; or leave TLS alone (`off`).",
+    )
+    .or("auto"),
+    opt(
         "query-values",
         CAPTURE,
         Kind::Switch,

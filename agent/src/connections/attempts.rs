@@ -282,6 +282,7 @@ impl Attempt {
                 streams: false,
                 datagrams: false,
                 opening: true,
+                inside: None,
                 first: true,
             },
         })));

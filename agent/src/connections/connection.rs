@@ -4,21 +4,27 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wirespan_common::{
-    EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, INGRESS, IoEvent, STATE_LET_GO, SocketPositions,
-    StateEvent,
+    EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, INGRESS, IoEvent, PlainEvent, STATE_LET_GO,
+    SocketPositions, StateEvent,
 };
 use wirespan_protocols::exchange::{Mark, Unit};
 use wirespan_protocols::{End, Role};
 
 use super::emit::Origin;
+use super::layer::Layer;
 use super::order::{Operation, Order};
 use super::reading::{Context, Feed, Reading};
+use super::sessions::SessionKey;
 use super::unit_of;
 use crate::discovery::Process;
-use wirespan_links::Signal;
+use wirespan_links::{Inside, Signal};
 
 /// Operations after which the kernel is told again that more of a socket is wanted.
 const WIDEN_AGAIN: u32 = 4096;
+/// Operations after which it is no use to capture more of what is encrypted.
+const HELLOS: u32 = 16;
+/// Operations of an encrypted connection after which nobody waits any more for its plaintext.
+const PLAINTEXT_PATIENCE: u32 = 4096;
 /// States of a TCP socket (include/net/tcp_states.h).
 const TCP_CLOSE: u8 = 7;
 const TCP_CLOSE_WAIT: u8 = 8;
@@ -41,6 +47,12 @@ pub struct Connection {
     pub asked_after: bool,
     order: Order,
     reading: Reading,
+    /// What passes inside TLS, if it is seen; and how many sessions there were before.
+    layer: Option<Box<Layer>>,
+    layers: u32,
+    /// Operations so far that were encrypted, and when it was told last that less of them is wanted.
+    encrypted: u32,
+    secured_at: Option<u32>,
     /// Datagrams so far, if it is a socket for such.
     datagrams: u64,
     /// When the connection ended.
@@ -77,6 +89,10 @@ pub struct Seen {
     pub newly_restless: bool,
     /// Somebody waits for an answer on a socket of whose end the kernel says nothing.
     pub newly_outstanding: bool,
+    /// Less is wanted of each operation, for it is encrypted.
+    pub secures: bool,
+    /// A session of TLS began, which is known by this.
+    pub begun: Option<[u8; 16]>,
 }
 
 impl Connection {
@@ -90,6 +106,10 @@ impl Connection {
             asked_after: false,
             order: Order::new(epoch != 0),
             reading: Reading::new(origin, now),
+            layer: None,
+            layers: 0,
+            encrypted: 0,
+            secured_at: None,
             datagrams: 0,
             closed_at: None,
             held: false,
@@ -106,7 +126,27 @@ impl Connection {
 
     /// The name of its protocol, if it is known.
     pub fn protocol(&self) -> Option<&'static str> {
-        self.reading.protocol()
+        self.top().protocol()
+    }
+
+    /// Who reads what is not encrypted.
+    fn top(&self) -> &Reading {
+        self.layer.as_ref().map_or(&self.reading, |layer| &layer.reading)
+    }
+
+    /// By what the session of TLS that began here is known, if one was seen to.
+    pub fn random(&self) -> Option<[u8; 16]> {
+        self.reading.origin.secured.as_ref().and_then(|secured| secured.random.first_chunk().copied())
+    }
+
+    /// Which end of that session this is.
+    pub fn hello_role(&self) -> Option<Role> {
+        self.random().and(self.reading.spoken()).map(|(_, role)| role)
+    }
+
+    /// The session in its process's memory, if it is known.
+    pub fn session(&self) -> Option<SessionKey> {
+        self.layer.as_ref().map(|layer| layer.key)
     }
 
     /// Socket cookie.
@@ -116,7 +156,7 @@ impl Connection {
 
     /// The protocol, and which end of it this is, once that is known.
     pub fn spoken(&self) -> Option<(&'static str, Role)> {
-        self.reading.spoken()
+        self.top().spoken()
     }
 
     /// The process that used it last.
@@ -141,7 +181,7 @@ impl Connection {
 
     /// Requests without an answer.
     pub fn in_flight(&self) -> u32 {
-        self.reading.origin.in_flight
+        self.reading.origin.in_flight + self.layer.as_ref().map_or(0, |layer| layer.reading.origin.in_flight)
     }
 
     /// An operation was seen, by this process.
@@ -149,13 +189,16 @@ impl Connection {
         self.reading.last_seen = time;
         if !Arc::ptr_eq(self.process(), process) {
             self.reading.origin.process = process.clone();
+            if let Some(layer) = &mut self.layer {
+                layer.reading.origin.process = process.clone();
+            }
         }
     }
 
     /// In which directions the kernel should be told now to capture more of each operation: from time to time, for it may
     /// forget.
     fn widens(&mut self) -> &'static [u8] {
-        let wanted = self.reading.wants_more();
+        let wanted = self.top().wants_more();
         let (asked, ago) = self.widened;
         let again = wanted != asked || ago >= WIDEN_AGAIN;
         self.widened = (wanted, if again { 0 } else { ago + 1 });
@@ -164,7 +207,8 @@ impl Connection {
 
     /// Bytes of memory that it takes, itself and its parser included.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + PLACES + self.reading.bytes() + self.order.held_bytes()
+        let layer = self.layer.as_ref().map_or(0, |layer| layer.bytes());
+        size_of::<Self>() + PLACES + self.reading.bytes() + self.order.held_bytes() + layer
     }
 
     /// An operation was seen.
@@ -195,7 +239,41 @@ impl Connection {
                 self.end(direction, End::Reset, time, unit, cx);
             }
         }
-        let muted = self.reading.is_muted();
+        self.seen(cx)
+    }
+
+    /// Plaintext of a session on this connection passed; `whole`: it is counted from its first byte on, if no other session was
+    /// here before.
+    pub fn plaintext(
+        &mut self,
+        key: SessionKey,
+        event: &PlainEvent,
+        bytes: &[u8],
+        process: &Arc<Process>,
+        whole: bool,
+        cx: &mut Context<'_>,
+    ) -> Seen {
+        self.used(process, event.time);
+        if self.session() != Some(key) {
+            if let Some(mut before) = self.layer.take() {
+                before.reading.abandon(cx);
+            }
+            let inside = Inside { random: event.random, whole: whole && self.layers == 0 };
+            let origin = self.reading.origin.above(inside, self.layers);
+            self.layers = self.layers.saturating_add(1);
+            self.layer = Some(Box::new(Layer::new(key, origin, event.time)));
+            self.reading.step_aside(cx);
+        }
+        if let Some(layer) = &mut self.layer {
+            layer.take_in(event, bytes, cx);
+        }
+        self.seen(cx)
+    }
+
+    /// What is to be done after an operation.
+    fn seen(&mut self, cx: &mut Context<'_>) -> Seen {
+        let (secures, begun) = (self.secures(cx), self.begins());
+        let muted = self.reading.is_muted() || self.top().is_muted();
         Seen {
             muted,
             widens: if muted { &[] } else { self.widens() },
@@ -203,7 +281,38 @@ impl Connection {
             newly_outstanding: self.descriptor.is_some()
                 && self.in_flight() > 0
                 && !std::mem::replace(&mut self.asked_after, true),
+            secures,
+            begun,
         }
+    }
+
+    /// Whether the kernel should be told now that less of each operation is wanted; from time to time, for it may forget.
+    fn secures(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.reading.is_encrypted() {
+            return false;
+        }
+        self.encrypted = self.encrypted.saturating_add(1);
+        if self.layer.is_none() && self.encrypted > PLAINTEXT_PATIENCE {
+            self.reading.mute(cx);
+        }
+        let agreed = self.reading.origin.secured.as_ref().is_some_and(|secured| secured.version.is_some());
+        let again = self.secured_at.is_none_or(|at| self.encrypted - at >= WIDEN_AGAIN);
+        let secures = again && (agreed || self.encrypted >= HELLOS);
+        if secures {
+            self.secured_at = Some(self.encrypted);
+        }
+        secures
+    }
+
+    /// A session of TLS that began since this was last asked. What is known of it is told to who reads inside.
+    fn begins(&mut self) -> Option<[u8; 16]> {
+        if !std::mem::take(&mut self.reading.secured) {
+            return None;
+        }
+        if let Some(layer) = &mut self.layer {
+            layer.reading.origin.secured.clone_from(&self.reading.origin.secured);
+        }
+        self.random()
     }
 
     fn operation(&mut self, operation: Operation<'_>, cx: &mut Context<'_>) {
@@ -276,11 +385,17 @@ impl Connection {
     /// Hands on what was held and whose turn has come, or whose wait has been long enough.
     pub fn release(&mut self, now: u64, cx: &mut Context<'_>) {
         self.order.release(now, &mut Feed { reading: &mut self.reading, cx });
+        if let Some(layer) = &mut self.layer {
+            layer.release(now, cx);
+        }
     }
 
     /// Tells the names of requests that began in `began` and have no end yet.
     pub fn under_way(&self, began: &Range<u64>, out: &mut Vec<Signal>) {
         self.reading.under_way(began, out);
+        if let Some(layer) = &self.layer {
+            layer.under_way(began, out);
+        }
     }
 
     /// One direction ended in order, or both by a reset.
@@ -288,6 +403,9 @@ impl Connection {
         if self.order.end(direction, &mut Feed { reading: &mut self.reading, cx }) {
             let (position, opposite) = (self.order.next(direction), self.order.next(1 - direction));
             self.reading.end(direction, end, &Mark { time, position, opposite, unit, lost: false }, cx);
+            if let Some(layer) = &mut self.layer {
+                layer.end(direction, end, time, unit, cx);
+            }
         }
     }
 
@@ -344,17 +462,24 @@ impl Connection {
     /// The other end has left, as far as can be known: what is still answered reaches nobody.
     fn peer_left(&mut self, time: u64) {
         self.reading.origin.peer_left.get_or_insert(time);
+        if let Some(layer) = &mut self.layer {
+            layer.reading.origin.peer_left.get_or_insert(time);
+        }
     }
 
     /// Whether time alone will change something: held operations, or a closed socket.
     pub fn is_waiting(&self) -> bool {
-        self.closed_at.is_some() || self.order.is_holding()
+        self.closed_at.is_some() || self.is_holding()
+    }
+
+    fn is_holding(&self) -> bool {
+        self.order.is_holding() || self.layer.as_ref().is_some_and(|layer| layer.is_holding())
     }
 
     /// Whether nothing more is to be expected.
     pub fn is_over(&self, now: u64) -> bool {
         let lingered = |at: u64| !self.held && now.saturating_sub(at.max(self.last_seen())) >= LINGER;
-        self.closed_at.is_some_and(|at| (self.in_flight() == 0 && !self.order.is_holding()) || lingered(at))
+        self.closed_at.is_some_and(|at| (self.in_flight() == 0 && !self.is_holding()) || lingered(at))
     }
 
     /// Ends both directions: the socket is gone ([`End::Closed`]), or the agent no longer watches it
@@ -367,6 +492,9 @@ impl Connection {
         // What began after an end was told has none, and none will be told.
         if end == End::Unwatched || self.in_flight() > 0 {
             self.reading.abandon(cx);
+            if let Some(layer) = &mut self.layer {
+                layer.reading.abandon(cx);
+            }
         }
     }
 }

@@ -4,13 +4,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wirespan_common::Endpoints;
-use wirespan_protocols::exchange::{Exchange, Output, Reason, Started};
+use wirespan_protocols::exchange::{Exchange, KeyValue, Output, Reason, Secured, Started};
 use wirespan_protocols::registry::Protocol;
 use wirespan_protocols::{Parser, Role, given_up};
 
+use opentelemetry_semantic_conventions::attribute::{SERVER_ADDRESS, TLS_PROTOCOL_VERSION as TLS_VERSION};
+
 use crate::discovery::Process;
 use crate::metrics::Counters;
-use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
+use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Inside, Signal, StartedSignal};
 
 /// What a parser's outputs mean for the connection.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,7 +21,13 @@ pub struct Said {
     pub telemetry: bool,
     /// An exchange finished.
     pub finished: bool,
+    /// What follows is encrypted.
+    pub secured: bool,
 }
+
+/// Numbers of parsers of what passes inside TLS begin here, and of each session so many later.
+const ABOVE: u32 = 1 << 31;
+const PARSERS: u32 = 1 << 16;
 
 /// Whether an output drops this request, and why.
 fn is_dropped(output: Option<&Output>, request: u64) -> Option<Reason> {
@@ -50,6 +58,10 @@ pub struct Origin {
     pub peer_left: Option<u64>,
     /// Requests without an answer.
     pub in_flight: u32,
+    /// What is known of the session of TLS that began on it.
+    pub secured: Option<Arc<Secured>>,
+    /// What is read passes inside that session.
+    pub inside: Option<Inside>,
     parsers: u32,
     exchanges: u64,
 }
@@ -67,9 +79,21 @@ impl Origin {
             datagram_to: None,
             peer_left: None,
             in_flight: 0,
+            secured: None,
+            inside: None,
             parsers: 0,
             exchanges: 0,
         }
+    }
+
+    /// The same connection, for what passes inside TLS on it; `others`: how many such there were before.
+    pub fn above(&self, inside: Inside, others: u32) -> Self {
+        // (Parsers of either have numbers of their own.)
+        let parsers = ABOVE + others * PARSERS;
+        let mut origin = Self::new(self.id, self.cookie, self.endpoints, Arc::clone(&self.process));
+        (origin.connect, origin.peer_left, origin.secured) = (self.connect, self.peer_left, self.secured.clone());
+        (origin.inside, origin.parsers) = (Some(inside), parsers);
+        origin
     }
 
     /// From here on, another parser speaks.
@@ -121,6 +145,10 @@ impl Origin {
                     out.push(Signal::Batched { part: self.key(id), batch: self.key(into) });
                 }
                 Output::Task(event) => out.push(Signal::Task(self.key(event.exchange), event)),
+                Output::Secured(secured) => {
+                    said.secured = true;
+                    self.secured = Some(secured.into());
+                }
                 Output::ExportsTelemetry => {
                     said.telemetry = true;
                     if role == Role::Client {
@@ -139,10 +167,22 @@ impl Origin {
         if role == Role::Server && answered && self.peer_left.is_some_and(|left| left <= exchange.end) {
             exchange.attributes.push(given_up());
         }
+        self.describe(role, &mut exchange);
         if let Some(peer) = self.datagram_to {
             out.push(Signal::Peer(self.key(exchange.id), peer));
         }
         out.push(Signal::Finished(self.key(exchange.id), exchange));
+    }
+
+    /// Adds what TLS says of an exchange inside it.
+    fn describe(&self, role: Role, exchange: &mut Exchange) {
+        let Some(secured) = self.secured.as_ref().filter(|_| self.inside.is_some()) else { return };
+        let attributes = &mut exchange.attributes;
+        attributes.extend(secured.version.map(|version| KeyValue::str(TLS_VERSION, version)));
+        let named = attributes.iter().any(|attribute| attribute.key == SERVER_ADDRESS);
+        if let Some(name) = secured.server_name.as_ref().filter(|_| role == Role::Client && !named) {
+            attributes.push(KeyValue::str(SERVER_ADDRESS, name.to_string()));
+        }
     }
 
     fn started(
@@ -171,6 +211,7 @@ impl Origin {
             streams: protocol.streams,
             datagrams: self.datagrams,
             opening: false,
+            inside: self.inside,
             first: self.exchanges == 0,
         }
     }

@@ -8,6 +8,8 @@
 //! | `order.rs` | both directions in causal order |
 //! | `detection.rs` | which protocol it is: a machine of three states |
 //! | `reading.rs` | drives detection and the parser |
+//! | `layer.rs` | what passes inside TLS on a connection |
+//! | `sessions.rs` | which connection the plaintext of a TLS library belongs to |
 //! | `emit.rs` | what a parser says, as signals |
 //! | `connection.rs` | one socket's life |
 //! | `undelivered.rs` | datagrams that cannot arrive |
@@ -24,8 +26,10 @@ mod connection;
 mod detection;
 mod emit;
 mod guard;
+mod layer;
 mod order;
 mod reading;
+mod sessions;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -43,12 +47,13 @@ use wirespan_signals::Slim as _;
 
 use asking::{ASK_FIRST, DATAGRAM_SILENCE, LostTimes};
 use attempts::Attempts;
-use connection::Connection;
 pub use connection::Descriptor;
+use connection::{Connection, Seen};
 use detection::Registry;
 use emit::Origin;
 use guard::guarded;
 use reading::Context;
+use sessions::Sessions;
 use undelivered::Undelivered;
 pub use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 
@@ -125,6 +130,8 @@ pub struct Connections {
     lost: LostTimes,
     /// UDP sockets whose datagrams cannot arrive.
     undelivered: Undelivered,
+    /// Sessions of TLS, and whose plaintext is whose.
+    sessions: Sessions,
     /// Sockets whose reading failed: muted, whatever is still on the ring of them.
     failed: HashSet<u64>,
     /// Protocols whose failure was said.
@@ -163,6 +170,8 @@ pub enum Verdict {
     Mute,
     /// Capture as much as possible of each of its operations in these directions.
     Widen(&'static [u8]),
+    /// Capture no more of its operations than tells that they are encrypted.
+    Secure,
 }
 
 impl Connections {
@@ -177,6 +186,7 @@ impl Connections {
             attempts: Attempts::default(),
             outstanding: BTreeSet::new(),
             lost: LostTimes::default(),
+            sessions: Sessions::default(),
             failed: HashSet::default(),
             said_failed: Vec::new(),
             shared: Shared { limits, counters, outputs: Vec::new(), registry: Registry::ALL },
@@ -206,15 +216,7 @@ impl Connections {
         let Some(seen) = self.work(event.cookie, out, |c, cx| c.take_in(event, bytes, process, cx)) else {
             return Verdict::Mute;
         };
-        if seen.newly_outstanding {
-            self.outstanding.insert((event.time + ASK_FIRST, event.cookie));
-        }
-        if seen.newly_restless {
-            self.restless.push(event.cookie);
-        }
-        if seen.muted {
-            self.forget(event.cookie, event.time, out);
-        }
+        let verdict = self.seen(event.cookie, event.time, seen, out);
         self.make_room(event.time, out);
         if let Some(why) = self.undelivered.of(event) {
             self.work(event.cookie, out, |connection, cx| connection.undeliverable(why, event.time, cx));
@@ -222,10 +224,28 @@ impl Connections {
         if event.result == 0 && event.endpoints.peer_cookie != 0 {
             self.peer_finished(event, out);
         }
-        match (seen.muted, seen.widens) {
-            (true, _) => Verdict::Mute,
-            (false, []) => Verdict::Continue,
-            (false, directions) => Verdict::Widen(directions),
+        verdict
+    }
+
+    /// Does what an operation demands, and says what the caller must do.
+    fn seen(&mut self, cookie: u64, time: u64, seen: Seen, out: &mut Vec<Signal>) -> Verdict {
+        if seen.newly_outstanding {
+            self.outstanding.insert((time + ASK_FIRST, cookie));
+        }
+        if seen.newly_restless {
+            self.restless.push(cookie);
+        }
+        if let Some(random) = seen.begun {
+            self.session_begun(cookie, random, out);
+        }
+        if seen.muted {
+            self.forget(cookie, time, out);
+            return Verdict::Mute;
+        }
+        match seen.widens {
+            _ if seen.secures => Verdict::Secure,
+            [] => Verdict::Continue,
+            directions => Verdict::Widen(directions),
         }
     }
 
@@ -261,6 +281,7 @@ impl Connections {
 
     /// A connection is gone, and what it held.
     fn uncount(&mut self, connection: &Connection) {
+        self.sessions.forget(connection);
         self.bytes -= connection.counted;
         self.heaviest.changed(connection.cookie(), connection.counted, 0);
     }
@@ -282,7 +303,8 @@ impl Connections {
     fn tell_memory(&self) {
         let others = self.attempts.weight()
             + self.outstanding.len() * OUTSTANDING
-            + self.datagrams.len() * size_of::<(u64, u64)>();
+            + self.datagrams.len() * size_of::<(u64, u64)>()
+            + self.sessions.weight();
         self.shared.limits.memory.set(self.bytes + others);
     }
 
@@ -392,6 +414,7 @@ impl Connections {
         }
         self.attempts.tick(now, &mut self.next_id, out);
         self.close_silent_datagrams(now, out);
+        self.give_up_plaintext(now);
         self.name_lasting(now, out);
         if now.saturating_sub(self.last_sweep) > self.shared.limits.idle_timeout / 8 {
             self.last_sweep = now;

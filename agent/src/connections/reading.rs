@@ -21,6 +21,12 @@ use wirespan_links::facts::Fact;
 /// Ports that Linux gives to those who do not choose (`ip_local_port_range`, by default).
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
+/// Received operations of an encrypted connection among which is a request, if nobody has read it by then: the hello, the end of
+/// the handshake, each with its header.
+const UNREAD: u32 = 5;
+/// The protocol inside which others are.
+const TLS: &str = "tls";
+
 /// Signals after which operations that waited for their turn wait for the next one: one record must not become memory
 /// without end.
 const MANY_SIGNALS: usize = 2048;
@@ -50,6 +56,12 @@ pub struct Reading {
     reads_unknown: bool,
     /// Records were lost before the present parser began.
     missed: bool,
+    /// What passes is read inside TLS.
+    is_read_inside: bool,
+    /// Encrypted operations while it was not.
+    encrypted: u32,
+    /// A session of TLS began here, or more is known of it, since this was last looked at.
+    pub secured: bool,
 }
 
 enum State {
@@ -59,6 +71,8 @@ enum State {
     Reading(Known),
     /// Given up: the socket is muted in the kernel.
     Muted,
+    /// What passes is read inside TLS, and not here.
+    Aside,
 }
 
 /// A protocol that was found, and its parser.
@@ -110,12 +124,37 @@ impl Reading {
             state: State::Asking,
             reads_unknown: false,
             missed: false,
+            is_read_inside: false,
+            encrypted: 0,
+            secured: false,
         }
     }
 
     /// Whether it gave up.
     pub fn is_muted(&self) -> bool {
         matches!(self.state, State::Muted)
+    }
+
+    /// Whether it is known that what passes here is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.state, State::Aside) || self.protocol() == Some(TLS)
+    }
+
+    /// What passes is read inside TLS from now on.
+    pub fn step_aside(&mut self, cx: &mut Context<'_>) {
+        self.is_read_inside = true;
+        // (Who reads TLS itself may yet say more of it.)
+        if !self.is_encrypted() {
+            self.abandon(cx);
+            self.state = State::Aside;
+        }
+    }
+
+    /// Gives up.
+    pub fn mute(&mut self, cx: &mut Context<'_>) {
+        self.abandon(cx);
+        self.state = State::Muted;
+        cx.counters.connections_muted.inc();
     }
 
     /// The name of the protocol, if it is known.
@@ -162,7 +201,7 @@ impl Reading {
         let mut next = Some(Piece::new(direction, bytes, mark));
         while let Some(piece) = next {
             match &self.state {
-                State::Muted => return,
+                State::Muted | State::Aside => return,
                 State::Asking => self.ask(piece, &mut waiting, cx),
                 State::Reading(_) => {
                     if let Some(again) = self.read(piece, cx) {
@@ -184,15 +223,22 @@ impl Reading {
             }
             Answer::Perhaps => {}
             Answer::Unknown { exhausted } => {
-                let first_unknown = direction == INGRESS && !std::mem::replace(&mut self.reads_unknown, true);
-                if first_unknown && mark.unit.nonblocking && self.looks_accepted() {
-                    cx.out.push(Signal::Fact(Fact::Unread { tgid: mark.unit.tgid }));
+                if direction == INGRESS {
+                    self.cannot_read(&mark, cx);
                 }
                 if exhausted {
                     self.state = State::Muted;
                     cx.counters.connections_muted.inc();
                 }
             }
+        }
+    }
+
+    /// What was received cannot be read: there may be requests in it.
+    fn cannot_read(&mut self, mark: &Mark, cx: &mut Context<'_>) {
+        let first = !std::mem::replace(&mut self.reads_unknown, true);
+        if first && mark.unit.nonblocking && self.looks_accepted() {
+            cx.out.push(Signal::Fact(Fact::Unread { tgid: mark.unit.tgid }));
         }
     }
 
@@ -212,6 +258,7 @@ impl Reading {
             keep_query_values: cx.limits.keep_query_values,
             keep_query_text: cx.limits.keep_query_text,
             missed: self.missed,
+            secured: self.origin.inside.is_some(),
         });
         self.state = State::Reading(Known { found, parser, requests, role, gapped: false });
         self.origin.next_parser();
@@ -224,17 +271,27 @@ impl Reading {
         let said = known.parser.data(toward, &piece.bytes, &piece.mark, cx.outputs);
         let full = known.parser.buffered() > cx.limits.max_connection_buffer;
         let progressed = self.after(if full { Progress::LostSync } else { said }, !full, cx);
+        if found.protocol.name == TLS && piece.direction == INGRESS && !self.is_read_inside {
+            self.encrypted += 1;
+            if self.encrypted == UNREAD {
+                self.cannot_read(&piece.mark, cx);
+            }
+        }
         // What disproves one protocol may show another; but what an exchange was read from is no other's.
         (said == Progress::LostSync && !progressed).then(|| piece.refused_by(found))
     }
 
     /// Bytes of `direction` are missing.
     pub fn gap(&mut self, direction: u8, len: u64, mark: Mark, cx: &mut Context<'_>) {
-        cx.counters.gaps.inc();
-        cx.counters.gap_bytes.add(len);
+        if self.is_encrypted() {
+            // Nobody misses what nobody could read.
+        } else {
+            cx.counters.gaps.inc();
+            cx.counters.gap_bytes.add(len);
+        }
         self.missed |= mark.lost;
         match &mut self.state {
-            State::Muted => {}
+            State::Muted | State::Aside => {}
             State::Asking => self.detection.gap(),
             State::Reading(known) => {
                 known.gapped = true;
@@ -294,6 +351,8 @@ impl Reading {
     /// Passes on what the parser said.
     fn emit(&mut self, cx: &mut Context<'_>) -> Said {
         let State::Reading(Known { found, role, .. }) = self.state else { return Said::default() };
-        self.origin.emit(found.protocol, role, cx.outputs, cx.counters, cx.out)
+        let said = self.origin.emit(found.protocol, role, cx.outputs, cx.counters, cx.out);
+        self.secured |= said.secured;
+        said
     }
 }

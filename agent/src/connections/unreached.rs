@@ -64,6 +64,7 @@ pub fn tell(event: &PathEvent, process: Arc<Process>, id: u64, counters: &Counte
             streams: false,
             datagrams: false,
             opening: true,
+            inside: None,
             first: true,
         },
     })));

@@ -41,6 +41,7 @@ impl World {
                 streams: false,
                 datagrams: false,
                 opening: false,
+                inside: None,
                 first: false,
             },
         };

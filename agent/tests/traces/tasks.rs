@@ -44,6 +44,7 @@ impl World {
                 streams: false,
                 datagrams: false,
                 opening: false,
+                inside: None,
                 first: false,
             },
         };

@@ -32,7 +32,7 @@ pub fn store_unit(to: &mut UnitId, thread: u64) {
 
 /// The word at an address of the current process; 0 if it cannot be read.
 #[inline(always)]
-fn word(address: u64) -> u64 {
+pub fn word(address: u64) -> u64 {
     let mut value = 0_u64;
     // SAFETY: the helper checks the address, and zeroes what it cannot read.
     unsafe { bpf_probe_read_user((&raw mut value).cast(), 8, address as *const _) };

@@ -25,7 +25,7 @@ impl Run {
     fn new(protocol: &Protocol, flags: u8) -> Self {
         let role = if flags & 1 == 0 { Role::Server } else { Role::Client };
         let parser =
-            (protocol.parser)(Settings { role, keep_query_values: flags & 2 != 0, keep_query_text: flags & 4 != 0, missed: flags & 8 != 0 });
+            (protocol.parser)(Settings { role, keep_query_values: flags & 2 != 0, keep_query_text: flags & 4 != 0, missed: flags & 8 != 0, secured: flags & 16 != 0 });
         Self { parser, out: Vec::new(), open: HashSet::new(), mark: Mark::default(), positions: [0; 2] }
     }
 
@@ -60,7 +60,7 @@ impl Run {
                 Output::Dropped { id, .. } => assert!(self.open.remove(&id)),
                 Output::Batched { id, into } => assert!(self.open.remove(&id) && self.open.contains(&into)),
                 Output::Task(event) => assert!(self.open.contains(&event.exchange)),
-                Output::ExportsTelemetry => {}
+                Output::ExportsTelemetry | Output::Secured(_) => {}
             }
         }
         assert!(self.parser.buffered() < MAX_BUFFERED);

@@ -136,7 +136,7 @@ fn server(head: &Request<'_>, settings: &Settings, attributes: &mut Vec<KeyValue
     let (fields, target, gateway) = (head.fields, &head.target, &head.gateway);
     let host = forwarded::host(fields).or(target.authority).or_else(|| forwarded::text(fields.host?));
     address(host, attributes);
-    let scheme = forwarded::scheme(fields).or(target.scheme).or((!target.foreign).then_some("http"));
+    let scheme = forwarded::scheme(fields).or(target.scheme).or((!target.foreign).then_some(usual_scheme(settings)));
     // What a proxy forwards was asked of the proxy: the port that this server listens on is another one.
     if forwarded::is_forwarded(fields) {
         let port = forwarded::port(fields).unwrap_or(if scheme == Some("https") { 443 } else { 80 });
@@ -173,7 +173,7 @@ fn client(head: &Request<'_>, settings: &Settings, attributes: &mut Vec<KeyValue
         return path_and_query(target, settings, attributes);
     };
     let mut url = String::with_capacity(host.len() + target.path.len() + 32);
-    url.push_str(target.scheme.unwrap_or("http"));
+    url.push_str(target.scheme.unwrap_or(usual_scheme(settings)));
     url.push_str("://");
     if target.credentials {
         url.push_str(redact::USER);
@@ -192,6 +192,11 @@ fn client(head: &Request<'_>, settings: &Settings, attributes: &mut Vec<KeyValue
         url.push_str(&redact::query(query, settings.keep_query_values));
     }
     attributes.push(KeyValue::str(semconv::URL_FULL, url));
+}
+
+/// The scheme of a target that has none.
+fn usual_scheme(settings: &Settings) -> &'static str {
+    if settings.secured { "https" } else { "http" }
 }
 
 fn path_and_query(target: &Target<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {

@@ -108,7 +108,7 @@ pub fn assert_balanced(out: &[Output], context: &str) {
             }
             Output::Finished(exchange) => exchange.id,
             Output::Dropped { id, .. } | Output::Batched { id, .. } => *id,
-            Output::ExportsTelemetry | Output::Task(_) => continue,
+            Output::ExportsTelemetry | Output::Secured(_) | Output::Task(_) => continue,
         };
         assert!(open.remove(&closed), "{context}: {closed} ended twice or never began");
     }

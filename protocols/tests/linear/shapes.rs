@@ -150,6 +150,7 @@ pub fn of(protocol: &str) -> Vec<Shape> {
         "redis" => redis(),
         "memcached" => memcached(),
         "amqp" => amqp(),
+        "tls" => tls(),
         "dns" => dns(),
         "fastcgi" => fastcgi(),
         "scgi" => scgi(),
@@ -165,6 +166,16 @@ fn ask(bytes: impl AsRef<[u8]>) -> Step {
 
 fn tell(bytes: impl AsRef<[u8]>) -> Step {
     Step::Bytes(Response, bytes.as_ref().to_vec())
+}
+
+fn tls() -> Vec<Shape> {
+    // A handshake's record with a part of a message that is said to take 32 KiB.
+    let begins = vec![ask([22, 3, 1, 0, 4, 1, 0, 0x7f, 0xff])];
+    vec![
+        Shape::new("a hello in records of one byte", begins.clone(), |_| vec![ask([22, 3, 1, 0, 1, 0])]),
+        Shape::new("a record without end", begins, |n| vec![if n == 0 { ask([22, 3, 1, 0x40, 0]) } else { ask([0]) }]),
+        Shape::new("encrypted records", vec![], |_| vec![ask([23, 3, 3, 0, 1, 0])]),
+    ]
 }
 
 fn http1() -> Vec<Shape> {

@@ -11,6 +11,7 @@ pub mod nginx;
 pub mod node;
 pub mod php;
 pub mod python;
+pub mod tls;
 pub mod workers;
 
 use std::fs;

@@ -40,11 +40,20 @@ impl Nginx {
 
     /// nginx.
     pub fn start(scene: &Scene, settings: &Settings<'_>) -> Self {
+        Self::listening(scene, settings, "")
+    }
+
+    /// nginx that speaks HTTPS, by HTTP/1.1 or 2.
+    pub fn start_secure(scene: &Scene, settings: &Settings<'_>) -> Self {
+        Self::listening(scene, settings, " ssl http2")
+    }
+
+    fn listening(scene: &Scene, settings: &Settings<'_>, how: &str) -> Self {
         let port = scene.port();
         let home = scene.dir().join(format!("nginx-{port}"));
         fs::create_dir_all(&home).expect("nginx's directory");
         let access_log = home.join("access.log");
-        fs::write(home.join("nginx.conf"), configuration(scene, port, settings)).expect("nginx.conf");
+        fs::write(home.join("nginx.conf"), configuration(scene, port, settings, how)).expect("nginx.conf");
         let mut command = Command::new("nginx");
         command.arg("-e").arg("stderr").arg("-p").arg(scene.dir()).arg("-c").arg(home.join("nginx.conf"));
         let program = Program::start(&format!("nginx-{port}"), scene.dir(), &mut command).listens_on(port);
@@ -62,7 +71,7 @@ impl Nginx {
     }
 }
 
-fn configuration(scene: &Scene, port: u16, settings: &Settings<'_>) -> String {
+fn configuration(scene: &Scene, port: u16, settings: &Settings<'_>, how: &str) -> String {
     let Settings { workers, http, server } = settings;
     let home = scene.dir().join(format!("nginx-{port}"));
     let home = home.display();
@@ -85,7 +94,7 @@ http {{
     scgi_temp_path {home}/scgi;
     {http}
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} backlog=4096{how};
         {server}
     }}
 }}

@@ -46,6 +46,7 @@ mod sdk;
 mod selection;
 mod services;
 mod sockets;
+mod tls;
 mod units;
 mod unreachable;
 mod view;

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 
 use aya_obj::generated::bpf_insn;
 
-use super::{Place, Probes, Program};
+use super::{EVERY_PROCESS, Place, Probes, Program};
 
 /// Where the kernel says which kind of event a probe is.
 const PROBE_TYPE: &str = "/sys/bus/event_source/devices/uprobe/type";
@@ -175,9 +175,11 @@ fn event(kind: u32, tgid: u32, path: &CString, offset: u64) -> Result<OwnedFd> {
         offset,
         ..EventAttributes::default()
     };
+    // Of every process: the kernel then wants a CPU to be named, and runs the program on all (kernel/trace/trace_uprobe.c).
+    let (process, cpu) = if tgid == EVERY_PROCESS { (-1_i32, 0_i32) } else { (tgid as i32, -1) };
     // SAFETY: the attributes and the path they point to live until the call returns; the rest are numbers.
     owned(unsafe {
-        libc::syscall(libc::SYS_perf_event_open, &raw const attributes, tgid, -1_i32, -1_i32, CLOSE_ON_EXEC)
+        libc::syscall(libc::SYS_perf_event_open, &raw const attributes, process, cpu, -1_i32, CLOSE_ON_EXEC)
     })
 }
 

@@ -6,7 +6,7 @@
 //! | `load.rs` | the programs, loaded |
 //! | `mod.rs` | the thread that attaches and detaches |
 //!
-//! A probe belongs to one process and one file. The file is open, so what is attached to is what was read, in whatever mount
+//! A probe belongs to one process and one file, or to one file in whatever process runs it (libraries). The file is open, so what is attached to is what was read, in whatever mount
 //! namespace it is and whatever has taken its place on disk; another process of the same file is not touched. Attaching
 //! takes milliseconds and detaching up to a tenth of a second, so neither is done by the thread that reads the ring.
 //!
@@ -30,6 +30,8 @@ pub use kernel::Kernel;
 const MAX_LINKS: usize = 16_384;
 /// Places in one process.
 pub const MAX_PLACES: usize = 256;
+/// Instead of a process's id: every process that runs a file, those that begin later, too.
+pub const EVERY_PROCESS: u32 = 0;
 /// Links that are taken off at a time: each waits for the kernel, and not for the others.
 const AT_A_TIME: usize = 32;
 
@@ -42,11 +44,13 @@ pub enum Program {
     Python,
     /// In functions of nginx.
     Nginx,
+    /// In functions of TLS libraries.
+    Tls,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Go, Self::Python, Self::Nginx];
+    pub const ALL: [Self; 4] = [Self::Go, Self::Python, Self::Nginx, Self::Tls];
 
     /// Its name in the object.
     pub fn name(self) -> &'static str {
@@ -54,6 +58,7 @@ impl Program {
             Self::Go => "wirespan_go",
             Self::Python => "wirespan_python",
             Self::Nginx => "wirespan_nginx",
+            Self::Tls => "wirespan_tls",
         }
     }
 }
@@ -81,7 +86,7 @@ pub struct Probes {
 /// What became of an order to attach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The process.
+    /// The process; [`EVERY_PROCESS`]: a file wherever it is run.
     pub tgid: u32,
     /// How many places are probed; or why none is.
     pub result: Result<usize, String>,
@@ -117,7 +122,7 @@ impl Attacher {
         Ok(Self { together, orders: Some(orders), outcomes, thread: Some(thread) })
     }
 
-    /// Has a process probed. What it had before is taken off.
+    /// Has a process probed. What it had before is taken off. [`EVERY_PROCESS`]: what was before stays.
     pub fn attach(&self, tgid: u32, probes: Vec<Probes>) {
         self.order(Order::Attach(tgid, probes));
     }
@@ -169,7 +174,9 @@ impl Attached {
             for order in std::iter::once(order).chain(orders.try_iter()) {
                 match order {
                     Order::Attach(tgid, probes) => {
-                        ended.extend(self.take(tgid));
+                        if tgid != EVERY_PROCESS {
+                            ended.extend(self.take(tgid));
+                        }
                         let result = self.attach(tgid, &probes);
                         // Nobody asks while the agent stops.
                         let _ = tell.send(Outcome { tgid, result });
@@ -202,7 +209,7 @@ impl Attached {
             return Err(error);
         }
         self.count += links.len();
-        self.links.insert(tgid, links);
+        self.links.entry(tgid).or_default().extend(links);
         Ok(probes.iter().map(|probes| probes.places.len()).sum())
     }
 }

@@ -70,6 +70,10 @@ fn registry() -> Registry {
         counted::<4>(),
         counted::<5>(),
         counted::<6>(),
+        counted::<7>(),
+        counted::<8>(),
+        counted::<9>(),
+        counted::<10>(),
     ];
     assert_eq!(all.len(), PROTOCOLS.len());
     Registry { streams: Vec::leak(all), datagrams: &[] }

@@ -18,6 +18,7 @@ mod detection;
 mod ends;
 mod failure;
 mod losses;
+mod sessions;
 
 /// A thread with this much stack reads everything: recursion that input drives would not fit.
 const SMALL_STACK: usize = 256 * 1024;

@@ -1,0 +1,279 @@
+//! Plaintext that passes through a TLS library: what a function read or wrote is copied where it leaves, if it succeeded.
+//! `wirespan_common::tls_place` says which place is which; the agent finds them in each library's code.
+//!
+//! A probe where a function is entered notes its arguments, by thread, and the address that its return address has on the stack.
+//! One where it leaves believes the note only if that is its own too: then it is the same call, whatever else ran on the thread,
+//! and however it went on. What is told carries what the session is known by on the wire, the client's random; and the socket
+//! that was read or written during the call, if there was one.
+//!
+//! Preemptible: nothing here is of this CPU alone.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{
+        bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns,
+        generated::{bpf_get_attach_cookie, bpf_get_current_task, bpf_probe_read_user},
+    },
+    programs::ProbeContext,
+};
+use core::hint::black_box;
+use wirespan_common::{
+    Counter, EGRESS, FLAG_FAULT, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, FLAG_TLS_BROKEN, FLAG_TLS_SERVER, INGRESS, Kind,
+    MAX_PLAIN, PlainEvent, SOCKET_WIDE, TlsCall, TlsKey, TlsStream, tls_place,
+};
+
+use crate::{
+    arch, budget,
+    io::{self, Operation},
+    kernel::{self, Memory, Probed},
+    maps::{EVENTS, SOCKETS, TLS_CALLS, TLS_STREAMS, count_anywhere},
+    runtimes,
+    sock::{self, NO_WAKEUP, SocketKind},
+    width,
+};
+
+/// `SSL3_RT_APPLICATION_DATA`: what else is written is the library's own.
+const APPLICATION_DATA: u8 = 23;
+/// Types of records (RFC 8446, section 5.1, and heartbeats).
+const RECORD_TYPES: core::ops::RangeInclusive<u8> = 20..=24;
+/// [`TlsCall::flags`], [`TlsStream::flags`].
+const NONBLOCKING: u32 = 1;
+/// [`TlsCall::flags`].
+const SEVERAL: u32 = 2;
+/// [`TlsStream::flags`].
+const BROKEN: u32 = 2;
+/// Room for bytes of a record, one of which it has. A record of a length that is only known when it is made would have to be put
+/// together elsewhere.
+const SMALL: usize = 512;
+const MIDDLE: usize = 2048;
+const LARGE: usize = 8192;
+const LARGEST: usize = MAX_PLAIN + 1;
+
+/// A record with room for so many bytes.
+#[repr(C)]
+struct Plain<const ROOM: usize> {
+    head: PlainEvent,
+    bytes: [u8; ROOM],
+}
+
+/// A probe was hit.
+#[inline(always)]
+pub fn on_probe(ctx: &ProbeContext) {
+    let id = bpf_get_current_pid_tgid();
+    if io::is_ignored((id >> 32) as u32) {
+        return;
+    }
+    // SAFETY: the context of this program.
+    let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
+    // SAFETY: the kernel hands every probe its registers.
+    let regs = unsafe { &*ctx.regs };
+    let framed = cookie as u8 == tls_place::LEAVES_FRAMED;
+    // (Both are read first: the verifier wants each read of the context at an offset of its own.)
+    let (stack, frame) = (arch::stack(regs), arch::frame(regs));
+    let from = if framed { frame } else { stack };
+    let slot = from.wrapping_add((cookie >> 12 & 0xfff) * 8);
+    let [session, second, third, fourth, fifth] = arch::arguments(regs);
+    let (buffer, size, count, direction) = match cookie as u8 {
+        tls_place::READS => (second, third, fourth, INGRESS),
+        tls_place::READS_FIFTH => (second, third, fifth, INGRESS),
+        tls_place::WRITES if second as u8 == APPLICATION_DATA => (third, fourth, fifth, EGRESS),
+        tls_place::LEAVES | tls_place::LEAVES_FRAMED => {
+            return leaves(id, slot, arch::register(regs, cookie >> 8 & 0xf) as i32, cookie);
+        }
+        _ => return,
+    };
+    enters(id, TlsCall { session, buffer, size, count, slot, cookie: 0, direction: direction as u32, flags: 0 });
+}
+
+/// A function is entered.
+#[inline(always)]
+fn enters(id: u64, call: TlsCall) {
+    // SAFETY: copied at once; the thread is here.
+    if let Some(before) = unsafe { TLS_CALLS.get(id) }.copied() {
+        // Of a call before this was not seen how it left: what passed is not counted right any more. (No session has this
+        // random, so counting begins anew.)
+        let broken = TlsStream { flags: BROKEN, ..TlsStream::default() };
+        let _ = TLS_STREAMS.insert(key(id, before.session), broken, 0);
+        count_anywhere(Counter::TlsUnfinished, 1);
+    }
+    if TLS_CALLS.insert(id, call, 0).is_err() {
+        let _ = TLS_CALLS.remove(id);
+    }
+}
+
+#[inline(always)]
+fn key(id: u64, session: u64) -> TlsKey {
+    TlsKey { tgid: (id >> 32) as u32, reserved: 0, session }
+}
+
+/// An operation on a socket, whose first bytes lie at `bytes`: perhaps that of a call on the same thread. (Not preemptible.)
+#[inline(always)]
+pub fn on_socket(operation: &Operation, bytes: *const u8, copied: u64) {
+    let Some(call) = TLS_CALLS.get_ptr_mut(operation.id) else { return };
+    // SAFETY: a map value, valid while the program runs; its thread is here.
+    let call = unsafe { &mut *call };
+    if call.direction != operation.direction as u32 || operation.kind == SocketKind::Udp {
+        return;
+    }
+    if operation.cookie != call.cookie {
+        // SAFETY: behind the record's header there is room for more.
+        let head = unsafe { bytes.cast::<[u8; 2]>().read() };
+        if copied < 2 || !RECORD_TYPES.contains(&head[0]) || head[1] != 3 {
+            return;
+        }
+        call.flags |= if call.cookie == 0 { 0 } else { SEVERAL };
+        call.cookie = operation.cookie;
+    }
+    call.flags = call.flags & !NONBLOCKING | operation.nonblocking as u32 * NONBLOCKING;
+}
+
+/// A function leaves, with this result: 1 if it succeeded.
+#[inline(always)]
+fn leaves(id: u64, slot: u64, result: i32, place: u64) {
+    // SAFETY: copied at once; the thread is here.
+    let Some(call) = unsafe { TLS_CALLS.get(id) }.copied() else { return };
+    if call.slot != slot {
+        return;
+    }
+    let _ = TLS_CALLS.remove(id);
+    if result != 1 {
+        return;
+    }
+    let mut moved = 0_u64;
+    // SAFETY: the helper checks the address, and zeroes what it cannot read.
+    unsafe { bpf_probe_read_user((&raw mut moved).cast(), 8, call.count as *const _) };
+    if moved == 0 || moved > call.size || moved > i32::MAX as u64 {
+        return;
+    }
+    let mut event = PlainEvent {
+        direction: call.direction as u8,
+        len: moved as u32,
+        session: call.session,
+        ..PlainEvent::default()
+    };
+    (event.random, event.flags) = session(call.session, place);
+    let Some(stream) = counted(id, &call, moved, &event) else {
+        return count_anywhere(Counter::TlsUnfinished, 1);
+    };
+    (event.tx, event.rx, event.epoch, event.cookie) = (stream.tx, stream.rx, stream.epoch, stream.cookie);
+    if call.direction == INGRESS as u32 && stream.flags & NONBLOCKING != 0 {
+        event.flags |= FLAG_NONBLOCKING;
+    }
+    if stream.flags & BROKEN != 0 {
+        event.flags |= FLAG_TLS_BROKEN;
+    }
+    tell(id, &call, &mut event);
+}
+
+/// The client's random, and which end this is.
+#[inline(always)]
+fn session(session: u64, place: u64) -> ([u8; 16], u8) {
+    let (random, via, server) = (place >> 24 & 0xffff, place >> 40 & 0xfff, place >> 52 & 0xfff);
+    let base = if via == 0 { session } else { runtimes::word(session.wrapping_add(via)) };
+    let mut value = [0_u8; 16];
+    // SAFETY: the helper checks the address, and zeroes what it cannot read.
+    unsafe { bpf_probe_read_user(value.as_mut_ptr().cast(), 16, base.wrapping_add(random) as *const _) };
+    let is_server = server != 0 && runtimes::word(session.wrapping_add(server)) as u32 != 0;
+    (value, if is_server { FLAG_TLS_SERVER } else { 0 })
+}
+
+/// Counts what has passed through a session.
+#[inline(always)]
+fn counted(id: u64, call: &TlsCall, moved: u64, event: &PlainEvent) -> Option<TlsStream> {
+    let key = key(id, call.session);
+    // SAFETY: 16 bytes are there.
+    let random = unsafe { event.random.as_ptr().cast::<u64>().read_unaligned() };
+    let seen = if call.flags & SEVERAL == 0 { call.cookie } else { 0 };
+    // SAFETY: copied at once; a session is used by one thread at a time.
+    let before = unsafe { TLS_STREAMS.get(key) }.copied();
+    let same =
+        |stream: &TlsStream| stream.random == random && (stream.cookie == 0 || seen == 0 || stream.cookie == seen);
+    let mut stream = match before {
+        Some(stream) if same(&stream) => stream,
+        _ => {
+            // SAFETY: no preconditions. The stamp must only differ between starts.
+            let epoch = (unsafe { bpf_ktime_get_boot_ns() } >> 10) as u32 | 1;
+            let flags = before.map_or(0, |before| before.flags & BROKEN);
+            TlsStream { random, cookie: 0, tx: 0, rx: 0, epoch, flags }
+        }
+    };
+    if seen != 0 {
+        stream.cookie = seen;
+        stream.flags = stream.flags & !NONBLOCKING | call.flags & NONBLOCKING;
+    }
+    if call.direction == EGRESS as u32 {
+        stream.tx += moved;
+    } else {
+        stream.rx += moved;
+    }
+    TLS_STREAMS.insert(key, stream, 0).is_ok().then_some(stream)
+}
+
+/// Puts a record on the ring.
+#[inline(always)]
+fn tell(id: u64, call: &TlsCall, event: &mut PlainEvent) {
+    // SAFETY: one word is copied out at once.
+    let marks = if event.cookie == 0 { 0 } else { unsafe { SOCKETS.get(event.cookie) }.map_or(0, |marks| *marks) };
+    if io::is_muted(marks) {
+        return;
+    }
+    let (free, moved) = (budget::free(), event.len as u64);
+    let len = limit(call, event, marks, free);
+    let len = if len < moved { len } else { moved };
+    let cost = size_of::<PlainEvent>() as u64 + len;
+    let owner = if event.cookie == 0 { event.session } else { event.cookie };
+    if budget::refuses(owner, (id >> 32) as u32, cost, free) {
+        return count_anywhere(Counter::OverBudget, 1);
+    }
+    // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
+    let task = unsafe { bpf_get_current_task() } as *const u8;
+    sock::store_unit(&mut event.unit, id, Probed::load::<u64>(task, kernel::task_nvcsw()) as u32);
+    runtimes::store_unit(&mut event.unit, Probed::load(task, kernel::task_thread_pointer()));
+    let threads: i32 = Probed::load(Probed::load(task, kernel::task_signal()), kernel::signal_threads());
+    event.flags |= (threads == 1) as u8 * FLAG_ONLY_THREAD;
+    event.kind = Kind::Plain as u8;
+    // SAFETY: no preconditions.
+    event.time = unsafe { bpf_ktime_get_boot_ns() };
+    if len < SMALL as u64 {
+        submit::<SMALL>(event, call.buffer, len);
+    } else if len < MIDDLE as u64 {
+        submit::<MIDDLE>(event, call.buffer, len);
+    } else if len < LARGE as u64 {
+        submit::<LARGE>(event, call.buffer, len);
+    } else {
+        submit::<LARGEST>(event, call.buffer, len);
+    }
+}
+
+/// At most so many bytes are captured: as of a socket (`width.rs`), without what a record does not hold.
+#[inline(always)]
+fn limit(call: &TlsCall, event: &PlainEvent, marks: u32, free: u64) -> u64 {
+    let passed = if event.direction == EGRESS { event.tx } else { event.rx } - event.len as u64;
+    let wanted = marks & SOCKET_WIDE << (event.direction & 1) != 0;
+    let wide = wanted
+        || ((passed < width::BEGINNING || width::is_method(runtimes::word(call.buffer)))
+            && budget::is_roomy(free) != 0);
+    let usual = kernel::capture_bytes() as u64;
+    if wide || usual > MAX_PLAIN as u64 { MAX_PLAIN as u64 } else { usual }
+}
+
+#[inline(always)]
+fn submit<const ROOM: usize>(event: &PlainEvent, buffer: u64, len: u64) {
+    let Some(mut entry) = EVENTS.reserve::<Plain<ROOM>>(0) else {
+        return count_anywhere(Counter::RingFull, 1);
+    };
+    // The mask changes nothing, and shows the verifier that it fits.
+    let len = black_box(len) & (ROOM as u64 - 1);
+    let record = entry.as_mut_ptr();
+    // SAFETY: reserved room for a head and `ROOM` bytes behind it; the helper checks the user address.
+    unsafe {
+        (&raw mut (*record).head).write(*event);
+        let failed = bpf_probe_read_user((&raw mut (*record).bytes).cast(), len as u32, buffer as *const _) != 0;
+        (*record).head.captured = if failed { 0 } else { len as u32 };
+        if failed {
+            (*record).head.flags |= FLAG_FAULT;
+            count_anywhere(Counter::Faults, 1);
+        }
+    }
+    entry.submit(NO_WAKEUP);
+}

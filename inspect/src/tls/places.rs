@@ -1,0 +1,252 @@
+//! Where a function of x86-64 is entered with its arguments in their registers, and where it leaves with its result in one: at
+//! instructions that the kernel emulates.
+
+use iced_x86::{
+    Code, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
+};
+
+use crate::flow::Function;
+
+/// Instructions of a function's beginning that are looked at.
+const MAX_BEGINNING: usize = 24;
+/// Instructions between a comparison and the branch that depends on it.
+const MAX_BETWEEN: usize = 4;
+/// Where the guard of the stack is (`%fs:0x28`).
+const GUARD: u64 = 0x28;
+
+/// Where a function is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enters {
+    /// The address of the instruction.
+    pub address: u64,
+    /// From the stack pointer there up to the address that the function returns to, in words.
+    pub words: u16,
+    /// The fourth argument is in the register of the fifth by then.
+    pub moved: bool,
+}
+
+/// Where a function leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaves {
+    /// The address of the instruction.
+    pub address: u64,
+    /// As of [`Enters`]; or from the frame pointer.
+    pub words: u16,
+    /// It is the frame pointer.
+    pub framed: bool,
+    /// The number of the register that holds the result.
+    pub register: u8,
+}
+
+/// Where a function whose code begins with these bytes is entered; `arguments`: how many it has.
+pub fn enters(code: &[u8], address: u64, arguments: usize) -> Option<Enters> {
+    use Register::{R8, RCX, RDI, RDX, RSI};
+    let mut kept: Vec<Register> = [RDI, RSI, RDX, RCX, R8].into_iter().take(arguments).collect();
+    let mut decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
+    let (mut bytes, mut moved) = (0_u64, false);
+    for _ in 0..MAX_BEGINNING {
+        if !decoder.can_decode() {
+            return None;
+        }
+        let instruction = decoder.decode();
+        if is_emulated(&instruction) {
+            return Some(Enters { address: instruction.ip(), words: words(bytes)?, moved });
+        }
+        if instruction.code() == Code::Endbr64 {
+            continue;
+        }
+        if arguments == 4 && copies(&instruction) == Some((R8, RCX)) {
+            (moved, kept) = (true, vec![RDI, RSI, RDX, R8]);
+            continue;
+        }
+        if instruction.is_invalid() || instruction.flow_control() != iced_x86::FlowControl::Next {
+            return None;
+        }
+        match instruction.code() {
+            Code::Sub_rm64_imm8 | Code::Sub_rm64_imm32 if instruction.op0_register() == Register::RSP => {
+                bytes = bytes.checked_add(instruction.immediate(1))?;
+            }
+            _ if writes(&instruction, Register::RSP) => return None,
+            _ if kept.iter().any(|register| writes(&instruction, *register)) => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Where a function leaves, as far as it can be told: places at which it leaves for sure, or at which the branch depends on the
+/// result, and it leaves if that is 1.
+pub fn leaves(function: &Function) -> Vec<Leaves> {
+    let mut found = Vec::new();
+    for last in function.instructions().filter(|i| matches!(i.code(), Code::Retnq)) {
+        let run = run_up_to(function, last);
+        let Some(first) = run.first() else { continue };
+        if let Some(branch) = function.before(first.ip()).filter(|i| i.is_jcc_short_or_near())
+            && let Some(end) = end(&run)
+            && depends(function, branch, end.result)
+        {
+            found.extend(end.at(branch));
+        }
+        for jump in function.instructions().filter(|i| i.is_jmp_short_or_near()) {
+            let target = run.iter().position(|i| i.ip() == jump.near_branch_target());
+            if let Some(end) = target.and_then(|at| end(&run[at..])) {
+                found.extend(end.at(jump));
+            }
+        }
+    }
+    found.sort_unstable_by_key(|leave| leave.address);
+    found.dedup_by_key(|leave| leave.address);
+    found
+}
+
+/// How a function ends.
+#[derive(Clone, Copy)]
+struct End {
+    /// What holds the result before.
+    result: Register,
+    /// From the stack pointer, or the frame pointer, to where it returns.
+    bytes: u64,
+    framed: bool,
+}
+
+impl End {
+    fn at(self, instruction: &Instruction) -> Option<Leaves> {
+        let register = u8::try_from(self.result.number()).ok()?;
+        Some(Leaves { address: instruction.ip(), words: words(self.bytes)?, framed: self.framed, register })
+    }
+}
+
+fn words(bytes: u64) -> Option<u16> {
+    u16::try_from(bytes / 8).ok().filter(|words| bytes.is_multiple_of(8) && *words <= 0xfff)
+}
+
+/// The kernel emulates it (arch/x86/kernel/uprobes.c).
+fn is_emulated(instruction: &Instruction) -> bool {
+    matches!(instruction.code(), Code::Push_r64 | Code::Nopw | Code::Nopd | Code::Nopq)
+        || instruction.is_jcc_short_or_near()
+        || instruction.is_jmp_short_or_near()
+        || instruction.is_call_near()
+}
+
+/// Everything in front of an instruction that is surely executed with it, and itself.
+fn run_up_to<'f>(function: &'f Function, last: &'f Instruction) -> Vec<&'f Instruction> {
+    let mut run = vec![last];
+    while let Some(before) = run.last().and_then(|i| function.before(i.ip()))
+        && before.flow_control() == iced_x86::FlowControl::Next
+    {
+        run.push(before);
+    }
+    run.reverse();
+    run
+}
+
+/// How it is in front of a run up to a function's return. `None` if the run itself makes the result.
+fn end(run: &[&Instruction]) -> Option<End> {
+    let (mut bytes, mut framed, mut result) = (0_u64, false, Register::RAX);
+    let mut written: Vec<Register> = Vec::new();
+    for instruction in run.iter().take(run.len().saturating_sub(1)) {
+        match instruction.code() {
+            Code::Add_rm64_imm8 | Code::Add_rm64_imm32 if instruction.op0_register() == Register::RSP => {
+                bytes = bytes.checked_add(instruction.immediate(1))?;
+            }
+            Code::Pop_r64 => bytes = bytes.checked_add(8)?,
+            // With a frame pointer the stack pointer is set anew: behind where it points to is what it was before, and then
+            // where the function returns to.
+            Code::Leaveq => (framed, bytes) = (true, 8),
+            Code::Lea_r64_m if instruction.op0_register() == Register::RSP => {
+                (framed, bytes) = ((instruction.memory_base() == Register::RBP).then_some(true)?, 8);
+            }
+            _ if writes(instruction, Register::RSP) => return None,
+            _ => {}
+        }
+        if writes(instruction, Register::RAX) {
+            let (_, from) = copies(instruction).filter(|(to, _)| *to == Register::RAX)?;
+            if result != Register::RAX || written.contains(&Register::RAX) || written.contains(&from) {
+                return None;
+            }
+            result = from;
+        }
+        written.extend(all().filter(|register| writes(instruction, *register)));
+    }
+    Some(End { result, bytes: if framed { 8 } else { bytes }, framed })
+}
+
+/// Whether a branch is taken or not by what is in a register, or by whether the stack's guard is sound.
+fn depends(function: &Function, branch: &Instruction, register: Register) -> bool {
+    let mut at = branch.ip();
+    for _ in 0..MAX_BETWEEN {
+        let Some(before) = function.before(at) else { return false };
+        let operands = [before.op0_kind(), before.op1_kind()];
+        let guard = operands.contains(&OpKind::Memory)
+            && before.memory_segment() == Register::FS
+            && before.memory_displacement64() == GUARD;
+        match before.mnemonic() {
+            Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Sub | Mnemonic::Xor if guard => return true,
+            Mnemonic::Cmp | Mnemonic::Test => return before.op0_register().full_register() == register,
+            Mnemonic::Mov | Mnemonic::Lea => at = before.ip(),
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// From which register to which an instruction copies a value, at least its lower half.
+fn copies(instruction: &Instruction) -> Option<(Register, Register)> {
+    let moves =
+        matches!(instruction.code(), Code::Mov_r32_rm32 | Code::Mov_r64_rm64 | Code::Mov_rm32_r32 | Code::Mov_rm64_r64);
+    let registers = instruction.op0_kind() == OpKind::Register && instruction.op1_kind() == OpKind::Register;
+    let pair = (instruction.op0_register().full_register(), instruction.op1_register().full_register());
+    (moves && registers).then_some(pair)
+}
+
+fn all() -> impl Iterator<Item = Register> {
+    use Register::{R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI};
+    [RAX, RCX, RDX, RBX, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15].into_iter()
+}
+
+/// Whether an instruction writes a register, or a part of it.
+fn writes(instruction: &Instruction, register: Register) -> bool {
+    let mut factory = InstructionInfoFactory::new();
+    factory.info(instruction).used_registers().iter().any(|used| {
+        let changes = matches!(
+            used.access(),
+            OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
+        );
+        changes && used.register().full_register() == register
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_entered_at_its_first_push() {
+        // push r13; mov r13,rcx
+        let found = enters(&[0x41, 0x55, 0x49, 0x89, 0xcd], 0x100, 4);
+        assert_eq!(found, Some(Enters { address: 0x100, words: 0, moved: false }));
+    }
+
+    #[test]
+    fn a_jump_behind_moved_arguments_is_taken_and_says_so() {
+        // mov r8,rcx; xor ecx,ecx; jmp -0xfa
+        let code = [0x49, 0x89, 0xc8, 0x31, 0xc9, 0xe9, 0x06, 0xff, 0xff, 0xff];
+        assert_eq!(enters(&code, 0, 4), Some(Enters { address: 5, words: 0, moved: true }));
+    }
+
+    #[test]
+    fn where_arguments_are_gone_or_the_stack_is_elsewhere_nothing_is_taken() {
+        // mov rdi,rbx; push rbx
+        assert_eq!(enters(&[0x48, 0x89, 0xdf, 0x53], 0, 4), None);
+        // and rsp,-16; push rbx
+        assert_eq!(enters(&[0x48, 0x83, 0xe4, 0xf0, 0x53], 0, 4), None);
+        assert_eq!(enters(&[0xc3], 0, 4), None);
+    }
+
+    #[test]
+    fn room_on_the_stack_in_front_of_the_place_is_counted() {
+        // sub rsp,0x18; test rdi,rdi; je
+        let code = [0x48, 0x83, 0xec, 0x18, 0x48, 0x85, 0xff, 0x74, 0x10];
+        assert_eq!(enters(&code, 0, 5), Some(Enters { address: 7, words: 3, moved: false }));
+    }
+}
