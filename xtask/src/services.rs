@@ -43,6 +43,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("redis-server", "redis-server"),
     ("ruby", "ruby"),
     ("tmux", "tmux"),
+    ("uwsgi", "uwsgi-core"),
     ("wrk", "wrk"),
 ];
 
@@ -61,6 +62,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("/usr/share/java/jakarta-annotation-api.jar", "libjakarta-annotation-api-java"),
     ("/usr/share/java/tomcat10-embed-core.jar", "libtomcat10-embed-java"),
     ("/usr/share/doc/ruby-webrick", "ruby-webrick"),
+    ("/usr/lib/uwsgi/plugins/python3_plugin.so", "uwsgi-plugin-python3"),
 ];
 
 /// grpc-java and what it needs, which bring no program; [`GRPC_JAVA_JAR`] tells whether they are there.

@@ -12,6 +12,7 @@ pub mod node;
 pub mod php;
 pub mod python;
 pub mod tls;
+pub mod uwsgi;
 pub mod workers;
 
 use std::fs;

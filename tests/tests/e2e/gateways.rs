@@ -1,14 +1,15 @@
-//! Applications behind a proxy that speaks to them by a gateway's protocol: php-fpm behind nginx.
+//! Applications behind a proxy that speaks to them by a gateway's protocol: php-fpm and uWSGI behind nginx.
 
 use std::thread;
 
 use wirespan_tests::curl;
-use wirespan_tests::expect::Expected;
+use wirespan_tests::expect::{Expected, Want};
 use wirespan_tests::http::{Deviation, call, client, server};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::nginx::{Nginx, Settings};
 use wirespan_tests::services::node::Node;
 use wirespan_tests::services::php::{Fpm, Listens};
+use wirespan_tests::services::uwsgi::{self, Uwsgi};
 use wirespan_tests::span::{Kind, Span};
 
 /// What php-fpm's workers are called: they write their title over the environment that named them.
@@ -31,9 +32,14 @@ fn by_gateway(span: Expected, port: Option<u16>) -> Expected {
     }
 }
 
+/// What nginx passes on is exact once nginx is probed, and rests on its request being the only one before.
+fn passed_on(span: Expected) -> Expected {
+    span.with("wirespan.link.evidence", Want::Optional)
+}
+
 /// curl, nginx, and nginx's call of an application with what is below it.
 fn through_nginx(url: &str, code: u16, port: Option<u16>, application: Expected) -> Expected {
-    let to_application = by_gateway(client("nginx", "GET", url, code), port).lone().child(application);
+    let to_application = passed_on(by_gateway(client("nginx", "GET", url, code), port)).child(application);
     client("curl", "GET", url, code).child(server("nginx", "GET", url, code).child(to_application))
 }
 
@@ -60,6 +66,35 @@ fn a_request_through_php_fpm_is_one_trace_over_tcp() {
     a_request_through_php_fpm_is_one_trace(Listens::Tcp);
 }
 
+fn a_request_through_uwsgi_is_one_trace(protocol: &str) {
+    let mut scene = Scene::new();
+    let orders = Node::orders(&scene, "");
+    let application = Uwsgi::start(&scene, protocol, &orders.url(""));
+    let location = format!(
+        "location / {{ {protocol}_pass 127.0.0.1:{}; include /etc/nginx/{protocol}_params; }}",
+        application.port
+    );
+    let front = Nginx::start(&scene, &Settings { workers: 1, http: "", server: &location });
+    scene.trace();
+    let asked = front.url("/hop/3/0");
+    curl::get(&asked, 200);
+    // uWSGI waits for its requests' bytes elsewhere than where it reads them.
+    let url = orders.url("/hop/3/1");
+    let below = client(uwsgi::SERVICE, "GET", &url, 200).lone().child(server("orders", "GET", &url, 200));
+    let in_application = server(uwsgi::SERVICE, "GET", &asked, 200).child(below);
+    scene.expect(&[through_nginx(&asked, 200, Some(application.port), in_application)]);
+}
+
+#[test]
+fn a_request_through_uwsgi_is_one_trace_by_its_own_protocol() {
+    a_request_through_uwsgi_is_one_trace("uwsgi");
+}
+
+#[test]
+fn a_request_through_uwsgi_is_one_trace_by_scgi() {
+    a_request_through_uwsgi_is_one_trace("scgi");
+}
+
 #[test]
 fn a_script_that_fails_and_a_worker_that_dies_are_errors_all_the_way_up() {
     let mut scene = Scene::new();
@@ -73,7 +108,8 @@ fn a_script_that_fails_and_a_worker_that_dies_are_errors_all_the_way_up() {
     let died = |span: Expected, error| by_gateway(span, fpm.port).unanswered(error);
     let in_fpm = died(server(FPM, "GET", &dies, 200), "connection_closed");
     // (It had not read all, so its end is a reset.)
-    let to_fpm = died(client("nginx", "GET", &dies, 200), "connection_reset").lone().child(in_fpm);
+    let to_fpm = died(client("nginx", "GET", &dies, 200), "connection_reset");
+    let to_fpm = passed_on(to_fpm).child(in_fpm);
     let died = client("curl", "GET", &dies, 502).child(server("nginx", "GET", &dies, 502).child(to_fpm));
     scene.expect(&[failed, died]);
 }
