@@ -358,12 +358,17 @@ impl Stages {
     fn learn(&mut self, at: usize, now: u64) {
         match &mut self.out[at] {
             Signal::Started(started) if started.connection.role == Role::Server => {
-                let tgid = started.process.tgid();
+                let (tgid, reader) = (started.process.tgid(), started.started.request.first.unit.tid);
                 if self.processes.on_server_port(tgid, started.connection.endpoints.local_port) {
                     started.process = self.processes.get(tgid).clone();
                 }
                 if let Some(finder) = &mut self.finder {
-                    finder.ask_for_probes(tgid);
+                    finder.ask_for_probes(tgid, reader);
+                }
+            }
+            Signal::Started(started) if started.started.request.first.unit.kind == 0 => {
+                if let Some(finder) = &mut self.finder {
+                    finder.ask_for_lent(started.process.tgid(), started.started.request.first.unit.tid);
                 }
             }
             Signal::ExportsTelemetry { tgid } => {
@@ -451,7 +456,10 @@ fn fact(event: &FactEvent) -> Option<Fact> {
     }
     let (tgid, kind, time, mark) = (event.tgid, event.unit_kind, event.time, event.a);
     let (thread, of_kind) = (UnitKey::thread(tgid, event.tid), |id: u64| UnitKey { tgid, kind, id });
-    let (unit, other) = (of_kind(event.unit), of_kind(event.other));
+    let (unit, mut other) = (of_kind(event.unit), of_kind(event.other));
+    if event.other_kind != 0 {
+        other.kind = event.other_kind.into();
+    }
     let handle = (event.b != 0).then_some(Handle(event.a, event.b));
     if is(FactKind::Born) {
         let of = if event.other == 0 { thread } else { other };

@@ -36,6 +36,8 @@ enum Wanted {
     Units,
     /// What of it is probed.
     Probes,
+    /// What of it is probed in addition, because other threads than its loop's make calls.
+    Lent,
 }
 
 /// A process that is asked about.
@@ -87,6 +89,12 @@ struct Asked {
     pause: u64,
     /// It was asked what is probed.
     probes: bool,
+    /// It has tasks, and another thread may work for one.
+    tasks: bool,
+    /// It was asked what is probed in addition.
+    lent: bool,
+    /// The thread that read a request last.
+    reader: u32,
 }
 
 /// Whoever finds them.
@@ -128,7 +136,15 @@ impl Finder {
             Some(_) => return,
             None => {
                 self.lives += 1;
-                Asked { life: self.lives, again: None, pause: AGAIN, probes: false }
+                Asked {
+                    life: self.lives,
+                    again: None,
+                    pause: AGAIN,
+                    probes: false,
+                    tasks: false,
+                    lent: false,
+                    reader: 0,
+                }
             }
         };
         if self.send(tgid, asked.life, Wanted::Units) {
@@ -136,12 +152,25 @@ impl Finder {
         }
     }
 
-    /// Asks for what is probed of a process, whose units were asked for, once in its life: it serves something.
-    pub fn ask_for_probes(&mut self, tgid: u32) {
+    /// Asks for what is probed of a process, whose units were asked for, once in its life: it serves something, which `reader`
+    /// read.
+    pub fn ask_for_probes(&mut self, tgid: u32, reader: u32) {
+        self.asked.entry(tgid).and_modify(|asked| asked.reader = reader);
         let wanted = |asked: &Asked| self.probes && !asked.probes && asked.again.is_none();
         let Some(asked) = self.asked.get(&tgid).copied().filter(wanted) else { return };
         if self.send(tgid, asked.life, Wanted::Probes) {
             self.asked.insert(tgid, Asked { probes: true, ..asked });
+        }
+    }
+
+    /// Asks for what is probed in addition, once in a process's life: `caller` is a thread that made a call while no task ran on
+    /// it. If it is not the one that reads requests, it may work for a task.
+    pub fn ask_for_lent(&mut self, tgid: u32, caller: u32) {
+        let wanted =
+            |asked: &Asked| self.probes && asked.tasks && asked.probes && !asked.lent && asked.reader != caller;
+        let Some(asked) = self.asked.get(&tgid).copied().filter(wanted) else { return };
+        if self.send(tgid, asked.life, Wanted::Lent) {
+            self.asked.insert(tgid, Asked { lent: true, ..asked });
         }
     }
 
@@ -166,6 +195,7 @@ impl Finder {
                 asked.again = Some(now + asked.pause);
                 (asked.pause, asked.probes) = ((asked.pause * 2).min(SELDOM), false);
             } else {
+                asked.tasks |= matches!(answer.found, Found::Units(Units::Python(state)) if state.running != 0);
                 answers.push(answer);
             }
         }
@@ -200,6 +230,7 @@ impl Files {
         match question.wanted {
             Wanted::Units => known.state(&question.dir).map(|state| Found::Units(Units::Go(state))),
             Wanted::Probes => Some(known.probes(file)).filter(|probes| !probes.is_empty()).map(Found::Probes),
+            Wanted::Lent => None,
         }
     }
 
@@ -249,17 +280,42 @@ mod tests {
         let (questions, asked) = sync_channel(MAX_WAITING);
         let (_tell, answers) = sync_channel(MAX_WAITING);
         let mut finder = finder(questions, answers);
-        finder.ask_for_probes(7);
+        finder.ask_for_probes(7, 7);
         assert_eq!(asked.try_iter().count(), 0);
         finder.ask(7, 0);
         finder.probes = false;
-        finder.ask_for_probes(7);
+        finder.ask_for_probes(7, 7);
         finder.probes = true;
-        finder.ask_for_probes(7);
-        finder.ask_for_probes(7);
+        finder.ask_for_probes(7, 7);
+        finder.ask_for_probes(7, 7);
         assert_eq!(asked.try_iter().map(|q| q.wanted).collect::<Vec<_>>(), [Wanted::Units, Wanted::Probes]);
         assert!(finder.forget(7), "it may be probed");
         assert!(!finder.forget(7));
+    }
+
+    #[test]
+    fn what_other_threads_do_is_asked_for_once_where_there_are_tasks_and_they_are_not_the_loops() {
+        let (questions, asked) = sync_channel(MAX_WAITING);
+        let (tell, answers) = sync_channel(MAX_WAITING);
+        let mut finder = finder(questions, answers);
+        finder.ask(7, 0);
+        finder.ask_for_probes(7, 70);
+        finder.ask_for_lent(7, 71);
+        assert!(asked.try_iter().all(|q| q.wanted != Wanted::Lent), "it has no tasks that are known of");
+        tell.send((
+            1,
+            Answer {
+                tgid: 7,
+                found: Found::Units(Units::Python(PythonState { running: 1, ..PythonState::default() })),
+            },
+        ))
+        .unwrap();
+        assert_eq!(finder.answers(0).len(), 1);
+        finder.ask_for_lent(7, 70);
+        assert!(asked.try_recv().is_err(), "that is the loop's thread");
+        finder.ask_for_lent(7, 71);
+        finder.ask_for_lent(7, 72);
+        assert_eq!(asked.try_iter().map(|q| q.wanted).collect::<Vec<_>>(), [Wanted::Lent]);
     }
 
     #[test]
@@ -274,7 +330,7 @@ mod tests {
                 times.push(now / AGAIN);
                 tell.send((1, Answer { tgid: 7, found: Found::Units(Units::NotYet) })).unwrap();
                 assert_eq!(finder.answers(now).len(), 0);
-                finder.ask_for_probes(7);
+                finder.ask_for_probes(7, 7);
                 assert!(asked.try_recv().is_err(), "there is nothing to be probed yet");
             }
         }

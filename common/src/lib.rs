@@ -110,9 +110,12 @@ pub struct UnitId {
     /// Runtime's own id (goroutine, task). `kind` zero: what the thread works in, if its runtime tells (the context of an
     /// event loop's callback), else zero.
     pub id: u64,
-    /// Goroutine: the number of the one that made it. Task: its number, by which one life of its address is told from another.
-    /// Zero when unknown.
+    /// Goroutine: the number of the one that made it. Task and lent context: what tells one life of its address from another
+    /// (its number; the moment of its birth). Zero when unknown.
     pub parent: u64,
+    /// When the unit had it written, `CLOCK_BOOTTIME` nanoseconds, if what is written is gathered and sent later by something
+    /// else; zero: it did so itself, now.
+    pub since: u64,
 }
 
 /// [`UnitId::kind`]: a goroutine. Its number is never used again in its process.
@@ -120,6 +123,13 @@ pub const UNIT_GOROUTINE: u32 = 1;
 
 /// [`UnitId::kind`]: a task of asyncio, by its address, which is used again once it is gone.
 pub const UNIT_TASK: u32 = 2;
+
+/// [`UnitId::kind`]: what a thread does in a context that a unit of another thread copied from its own (`contextvars`), by the
+/// context's address, which is used again once it is gone.
+pub const UNIT_LENT: u32 = 3;
+
+/// [`UnitId::kind`]: a greenlet, by its address, which is used again once it is gone. A thread's first greenlet is the thread.
+pub const UNIT_GREENLET: u32 = 4;
 
 /// Values of the `RUNTIMES` map, by process id: where a process's runtime keeps the unit that runs. Offsets in bytes.
 #[repr(C)]
@@ -150,7 +160,7 @@ pub struct RuntimeState {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PythonState {
-    /// The dictionary of the tasks that run, by loop.
+    /// The dictionary of the tasks that run, by loop; 0 if there are none.
     pub running: u64,
     /// The type of tasks.
     pub task_type: u64,
@@ -158,6 +168,8 @@ pub struct PythonState {
     pub text_type: u64,
     /// The type of numbers.
     pub number_type: u64,
+    /// The type of contexts.
+    pub context_type: u64,
     /// From the thread's own memory to the address of its state.
     pub slot: u32,
     /// In that: the thread's own memory again.
@@ -172,6 +184,11 @@ pub struct PythonState {
     pub text: u32,
     /// 1 if tables of dictionaries begin as they did until 3.10.
     pub old_tables: u32,
+    /// Which of a thread's blocks of memory has the address of what greenlet knows of the thread (the number of its module); 0:
+    /// there are no greenlets.
+    pub greenlets: u32,
+    /// Where in that block.
+    pub greenlets_at: u32,
     /// Always zero.
     pub reserved: u32,
 }
@@ -208,7 +225,7 @@ pub struct IoEvent {
     pub endpoints: Endpoints,
     /// Unix and UDP sockets, of whose end the kernel says nothing: the inode number of the socket, 0 if it is not known.
     pub inode: u64,
-    /// Unix and UDP sockets: the descriptor by which the program perhaps names it.
+    /// The descriptor by which the program perhaps names it.
     pub fd: u32,
     /// Always zero.
     pub reserved2: u32,
@@ -364,6 +381,21 @@ pub mod python_place {
     pub const GONE: u8 = 2;
     /// `Future.set_result`: the first argument is a future.
     pub const RESULT: u8 = 3;
+    /// In what copies a context: it may be what was returned.
+    pub const COPY_RETURNED: u8 = 4;
+    /// The same: it may be the first argument of what is called.
+    pub const COPY_PASSED: u8 = 5;
+    /// What destroys a context: the first argument.
+    pub const CONTEXT_GONE: u8 = 6;
+    /// uvloop's `UVStream.write`, and `writelines`: the first argument is the stream, what the second points to is what is
+    /// written.
+    pub const WRITES_FIRST: u8 = 7;
+    /// The same; the second argument is what is written.
+    pub const WRITES: u8 = 8;
+    /// What sets up a greenlet: the first argument.
+    pub const GREENLET_MADE: u8 = 9;
+    /// What destroys one: the first argument.
+    pub const GREENLET_GONE: u8 = 10;
 }
 
 /// [`FactKind::Slept`]: exactly on the socket that it had sent on last.
@@ -381,8 +413,10 @@ pub struct FactEvent {
     pub kind: u8,
     /// [`FactKind`].
     pub what: u8,
+    /// What `other` means, where that is not what `unit` does; else 0.
+    pub other_kind: u8,
     /// Always zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
     /// Process.
     pub tgid: u32,
     /// Thread.
@@ -588,10 +622,14 @@ pub struct NoteKey {
 pub struct Note {
     /// Who.
     pub unit: u64,
-    /// A handle.
+    /// A handle, or what else there is to be known of it.
     pub handle: [u64; 2],
-    /// When a request was noted, `CLOCK_BOOTTIME` nanoseconds.
+    /// When, `CLOCK_BOOTTIME` nanoseconds, where that matters.
     pub time: u64,
+    /// On which thread, where that matters.
+    pub tid: u32,
+    /// 1 once it was told.
+    pub told: u32,
 }
 
 /// Entries of the `WATCHED` map: a bit for each of the thread ids that there can be (`PID_MAX_LIMIT`).
@@ -699,10 +737,10 @@ pub const COUNTERS: u32 = 5;
 
 const _: () = {
     assert!(size_of::<Endpoints>() == 48);
-    assert!(size_of::<UnitId>() == 32);
-    assert!(size_of::<IoEvent>() == 144);
-    assert!(size_of::<StateEvent>() == 120);
-    assert!(size_of::<PathEvent>() == 160);
+    assert!(size_of::<UnitId>() == 40);
+    assert!(size_of::<IoEvent>() == 152);
+    assert!(size_of::<StateEvent>() == 128);
+    assert!(size_of::<PathEvent>() == 168);
     assert!(size_of::<TaskEvent>() == 32);
     assert!(size_of::<ExecEvent>() == 56 + MAX_EXEC_FILE);
     assert!(size_of::<SocketPositions>() == 24);
@@ -711,11 +749,11 @@ const _: () = {
     assert!(size_of::<FactEvent>() == 64);
     assert!(size_of::<Wait>() == 40);
     assert!(size_of::<RuntimeState>() == 48);
-    assert!(size_of::<PythonState>() == 64);
+    assert!(size_of::<PythonState>() == 80);
     assert!(size_of::<NoteKey>() == 16);
-    assert!(size_of::<Note>() == 32);
+    assert!(size_of::<Note>() == 40);
     assert!(size_of::<TlsKey>() == 16);
     assert!(size_of::<TlsStream>() == 40);
     assert!(size_of::<TlsCall>() == 56);
-    assert!(size_of::<PlainEvent>() == 104);
+    assert!(size_of::<PlainEvent>() == 112);
 };

@@ -117,6 +117,18 @@ mod imp {
         }
     }
 
+    /// The second.
+    #[inline(always)]
+    pub fn second_argument(regs: &pt_regs) -> u64 {
+        regs.rsi
+    }
+
+    /// What a function of C returned, right behind the call.
+    #[inline(always)]
+    pub fn result(regs: &pt_regs) -> u64 {
+        regs.rax
+    }
+
     /// The running goroutine, in a function of Go's (ABIInternal of cmd/compile/abi-internal.md).
     #[inline(always)]
     pub fn go_unit(regs: &pt_regs) -> u64 {
@@ -218,6 +230,18 @@ mod imp {
     /// The result of a function. (No places are looked for on this processor.)
     #[inline(always)]
     pub fn register(regs: &pt_regs, _number: u64) -> u64 {
+        regs.regs[0]
+    }
+
+    /// The second.
+    #[inline(always)]
+    pub fn second_argument(regs: &pt_regs) -> u64 {
+        regs.regs[1]
+    }
+
+    /// What a function of C returned, right behind the call.
+    #[inline(always)]
+    pub fn result(regs: &pt_regs) -> u64 {
         regs.regs[0]
     }
 

@@ -11,11 +11,22 @@ use crate::{
 /// Tells a fact that is true now: its kind and its time are put in here. Any program may, also one that can be interrupted.
 #[inline(always)]
 pub fn tell(fact: FactEvent) {
+    tell_since(fact, now());
+}
+
+/// Tells a fact that is true since a moment.
+#[inline(always)]
+pub fn tell_since(fact: FactEvent, time: u64) {
     let Some(mut entry) = EVENTS.reserve::<FactEvent>(0) else {
         return count_anywhere(Counter::RingFull, 1);
     };
-    // SAFETY: no preconditions.
-    let time = unsafe { bpf_ktime_get_boot_ns() };
     entry.write(FactEvent { kind: Kind::Fact as u8, time, ..fact });
     entry.submit(NO_WAKEUP);
+}
+
+/// `CLOCK_BOOTTIME`, nanoseconds.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: no preconditions.
+    unsafe { bpf_ktime_get_boot_ns() }
 }

@@ -78,6 +78,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     let mut operation = Operation::new(id, cookie, kind, direction, result);
     operation.nonblocking = (dont_wait & 1 & (direction == INGRESS) as u32) as u8;
     operation.marks = marks;
+    operation.fd = fd as u32;
     // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
     let task = unsafe { bpf_get_current_task() } as *const u8;
     operation.switches = Probed::load::<u64>(task, kernel::task_nvcsw()) as u32;
@@ -90,7 +91,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
         }
         SocketKind::Udp => {}
         SocketKind::UnixStream => {
-            (operation.inode, operation.fd) = (inode, fd as u32);
+            operation.inode = inode;
             if !io::advance_unix(&mut operation) {
                 return;
             }

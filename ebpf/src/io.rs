@@ -63,8 +63,9 @@ pub struct Operation {
     pub switches: u32,
     /// Threads of its process.
     pub threads: i32,
-    /// Unix and UDP sockets: inode number and descriptor, or zeroes.
+    /// Unix and UDP sockets: inode number, or zero.
     pub inode: u64,
+    /// The descriptor by which the program names it, as far as its system call says.
     pub fd: u32,
     /// The thread's own memory as user space knows it (x86-64: its `fs` base); 0 if no program's thread did it.
     pub thread: u64,
@@ -196,9 +197,9 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
         Source::none(0)
     };
     let load = |offset| Typed::load(regs, offset);
+    operation.fd = load(arch::ARGS[0]) as u32;
     if kind != SocketKind::Tcp {
         operation.inode = sock::inode::<Typed>(sk);
-        operation.fd = load(arch::ARGS[0]) as u32;
     }
     // (Typed tracepoints are younger than `bpf_loop`.)
     submit::<true>(&operation, source, |to| {
@@ -316,7 +317,8 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     event.fd = operation.fd;
     event.reserved2 = 0;
     sock::store_unit(&mut event.unit, operation.id, operation.switches);
-    runtimes::store_unit(&mut event.unit, operation.thread);
+    let sent_on = (operation.direction == EGRESS).then_some(operation.fd);
+    runtimes::store_unit(&mut event.unit, operation.thread, sent_on);
     match operation.kind {
         SocketKind::Tcp | SocketKind::Udp => endpoints(&mut event.endpoints),
         SocketKind::UnixStream => sock::unix_endpoints(&mut event.endpoints, operation.peer_cookie),

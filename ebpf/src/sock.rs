@@ -111,13 +111,14 @@ fn received<M: Memory>(sk: *const u8, tcp: *const u8) -> (u32, u32) {
 #[inline(always)]
 pub fn store_unit(to: &mut UnitId, id: u64, switches: u32) {
     let words = (to as *mut UnitId).cast::<u64>();
-    // SAFETY: four words inside the record, which is aligned to 8. The first holds `tgid`, then `tid`.
+    // SAFETY: five words inside the record, which is aligned to 8. The first holds `tgid`, then `tid`.
     unsafe {
         core::ptr::write_volatile(words, id.rotate_left(32));
         // `kind` is 0; `switches` stands behind it.
         core::ptr::write_volatile(words.add(1), (switches as u64) << 32);
         core::ptr::write_volatile(words.add(2), 0);
         core::ptr::write_volatile(words.add(3), 0);
+        core::ptr::write_volatile(words.add(4), 0);
     }
 }
 

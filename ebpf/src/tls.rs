@@ -124,7 +124,7 @@ pub fn on_socket(operation: &Operation, bytes: *const u8, copied: u64) {
         call.flags |= if call.cookie == 0 { 0 } else { SEVERAL };
         call.cookie = operation.cookie;
     }
-    call.flags = call.flags & !NONBLOCKING | operation.nonblocking as u32 * NONBLOCKING;
+    call.flags = call.flags & !NONBLOCKING | (operation.nonblocking as u32 * NONBLOCKING);
 }
 
 /// A function leaves, with this result: 1 if it succeeded.
@@ -228,7 +228,7 @@ fn tell(id: u64, call: &TlsCall, event: &mut PlainEvent) {
     // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
     let task = unsafe { bpf_get_current_task() } as *const u8;
     sock::store_unit(&mut event.unit, id, Probed::load::<u64>(task, kernel::task_nvcsw()) as u32);
-    runtimes::store_unit(&mut event.unit, Probed::load(task, kernel::task_thread_pointer()));
+    runtimes::store_unit(&mut event.unit, Probed::load(task, kernel::task_thread_pointer()), None);
     let threads: i32 = Probed::load(Probed::load(task, kernel::task_signal()), kernel::signal_threads());
     event.flags |= (threads == 1) as u8 * FLAG_ONLY_THREAD;
     event.kind = Kind::Plain as u8;

@@ -2,7 +2,7 @@
 //!
 //! They come in any order within [`SETTLED`](crate::court::SETTLED), so each carries its time.
 
-use wirespan_common::UNIT_TASK;
+use wirespan_common::{UNIT_GREENLET, UNIT_LENT, UNIT_TASK};
 use wirespan_protocols::exchange::Unit;
 
 use crate::live::SpanKey;
@@ -40,10 +40,21 @@ impl UnitKey {
         self.kind == 0 && self.id == u64::from(self.tgid)
     }
 
-    /// Whether others read for it: it is fed by a loop's callbacks, may serve one connection or one request or none, and its id is
-    /// used again.
+    /// Whether it is known by what it answers: others may read for it (a loop's callbacks), it may serve one connection or one
+    /// request or none, and its id is used again.
     pub fn is_fed(self) -> bool {
-        self.kind == UNIT_TASK
+        matches!(self.kind, UNIT_TASK | UNIT_LENT | UNIT_GREENLET)
+    }
+
+    /// Whether it is what a thread does in a context that a unit of another thread lent it: it works for that, and takes up
+    /// nothing itself.
+    pub fn is_lent(self) -> bool {
+        self.kind == UNIT_LENT
+    }
+
+    /// Whether it reads for itself, like a thread, among many on one thread.
+    pub fn is_greenlet(self) -> bool {
+        self.kind == UNIT_GREENLET
     }
 
     /// The unit as rules about threads see it: a unit that others read for is its loop's thread.
@@ -74,9 +85,10 @@ pub struct At {
 }
 
 impl At {
-    /// Of an operation.
+    /// Of an operation. What a unit had written, to be sent later by something else, it did then.
     pub fn of(time: u64, unit: &Unit) -> Self {
         let mark = if unit.kind == 0 { unit.id } else { unit.parent };
+        let time = if unit.since == 0 { time } else { unit.since };
         Self { time, tid: unit.tid, switches: unit.switches, mark, only: unit.only }
     }
 

@@ -23,6 +23,8 @@ pub struct Unit {
     pub switches: u32,
     /// The thread was the only one of its process.
     pub only: bool,
+    /// When it had written what something else sent for it later, `CLOCK_BOOTTIME` nanoseconds; 0: it sent it itself.
+    pub since: u64,
 }
 
 /// A place in one direction of a connection, and when and by whom it was passed.

@@ -9,6 +9,7 @@ DOWNSTREAM = os.environ["DOWNSTREAM"]
 
 app = FastAPI()
 client = httpx.AsyncClient(limits=httpx.Limits(max_connections=256))
+blocking_client = httpx.Client(limits=httpx.Limits(max_connections=256))
 
 
 async def call(number, hop):
@@ -32,6 +33,16 @@ async def after_the_answer(number: int, tasks: BackgroundTasks):
     tasks.add_task(call, number, 2)
 
 
-@app.get("/thread/{number}/0")
+def blocking_call(number, hop):
+    blocking_client.get(f"{DOWNSTREAM}/hop/{number}/{hop}").raise_for_status()
+
+
+@app.get("/sync/{number}/0")
 def in_a_thread(number: int):
-    httpx.get(f"{DOWNSTREAM}/hop/{number}/1").raise_for_status()
+    blocking_call(number, 1)
+    blocking_call(number, 2)
+
+
+@app.get("/to_thread/{number}/0")
+async def in_threads(number: int):
+    await asyncio.gather(asyncio.to_thread(blocking_call, number, 1), asyncio.to_thread(blocking_call, number, 2))

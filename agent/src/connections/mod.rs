@@ -538,8 +538,8 @@ impl Connections {
 }
 
 fn unit_of(unit: &UnitId) -> Unit {
-    let UnitId { tgid, tid, kind, switches, id, parent } = *unit;
-    Unit { tgid, tid, kind, id, parent, nonblocking: false, switches, only: false }
+    let UnitId { tgid, tid, kind, switches, id, parent, since } = *unit;
+    Unit { tgid, tid, kind, id, parent, nonblocking: false, switches, only: false, since }
 }
 
 const _: () = assert!(INGRESS == 0 && EGRESS == 1, "directions index the streams");

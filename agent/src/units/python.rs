@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wirespan_common::{PythonState, python_place};
-use wirespan_inspect::python::{self, Asyncio, Found as Interpreter, RUNTIME};
-use wirespan_inspect::{Error, Image};
+use wirespan_inspect::python::copies::{self, Holds};
+use wirespan_inspect::python::{self, COPY, Found as Interpreter, RUNTIME, place};
+use wirespan_inspect::{Error, Image, Source as _};
 
 use super::{Found, Units, Wanted};
 use crate::bpf::probes::{Place, Probes, Program};
@@ -22,11 +23,20 @@ const MAX_MAPS: u64 = 4 << 20;
 /// Bytes of a function that are looked at.
 const CODE: usize = 64;
 
+/// Where something is in a file's own memory, or in a process.
+#[derive(Clone, Copy, Debug)]
+struct Exported {
+    /// The interpreter's state.
+    runtime: u64,
+    /// The function that copies contexts, if it is known.
+    copy: Option<u64>,
+}
+
 /// Files that have an interpreter in them.
 #[derive(Debug, Default)]
 pub(super) struct Interpreters {
-    /// Where in its own memory a file has the interpreter's state, if it has one.
-    runtimes: HashMap<FileKey, Option<u64>>,
+    /// What a file has of it, if it has one.
+    exported: HashMap<FileKey, Option<Exported>>,
     /// Files of which was said that tasks cannot be told apart.
     said: HashSet<FileKey>,
 }
@@ -65,10 +75,10 @@ impl Interpreters {
     pub fn find(&mut self, tgid: u32, dir: &Path, wanted: Wanted) -> Told {
         for loaded in loaded(dir) {
             let Ok((file, key)) = programs::open_file(&loaded.path) else { continue };
-            let Some(runtime) = self.runtime(&file, key, &loaded) else { continue };
-            let error = match look(dir, runtime) {
-                Ok(Interpreter { asyncio: None, .. }) => return Told::NotYet,
-                Ok(interpreter) => match wanted_of(dir, &interpreter, wanted) {
+            let Some(exported) = self.exported(&file, key, &loaded) else { continue };
+            let error = match look(dir, exported.runtime) {
+                Ok(Interpreter { asyncio: None, greenlets: None, .. }) => return Told::NotYet,
+                Ok(interpreter) => match wanted_of(dir, &interpreter, &exported, wanted) {
                     Ok(found) => return Told::Found(found),
                     Err(error) => error,
                 },
@@ -82,21 +92,24 @@ impl Interpreters {
         Told::NoInterpreter
     }
 
-    /// The address of the interpreter's state in a process, if this file has it.
-    fn runtime(&mut self, file: &File, key: FileKey, loaded: &Loaded) -> Option<u64> {
-        if self.runtimes.len() >= MAX_FILES {
-            self.runtimes.clear();
+    /// The addresses of the interpreter's state and functions in a process, if this file has it.
+    fn exported(&mut self, file: &File, key: FileKey, loaded: &Loaded) -> Option<Exported> {
+        if self.exported.len() >= MAX_FILES {
+            self.exported.clear();
         }
-        let known = (*self.runtimes.entry(key).or_insert_with(|| in_file(file)))?;
+        let known = (*self.exported.entry(key).or_insert_with(|| in_file(file)))?;
         let image = Image::parse(file).ok()?;
-        Some(loaded.address.wrapping_sub(image.address(loaded.offset)?).wrapping_add(known))
+        let moved = loaded.address.wrapping_sub(image.address(loaded.offset)?);
+        let of_process = |address: u64| address.wrapping_add(moved);
+        Some(Exported { runtime: of_process(known.runtime), copy: known.copy.map(of_process) })
     }
 }
 
-fn in_file(file: &File) -> Option<u64> {
+fn in_file(file: &File) -> Option<Exported> {
     let image = Image::parse(file).ok()?;
-    let exported = image.exported(&[RUNTIME]).ok()?;
-    exported.get(RUNTIME).map(|(address, _)| *address)
+    let exported = image.exported(&[RUNTIME, COPY]).ok()?;
+    let address = |name| exported.get(name).map(|(address, _)| *address);
+    Some(Exported { runtime: address(RUNTIME)?, copy: address(COPY) })
 }
 
 /// Asks the process.
@@ -155,56 +168,129 @@ fn mapping(line: &str) -> Option<Mapping<'_>> {
     path.starts_with('/').then_some(Mapping { from: number(from)?, to: number(to)?, offset: number(offset)?, path })
 }
 
-fn wanted_of(dir: &Path, found: &Interpreter, wanted: Wanted) -> Result<Found, Error> {
-    let asyncio = found.asyncio.as_ref().ok_or(Error::Missing("asyncio"))?;
+fn wanted_of(dir: &Path, found: &Interpreter, exported: &Exported, wanted: Wanted) -> Result<Found, Error> {
     match wanted {
-        Wanted::Units => Ok(Found::Units(Units::Python(state(found, asyncio)))),
-        Wanted::Probes => probes(dir, asyncio).map(Found::Probes),
+        Wanted::Units => Ok(Found::Units(Units::Python(state(found)))),
+        Wanted::Probes => probes(dir, found).map(Found::Probes),
+        Wanted::Lent => lent(dir, found, exported).map(Found::Probes),
     }
 }
 
-/// The functions that tell of births, ends and wake-ups: all of them, or none.
-fn probes(dir: &Path, asyncio: &Asyncio) -> Result<Vec<Probes>, Error> {
-    let text = mappings(dir);
-    let mappings: Vec<Mapping<'_>> = text.lines().filter_map(mapping).collect();
-    let functions = [
-        (asyncio.task_init, python_place::MADE),
-        (asyncio.task_dealloc, python_place::GONE),
-        (asyncio.set_result, python_place::RESULT),
-    ];
-    let mut files: Vec<(PathBuf, File, Vec<Place>)> = Vec::new();
-    for (address, cookie) in functions {
-        let in_file = mappings.iter().find(|m| (m.from..m.to).contains(&address));
+/// The functions that tell of births, ends and wake-ups, and of what is written: all of them, or none.
+fn probes(dir: &Path, found: &Interpreter) -> Result<Vec<Probes>, Error> {
+    let mut code = Code::of(dir);
+    if let Some(asyncio) = &found.asyncio {
+        code.add(asyncio.task_init, python_place::MADE, place::place)?;
+        code.add(asyncio.task_dealloc, python_place::GONE, place::place)?;
+        code.add(asyncio.set_result, python_place::RESULT, place::place)?;
+    }
+    if let Some(greenlets) = &found.greenlets {
+        code.add(greenlets.init, python_place::GREENLET_MADE, place::place)?;
+        code.add(greenlets.dealloc, python_place::GREENLET_GONE, place::place)?;
+    }
+    for method in found.streams.iter().flat_map(|streams| [streams.write, streams.writelines]) {
+        let cookie = match (method.takes_a_list(), method.takes_one()) {
+            (true, _) => python_place::WRITES_FIRST,
+            (_, true) => python_place::WRITES,
+            _ => return Err(Error::Missing("known way of calling uvloop's streams")),
+        };
+        code.add(method.address, cookie, place::place_of_two)?;
+    }
+    Ok(code.probes())
+}
+
+/// The functions that tell of contexts: all of them, or none.
+fn lent(dir: &Path, found: &Interpreter, exported: &Exported) -> Result<Vec<Probes>, Error> {
+    let contexts = found.contexts.as_ref().ok_or(Error::Missing("contexts"))?;
+    let copy = exported.copy.ok_or(Error::Missing("function that copies contexts"))?;
+    let mut code = Code::of(dir);
+    code.add(contexts.dealloc, python_place::CONTEXT_GONE, place::place)?;
+    code.add_copies(copy)?;
+    match code.add_copies(contexts.copy) {
+        // (It may only call the other.)
+        Ok(()) | Err(Error::Missing(_)) => Ok(code.probes()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Functions of a process that are to be probed, by the files that they are in.
+struct Code<'a> {
+    dir: &'a Path,
+    mappings: String,
+    files: Vec<(PathBuf, File, Vec<Place>)>,
+}
+
+impl<'a> Code<'a> {
+    fn of(dir: &'a Path) -> Self {
+        Self { dir, mappings: mappings(dir), files: Vec::new() }
+    }
+
+    /// The file that has a function, and where.
+    fn file(&mut self, address: u64) -> Result<(&File, &mut Vec<Place>, u64), Error> {
+        let mut mappings = self.mappings.lines().filter_map(mapping);
+        let in_file = mappings.find(|m| (m.from..m.to).contains(&address));
         let mapping = in_file.ok_or(Error::Missing("file with asyncio's functions"))?;
-        let (path, at) = (of_process(dir, mapping.path), address - mapping.from + mapping.offset);
-        if !files.iter().any(|(known, ..)| *known == path) {
-            let (file, _) = programs::open_file(&path).map_err(|_| Error::Unreadable("asyncio's file"))?;
-            files.push((path.clone(), file, Vec::new()));
-        }
-        let Some((_, file, places)) = files.iter_mut().find(|(known, ..)| *known == path) else { continue };
+        let (path, at) = (of_process(self.dir, mapping.path), address - mapping.from + mapping.offset);
+        let known = self.files.iter().position(|(known, ..)| *known == path);
+        let n = match known {
+            Some(n) => n,
+            None => {
+                let (file, _) = programs::open_file(&path).map_err(|_| Error::Unreadable("asyncio's file"))?;
+                self.files.push((path, file, Vec::new()));
+                self.files.len() - 1
+            }
+        };
+        let (_, file, places) = self.files.get_mut(n).ok_or(Error::Missing("file with asyncio's functions"))?;
+        Ok((file, places, at))
+    }
+
+    /// One more function, where `place` finds an instruction in it.
+    fn add(&mut self, address: u64, cookie: u8, place: fn(&[u8]) -> Option<u64>) -> Result<(), Error> {
+        let (file, places, at) = self.file(address)?;
         let mut code = [0; CODE];
-        if !wirespan_inspect::Source::read_at(&*file, at, &mut code) {
+        if !file.read_at(at, &mut code) {
             return Err(Error::Unreadable("a function of asyncio"));
         }
-        let place = python::place::place(&code).ok_or(Error::Missing("cheap place for a probe in asyncio"))?;
+        let place = place(&code).ok_or(Error::Missing("cheap place for a probe in asyncio"))?;
         places.push(Place { offset: at + place, cookie: cookie.into() });
+        Ok(())
     }
-    let of_file = |(_, file, places): (_, File, Vec<Place>)| Probes {
-        program: Program::Python,
-        file: Arc::new(file),
-        places: places.into(),
-    };
-    Ok(files.into_iter().map(of_file).collect())
+
+    /// One that copies contexts.
+    fn add_copies(&mut self, address: u64) -> Result<(), Error> {
+        let (file, places, at) = self.file(address)?;
+        for (offset, holds) in copies::places(file, at)? {
+            let cookie = match holds {
+                Holds::Result => python_place::COPY_RETURNED,
+                Holds::Argument => python_place::COPY_PASSED,
+            };
+            if !places.iter().any(|place| place.offset == offset) {
+                places.push(Place { offset, cookie: cookie.into() });
+            }
+        }
+        Ok(())
+    }
+
+    fn probes(self) -> Vec<Probes> {
+        let files = self.files.into_iter().filter(|(_, _, places)| !places.is_empty());
+        let of_file = |(_, file, places): (_, File, Vec<Place>)| Probes {
+            program: Program::Python,
+            file: Arc::new(file),
+            places: places.into(),
+        };
+        files.map(of_file).collect()
+    }
 }
 
 /// What the kernel programs need.
-fn state(found: &Interpreter, asyncio: &Asyncio) -> PythonState {
+fn state(found: &Interpreter) -> PythonState {
     let layout = found.layout;
     PythonState {
-        running: asyncio.running,
-        task_type: asyncio.task_type,
+        running: found.asyncio.map_or(0, |asyncio| asyncio.running),
+        task_type: found.asyncio.map_or(0, |asyncio| asyncio.task_type),
         text_type: found.text_type,
         number_type: found.number_type,
+        context_type: found.contexts.map_or(0, |contexts| contexts.kind),
         slot: found.slot,
         thread_id: layout.thread_id,
         context: layout.context,
@@ -212,6 +298,8 @@ fn state(found: &Interpreter, asyncio: &Asyncio) -> PythonState {
         task_name: layout.task_name,
         text: layout.text,
         old_tables: layout.old_tables.into(),
+        greenlets: found.greenlets.map_or(0, |greenlets| greenlets.block),
+        greenlets_at: found.greenlets.map_or(0, |greenlets| greenlets.at),
         reserved: 0,
     }
 }

@@ -219,9 +219,9 @@ impl World {
     }
 }
 
-const CLIENT: UnitId = UnitId { tgid: 10, tid: 10, kind: 0, switches: 0, id: 0, parent: 0 };
-const FRONT: UnitId = UnitId { tgid: 20, tid: 21, kind: 0, switches: 0, id: 0, parent: 0 };
-const BACK: UnitId = UnitId { tgid: 30, tid: 31, kind: 0, switches: 0, id: 0, parent: 0 };
+const CLIENT: UnitId = UnitId { tgid: 10, tid: 10, kind: 0, switches: 0, id: 0, parent: 0, since: 0 };
+const FRONT: UnitId = UnitId { tgid: 20, tid: 21, kind: 0, switches: 0, id: 0, parent: 0, since: 0 };
+const BACK: UnitId = UnitId { tgid: 30, tid: 31, kind: 0, switches: 0, id: 0, parent: 0, since: 0 };
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 fn get(path: &str, headers: &str) -> String {

@@ -6,8 +6,8 @@ use wirespan_protocols::{Role, context::TraceContext};
 use super::*;
 use wirespan_agent::connections::{ConnectionInfo, ExchangeKey, StartedSignal};
 
-const SENDER: UnitId = UnitId { tgid: 40, tid: 40, kind: 0, switches: 0, id: 0, parent: 0 };
-const RECEIVER: UnitId = UnitId { tgid: 50, tid: 50, kind: 0, switches: 0, id: 0, parent: 0 };
+const SENDER: UnitId = UnitId { tgid: 40, tid: 40, kind: 0, switches: 0, id: 0, parent: 0, since: 0 };
+const RECEIVER: UnitId = UnitId { tgid: 50, tid: 50, kind: 0, switches: 0, id: 0, parent: 0, since: 0 };
 
 fn key(connection: u64) -> ExchangeKey {
     ExchangeKey { connection, parser: 1, id: 1 }

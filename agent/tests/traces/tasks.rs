@@ -9,8 +9,8 @@ use super::*;
 use wirespan_agent::connections::{ConnectionInfo, ExchangeKey, StartedSignal};
 
 /// The thread that takes tasks, and one of its process that runs them: it needs no parent.
-const MAIN: UnitId = UnitId { tgid: 50, tid: 50, kind: 0, switches: 0, id: 0, parent: 0 };
-const POOLED: UnitId = UnitId { tgid: 50, tid: 51, kind: 0, switches: 0, id: 0, parent: 0 };
+const MAIN: UnitId = UnitId { tgid: 50, tid: 50, kind: 0, switches: 0, id: 0, parent: 0, since: 0 };
+const POOLED: UnitId = UnitId { tgid: 50, tid: 51, kind: 0, switches: 0, id: 0, parent: 0, since: 0 };
 
 impl World {
     fn at(&self, by: UnitId) -> Mark {

@@ -8,7 +8,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated::bpf_get_attach_cookie},
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_get_attach_cookie},
     programs::ProbeContext,
 };
 use wirespan_common::{FactEvent, FactKind, Note, NoteKey, RuntimeState, UNIT_GOROUTINE, go_place};
@@ -156,9 +156,7 @@ fn serves(here: &Here, context: u64) {
     if parent == 0 {
         return;
     }
-    // SAFETY: no preconditions.
-    let time = unsafe { bpf_ktime_get_boot_ns() };
-    let note = Note { unit: 0, handle: [context, parent], time };
+    let note = Note { handle: [context, parent], time: facts::now(), ..Note::default() };
     let _ = NOTES.insert(here.key(CONTEXT, context), note, 0);
     here.say(FactKind::Named, here.id, 0, [context, parent], 0);
 }
@@ -166,7 +164,7 @@ fn serves(here: &Here, context: u64) {
 /// The goroutine made a call with this context, that others write.
 #[inline(always)]
 fn makes(here: &Here, what: u32, address: u64, context: u64) {
-    let note = Note { unit: here.id, handle: handle(here, context), time: 0 };
+    let note = Note { unit: here.id, handle: handle(here, context), ..Note::default() };
     let _ = NOTES.insert(here.key(what, address), note, 0);
 }
 

@@ -7,6 +7,9 @@ mod go;
 pub mod go_calls;
 pub mod nginx;
 mod python;
+mod python_greenlets;
+mod python_lent;
+mod python_streams;
 pub mod python_tasks;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
@@ -14,10 +17,10 @@ use wirespan_common::{UNIT_GOROUTINE, UNIT_TASK, UnitId};
 
 use crate::maps::RUNTIMES;
 
-/// Fills in the unit of a record whose thread is known. `thread` is the thread's own memory as user space knows it
-/// (x86-64: the `fs` base), 0 if there is none.
+/// Fills in the unit of a record whose thread is known. `thread` is the thread's own memory as user space knows it (x86-64: the
+/// `fs` base), 0 if there is none; `sent_on` the descriptor of a socket that something was sent on.
 #[inline(always)]
-pub fn store_unit(to: &mut UnitId, thread: u64) {
+pub fn store_unit(to: &mut UnitId, thread: u64, sent_on: Option<u32>) {
     // SAFETY: the agent writes each value once, before the process's first operation that it matters for.
     let Some(runtime) = (unsafe { RUNTIMES.get(to.tgid) }) else { return };
     if thread == 0 {
@@ -26,7 +29,7 @@ pub fn store_unit(to: &mut UnitId, thread: u64) {
     if runtime.kind == UNIT_GOROUTINE {
         go::store_unit(to, thread, runtime);
     } else if runtime.kind == UNIT_TASK {
-        python::store_unit(to, thread);
+        python::store_unit(to, thread, sent_on);
     }
 }
 

@@ -5,9 +5,9 @@
 //! only if it agrees: the state with the thread, the task with the state's context.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
-use wirespan_common::{PythonState, UNIT_TASK, UnitId};
+use wirespan_common::{PythonState, UNIT_GREENLET, UNIT_TASK, UnitId};
 
-use super::word;
+use super::{python_greenlets, python_lent, python_streams, word};
 use crate::maps::PYTHONS;
 
 /// Entries of the dictionary of running tasks that are looked at: the last ones. Each loop has one.
@@ -32,30 +32,51 @@ impl Running {
     }
 }
 
-/// Puts the task that runs on the thread into a record's unit; if none does, the context that it works in.
+/// What a note is about: [`wirespan_common::NoteKey::what`]. A context that was copied.
+pub const COPIED: u32 = 16;
+/// A descriptor that something was written for, which is sent later.
+pub const WRITTEN: u32 = 17;
+
+/// Puts the task that runs on the thread into a record's unit. If none does: the greenlet that runs; the task that had written what is sent; or that the
+/// context which the thread works in was lent to it; or only that context.
 #[inline(always)]
-pub fn store_unit(to: &mut UnitId, thread: u64) {
+pub fn store_unit(to: &mut UnitId, thread: u64, sent_on: Option<u32>) {
     // SAFETY: the agent writes each value whole, and none that has parts of two.
     let Some(python) = (unsafe { PYTHONS.get(to.tgid) }) else { return };
     let running = running_on(python, thread);
-    if running.task == 0 {
-        to.id = running.context;
-    } else {
+    if running.task != 0 {
         to.kind = UNIT_TASK;
         to.id = running.task;
         to.parent = number(python, running.task);
+        return;
+    }
+    let greenlet = python_greenlets::running_on(python, thread);
+    if greenlet != 0 {
+        to.kind = UNIT_GREENLET;
+        to.id = greenlet;
+        return;
+    }
+    to.id = running.context;
+    if running.context != 0 {
+        python_lent::store_unit(to, running.context);
+    }
+    if let Some(descriptor) = sent_on
+        && to.kind == 0
+    {
+        python_streams::store_writer(to, descriptor);
     }
 }
 
 /// What runs on a thread, by the thread's own memory.
 #[inline(always)]
 pub fn running_on(python: &PythonState, thread: u64) -> Running {
+    // (Without asyncio there are no tasks.)
     let state = word(thread.wrapping_add(python.slot as u64));
     if state == 0 || word(state + python.thread_id as u64) != thread {
         return Running { context: 0, task: 0 };
     }
     let context = word(state + python.context as u64);
-    Running { context, task: if context == 0 { 0 } else { running(python, context) } }
+    Running { context, task: if context == 0 || python.running == 0 { 0 } else { running(python, context) } }
 }
 
 /// The task that works in a context, of those that loops say to run; 0 if there is none.

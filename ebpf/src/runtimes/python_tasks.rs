@@ -1,4 +1,5 @@
-//! What tasks of asyncio do for each other: who made one, that one is gone, and who woke one that waited.
+//! What tasks of asyncio do for each other, and have done: who made one, that one is gone, who woke one that waited; contexts
+//! that are lent, and what is written to be sent later. And who made a greenlet, and that one is gone.
 //! `wirespan_common::python_place` says which place is which.
 
 use aya_ebpf::{
@@ -9,9 +10,9 @@ use aya_ebpf::{
     },
     programs::ProbeContext,
 };
-use wirespan_common::{FactEvent, FactKind, PythonState, UNIT_TASK, python_place};
+use wirespan_common::{FactEvent, FactKind, PythonState, UNIT_GREENLET, UNIT_TASK, python_place};
 
-use super::{python, word};
+use super::{python, python_greenlets, python_lent, python_streams, word};
 use crate::{
     arch, facts,
     kernel::{self, Memory, Probed},
@@ -31,19 +32,35 @@ pub fn on_probe(ctx: &ProbeContext) {
     // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
     let thread = Probed::load(unsafe { bpf_get_current_task() } as *const u8, kernel::task_thread_pointer());
     // SAFETY: the kernel hands every probe its registers.
-    let object = arch::argument(unsafe { &*ctx.regs });
-    let running = python::running_on(python, thread);
+    let regs = unsafe { &*ctx.regs };
+    let object = arch::argument(regs);
     // SAFETY: the context of this program.
-    match unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u8 {
-        python_place::MADE => say(FactKind::Born, id, object, running.task, running.mark(python)),
-        python_place::GONE => say(FactKind::Ended, id, object, 0, 0),
+    let place = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u8;
+    if place == python_place::CONTEXT_GONE {
+        return python_lent::on_gone(id, object);
+    }
+    let running = python::running_on(python, thread);
+    match place {
+        python_place::MADE => say(FactKind::Born, id, UNIT_TASK, [object, running.task], running.mark(python)),
+        python_place::GONE => say(FactKind::Ended, id, UNIT_TASK, [object, 0], 0),
         // (What a task does for another is not asked for.)
         python_place::RESULT if running.task == 0 && running.context != 0 => {
             let waiting = waiting(python, object);
             if waiting != 0 {
-                say(FactKind::Woke, id, waiting, 0, running.context);
+                say(FactKind::Woke, id, UNIT_TASK, [waiting, 0], running.context);
             }
         }
+        python_place::COPY_RETURNED => python_lent::on_copy(python, id, &running, arch::result(regs)),
+        python_place::COPY_PASSED => python_lent::on_copy(python, id, &running, object),
+        python_place::WRITES_FIRST => {
+            python_streams::on_write(python, id, &running, object, word(arch::second_argument(regs)));
+        }
+        python_place::WRITES => python_streams::on_write(python, id, &running, object, arch::second_argument(regs)),
+        python_place::GREENLET_MADE => {
+            let by = python_greenlets::running_on(python, thread);
+            say(FactKind::Born, id, UNIT_GREENLET, [object, by], 0);
+        }
+        python_place::GREENLET_GONE => say(FactKind::Ended, id, UNIT_GREENLET, [object, 0], 0),
         _ => {}
     }
 }
@@ -79,12 +96,12 @@ fn waker_of(python: &PythonState, function: u64) -> u64 {
 }
 
 #[inline(always)]
-fn say(what: FactKind, id: u64, unit: u64, other: u64, mark: u64) {
+fn say(what: FactKind, id: u64, unit_kind: u32, [unit, other]: [u64; 2], mark: u64) {
     facts::tell(FactEvent {
         what: what as u8,
         tgid: (id >> 32) as u32,
         tid: id as u32,
-        unit_kind: UNIT_TASK,
+        unit_kind,
         unit,
         other,
         a: mark,

@@ -19,6 +19,30 @@ const TYPE_NAME: u64 = 24;
 const TYPE_SIZE: u64 = 32;
 const TYPE_NAMES: u64 = 264;
 
+/// `PyMethodDescrObject`, and `PyCFunctionObject`: the definition.
+const DESCRIBED: u64 = 40;
+const DEFINED: u64 = 16;
+
+/// A function written in C, as `PyMethodDef` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Where it is.
+    pub address: u64,
+    flags: u32,
+}
+
+impl Function {
+    /// Whether the second argument points to what it is called with (`METH_FASTCALL`, perhaps with keywords).
+    pub fn takes_a_list(&self) -> bool {
+        matches!(self.flags & 0xff, 0x80 | 0x82)
+    }
+
+    /// Whether the second argument is what it is called with (`METH_O`).
+    pub fn takes_one(&self) -> bool {
+        self.flags & 0xff == 0x08
+    }
+}
+
 /// A process's memory, and how its interpreter lays out objects.
 #[derive(Clone, Copy)]
 pub struct Heap<'a> {
@@ -171,9 +195,24 @@ impl<'a> Heap<'a> {
     ///
     /// # Errors
     /// If it cannot be read, or has none.
-    pub fn method(&self, kind: u64, name: &'static str) -> Result<u64, Error> {
-        let descriptor = self.item(self.word(kind, TYPE_NAMES)?, name)?;
-        // `PyMethodDescrObject`: the definition; `PyMethodDef`: the function.
-        self.word(self.word(descriptor, 40)?, 8)
+    pub fn method(&self, kind: u64, name: &'static str) -> Result<Function, Error> {
+        let object = self.item(self.word(kind, TYPE_NAMES)?, name)?;
+        // Cython has functions of its own, which begin like the interpreter's.
+        match self.is_type(self.type_of(object)?, "cython_function_or_method") {
+            Ok(_) => self.function(object),
+            Err(_) => self.definition(self.word(object, DESCRIBED)?),
+        }
+    }
+
+    /// The function behind a function's object, written in C.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn function(&self, object: u64) -> Result<Function, Error> {
+        self.definition(self.word(object, DEFINED)?)
+    }
+
+    fn definition(&self, definition: u64) -> Result<Function, Error> {
+        Ok(Function { address: self.word(definition, 8)?, flags: self.half(definition, 16)? })
     }
 }

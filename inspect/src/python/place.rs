@@ -4,6 +4,15 @@ use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
 
 use crate::code;
 
+/// The offset of such an instruction, at which the second argument is there too; `None` if there is none near.
+pub fn place_of_two(function: &[u8]) -> Option<u64> {
+    let found = place(function)?;
+    let decoder = Decoder::with_ip(64, function, 0, DecoderOptions::NONE);
+    let mut before = decoder.into_iter().take_while(|instruction| instruction.ip() < found);
+    let lost = before.any(|i| i.op0_register().full_register() == Register::RSI);
+    (!lost).then_some(found)
+}
+
 /// The offset of such an instruction; `None` if there is none near.
 pub fn place(function: &[u8]) -> Option<u64> {
     let found = code::emulated(function)?;

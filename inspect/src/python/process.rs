@@ -1,7 +1,8 @@
 //! From the address of the runtime's state to what tells the running task.
 
+use super::greenlets::{self, Greenlets};
 use super::layout::{ALL, INTERPRETER, Layout, NEXT};
-use super::object::Heap;
+use super::object::{Function, Heap};
 use crate::{Error, Source};
 
 /// Where glibc keeps a thread's values by key, from the thread's own memory on (x86-64: `struct pthread`,
@@ -10,12 +11,12 @@ const VALUES: u64 = 0x310;
 /// Keys there.
 const KEYS: u32 = 32;
 /// Threads that are looked at.
-const MAX_THREADS: usize = 4096;
+pub(super) const MAX_THREADS: usize = 4096;
 /// The last byte of `sys.hexversion` of a release.
 const RELEASE: u8 = 0xf0;
 /// Types: the functions that destroy and set up an object.
-const DESTROY: u64 = 48;
-const SET_UP: u64 = 296;
+pub(super) const DESTROY: u64 = 48;
+pub(super) const SET_UP: u64 = 296;
 
 /// A running interpreter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,32 @@ pub struct Found {
     pub number_type: u64,
     /// asyncio, once the program has loaded it.
     pub asyncio: Option<Asyncio>,
+    /// Contexts, once it has loaded `contextvars`, as asyncio does.
+    pub contexts: Option<Contexts>,
+    /// uvloop, once the program has loaded it.
+    pub streams: Option<Streams>,
+    /// Greenlets, once the program has loaded their module, and a thread has used it.
+    pub greenlets: Option<Greenlets>,
+}
+
+/// Contexts (`contextvars`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contexts {
+    /// Their type.
+    pub kind: u64,
+    /// The function that destroys one.
+    pub dealloc: u64,
+    /// `contextvars.copy_context`, which may have the interpreter's own function inlined.
+    pub copy: u64,
+}
+
+/// Streams of uvloop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    /// `UVStream.write`.
+    pub write: Function,
+    /// `UVStream.writelines`.
+    pub writelines: Function,
 }
 
 /// asyncio's own parts that are written in C.
@@ -83,6 +110,14 @@ fn fits(memory: &dyn Source, runtime: u64, layout: &'static Layout) -> Result<Fo
         Ok(module) => Some(asyncio(&heap, module).map_err(other)?),
         Err(_) => None,
     };
+    let streams = match heap.item(modules, "uvloop.loop") {
+        Ok(module) => Some(streams(&heap, module).map_err(other)?),
+        Err(_) => None,
+    };
+    let contexts = match heap.item(modules, "_contextvars") {
+        Ok(module) => Some(contexts(&heap, module).map_err(other)?),
+        Err(_) => None,
+    };
     Ok(Found {
         version: (major, minor, micro),
         layout,
@@ -90,7 +125,24 @@ fn fits(memory: &dyn Source, runtime: u64, layout: &'static Layout) -> Result<Fo
         text_type: heap.type_of(name)?,
         number_type: heap.type_of(number)?,
         asyncio,
+        contexts,
+        streams,
+        greenlets: greenlets::find(&heap, modules, interpreter),
     })
+}
+
+fn contexts(heap: &Heap<'_>, module: u64) -> Result<Contexts, Error> {
+    let names = heap.names(module)?;
+    let kind = heap.item(names, "Context")?;
+    heap.is_type(kind, "Context")?;
+    let copy = heap.function(heap.item(names, "copy_context")?)?.address;
+    Ok(Contexts { kind, dealloc: heap.word(kind, DESTROY)?, copy })
+}
+
+fn streams(heap: &Heap<'_>, module: u64) -> Result<Streams, Error> {
+    let kind = heap.item(heap.names(module)?, "UVStream")?;
+    heap.is_type(kind, "UVStream")?;
+    Ok(Streams { write: heap.method(kind, "write")?, writelines: heap.method(kind, "writelines")? })
 }
 
 /// Where a thread keeps the address of its state; some thread of the interpreter must do so.
@@ -137,6 +189,6 @@ fn asyncio(heap: &Heap<'_>, module: u64) -> Result<Asyncio, Error> {
         task_type: task,
         task_init: heap.word(task, SET_UP)?,
         task_dealloc: heap.word(task, DESTROY)?,
-        set_result: heap.method(future, "set_result")?,
+        set_result: heap.method(future, "set_result")?.address,
     })
 }

@@ -85,6 +85,35 @@ fn every_interpreter_here_is_known_with_its_version_and_its_asyncio() {
 }
 
 #[test]
+fn every_interpreter_here_shows_the_contexts_that_it_copies() {
+    for program in interpreters() {
+        let running = Running::start(&program, PROGRAM);
+        let contexts = running.find().unwrap().contexts.unwrap();
+        assert!(contexts.dealloc != 0 && contexts.copy != contexts.dealloc, "{}", program.display());
+        let (file, offset) = exported(&PathBuf::from(format!("/proc/{}", running.child.id())), COPY);
+        let places = copies::places(&file, offset).unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        assert!(places.iter().any(|(_, holds)| *holds == copies::Holds::Result), "{}: {places:?}", program.display());
+    }
+}
+
+/// The file of a process's interpreter, and where in it something is that it exports.
+fn exported(dir: &Path, name: &'static str) -> (File, u64) {
+    let maps = std::fs::read_to_string(dir.join("maps")).unwrap();
+    for path in maps.lines().filter_map(|line| line.split_whitespace().nth(5)).filter(|p| p.contains("python3")) {
+        let Ok(file) = File::open(path) else { continue };
+        let Ok(image) = Image::parse(&file) else { continue };
+        if let Some((address, _)) = image.exported(&[name]).unwrap().get(name) {
+            let offset = (0..file.size()).step_by(4096).find_map(|page| {
+                let first = image.address(page)?;
+                (first..first + 4096).contains(address).then(|| page + address - first)
+            });
+            return (File::open(path).unwrap(), offset.unwrap());
+        }
+    }
+    panic!("no {name} in {maps}");
+}
+
+#[test]
 fn a_program_without_asyncio_has_none_yet() {
     let running = Running::start("/usr/bin/python3".as_ref(), &PROGRAM.replace("asyncio, ", ""));
     assert_eq!(running.find().unwrap().asyncio, None);

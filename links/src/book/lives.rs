@@ -88,8 +88,8 @@ pub struct Lives {
     lives: HashMap<UnitKey, Life>,
     /// Processes that may have any: most that end never had.
     processes: HashSet<u32>,
-    /// Since when births and ends are told, by process.
-    watched: HashMap<u32, u64>,
+    /// Since when births and ends are told, by process and kind.
+    watched: HashMap<(u32, u32), u64>,
 }
 
 fn push<T>(list: &mut VecDeque<T>, item: T) -> Option<T> {
@@ -121,7 +121,7 @@ impl Lives {
 
     /// A unit was woken by what ran on a thread outside any other unit.
     pub fn woken(&mut self, unit: UnitKey, by: At) {
-        self.watched.entry(unit.tgid).or_insert(by.time);
+        self.watched.entry((unit.tgid, unit.kind)).or_insert(by.time);
         if let Some(life) = self.life(unit, by.time) {
             push(&mut life.wakes, (by.tid, by.into()));
         }
@@ -129,7 +129,7 @@ impl Lives {
 
     /// A unit was made.
     pub fn born(&mut self, unit: UnitKey, of: UnitKey, at: Moment) {
-        self.watched.entry(unit.tgid).or_insert(at.time);
+        self.watched.entry((unit.tgid, unit.kind)).or_insert(at.time);
         if let Some(life) = self.life(unit, at.time) {
             life.in_vain = false;
             push(&mut life.births, Birth { of, at });
@@ -138,7 +138,7 @@ impl Lives {
 
     /// A unit is gone. Returns the calls that may have waited for that.
     pub fn ended(&mut self, unit: UnitKey, time: u64) -> Vec<SpanKey> {
-        self.watched.entry(unit.tgid).or_insert(time);
+        self.watched.entry((unit.tgid, unit.kind)).or_insert(time);
         let Some(life) = self.life(unit, time) else { return Vec::new() };
         push(&mut life.ends, time);
         life.waiting.clone()
@@ -186,12 +186,12 @@ impl Lives {
         }
         let numbered = from.mark != 0 && from.mark == to.mark;
         let other = from.mark != 0 && to.mark != 0 && from.mark != to.mark;
-        numbered || (!other && self.is_watched(unit.tgid, from.time))
+        numbered || (!other && self.is_watched(unit, from.time))
     }
 
     /// Whether births and ends have been told since a moment.
-    pub fn is_watched(&self, tgid: u32, since: u64) -> bool {
-        self.watched.get(&tgid).is_some_and(|watched| *watched <= since)
+    fn is_watched(&self, unit: UnitKey, since: u64) -> bool {
+        self.watched.get(&(unit.tgid, unit.kind)).is_some_and(|watched| *watched <= since)
     }
 
     /// What a unit answers next after a moment.
@@ -267,7 +267,7 @@ impl Lives {
     /// Records of a process, or of nobody knows whom, were lost: what was told since may miss anything.
     pub fn lost(&mut self, of: Option<u32>) {
         let concerns = |tgid: u32| of.is_none_or(|of| of == tgid);
-        self.watched.retain(|tgid, _| !concerns(*tgid));
+        self.watched.retain(|(tgid, _), _| !concerns(*tgid));
         for (_, life) in self.lives.iter_mut().filter(|(unit, _)| concerns(unit.tgid)) {
             (life.births, life.wakes) = (VecDeque::new(), VecDeque::new());
         }
@@ -275,7 +275,7 @@ impl Lives {
 
     /// A process is no more.
     pub fn gone(&mut self, tgid: u32) {
-        self.watched.remove(&tgid);
+        self.watched.retain(|(of, _), _| *of != tgid);
         if self.processes.remove(&tgid) {
             self.lives.retain(|unit, _| unit.tgid != tgid);
         }

@@ -1,5 +1,5 @@
 use slotmap::SlotMap;
-use wirespan_common::UNIT_TASK;
+use wirespan_common::{UNIT_LENT, UNIT_TASK};
 
 use super::*;
 use crate::facts::{At, Handle, Place, UnitKey};
@@ -370,6 +370,24 @@ fn a_task_that_is_made_for_a_request_and_answers_it_made_its_calls_for_it() {
     assert!(bench.court.hear(&facts[3]).contains(&call));
     assert_eq!(bench.judge(call, Stage::Made), Decision::Wait(Some(r), Until::Settled));
     assert_eq!(bench.judge(call, Stage::Settled), Decision::Below(r, None));
+}
+
+#[test]
+fn a_thread_in_a_context_that_a_task_lent_it_works_for_that_task_once_the_context_is_gone() {
+    let lent = UnitKey { tgid: 1, kind: UNIT_LENT, id: 0x9000 };
+    let mut bench = Bench::new();
+    let [r, call] = [bench.key(), bench.key()];
+    crowd(&mut bench);
+    bench.hear(&[
+        read_by_loop(r, 10),
+        born(T, LOOP, 12, CALLBACK),
+        born(lent, T, 15, 5),
+        called_by(call, lent, 20, 15),
+    ]);
+    bench.hear(&[answered_by(r, T, 30, 5)]);
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Wait(Some(r), Until::Unit(lent)), "it may be a worker's");
+    assert!(bench.court.hear(&ended(lent, 35)).contains(&call));
+    assert_eq!(bench.judge(call, Stage::Settled), Decision::Below(r, Some(Evidence::ChildUnit)));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! been read.
 
 use super::{Asked, Missing, Stage, Until, Verdict};
+use crate::book::Alone;
 use crate::book::lives::{Answer, Moment};
 use crate::facts::UnitKey;
 
@@ -57,5 +58,9 @@ pub fn may_answer(asked: &Asked<'_>, unit: UnitKey, at: Moment) -> bool {
 /// Whether a request that a unit answers was its own when it made a call.
 fn is_its_own(asked: &Asked<'_>, unit: UnitKey, at: Moment, answer: &Answer) -> bool {
     let Some(request) = asked.book.request(answer.request) else { return false };
+    // One that reads for itself may have read the next one with the one before.
+    if request.unit == unit && asked.book.in_flight(unit, at.time) != Alone::One(answer.request) {
+        return false;
+    }
     asked.book.lives.works_for(unit, request.unit, request.read, at)
 }

@@ -1,6 +1,6 @@
 //! The unit that made the call answers nothing and ends, and was made by one that answers this request next, which had been read
 //! by then. Inferred: it may have done another's work as well. One that does not end is a worker, and whose work it does is not
-//! known by who made it.
+//! known by who made it. What a thread does in a context that a unit lent it is such a unit: it ends when the context is gone.
 
 use super::answering_unit::may_answer;
 use super::{Asked, Until, Verdict};
@@ -12,7 +12,7 @@ const MAX_DEPTH: usize = 8;
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     let (book, at) = (asked.book, Moment::from(asked.call.at));
-    let Some(unit) = asked.fed_maker() else { return Verdict::Silent };
+    let Some(unit) = asked.fed_or_lent_maker() else { return Verdict::Silent };
     if book.lives.last_answer(unit, at).is_some() || book.lives.next_answer(unit, at).is_some() {
         return Verdict::Silent;
     }

@@ -116,8 +116,13 @@ impl Asked<'_> {
         matches!(self.book.maker(self.call), Maker::Unit(made) if made.by == self.call.writer && made.relays.is_none())
     }
 
-    /// The unit that made the call, if it is one that others read for.
+    /// The unit that made the call, if it is one that others read for, and that may answer.
     pub fn fed_maker(&self) -> Option<UnitKey> {
+        self.fed_or_lent_maker().filter(|unit| !unit.is_lent())
+    }
+
+    /// The same, or if it is lent to one.
+    pub fn fed_or_lent_maker(&self) -> Option<UnitKey> {
         match self.book.maker(self.call) {
             Maker::Unit(made) if made.by.is_fed() => Some(made.by),
             _ => None,

@@ -7,7 +7,10 @@ use crate::live::SpanKey;
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     let found = match asked.book.maker(asked.call) {
-        Maker::Unit(made) if made.by.is_thread() => return Verdict::Silent,
+        // (A greenlet is believed by what it answers.)
+        Maker::Unit(made) if made.by.is_thread() || made.by.is_lent() || made.by.is_greenlet() => {
+            return Verdict::Silent;
+        }
         Maker::Unit(made) => Some(asked.book.in_flight(made.by, made.time)),
         Maker::Unseen => None,
     };

@@ -21,6 +21,16 @@ pub enum Server {
     Httptools,
     /// gunicorn with a worker of uvicorn's.
     Gunicorn,
+    /// uvicorn as it is where everything that it can use is installed: uvloop, and its parser written in C.
+    Uvloop,
+    /// gunicorn with a worker of uvicorn's, on uvloop.
+    GunicornUvloop,
+}
+
+impl Server {
+    fn is_gunicorn(self) -> bool {
+        matches!(self, Self::Gunicorn | Self::GunicornUvloop)
+    }
 }
 
 /// A running application.
@@ -36,12 +46,23 @@ impl Hops {
     pub fn start(scene: &Scene, server: Server, downstream: &str) -> Self {
         install("hops.py", scene.dir());
         let port = scene.port();
-        let mut command = Command::new(bin(if matches!(server, Server::Gunicorn) { "gunicorn" } else { "uvicorn" }));
+        let mut command = Command::new(bin(if server.is_gunicorn() { "gunicorn" } else { "uvicorn" }));
         command.current_dir(scene.dir()).env("PYTHONDONTWRITEBYTECODE", "1").env("DOWNSTREAM", downstream);
         match server {
             Server::Uvicorn | Server::Httptools => {
                 let http = if matches!(server, Server::Uvicorn) { "h11" } else { "httptools" };
                 command.args(["--port", &port.to_string(), "--loop", "asyncio", "--http", http, "--no-access-log"]);
+            }
+            Server::Uvloop => {
+                command.args(["--port", &port.to_string(), "--no-access-log"]);
+            }
+            Server::GunicornUvloop => {
+                command.args([
+                    "--bind",
+                    &format!("127.0.0.1:{port}"),
+                    "--worker-class",
+                    "uvicorn.workers.UvicornWorker",
+                ]);
             }
             Server::Gunicorn => {
                 command.args(["--bind", &format!("127.0.0.1:{port}"), "--worker-class", "asgi_worker.Worker"]);

@@ -119,6 +119,36 @@ fn the_calls_of_fastapis_handlers_under_gunicorn_are_below_their_requests() {
 }
 
 #[test]
+fn the_calls_of_fastapis_handlers_under_uvloop_are_below_their_requests() {
+    assert_hops(Server::Uvloop, "/hop/N/0", "exact");
+}
+
+#[test]
+fn the_calls_of_fastapis_handlers_under_gunicorn_and_uvloop_are_below_their_requests() {
+    assert_hops(Server::GunicornUvloop, "/hop/N/0", "exact");
+}
+
+#[test]
+fn calls_of_tasks_that_a_handler_gathers_under_uvloop_are_below_its_request() {
+    assert_hops(Server::Uvloop, "/parallel/N/0", "child_unit");
+}
+
+#[test]
+fn the_calls_of_endpoints_that_run_in_threads_are_below_their_requests() {
+    assert_hops(Server::Uvicorn, "/sync/N/0", "child_unit");
+}
+
+#[test]
+fn the_calls_of_endpoints_that_run_in_threads_under_uvloop_are_below_their_requests() {
+    assert_hops(Server::Uvloop, "/sync/N/0", "child_unit");
+}
+
+#[test]
+fn calls_in_threads_that_a_handler_hands_them_to_are_below_its_request() {
+    assert_hops(Server::Uvicorn, "/to_thread/N/0", "child_unit");
+}
+
+#[test]
 fn calls_of_tasks_that_a_handler_gathers_are_below_its_request() {
     assert_hops(Server::Uvicorn, "/parallel/N/0", "child_unit");
 }

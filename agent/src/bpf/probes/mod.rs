@@ -10,7 +10,7 @@
 //! namespace it is and whatever has taken its place on disk; another process of the same file is not touched. Attaching
 //! takes milliseconds and detaching up to a tenth of a second, so neither is done by the thread that reads the ring.
 //!
-//! All of a process's places are attached, or none. Where the kernel has links for many places at once they are one
+//! All of the places that are asked for together are attached, or none. Where the kernel has links for many places at once they are one
 //! link; else one each, and the number of all is bounded.
 
 mod kernel;
@@ -122,7 +122,7 @@ impl Attacher {
         Ok(Self { together, orders: Some(orders), outcomes, thread: Some(thread) })
     }
 
-    /// Has a process probed. What it had before is taken off. [`EVERY_PROCESS`]: what was before stays.
+    /// Has a process probed, at these places too.
     pub fn attach(&self, tgid: u32, probes: Vec<Probes>) {
         self.order(Order::Attach(tgid, probes));
     }
@@ -174,9 +174,6 @@ impl Attached {
             for order in std::iter::once(order).chain(orders.try_iter()) {
                 match order {
                     Order::Attach(tgid, probes) => {
-                        if tgid != EVERY_PROCESS {
-                            ended.extend(self.take(tgid));
-                        }
                         let result = self.attach(tgid, &probes);
                         // Nobody asks while the agent stops.
                         let _ = tell.send(Outcome { tgid, result });
