@@ -70,7 +70,11 @@ impl Ledger {
                 assert!(!exchange.name.is_empty());
                 self.justify(cookie, &exchange.request.first, "a finished request");
                 if let Some(response) = &exchange.response {
-                    self.justify(cookie, &response.first, "a response");
+                    self.justify(
+                        cookie,
+                        &response.first,
+                        &format!("a response to {} {:?}", exchange.name, exchange.attributes),
+                    );
                     // (It may have passed without being captured.)
                     let end = (cookie, response.last.time);
                     assert!(self.operations.contains_key(&end), "the end of a response at {:?}", response.last);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Variables;
 use super::document::Document;
-use crate::exchange::{Event, Exchange, KeyValue, Marks, Output, SpanKind, Started, unknown};
+use crate::exchange::{Event, Exchange, KeyValue, Marks, Output, Reason, SpanKind, Started, unknown};
 use crate::http::attributes;
 use crate::{Break, Direction, Role, Settings, weight};
 
@@ -31,6 +31,8 @@ pub(crate) struct Call {
     attributes: Vec<KeyValue>,
     request: Marks,
     response: Option<Marks>,
+    /// Of the response something passed in an operation that was not seen at all.
+    missed: bool,
     /// What answers it.
     pub document: Document,
     /// What happened meanwhile.
@@ -55,7 +57,7 @@ impl Call {
         out.push(Output::Started(Started::call(id, request, kind, context, denied)));
         let (name, attributes) = variables.describe(settings);
         let document = Document::new(variables.is_head());
-        Self { id, name, attributes, request, response: None, document, events: Vec::new() }
+        Self { id, name, attributes, request, response: None, missed: false, document, events: Vec::new() }
     }
 
     /// What its span would be called if it ended now, and when it began.
@@ -72,7 +74,12 @@ impl Call {
     pub(crate) fn touch(&mut self, direction: Direction, marks: Marks) {
         match direction {
             Direction::Request => self.request.last = marks.last,
-            Direction::Response => self.response.get_or_insert(marks).last = marks.last,
+            // (An operation that was not seen is the beginning of nothing.)
+            Direction::Response if self.response.is_none() && marks.last.lost => self.missed = true,
+            Direction::Response => {
+                let first = if marks.first.lost { marks.last } else { marks.first };
+                self.response.get_or_insert(Marks { first, last: first }).last = marks.last;
+            }
         }
     }
 
@@ -81,13 +88,25 @@ impl Call {
         self.response.is_some()
     }
 
+    /// Whether any of the response passed, seen or not.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.is_answered() || self.missed
+    }
+
     /// When the response moved last.
     pub(crate) fn last(&self) -> u64 {
         self.response.map_or(self.request.last.time, |response| response.last.time)
     }
 
-    /// What became of it, at `end`.
-    pub(crate) fn finish(mut self, role: Role, end: u64, failure: Option<Failure>) -> Exchange {
+    /// What became of it, at `end`. Of a response that passed without being seen nobody knows what it said.
+    pub(crate) fn conclude(self, role: Role, end: u64, failure: Option<Failure>) -> Output {
+        if self.missed && !self.is_answered() {
+            return Output::Dropped { id: self.id, reason: Reason::Gap };
+        }
+        Output::Finished(Box::new(self.finish(role, end, failure)))
+    }
+
+    fn finish(mut self, role: Role, end: u64, failure: Option<Failure>) -> Exchange {
         let document = &self.document;
         let error = match failure {
             Some(Failure::Broke(broke)) => broke.error(role, document.events),

@@ -149,7 +149,7 @@ impl Single {
     fn settle(&mut self, out: &mut Vec<Output>) {
         if let Some(call) = self.call.take() {
             let end = call.last();
-            out.push(Output::Finished(Box::new(call.finish(self.settings.role, end, None))));
+            out.push(call.conclude(self.settings.role, end, None));
         }
     }
 }
@@ -205,12 +205,12 @@ impl Parser for Single {
         // As in HTTP/1: what lasts until the connection is closed is complete then, and not when it is reset.
         let role = self.settings.role;
         let cut = end == End::Reset || (end == End::LetGo && role == Role::Client);
-        if !cut && self.call.as_ref().is_some_and(|call| call.is_answered() && call.document.may_end()) {
+        if !cut && self.call.as_ref().is_some_and(|call| call.is_begun() && call.document.may_end()) {
             return self.settle(out);
         }
         if let Some(call) = self.call.take() {
             let failure = Failure::Broke(end.breaks(role, self.client_finished));
-            out.push(Output::Finished(Box::new(call.finish(role, mark.time, Some(failure)))));
+            out.push(call.conclude(role, mark.time, Some(failure)));
         }
     }
 

@@ -186,7 +186,7 @@ impl FastCgi {
         match request.stage {
             Stage::Running(mut call) => {
                 call.touch(Direction::Response, marks);
-                out.push(Output::Finished(Box::new(call.finish(self.settings.role, marks.last.time, failure))));
+                out.push(call.conclude(self.settings.role, marks.last.time, failure));
             }
             Stage::Params(_) => self.drop_request(request, Reason::Nonsense, out),
         }
@@ -263,7 +263,7 @@ impl FastCgi {
             match request.stage {
                 Stage::Running(call) if call.is_answered() && call.document.code.is_some() => {
                     let end = call.last();
-                    out.push(Output::Finished(Box::new(call.finish(self.settings.role, end, None))));
+                    out.push(call.conclude(self.settings.role, end, None));
                 }
                 _ => self.drop_request(request, Reason::Gap, out),
             }
@@ -298,7 +298,7 @@ impl FastCgi {
     pub(super) fn fail(&mut self, failure: Failure, time: u64, out: &mut Vec<Output>) {
         while let Some(request) = self.open.pop() {
             if let Stage::Running(call) = request.stage {
-                out.push(Output::Finished(Box::new(call.finish(self.settings.role, time, Some(failure)))));
+                out.push(call.conclude(self.settings.role, time, Some(failure)));
             }
         }
     }

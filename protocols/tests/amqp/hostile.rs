@@ -88,7 +88,8 @@ fn any_number_of_channels_stays_within_bounds() {
     let mut wire = Wire::opened();
     for channel in 1..=u16::MAX {
         wire.request(method(channel, 20, 10, b"\0")).request(publish_method(channel, "", "q", false));
-        assert!(wire.parser.buffered() < 2 * 1024 * 1024);
+        // 2048 of them are kept, each with what it awaits.
+        assert!(wire.parser.buffered() < 3 * 1024 * 1024);
     }
 }
 
