@@ -31,7 +31,7 @@ pub(crate) struct Call {
     attributes: Vec<KeyValue>,
     request: Marks,
     response: Option<Marks>,
-    /// Of the response something passed in an operation that was not seen at all.
+    /// Of the response something passed that was not captured, before anything was.
     missed: bool,
     /// What answers it.
     pub document: Document,
@@ -74,12 +74,15 @@ impl Call {
     pub(crate) fn touch(&mut self, direction: Direction, marks: Marks) {
         match direction {
             Direction::Request => self.request.last = marks.last,
-            // (An operation that was not seen is the beginning of nothing.)
-            Direction::Response if self.response.is_none() && marks.last.lost => self.missed = true,
-            Direction::Response => {
-                let first = if marks.first.lost { marks.last } else { marks.first };
-                self.response.get_or_insert(Marks { first, last: first }).last = marks.last;
-            }
+            Direction::Response => self.response.get_or_insert(marks).last = marks.last,
+        }
+    }
+
+    /// Something of it passed that was not captured: the beginning of no response.
+    pub(crate) fn pass(&mut self, direction: Direction, marks: Marks) {
+        match direction {
+            Direction::Response if self.response.is_none() => self.missed = true,
+            _ => self.touch(direction, marks),
         }
     }
 

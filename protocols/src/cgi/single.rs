@@ -133,10 +133,15 @@ impl Single {
         }
         let marks = self.marks(Direction::Response);
         let Some(call) = &mut self.call else { return };
-        call.touch(Direction::Response, marks);
         match bytes {
-            Ok(bytes) => call.document.feed(bytes),
-            Err(len) => call.document.skip(len),
+            Ok(bytes) => {
+                call.touch(Direction::Response, marks);
+                call.document.feed(bytes);
+            }
+            Err(len) => {
+                call.pass(Direction::Response, marks);
+                call.document.skip(len);
+            }
         }
         if call.document.is_complete() {
             self.settle(out);

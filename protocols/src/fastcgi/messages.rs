@@ -92,7 +92,7 @@ impl FastCgi {
             }
             Kind::Stdin | Kind::Data | Kind::Stdout => {
                 if let Some(call) = self.open.running(head.number) {
-                    call.touch(direction, marks);
+                    call.pass(direction, marks);
                     if head.kind == Kind::Stdout {
                         call.document.skip(len);
                     }
@@ -235,7 +235,7 @@ impl FastCgi {
                 for number in self.open.which(|_| true) {
                     match self.open.running(number) {
                         _ if several => self.drop(number, Reason::Gap, out),
-                        Some(call) => call.touch(Direction::Response, at(operation)),
+                        Some(call) => call.pass(Direction::Response, at(operation)),
                         None => {}
                     }
                 }
