@@ -36,7 +36,7 @@ use subject::Subject;
 pub const BASE: u64 = 48;
 /// What of its own may be resident beside what was before an attack and what is held when it has ended, MiB: tables that keep
 /// the room they once had, and what the allocator cannot give back, since it lies between what is in use.
-pub const AFTER: u64 = 40;
+pub const AFTER: u64 = 24;
 /// What may be held then beside the view's traces, MiB.
 pub const REST: u64 = 4;
 /// How long memory may take to go back: batches that are under way to an endpoint that was stuck are tried again after ten
