@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use crate::Role;
 use crate::context::TraceContext;
 
-/// Who did an operation: a thread, and what ran on it if the runtime is known (design.md §2).
+/// Who did an operation: a thread, and what ran on it if the runtime is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Unit {
     /// Process id in the initial pid namespace.
@@ -121,6 +122,16 @@ pub enum SpanKind {
     Producer,
     /// The receiver of a message.
     Consumer,
+}
+
+impl From<Role> for SpanKind {
+    /// The span of this end of a call.
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Client => Self::Client,
+            Role::Server => Self::Server,
+        }
+    }
 }
 
 /// Span status, as in the OpenTelemetry trace API.

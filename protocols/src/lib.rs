@@ -159,6 +159,12 @@ impl Break {
 }
 
 impl End {
+    /// Whether what lasts until the connection is closed was cut off, at the end that has this role: a reset, or a client that
+    /// lets go. All others complete it.
+    pub(crate) fn cuts(self, role: Role) -> bool {
+        self == Self::Reset || (self == Self::LetGo && role == Role::Client)
+    }
+
     /// What this end means at the end of the connection that has this role. `client_finished`: the client had finished
     /// sending before.
     pub(crate) fn breaks(self, role: Role, client_finished: bool) -> Break {

@@ -50,10 +50,7 @@ impl Call {
     ) -> Self {
         let context = variables.carrier().context();
         let denied = context.is_none() && variables.carrier().denies_sampling();
-        let kind = match settings.role {
-            Role::Client => SpanKind::Client,
-            Role::Server => SpanKind::Server,
-        };
+        let kind = SpanKind::from(settings.role);
         out.push(Output::Started(Started::call(id, request, kind, context, denied)));
         let (name, attributes) = variables.describe(settings);
         let document = Document::new(variables.is_head());

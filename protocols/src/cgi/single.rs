@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use super::call::Failure;
 use super::{Call, Variables};
-use crate::exchange::{Mark, Marks, Output, Reason, SpanKind, Started};
-use crate::{Direction, End, Parser, Progress, Role, Settings};
+use crate::exchange::{Mark, Marks, Output, Reason, Started};
+use crate::{Direction, End, Parser, Progress, Settings};
 
 /// What a protocol's variables look like.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl Single {
         let id = self.next_id;
         self.next_id += 1;
         if cut && !variables.is_request() {
-            let kind = if self.settings.role == Role::Client { SpanKind::Client } else { SpanKind::Server };
+            let kind = self.settings.role.into();
             out.push(Output::Started(Started::call(id, marks, kind, None, false)));
             out.push(Output::Dropped { id, reason: Reason::Gap });
             return;
@@ -209,7 +209,7 @@ impl Parser for Single {
         }
         // As in HTTP/1: what lasts until the connection is closed is complete then, and not when it is reset.
         let role = self.settings.role;
-        let cut = end == End::Reset || (end == End::LetGo && role == Role::Client);
+        let cut = end.cuts(role);
         if !cut && self.call.as_ref().is_some_and(|call| call.is_begun() && call.document.may_end()) {
             return self.settle(out);
         }

@@ -253,10 +253,7 @@ impl<T: Request> Calls<T> {
 
     fn announce(&mut self, request: Marks, out: &mut Vec<Output>) -> u64 {
         let id = self.reserve();
-        let kind = match self.role {
-            Role::Client => SpanKind::Client,
-            Role::Server => SpanKind::Server,
-        };
+        let kind = SpanKind::from(self.role);
         out.push(Output::Started(Started::call(id, request, kind, None, false)));
         id
     }

@@ -6,7 +6,7 @@ use super::{FastCgi, Numbers, pairs};
 use crate::cgi::call::Failure;
 use crate::cgi::{Call, Variables};
 use crate::exchange::{Event, KeyValue, Mark, Marks, Output, Reason, SpanKind, Started};
-use crate::{Break, Direction, GIVEN_UP, Progress, Role, redact};
+use crate::{Break, Direction, GIVEN_UP, Progress, redact};
 
 /// Variables of more bytes are followed by others: so large are the cookies of who sends them.
 const LARGE: usize = 4096;
@@ -141,10 +141,7 @@ impl FastCgi {
     fn announce(&mut self, request: Marks, out: &mut Vec<Output>) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        let kind = match self.settings.role {
-            Role::Client => SpanKind::Client,
-            Role::Server => SpanKind::Server,
-        };
+        let kind = SpanKind::from(self.settings.role);
         out.push(Output::Started(Started::call(id, request, kind, None, false)));
         id
     }

@@ -35,7 +35,7 @@ use requests::Requests;
 
 use crate::cgi::call::Failure;
 use crate::exchange::{Mark, Output, Reason};
-use crate::{Detection, Direction, End, Parser, Progress, Role, Settings};
+use crate::{Detection, Direction, End, Parser, Progress, Settings};
 
 /// A parser for one connection.
 pub fn parser(settings: Settings) -> Box<dyn Parser> {
@@ -167,7 +167,7 @@ impl Parser for FastCgi {
         }
         // A response whose end is hidden is complete when the server closes the connection, and not when it is reset.
         let role = self.settings.role;
-        let cut = end == End::Reset || (end == End::LetGo && role == Role::Client);
+        let cut = end.cuts(role);
         if !cut {
             self.settle_hidden_ends(out);
         }

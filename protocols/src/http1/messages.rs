@@ -14,7 +14,7 @@ use crate::http::fields::Length;
 use crate::http::lines;
 use crate::http2::{Asked, Http2};
 use crate::pairing::Verdict;
-use crate::{Direction, Progress, Role};
+use crate::{Direction, Progress};
 
 /// A head of more bytes is followed by others: so large are the cookies of who sends it.
 const LARGE: usize = 4096;
@@ -103,10 +103,7 @@ impl Http1 {
         let denied = context.is_none() && carrier.denies_sampling();
         let id = self.next_id;
         self.next_id += 1;
-        let kind = match self.settings.role {
-            Role::Client => SpanKind::Client,
-            Role::Server => SpanKind::Server,
-        };
+        let kind = SpanKind::from(self.settings.role);
         out.push(Output::Started(Started::call(id, request, kind, context, denied)));
         id
     }

@@ -42,7 +42,7 @@ use crate::exchange::{Mark, Output, Reason};
 use crate::http::lines;
 use crate::http2::Http2;
 use crate::pairing::Pairing;
-use crate::{Direction, End, Parser, Progress, Role, Settings};
+use crate::{Direction, End, Parser, Progress, Settings};
 
 /// A parser for one connection.
 pub fn parser(settings: Settings) -> Box<dyn Parser> {
@@ -316,7 +316,7 @@ impl Parser for Http1 {
         }
         // A body until close is complete when the server closes the connection, and not when it is reset.
         let role = self.settings.role;
-        let cut = end == End::Reset || (end == End::LetGo && role == Role::Client);
+        let cut = end.cuts(role);
         let closes = !cut || !matches!(self.responses.state, State::Body(Body::UntilClose));
         if self.flight.answering() && self.responses.end_is_hidden() && closes {
             self.flight.settle(out);

@@ -7,11 +7,11 @@ use super::hpack::Outcome;
 use super::lane::{Block, MAX_BLOCK};
 use super::stream::{Failure, Stream};
 use super::{Http2, Verdict};
+use crate::Direction;
 use crate::context::Carrier;
 use crate::exchange::{Mark, Marks, Output, SpanKind, Started};
 use crate::grpc::{self, Call, Ending};
 use crate::http::fields::{Length, is_events};
-use crate::{Direction, Role};
 
 impl Http2 {
     /// A HEADERS or PUSH_PROMISE frame came whole, or was cut and its beginning is in the block.
@@ -174,10 +174,7 @@ impl Http2 {
         let denied = context.is_none() && carrier.denies_sampling();
         let id = self.next_id;
         self.next_id += 1;
-        let kind = match self.settings.role {
-            Role::Client => SpanKind::Client,
-            Role::Server => SpanKind::Server,
-        };
+        let kind = SpanKind::from(self.settings.role);
         let started = Started::call(id, request, kind, context, denied);
         out.push(Output::Started(Started { stream: Some(u64::from(number)), ..started }));
         let head = Head::keep(&self.fields);
