@@ -258,34 +258,13 @@ impl Attempt {
         Some(Way { tgid, port: peer_port, family, begun: self.connect.time })
     }
 
-    fn marks(&self) -> Marks {
-        let mark = Mark { time: self.connect.time, unit: self.connect.unit, ..Mark::default() };
-        Marks { first: mark, last: mark }
-    }
-
     /// Tells that it is under way, once.
     fn announce(&mut self, next_id: &mut u64, out: &mut Vec<Signal>) {
         let Some(process) = self.process.clone().filter(|_| self.announced.is_none()) else { return };
         let id = *next_id;
         *next_id += 1;
         self.announced = Some(id);
-        out.push(Signal::Started(Box::new(StartedSignal {
-            key: key(id),
-            protocol: "tcp",
-            started: Started::call(0, self.marks(), SpanKind::Client, None, false),
-            process,
-            connection: ConnectionInfo {
-                cookie: self.cookie,
-                endpoints: self.endpoints,
-                role: Role::Client,
-                connect: Some(self.connect),
-                streams: false,
-                datagrams: false,
-                opening: true,
-                inside: None,
-                first: true,
-            },
-        })));
+        out.push(announced(id, "tcp", process, (self.cookie, self.endpoints), self.connect));
         out.push(Signal::UnderWay(key(id), self.name()));
     }
 
@@ -296,20 +275,49 @@ impl Attempt {
     }
 
     fn failure(&self, reason: &'static str, end: u64) -> Exchange {
-        Exchange {
-            id: 0,
-            name: self.name(),
-            request: self.marks(),
-            response: None,
-            end,
-            status: Status::Error("".into()),
-            attributes: vec![KeyValue::str(ERROR_TYPE, reason)],
-            events: Vec::new(),
-        }
+        failed(self.name(), self.connect, end, vec![KeyValue::str(ERROR_TYPE, reason)])
     }
 }
 
-fn key(id: u64) -> ExchangeKey {
+/// What tells that a connection is being opened, which is a call by itself until its first byte has passed.
+pub(super) fn announced(
+    id: u64,
+    protocol: &'static str,
+    process: Arc<Process>,
+    (cookie, endpoints): (u64, Endpoints),
+    connect: Connect,
+) -> Signal {
+    Signal::Started(Box::new(StartedSignal {
+        key: key(id),
+        protocol,
+        started: Started::call(0, marks(connect), SpanKind::Client, None, false),
+        process,
+        connection: ConnectionInfo {
+            cookie,
+            endpoints,
+            role: Role::Client,
+            connect: Some(connect),
+            streams: false,
+            datagrams: false,
+            opening: true,
+            inside: None,
+            first: true,
+        },
+    }))
+}
+
+/// What became of one that could not be opened.
+pub(super) fn failed(name: Cow<'static, str>, connect: Connect, end: u64, attributes: Vec<KeyValue>) -> Exchange {
+    let (request, status) = (marks(connect), Status::Error("".into()));
+    Exchange { id: 0, name, request, response: None, end, status, attributes, events: Vec::new() }
+}
+
+fn marks(connect: Connect) -> Marks {
+    let mark = Mark { time: connect.time, unit: connect.unit, ..Mark::default() };
+    Marks { first: mark, last: mark }
+}
+
+pub(super) fn key(id: u64) -> ExchangeKey {
     ExchangeKey { connection: id, parser: 0, id: 0 }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use opentelemetry_semantic_conventions::attribute::{ERROR_TYPE, NETWORK_PEER_ADDRESS, SERVER_ADDRESS};
 use wirespan_common::{AF_UNIX, Endpoints, PathEvent};
-use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
-use wirespan_protocols::Role;
-use wirespan_protocols::exchange::{Exchange, KeyValue, Mark, Marks, SpanKind, Started, Status};
+use wirespan_links::{Connect, Signal};
+use wirespan_protocols::exchange::KeyValue;
 
+use super::attempts;
 use crate::discovery::Process;
 use crate::metrics::Counters;
 
@@ -36,7 +36,7 @@ fn reason(error: u32) -> &'static str {
     match error {
         2 | 20 => "not_found",
         11 => "queue_full",
-        _ => super::attempts::reason(error, false),
+        _ => attempts::reason(error, false),
     }
 }
 
@@ -47,42 +47,16 @@ pub fn tell(event: &PathEvent, process: Arc<Process>, id: u64, counters: &Counte
         return 0;
     }
     counters.connects_failed.inc();
-    let unit = super::unit_of(&event.unit);
-    let mark = Mark { time: event.time, unit, ..Mark::default() };
-    let request = Marks { first: mark, last: mark };
-    let key = ExchangeKey { connection: id, parser: 0, id: 0 };
-    out.push(Signal::Started(Box::new(StartedSignal {
-        key,
-        protocol: "unix",
-        started: Started::call(0, request, SpanKind::Client, None, false),
-        process,
-        connection: ConnectionInfo {
-            cookie: 0,
-            endpoints: Endpoints { family: AF_UNIX, ..Endpoints::default() },
-            role: Role::Client,
-            connect: Some(Connect { time: event.time, unit }),
-            streams: false,
-            datagrams: false,
-            opening: true,
-            inside: None,
-            first: true,
-        },
-    })));
-    let exchange = Exchange {
-        id: 0,
-        name: format!("connect {path}").into(),
-        request,
-        response: None,
-        end: event.time,
-        status: Status::Error("".into()),
-        attributes: vec![
-            KeyValue::str(ERROR_TYPE, reason(event.error)),
-            KeyValue::str(NETWORK_PEER_ADDRESS, path.clone()),
-            KeyValue::str(SERVER_ADDRESS, path),
-        ],
-        events: Vec::new(),
-    };
-    out.push(Signal::Finished(key, Box::new(exchange)));
+    let connect = Connect { time: event.time, unit: super::unit_of(&event.unit) };
+    let endpoints = Endpoints { family: AF_UNIX, ..Endpoints::default() };
+    out.push(attempts::announced(id, "unix", process, (0, endpoints), connect));
+    let attributes = vec![
+        KeyValue::str(ERROR_TYPE, reason(event.error)),
+        KeyValue::str(NETWORK_PEER_ADDRESS, path.clone()),
+        KeyValue::str(SERVER_ADDRESS, path.clone()),
+    ];
+    let exchange = attempts::failed(format!("connect {path}").into(), connect, event.time, attributes);
+    out.push(Signal::Finished(attempts::key(id), Box::new(exchange)));
     1
 }
 
