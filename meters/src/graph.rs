@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use opentelemetry_semantic_conventions::attribute as key;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use wirespan_signals::{Span, SpanKind};
 
 use crate::spans::{seconds, text};
@@ -17,8 +17,6 @@ use crate::spans::{seconds, text};
 const WAIT: u64 = 10_000_000_000;
 /// How many ends wait.
 const MAX_WAITING: usize = 10_000;
-/// Traces with more spans than this are looked through by a table.
-const FEW: usize = 16;
 /// Who asks where nobody is known to.
 const USER: &str = "user";
 
@@ -82,30 +80,30 @@ fn asked_by(span: &Span) -> Option<SpanId> {
 impl Graph {
     /// What one piece of a trace says.
     pub(crate) fn note(&mut self, spans: &[Span], now: u64, mut each: impl FnMut(Edge<'_>)) {
-        let mut callees: FxHashMap<SpanId, usize> = FxHashMap::default();
-        if spans.len() > FEW {
-            let by_caller = spans.iter().enumerate().filter(|(_, span)| is_callee(span));
-            callees.extend(by_caller.filter_map(|(at, span)| Some((asked_by(span)?, at))));
-        }
-        let answer = |caller: &Span| {
-            let id = (caller.trace_id, caller.span_id);
-            if spans.len() > FEW {
-                return callees.get(&id).map(|at| &spans[*at]);
-            }
-            spans.iter().find(|span| is_callee(span) && asked_by(span) == Some(id))
-        };
-        let is_here = |id: SpanId| spans.iter().any(|span| is_caller(span) && (span.trace_id, span.span_id) == id);
+        let id = |span: &Span| (span.trace_id, span.span_id);
+        let mut callees: FxHashMap<SpanId, &Span> = FxHashMap::default();
+        let (mut callers, mut others) = (FxHashSet::default(), FxHashSet::default());
         for span in spans {
             if is_caller(span) {
-                match answer(span) {
+                callers.insert(id(span));
+            } else {
+                others.insert(span.span_id);
+            }
+            if let Some(caller) = asked_by(span).filter(|_| is_callee(span)) {
+                callees.entry(caller).or_insert(span);
+            }
+        }
+        for span in spans {
+            if is_caller(span) {
+                match callees.get(&id(span)) {
                     Some(callee) => each(pair(span, callee)),
                     None => self.caller_waits(span, now, &mut each),
                 }
                 continue;
             }
             // An inner span, or a task's delivery, is nobody's other end.
-            let inner = || spans.iter().any(|other| !is_caller(other) && other.span_id == span.parent_span_id);
-            if is_callee(span) && asked_by(span).is_none_or(|id| !is_here(id)) && !inner() {
+            let inner = others.contains(&span.parent_span_id);
+            if is_callee(span) && asked_by(span).is_none_or(|id| !callers.contains(&id)) && !inner {
                 self.callee_waits(span, now, &mut each);
             }
         }

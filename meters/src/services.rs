@@ -7,15 +7,12 @@
 use std::sync::{Arc, Weak};
 
 use rustc_hash::FxHashMap;
-use uuid::Uuid;
-use wirespan_signals::{KeyValue, Resource};
+use wirespan_signals::{KeyValue, Resource, instance_id};
 
 use crate::instruments::{FAMILIES, OF_SERVICES};
 use crate::spans;
 use crate::table::Table;
 
-/// Namespace that the semantic conventions give for `service.instance.id` of version 5.
-const INSTANCE_NAMESPACE: Uuid = Uuid::from_u128(0x4d63009a_8d0f_11ee_aad7_4c796ed8e320);
 /// The most services at one time.
 const MAX_SERVICES: usize = 4096;
 /// A service of which nothing was measured for so long is forgotten, nanoseconds.
@@ -133,7 +130,7 @@ impl Service {
 fn of_service(resource: &Resource, identity: &str) -> Resource {
     let kept = resource.attributes.iter().filter(|attribute| spans::is_of_service(attribute));
     let mut attributes: Vec<KeyValue> = kept.cloned().collect();
-    let instance = Uuid::new_v5(&INSTANCE_NAMESPACE, identity.as_bytes()).to_string();
+    let instance = instance_id(identity);
     let after_name = attributes.iter().position(|attribute| attribute.key == "service.name").map_or(0, |at| at + 1);
     attributes.insert(after_name, KeyValue::str("service.instance.id", instance));
     Resource { attributes }

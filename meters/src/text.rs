@@ -10,9 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use wirespan_signals::{
-    Exemplar, Figure, Histogram, Instrument, InstrumentKind, KeyValue, Metric, Point, Resource, Value, hex,
-};
+use wirespan_signals::{Exemplar, Figure, Histogram, Instrument, InstrumentKind, Metric, Point, Resource, Value, hex};
 
 use crate::{Meters, all_instruments};
 
@@ -269,13 +267,6 @@ fn escape(text: &str, quoted: bool) -> Cow<'_, str> {
     }
     let text = text.replace('\\', "\\\\").replace('\n', "\\n");
     if quoted { text.replace('"', "\\\"").into() } else { text.into() }
-}
-
-/// A figure of the agent's own, without attributes.
-pub fn own(instrument: Instrument, start_unix_nano: u64, value: f64) -> Metric {
-    let figure = if value.fract() == 0.0 { Figure::Int(value as i64) } else { Figure::Double(value) };
-    let attributes: std::sync::Arc<[KeyValue]> = [].into();
-    Metric { instrument, points: vec![Point { attributes, start_unix_nano, figure }] }
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@
 //! | `open.rs` | requests that have no end yet |
 //! | `metric.rs` | figures that are made of spans, by resource |
 //! | `linking.rs` | how well calls find their requests, by process |
+//! | `instance.rs` | `service.instance.id` |
 //! | `counter.rs` | how stages count what they saw and lost |
 //! | `slim.rs` | how tables give room back |
 #![forbid(unsafe_code)]
 
 mod counter;
+mod instance;
 mod linking;
 mod metric;
 mod open;
@@ -18,6 +20,7 @@ mod slim;
 mod span;
 
 pub use counter::{Counter, Reading, Readings};
+pub use instance::instance_id;
 pub use linking::{Linking, Off, ProcessLinks, RuleState};
 pub use metric::{
     Exemplar, Exponential, Figure, Histogram, Instrument, InstrumentKind, Metric, Point, ResourceMetrics,

@@ -10,18 +10,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use uuid::Uuid;
-
 use super::facts::{Facts, read_small};
 use super::host::HostInfo;
 use super::naming::{Language, Program, Source};
 use super::selection;
 use crate::config::{Config, Rule};
-use crate::span::{KeyValue, Resource, Value};
-
-/// Namespace that the semantic conventions give for `service.instance.id` of version 5
-/// (resource/service.md, "service.instance.id").
-const INSTANCE_NAMESPACE: Uuid = Uuid::from_u128(0x4d63009a_8d0f_11ee_aad7_4c796ed8e320);
+use crate::span::{KeyValue, Resource, Value, instance_id};
 
 /// The most attributes taken from one `OTEL_RESOURCE_ATTRIBUTES`.
 const MAX_ATTRIBUTES: usize = 64;
@@ -124,8 +118,7 @@ impl Resources {
     /// The same for the same life of a process, whoever asks and however often.
     fn instance_id(&self, tgid: u32, facts: &Facts) -> String {
         let start = facts.start.or(facts.exec_time).unwrap_or(0);
-        let name = format!("{}/{}/{tgid}/{start}", self.host.id, self.host.name);
-        Uuid::new_v5(&INSTANCE_NAMESPACE, name.as_bytes()).to_string()
+        instance_id(&format!("{}/{}/{tgid}/{start}", self.host.id, self.host.name))
     }
 }
 
@@ -169,7 +162,7 @@ pub fn of_agent(host: &HostInfo, stated: Option<&str>) -> Resource {
     set.text("service.name", "wirespan");
     set.text("service.version", env!("CARGO_PKG_VERSION"));
     let instance = format!("{}/{}/wirespan/{}", host.id, host.name, std::process::id());
-    set.text("service.instance.id", Uuid::new_v5(&INSTANCE_NAMESPACE, instance.as_bytes()).to_string());
+    set.text("service.instance.id", instance_id(&instance));
     set.some("host.name", &host.name);
     set.some("host.id", &host.id);
     set.some("host.arch", &host.arch);
