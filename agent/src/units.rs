@@ -1,8 +1,9 @@
 //! Where the units of traced programs' runtimes are, and what of such programs is probed: found on a thread of its own, because
 //! a large program's types take a while to read, and handed to the kernel programs.
 //!
-//! A Go program's file is read once (`go`), and nginx's (`nginx`); of a process, only where it was loaded. Of CPython it is the process's memory that
-//! is read (`python`), again from time to time until asyncio is there. Until the answer is there, threads are all that is known.
+//! A Go program's file is read once (`go`), and nginx's (`nginx`); of a process, only where it was loaded. Of CPython it is
+//! the process's memory that is read (`python`), again from time to time until asyncio is there. Until the answer is there,
+//! threads are all that is known.
 //! Probes are asked for once a process was seen to serve something, and for no other.
 
 mod go;

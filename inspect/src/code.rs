@@ -3,7 +3,7 @@
 //! The kernel emulates some instructions under a uprobe and single-steps the others, which costs some fifty times as much
 //! (arch/x86/kernel/uprobes.c: `push`, `call`, `jmp`, `jcc`, `nop`). In front of a function's body most compilers leave one.
 
-use iced_x86::{Code, Decoder, DecoderOptions};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction};
 
 /// Instructions that are looked at.
 const MAX_INSTRUCTIONS: usize = 24;
@@ -20,8 +20,7 @@ pub fn emulated(function: &[u8]) -> Option<u64> {
         }
         let instruction = decoder.decode();
         match instruction.code() {
-            // (Longer forms of `nop`, and of `push`, are single-stepped by older kernels.)
-            Code::Push_r64 | Code::Nopw | Code::Nopd | Code::Nopq => return Some(instruction.ip()),
+            code if is_simple(code) => return Some(instruction.ip()),
             _ if instruction.is_jcc_short_or_near() => branch = branch.or(Some(instruction.ip())),
             _ if instruction.is_call_near() || instruction.is_jmp_short_or_near() => {
                 return branch.or(Some(instruction.ip()));
@@ -31,6 +30,19 @@ pub fn emulated(function: &[u8]) -> Option<u64> {
         }
     }
     branch
+}
+
+/// The kernel emulates it, and goes on behind it. (Longer forms of `nop`, and of `push`, are single-stepped by older kernels.)
+fn is_simple(code: Code) -> bool {
+    matches!(code, Code::Push_r64 | Code::Nopw | Code::Nopd | Code::Nopq)
+}
+
+/// The kernel emulates it.
+pub fn is_emulated(instruction: &Instruction) -> bool {
+    is_simple(instruction.code())
+        || instruction.is_jcc_short_or_near()
+        || instruction.is_jmp_short_or_near()
+        || instruction.is_call_near()
 }
 
 /// Whether what stands behind an instruction is surely executed after it.

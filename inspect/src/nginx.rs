@@ -1,6 +1,6 @@
 //! Where nginx sends on connections: functions that it exports, so that modules can call them, stripped or not.
 
-use crate::python::place::place;
+use crate::place::place;
 use crate::{Error, Image};
 
 /// What sends to a plain connection, and what to an encrypted one: the first argument is the connection.

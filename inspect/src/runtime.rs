@@ -1,6 +1,6 @@
 //! Which runtime a program brings with it, and its version, by what the file says of itself.
 
-use crate::{Image, go};
+use crate::{Image, go, nginx};
 
 /// A runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,8 @@ pub fn of(image: &Image<'_>) -> Option<Runtime> {
         let version = build.as_ref().map(|build| format!("go{}", build.version));
         return Some(Runtime { kind: Kind::Go, version, build });
     }
-    let exported = image.exported(&["Py_Version", "Py_GetVersion", "ruby_version"]).unwrap_or_default();
+    let exported =
+        image.exported(&["Py_Version", "Py_GetVersion", "ruby_version", nginx::SENDS[0]]).unwrap_or_default();
     if exported.contains_key("Py_Version") || exported.contains_key("Py_GetVersion") {
         let version = exported.get("Py_Version").and_then(|(at, _)| python_version(image, *at));
         return Some(Runtime { kind: Kind::CPython, version, build: None });
@@ -61,7 +62,7 @@ pub fn of(image: &Image<'_>) -> Option<Runtime> {
     if let Some((at, size)) = exported.get("ruby_version") {
         return Some(Runtime { kind: Kind::Ruby, version: text(image, *at, *size), build: None });
     }
-    if crate::nginx::is_nginx(image).unwrap_or_default() {
+    if exported.contains_key(nginx::SENDS[0]) {
         return Some(Runtime { kind: Kind::Nginx, version: None, build: None });
     }
     rust_version(image).map(|version| Runtime { kind: Kind::Rust, version: Some(version), build: None })

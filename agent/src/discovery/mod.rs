@@ -9,6 +9,7 @@
 //! | `files` | their files, read so that nothing in them can harm |
 //! | [`naming`] | a program's name from its command line, one file per runtime |
 //! | [`programs`] | what a program's file says of its runtime |
+//! | [`mappings`] | which files a process has in its memory, and where |
 //! | [`resource`] | facts into an OpenTelemetry resource; the order in which names are tried |
 //! | [`selection`] | include and exclude rules |
 //! | [`routes`] | why there is no way to an address |
@@ -22,6 +23,7 @@ pub mod facts;
 mod files;
 pub mod holders;
 pub mod host;
+pub mod mappings;
 pub mod naming;
 pub mod processes;
 pub mod programs;

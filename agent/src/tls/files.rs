@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,14 +9,13 @@ use wirespan_inspect::{Error, Image, tls};
 
 use super::Found;
 use crate::bpf::probes::{Place, Probes, Program};
+use crate::discovery::mappings::{self, Mapping};
 use crate::discovery::programs::{self, FileKey};
 
 /// Files remembered. Beyond them a process's files are not looked at.
 const MAX_FILES: usize = 16_384;
 /// Libraries that are probed.
 const MAX_LIBRARIES: usize = 256;
-/// The most of a list of mappings that is read, bytes.
-const MAX_MAPS: u64 = 4 << 20;
 /// Where systems keep libraries.
 const FOLDERS: [&str; 8] = [
     "/usr/lib/x86_64-linux-gnu",
@@ -91,13 +89,9 @@ fn probes(file: &File) -> Result<Arc<[Place]>, Option<Error>> {
 
 /// The program that a process runs, and what it has loaded that may be a TLS library by its name, as the agent finds them.
 fn loaded(dir: &Path) -> Vec<PathBuf> {
-    let mut text = Vec::new();
-    // A process that is gone has loaded nothing.
-    let _ = File::open(dir.join("maps")).and_then(|maps| maps.take(MAX_MAPS).read_to_end(&mut text));
     let mut found = vec![dir.join("exe")];
-    for line in String::from_utf8_lossy(&text).lines() {
-        let Some(path) = executable(line).filter(|path| is_likely(path)) else { continue };
-        let path = dir.join("root").join(path.trim_start_matches('/'));
+    let code = |mapping: &Mapping<'_>| mapping.is_code && is_likely(mapping.file_name());
+    for path in mappings::list(dir).lines().filter_map(Mapping::of).filter(code).map(|mapping| mapping.file(dir)) {
         if !found.contains(&path) {
             found.push(path);
         }
@@ -105,16 +99,8 @@ fn loaded(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The path of a file whose code is mapped, in a line of `/proc/PID/maps`.
-fn executable(line: &str) -> Option<&str> {
-    let mut words = line.splitn(6, ' ');
-    let rights = words.nth(1)?;
-    let path = words.nth(3)?.trim_start();
-    (rights.contains('x') && path.starts_with('/')).then_some(path)
-}
-
-fn is_likely(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|name| name.contains("ssl"))
+fn is_likely(name: &str) -> bool {
+    name.contains("ssl")
 }
 
 #[cfg(test)]
@@ -122,14 +108,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_that_is_mapped_of_files_counts() {
-        let path = "/opt/my python/libssl-8bd944e8.so.3";
-        let line = format!("7f2d0cc00000-7f2d0cd00000 r-xp 00001000 fe:01 1234                       {path}");
-        assert_eq!(executable(&line), Some(path));
-        assert!(is_likely(path) && !is_likely("/opt/ssl/libz.so"));
-        assert_eq!(executable(&line.replace("r-xp", "r--p")), None);
-        assert_eq!(executable("7ffd-7ffe r-xp 00000000 00:00 0                          [vdso]"), None);
-        assert_eq!(executable("7ffd-7ffe rwxp 00000000 00:00 0"), None);
+    fn a_library_is_looked_at_for_its_own_name() {
+        let of = |path: &str| {
+            let line = format!("7f2d0cc00000-7f2d0cd00000 r-xp 00001000 fe:01 1234                       {path}");
+            is_likely(Mapping::of(&line).unwrap().file_name())
+        };
+        assert!(of("/opt/my python/libssl-8bd944e8.so.3") && !of("/opt/ssl/libz.so"));
     }
 
     #[test]

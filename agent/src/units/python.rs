@@ -3,23 +3,22 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wirespan_common::{PythonState, python_place};
+use wirespan_inspect::place;
 use wirespan_inspect::python::copies::{self, Holds};
-use wirespan_inspect::python::{self, COPY, Found as Interpreter, RUNTIME, place};
+use wirespan_inspect::python::{self, COPY, Found as Interpreter, RUNTIME};
 use wirespan_inspect::{Error, Image, Source as _};
 
 use super::{Found, Units, Wanted};
 use crate::bpf::probes::{Place, Probes, Program};
+use crate::discovery::mappings::{self, Mapping};
 use crate::discovery::programs::{self, FileKey};
 
 /// Files remembered.
 const MAX_FILES: usize = 1024;
-/// The most of a list of mappings that is read, bytes.
-const MAX_MAPS: u64 = 4 << 20;
 /// Bytes of a function that are looked at.
 const CODE: usize = 64;
 
@@ -118,54 +117,17 @@ fn look(dir: &Path, runtime: u64) -> Result<Interpreter, Error> {
     python::find(&memory, runtime)
 }
 
-/// What a process has loaded.
-fn mappings(dir: &Path) -> String {
-    let mut text = Vec::new();
-    let read = File::open(dir.join("maps")).and_then(|maps| maps.take(MAX_MAPS).read_to_end(&mut text));
-    match read {
-        Ok(_) => String::from_utf8_lossy(&text).into_owned(),
-        Err(_) => String::new(),
-    }
-}
-
-/// A file that a process has loaded, as the agent finds it.
-fn of_process(dir: &Path, path: &str) -> PathBuf {
-    match std::fs::read_link(dir.join("exe")).is_ok_and(|program| program == Path::new(path)) {
-        true => dir.join("exe"),
-        false => dir.join("root").join(path.trim_start_matches('/')),
-    }
-}
-
 /// The executable, and libraries that are an interpreter by their name.
 fn loaded(dir: &Path) -> Vec<Loaded> {
     let mut found: Vec<Loaded> = Vec::new();
-    for line in mappings(dir).lines() {
-        let Some(Mapping { from, offset, path, .. }) = mapping(line) else { continue };
-        let path = of_process(dir, path);
-        let library = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libpython3"));
+    for mapping in mappings::list(dir).lines().filter_map(Mapping::of) {
+        let path = mapping.file(dir);
+        let library = mapping.file_name().starts_with("libpython3");
         if (library || path == dir.join("exe")) && !found.iter().any(|known| known.path == path) {
-            found.push(Loaded { path, address: from, offset });
+            found.push(Loaded { path, address: mapping.from, offset: mapping.offset });
         }
     }
     found
-}
-
-/// A line of `/proc/PID/maps`, of a file.
-#[derive(Debug, PartialEq, Eq)]
-struct Mapping<'a> {
-    from: u64,
-    to: u64,
-    offset: u64,
-    path: &'a str,
-}
-
-fn mapping(line: &str) -> Option<Mapping<'_>> {
-    let mut words = line.splitn(6, ' ');
-    let (from, to) = words.next()?.split_once('-')?;
-    let offset = words.nth(1)?;
-    let path = words.nth(2)?.trim_start();
-    let number = |text| u64::from_str_radix(text, 16).ok();
-    path.starts_with('/').then_some(Mapping { from: number(from)?, to: number(to)?, offset: number(offset)?, path })
 }
 
 fn wanted_of(dir: &Path, found: &Interpreter, exported: &Exported, wanted: Wanted) -> Result<Found, Error> {
@@ -222,15 +184,15 @@ struct Code<'a> {
 
 impl<'a> Code<'a> {
     fn of(dir: &'a Path) -> Self {
-        Self { dir, mappings: mappings(dir), files: Vec::new() }
+        Self { dir, mappings: mappings::list(dir), files: Vec::new() }
     }
 
     /// The file that has a function, and where.
     fn file(&mut self, address: u64) -> Result<(&File, &mut Vec<Place>, u64), Error> {
-        let mut mappings = self.mappings.lines().filter_map(mapping);
+        let mut mappings = self.mappings.lines().filter_map(Mapping::of);
         let in_file = mappings.find(|m| (m.from..m.to).contains(&address));
         let mapping = in_file.ok_or(Error::Missing("file with asyncio's functions"))?;
-        let (path, at) = (of_process(self.dir, mapping.path), address - mapping.from + mapping.offset);
+        let (path, at) = (mapping.file(self.dir), address - mapping.from + mapping.offset);
         let known = self.files.iter().position(|(known, ..)| *known == path);
         let n = match known {
             Some(n) => n,
@@ -307,17 +269,6 @@ fn state(found: &Interpreter) -> PythonState {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mapping_is_read_with_a_path_that_has_spaces() {
-        let line =
-            "7f2d0cc00000-7f2d0cd00000 r--p 00001000 fe:01 1234                       /opt/my python/libpython3.so";
-        let path = "/opt/my python/libpython3.so";
-        let wanted = Mapping { from: 0x7f2d_0cc0_0000, to: 0x7f2d_0cd0_0000, offset: 0x1000, path };
-        assert_eq!(mapping(line), Some(wanted));
-        assert_eq!(mapping("7ffd-7ffe rw-p 00000000 00:00 0                          [stack]"), None);
-        assert_eq!(mapping("7ffd-7ffe rw-p 00000000 00:00 0"), None);
-    }
 
     #[test]
     fn a_process_that_is_no_interpreter_is_none() {

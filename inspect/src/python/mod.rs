@@ -6,7 +6,6 @@
 //! | [`greenlets`] | greenlets, of a module of its own |
 //! | [`layout`] | where structures keep what, by version |
 //! | [`object`] | the interpreter's objects: texts, numbers, dictionaries, types |
-//! | [`place`] | where its functions are probed |
 //! | [`process`] | from the runtime's address to the running task |
 //!
 //! Nothing is taken on trust: a table of offsets is used only where the memory that it describes says so itself. The
@@ -17,7 +16,6 @@ pub mod copies;
 pub mod greenlets;
 pub mod layout;
 pub mod object;
-pub mod place;
 pub mod process;
 
 pub use greenlets::Greenlets;

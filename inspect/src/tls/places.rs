@@ -5,6 +5,7 @@ use iced_x86::{
     Code, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
 };
 
+use crate::code::is_emulated;
 use crate::flow::Function;
 
 /// Instructions of a function's beginning that are looked at.
@@ -118,14 +119,6 @@ impl End {
 
 fn words(bytes: u64) -> Option<u16> {
     u16::try_from(bytes / 8).ok().filter(|words| bytes.is_multiple_of(8) && *words <= 0xfff)
-}
-
-/// The kernel emulates it (arch/x86/kernel/uprobes.c).
-fn is_emulated(instruction: &Instruction) -> bool {
-    matches!(instruction.code(), Code::Push_r64 | Code::Nopw | Code::Nopd | Code::Nopq)
-        || instruction.is_jcc_short_or_near()
-        || instruction.is_jmp_short_or_near()
-        || instruction.is_call_near()
 }
 
 /// Everything in front of an instruction that is surely executed with it, and itself.

@@ -19,11 +19,10 @@ use crate::metrics::Counters;
 use crate::vital::Vital;
 
 use super::backoff::Backoff;
-use super::encoder::gzip;
 use super::figures::{Earlier, Request, Telling};
 use super::outcome::Outcome;
 use super::report::Reporter;
-use super::{TlsError, Transport, Way};
+use super::{Packed, TlsError, Transport, Way};
 
 /// Requests that are made before they can be sent.
 const AHEAD: usize = 1;
@@ -71,8 +70,7 @@ impl MetricsExporter {
         counters: Arc<Counters>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, TlsError> {
-        let shared = beside.and_then(|way| way.transport.beside(&way.config, &config.otlp, Signal::Metrics));
-        let transport = shared.map_or_else(|| Transport::new(&config.otlp, Signal::Metrics), Ok)?;
+        let transport = Transport::by(beside, &config.otlp, Signal::Metrics)?;
         let reporter = Reporter::new(config.otlp.endpoint.to_string(), "metrics");
         let (stop, stopped) = watch::channel(None);
         let (done_in, done) = mpsc::sync_channel(1);
@@ -133,15 +131,14 @@ impl Delivery {
         let (begun, mut requests) = (unix_nanos(), self.gather());
         let mut backoff = Backoff::default();
         while let Some(mut request) = requests.recv().await {
+            let packed = self.transport.pack(std::mem::take(&mut request.body).into());
             loop {
-                let pause = match self.send(&request, until).await {
+                let pause = match self.send(packed.clone(), until).await {
                     Outcome::Accepted { rejected, message } => {
                         let rejected = rejected.min(request.points as u64);
                         self.counters.metric_points_exported.add(request.points as u64 - rejected);
                         self.counters.metric_points_rejected.add(rejected);
-                        if rejected > 0 || !message.is_empty() {
-                            self.reporter.complained(rejected, &message);
-                        }
+                        self.reporter.accepted(rejected, &message);
                         break;
                     }
                     Outcome::Refused { reason } => {
@@ -192,12 +189,10 @@ impl Delivery {
         requests
     }
 
-    async fn send(&self, request: &Request, until: Instant) -> Outcome {
+    async fn send(&self, Packed { body, gzipped }: Packed, until: Instant) -> Outcome {
         self.counters.metric_export_requests.inc();
-        let packed = self.transport.takes_gzip().then(|| gzip(&request.body).ok()).flatten();
-        let (body, gzipped) = (packed.as_ref().unwrap_or(&request.body).clone(), packed.is_some());
         let limit = self.config.otlp.timeout.map_or(until, |limit| until.min(Instant::now() + limit));
-        let answered = timeout_at(limit, self.transport.send_body(body.into(), gzipped)).await;
+        let answered = timeout_at(limit, self.transport.send_body(body, gzipped)).await;
         answered.unwrap_or_else(|_| Outcome::Failed { reason: "no answer in time".to_owned(), after: None })
     }
 }

@@ -41,7 +41,7 @@ use crate::vital::Vital;
 
 use super::admission::Admission;
 use super::{Bundle, Parcel};
-use encoder::{Batch, Encoder};
+use encoder::{Batch, Encoder, gzip};
 use grpc::GrpcTransport;
 use http::HttpTransport;
 use outcome::Outcome;
@@ -169,6 +169,13 @@ impl Stopping {
     }
 }
 
+/// The body of a request, and whether it is compressed.
+#[derive(Clone)]
+struct Packed {
+    body: Bytes,
+    gzipped: bool,
+}
+
 /// How requests travel.
 enum Transport {
     Grpc(GrpcTransport),
@@ -185,6 +192,12 @@ impl Transport {
                 gzip: config.compression == Compression::Gzip,
             },
         })
+    }
+
+    /// The way of a signal: over the connections of `beside`, if they lead where it is to go.
+    fn by(beside: Option<&Way>, config: &OtlpConfig, signal: Signal) -> Result<Self, TlsError> {
+        let shared = beside.and_then(|way| way.transport.beside(&way.config, config, signal));
+        shared.map_or_else(|| Self::new(config, signal), Ok)
     }
 
     /// A way for another signal over the connections of this one, which go to `to`, if they lead where it is to go.
@@ -216,6 +229,14 @@ impl Transport {
             }
         };
         self.send_body(body, gzipped).await
+    }
+
+    /// A body as it travels: compressed, if it is to be and can be.
+    fn pack(&self, body: Bytes) -> Packed {
+        match self.takes_gzip().then(|| gzip(&body)) {
+            Some(Ok(packed)) => Packed { body: packed.into(), gzipped: true },
+            _ => Packed { body, gzipped: false },
+        }
     }
 
     async fn send_body(&self, body: Bytes, gzipped: bool) -> Outcome {

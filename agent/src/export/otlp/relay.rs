@@ -4,11 +4,9 @@
 //! request at a time: an endpoint that is away for a while gets what waits when it is back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::timeout;
 
 use crate::config::otlp::{OtlpConfig, Signal};
 use crate::memory::Account;
@@ -16,13 +14,10 @@ use crate::metrics::Counters;
 use crate::vital::Vital;
 
 use super::backoff::Backoff;
-use super::encoder::gzip;
 use super::outcome::Outcome;
 use super::report::Reporter;
-use super::{TlsError, Transport, Way};
-
-/// The longest pause that an endpoint may ask for.
-const LONGEST: Duration = Duration::from_secs(60);
+use super::sender::{MAX_RETRY_AFTER, within};
+use super::{Packed, TlsError, Transport, Way};
 
 /// Where requests of one signal go in.
 #[derive(Clone)]
@@ -44,8 +39,7 @@ impl Relay {
         counters: Arc<Counters>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, TlsError> {
-        let shared = beside.and_then(|way| way.transport.beside(&way.config, &config, signal));
-        let transport = shared.map_or_else(|| Transport::new(&config, signal), Ok)?;
+        let transport = Transport::by(beside, &config, signal)?;
         let reporter = Reporter::new(config.endpoint.to_string(), "requests of applications");
         // Bounded by its account.
         let (queue, requests) = unbounded_channel();
@@ -88,15 +82,13 @@ impl Passing {
 
     /// Sends one request until it is accepted, or refused for good.
     async fn deliver(&mut self, body: Bytes) {
-        let packed = self.transport.takes_gzip().then(|| gzip(&body).ok()).flatten().map(Bytes::from);
-        let (body, gzipped) = (packed.clone().unwrap_or(body), packed.is_some());
+        let packed = self.transport.pack(body);
         let mut backoff = Backoff::default();
         loop {
-            match self.send(body.clone(), gzipped).await {
+            let Packed { body, gzipped } = packed.clone();
+            match within(self.config.timeout, self.transport.send_body(body, gzipped)).await {
                 Outcome::Accepted { rejected, message } => {
-                    if rejected > 0 || !message.is_empty() {
-                        self.reporter.complained(rejected, &message);
-                    }
+                    self.reporter.accepted(rejected, &message);
                     self.counters.relayed_requests.inc();
                     return self.reporter.recovered();
                 }
@@ -108,18 +100,9 @@ impl Passing {
                 Outcome::Failed { reason, after } => {
                     let waiting = format!("{} of at most {} bytes", self.room.held(), self.room.limit());
                     self.reporter.failed(&reason, &waiting);
-                    tokio::time::sleep(after.unwrap_or_else(|| backoff.next(false)).min(LONGEST)).await;
+                    tokio::time::sleep(after.unwrap_or_else(|| backoff.next(false)).min(MAX_RETRY_AFTER)).await;
                 }
             }
         }
-    }
-
-    async fn send(&self, body: Bytes, gzipped: bool) -> Outcome {
-        let sent = self.transport.send_body(body, gzipped);
-        let Some(limit) = self.config.timeout else { return sent.await };
-        timeout(limit, sent).await.unwrap_or_else(|_| Outcome::Failed {
-            reason: format!("no answer within {} ms", limit.as_millis()),
-            after: None,
-        })
     }
 }

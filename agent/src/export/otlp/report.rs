@@ -51,6 +51,13 @@ impl Reporter {
         }
     }
 
+    /// The endpoint took a request, of which it refused so many parts, and perhaps has a warning.
+    pub(super) fn accepted(&mut self, rejected: u64, message: &str) {
+        if rejected > 0 || !message.is_empty() {
+            self.complained(rejected, message);
+        }
+    }
+
     /// The endpoint answered properly.
     pub(super) fn recovered(&mut self) {
         if let Some(trouble) = self.trouble.take() {

@@ -28,7 +28,7 @@ use super::{Transport, backoff::Backoff};
 const MAX_IN_FLIGHT: usize = 4;
 
 /// The longest pause that an endpoint may ask for: what comes meanwhile has to fit the queue.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Sends what the encoder makes.
 pub(super) struct Sender {
@@ -109,9 +109,7 @@ impl Sender {
                 let rejected = rejected.min(batch.spans as u64);
                 self.counters.spans_exported.add(batch.spans as u64 - rejected);
                 self.counters.spans_rejected.add(rejected);
-                if rejected > 0 || !message.is_empty() {
-                    self.reporter.complained(rejected, &message);
-                }
+                self.reporter.accepted(rejected, &message);
                 self.answered(state, &batch);
             }
             Outcome::Refused { reason } => {
@@ -160,7 +158,8 @@ impl State {
     }
 }
 
-async fn within(limit: Option<Duration>, request: impl Future<Output = Outcome>) -> Outcome {
+/// Sends a request for as long as one may take.
+pub(super) async fn within(limit: Option<Duration>, request: impl Future<Output = Outcome>) -> Outcome {
     let Some(limit) = limit else { return request.await };
     timeout(limit, request).await.unwrap_or_else(|_| Outcome::Failed {
         reason: format!("no answer within {} ms", limit.as_millis()),
