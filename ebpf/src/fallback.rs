@@ -9,18 +9,15 @@ use wirespan_common::{EGRESS, INGRESS};
 use crate::{
     arch,
     buffer::{self, Source},
+    files::{identity, socket_of},
     io::{self, Operation},
     kernel::{self, Memory, Probed},
     maps::SOCKETS,
     sock::{self, SocketKind},
 };
 
-const S_IFMT: u16 = 0o170_000;
-const S_IFSOCK: u16 = 0o140_000;
 /// The same on both architectures that are read.
 const O_NONBLOCK: u32 = 0o4000;
-/// Set in identities that are inode numbers, where the socket has no cookie yet.
-const INODE_IDENTITY: u64 = 1 << 63;
 
 /// A system call ended.
 #[inline(always)]
@@ -104,16 +101,6 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     io::submit::<false>(&operation, source, |to| sock::load_endpoints::<Probed>(sk, to));
 }
 
-/// The socket's cookie, which this kind of program cannot ask the kernel to create; else its inode number.
-#[inline(always)]
-pub fn identity(sk: *const u8, inode: u64) -> u64 {
-    match Probed::load(sk, kernel::skc_cookie()) {
-        0 if inode == 0 => 0,
-        0 => INODE_IDENTITY | inode,
-        cookie => cookie,
-    }
-}
-
 /// The `flags` argument of a receiving call.
 #[inline(always)]
 fn flags(load: impl Fn(usize) -> u64, number: u32) -> i32 {
@@ -122,27 +109,6 @@ fn flags(load: impl Fn(usize) -> u64, number: u32) -> i32 {
         arch::RECVFROM | arch::RECVMMSG => load(arch::ARGS[3]) as i32,
         _ => 0,
     }
-}
-
-/// The `struct sock` behind a file descriptor of the current process, its inode number, and the file's flags.
-#[inline(always)]
-pub fn socket_of(fd: u64) -> Option<(*const u8, u64, u32)> {
-    // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
-    let task = unsafe { bpf_get_current_task() } as *const u8;
-    let files: *const u8 = Probed::load(task, kernel::task_files());
-    let table: *const u8 = Probed::load(files, kernel::files_fdt());
-    if fd >= Probed::load::<u32>(table, kernel::fdt_max_fds()) as u64 {
-        return None;
-    }
-    let array: *const u8 = Probed::load(table, kernel::fdt_fd());
-    let file: *const u8 = Probed::load(array, fd as usize * 8);
-    let inode: *const u8 = Probed::load(file, kernel::file_inode());
-    if Probed::load::<u16>(inode, kernel::inode_mode()) & S_IFMT != S_IFSOCK {
-        return None;
-    }
-    let socket: *const u8 = Probed::load(file, kernel::file_private_data());
-    let sk: *const u8 = Probed::load(socket, kernel::socket_sk());
-    (!sk.is_null()).then(|| (sk, Probed::load(inode, kernel::inode_number()), Probed::load(file, kernel::file_flags())))
 }
 
 /// Bytes moved by the first messages of a `…mmsg` call that moved `messages`.

@@ -29,6 +29,7 @@ mod budget;
 mod buffer;
 mod facts;
 mod fallback;
+mod files;
 mod io;
 mod kernel;
 mod maps;

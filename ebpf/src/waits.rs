@@ -8,7 +8,7 @@ use aya_ebpf::helpers::generated::bpf_task_pt_regs;
 use wirespan_common::{FactEvent, FactKind, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET, WATCH_WORDS, Wait};
 
 use crate::{
-    arch, facts,
+    arch, facts, files,
     kernel::{self, Memory, Probed, Typed},
     maps::{WAITS, WATCHED},
 };
@@ -123,12 +123,5 @@ fn waits_at(known: Wait, task: *const u8) -> u32 {
 /// What identifies the epoll set behind a descriptor of `task`, 0 if there is none.
 #[inline(always)]
 fn epoll_set(task: *const u8, fd: u64) -> u64 {
-    let files: *const u8 = Probed::load(task, kernel::task_files());
-    let table: *const u8 = Probed::load(files, kernel::files_fdt());
-    if fd >= Probed::load::<u32>(table, kernel::fdt_max_fds()) as u64 {
-        return 0;
-    }
-    let slots: *const u8 = Probed::load(table, kernel::fdt_fd());
-    let file: *const u8 = Probed::load(slots, fd as usize * size_of::<usize>());
-    Probed::load(file, kernel::file_private_data())
+    files::file_of(task, fd).map_or(0, |file| Probed::load(file, kernel::file_private_data()))
 }

@@ -8,7 +8,7 @@ use aya_ebpf::{helpers::bpf_get_current_pid_tgid, programs::ProbeContext};
 use wirespan_common::{FactEvent, FactKind};
 
 use super::word;
-use crate::{arch, facts, fallback};
+use crate::{arch, facts, files};
 
 /// `ngx_connection_t.fd`.
 const FD: u64 = 24;
@@ -50,8 +50,8 @@ pub fn on_probe(ctx: &ProbeContext) {
 /// What identifies the socket behind a descriptor; 0 if there is none.
 #[inline(always)]
 fn cookie(fd: u32) -> u64 {
-    match fallback::socket_of(fd as u64) {
-        Some((sk, inode, _)) => fallback::identity(sk, inode),
+    match files::socket_of(fd as u64) {
+        Some((sk, inode, _)) => files::identity(sk, inode),
         None => 0,
     }
 }
