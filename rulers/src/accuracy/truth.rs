@@ -38,8 +38,14 @@ pub fn parse_path(path: &str) -> Option<(u64, &str)> {
     Some((request.parse().ok()?, hop))
 }
 
-/// The exchange that a span is about; `None` for a span that no hop made.
+/// Protocols by which a server hands on a request that it got: path and port are those of that request.
+const HANDED_ON: [&str; 3] = ["wirespan/fastcgi", "wirespan/uwsgi", "wirespan/scgi"];
+
+/// The exchange that a span is about; `None` for a span that no hop made, or that is a hop's inside.
 pub fn key_of(span: &Span) -> Option<Key> {
+    if HANDED_ON.contains(&span.scope.as_str()) {
+        return None;
+    }
     let (request, hop) = parse_path(span.path())?;
     let port = u16::try_from(span.int("server.port")?).ok()?;
     Some(Key { request, hop: hop.to_owned(), port })

@@ -24,7 +24,7 @@ pub const STACKS: &[Stack] = &[Stack {
     serves: Some(CHILDREN),
     passes_through: false,
     cheap: true,
-    limits: "what nginx passes on while it has several requests is not linked to them: the worker's request is joined to nginx's call, and begins with it",
+    limits: "what nginx passes on over a new connection of a Unix socket is not linked while it has several requests, for such a socket has no number before its first byte: the worker's request is joined to nginx's call, its calls hang below it, and all begin with that call",
     prepare,
     start,
 }];

@@ -283,6 +283,40 @@ fn a_parent_in_another_trace_is_wrong_even_if_it_is_the_true_one() {
     assert_eq!((tally.calls.wrong.exact, tally.calls.right.exact), (1, 0));
 }
 
+/// One request whose front hands it on by FastCGI, all of which hangs together.
+fn by_gateway(number: u64) -> Vec<Span> {
+    let (trace, path) = (format!("t{number}"), format!("/hop/{number}/0"));
+    let id = |name: &str| format!("{number}{name}");
+    let mut handed = client(&trace, &id("g"), &id("b"), &path, FRONT);
+    let mut worker = server(&trace, &id("w"), &id("g"), &path, FRONT);
+    (handed.scope, worker.scope) = ("wirespan/fastcgi".to_owned(), "wirespan/fastcgi".to_owned());
+    let mut spans = right(number);
+    spans[2].parent = id("w");
+    spans.extend([handed, worker]);
+    spans
+}
+
+#[test]
+fn a_hop_that_is_handed_on_by_a_gateway_is_one_hop() {
+    let tally = judge_one(&truth_of(&[1], &["0.1"]), &by_gateway(1));
+    assert_eq!((tally.expected, tally.found, tally.duplicates, tally.mixed), (4, 4, 0, 0));
+    assert_eq!((tally.calls.right.exact, tally.joins.right.exact, tally.wrong().total()), (1, 2, 0));
+}
+
+#[test]
+fn a_hop_that_is_handed_on_for_another_request_is_wrong() {
+    let mut spans = [by_gateway(1), by_gateway(2)].concat();
+    let handed = spans.iter().position(|span| span.span_id == "1g").unwrap();
+    spans[handed].parent = "2b".to_owned();
+    spans
+        .iter_mut()
+        .filter(|span| ["1g", "1w", "1c", "1d"].contains(&&*span.span_id))
+        .for_each(|s| s.trace_id = "t2".into());
+    let tally = judge_one(&truth_of(&[1, 2], &["0.1"]), &spans);
+    assert_eq!(tally.calls.wrong.exact, 1);
+    assert!(tally.mixed > 0);
+}
+
 #[test]
 fn spans_that_are_their_own_ancestors_are_wrong_and_end() {
     let mut spans = right(1);
