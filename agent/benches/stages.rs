@@ -98,6 +98,7 @@ impl Host {
             idle_timeout: u64::MAX / 100,
             keep_query_values: false,
             keep_query_text: false,
+            rules: None,
         };
         let mut processes =
             Processes::new(&config, PathBuf::from("/nonexistent"), HostInfo::read("/nonexistent".as_ref()));
@@ -137,6 +138,8 @@ impl Host {
             endpoints: end.endpoints,
             inode: 0,
             fd: 0,
+            ran: 0,
+            queued: 0,
             reserved2: 0,
         };
         self.connections.operation(&event, black_box(bytes), &end.process, &mut self.signals);

@@ -35,8 +35,14 @@ fn main() -> Result<()> {
     let json = lookup("WIRESPAN_OUTPUT").is_some_and(|o| o == "json");
     let format = if json { Format::Json } else { Format::Text };
     let console = otlp.is_none().then(|| ConsoleSettings { format, ..ConsoleSettings::default() });
-    let settings =
-        ExportSettings { otlp, console, store: None, batch: BatchConfig::from_lookup(lookup)?, memory: None };
+    let settings = ExportSettings {
+        otlp,
+        zipkin: None,
+        console,
+        store: None,
+        batch: BatchConfig::from_lookup(lookup)?,
+        memory: None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let counters = Arc::new(Counters::default());
     let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;

@@ -89,7 +89,7 @@ fn main() -> Result<()> {
 fn start(path: Option<PathBuf>) -> Result<(Exporters, Reader, Arc<Counters>)> {
     let counters = Arc::new(Counters::default());
     let limits = Limits { bytes: 256 << 20, traces: 10_000_000 };
-    let settings = ExportSettings { store: Some(Settings { limits, path }), ..ExportSettings::default() };
+    let settings = ExportSettings { store: Some(Settings { limits, path, lines: 0 }), ..ExportSettings::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;
     let reader = exporters.reader().context("a store")?;

@@ -2,6 +2,7 @@
 
 mod demo;
 mod export;
+mod logs;
 mod ps;
 mod query;
 mod top;
@@ -13,7 +14,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::client::{self, Endpoint, export::Wanted, query::Query};
-use crate::config::option::{CONFIG, Kind, OPTIONS, Opt};
+use crate::config::option::{Kind, Opt};
+use crate::config::options::{CONFIG, OPTIONS};
 use crate::config::source::FlagValues;
 use crate::config::view::DEFAULT_LISTEN;
 use crate::config::{Config, ConfigError, Settings, Surroundings, show};
@@ -33,6 +35,8 @@ pub enum Command {
     },
     /// List traces of a running agent.
     Query(Endpoint, Query),
+    /// List records of logs of a running agent.
+    Logs(Endpoint, client::logs::Wanted),
     /// Print one trace of a running agent.
     Export(Endpoint, Wanted),
     /// List the processes that a running agent sees.
@@ -90,12 +94,15 @@ pub fn parse(
         ("top", _) => Command::Top(config.clone(), endpoint(sub, &config)),
         ("ps", format) => Command::Ps(endpoint(sub, &config), ps::read(sub, format == "json")),
         ("query", format) => Command::Query(endpoint(sub, &config), query::read(sub, format == "json")?),
+        ("logs", format) => Command::Logs(endpoint(sub, &config), logs::read(sub, format == "json")?),
         ("export", format) => Command::Export(endpoint(sub, &config), export::read(sub, format)?),
         _ => Command::Run(config),
     })
 }
 
 const FORMAT: &str = "format";
+/// Options whose flags mean something else behind a command's name.
+const OF_THE_AGENT: [&str; 2] = ["output", "attribute"];
 
 fn definition() -> clap::Command {
     let mut command = clap::Command::new("wirespan")
@@ -105,8 +112,7 @@ fn definition() -> clap::Command {
         .max_term_width(100)
         .arg(flag(&CONFIG, show::config_help()).short('c').global(true));
     for option in OPTIONS {
-        // `--output` means the command's own format after `config` and `doctor`.
-        command = command.arg(flag(option, show::flag_help(option)).global(option.name != "output"));
+        command = command.arg(flag(option, show::flag_help(option)).global(!OF_THE_AGENT.contains(&option.name)));
     }
     command
         .subcommand(
@@ -122,6 +128,7 @@ fn definition() -> clap::Command {
         .subcommand(demo::command())
         .subcommand(ps::command())
         .subcommand(query::command())
+        .subcommand(logs::command())
         .subcommand(top::command())
         .subcommand(export::command())
         .subcommand(clap::Command::new("run").about("Traces, as without a command"))
@@ -185,7 +192,7 @@ fn flag(option: &'static Opt, help: String) -> Arg {
 fn flags(top: &ArgMatches, sub: &ArgMatches) -> FlagValues {
     let mut values = FlagValues::new();
     for option in OPTIONS.iter().chain([&CONFIG]) {
-        let from = if option.name == "output" { top } else { sub };
+        let from = if OF_THE_AGENT.contains(&option.name) { top } else { sub };
         if let Some(texts) = from.get_many::<String>(option.name) {
             let texts: Vec<String> = texts.cloned().collect();
             // A single value that is given again replaces the first, as with most programs.
@@ -215,7 +222,7 @@ fn sentence(error: &clap::Error) -> String {
         }
         ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument => {
             let name = context(ContextKind::InvalidSubcommand).unwrap_or(name);
-            let otherwise = "commands are config, demo, doctor, export, ps, query, run and top";
+            let otherwise = "commands are config, demo, doctor, export, logs, ps, query, run and top";
             format!("unknown command {name:?}; {}", meant(ContextKind::SuggestedSubcommand, otherwise))
         }
         ErrorKind::InvalidValue => match context(ContextKind::InvalidValue) {

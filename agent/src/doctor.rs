@@ -1,11 +1,14 @@
 //! `wirespan doctor`: each capability, whether it is there, how, or why not and what to do.
 
+mod pod;
+
 use std::path::Path;
 
 use serde::Serialize;
 
+use crate::bpf::lines::{self, Wanted};
 use crate::bpf::probe::{self, Seen};
-use crate::bpf::{BTF_PATH, Mode};
+use crate::bpf::{BTF_PATH, Mode, verify};
 use crate::client::{Client, ClientError, Endpoint};
 use crate::config::{Config, Rule};
 use crate::discovery::facts::is_listened_on;
@@ -97,9 +100,11 @@ impl Report {
 pub fn examine(config: &Config) -> Report {
     let mut checks = vec![object(), types()];
     checks.extend(privileges());
-    checks.extend(hooks(config.sandbox));
+    checks.extend(hooks(config));
+    checks.push(verifier());
     checks.push(processes());
-    checks.extend(tasks(config));
+    checks.extend(pod::checks(config));
+    checks.extend(runtimes(config));
     checks.extend(rules(config));
     checks.push(tls(config));
     checks.push(off("io_uring", "its operations are counted (counter kernel_io_uring), their bytes are not seen"));
@@ -126,12 +131,17 @@ fn off(name: &'static str, detail: &str) -> Check {
 /// Whether what passes inside TLS is read.
 fn tls(config: &Config) -> Check {
     const NAME: &str = "plaintext under TLS";
-    if !config.tls {
-        return check(NAME, State::Unavailable, "left alone (--tls off): encrypted connections are not traced", "");
+    if !config.tls.any() {
+        return check(
+            NAME,
+            State::Unavailable,
+            "left alone (--tls off): of encrypted connections only who, when and how much",
+            "",
+        );
     }
-    let known = "read where OpenSSL is used (shared, or exported by the program as Node does); of other libraries \
-                 connections are recognised and not read";
-    check(NAME, State::Partial, known, "`--tls off` leaves all TLS alone")
+    let known = "read where OpenSSL (shared, or exported by the program as Node does), GnuTLS, BoringSSL or rustls is used, and in Go \
+                 programs (crypto/tls, since 1.21); of connections of other libraries is told who, when and how much (wirespan.tls=opaque; `wirespan ps` says why)";
+    check(NAME, State::Partial, known, "`--tls off` leaves all TLS alone, `--tls 'exe:*/vault=off'` one program's")
 }
 
 fn object() -> Check {
@@ -162,21 +172,22 @@ fn privileges() -> Vec<Check> {
         "reads the command line and cgroup of other users' processes",
     ];
     let held = probe::capabilities();
+    let grant = |name| pod::grant(name, pod::is_one(), rustix::process::geteuid().as_raw());
     held.iter()
         .zip(purposes)
         .enumerate()
         .map(|(i, ((name, held), purpose))| match (*held, i < 2) {
             (true, _) => check(name, State::Available, purpose, ""),
-            (false, true) => check(name, State::Missing, purpose, format!("run as root, or grant {name}")),
-            (false, false) => check(name, State::Unavailable, purpose, format!("run as root, or grant {name}")),
+            (false, true) => check(name, State::Missing, purpose, grant(name)),
+            (false, false) => check(name, State::Unavailable, purpose, grant(name)),
         })
         .collect()
 }
 
-fn hooks(sandbox: bool) -> Vec<Check> {
+fn hooks(config: &Config) -> Vec<Check> {
     let life = ["tp_btf/inet_sock_set_state", "tp_btf/sched_process_fork, _exec, _exit"];
-    match probe::attempt(false) {
-        Ok(Seen { mode, sleeps, unix, probes }) => {
+    match probe::attempt(false, config.lines) {
+        Ok(Seen { mode, sleeps, unix, lines, probes }) => {
             let socket = match mode {
                 Mode::SocketTracepoints => check(
                     "socket operations",
@@ -191,7 +202,7 @@ fn hooks(sandbox: bool) -> Vec<Check> {
                     "Linux 6.3 or later has the cheaper hooks",
                 ),
             };
-            let fallback = match (mode, probe::attempt(true)) {
+            let fallback = match (mode, probe::attempt(true, Wanted::Off)) {
                 (Mode::SystemCallExit, _) => None,
                 (_, Ok(_)) => Some(check("fallback hook", State::Available, "raw_tp/sys_exit (not needed here)", "")),
                 (_, Err(error)) => Some(off("fallback hook", &error.to_string())),
@@ -201,7 +212,8 @@ fn hooks(sandbox: bool) -> Vec<Check> {
                 fallback,
                 Some(waits(mode, sleeps)),
                 Some(unix_sockets(unix)),
-                Some(probes_in_programs(probes, sandbox)),
+                Some(exceptions(config.lines, &lines)),
+                Some(probes_in_programs(probes, config.sandbox)),
             ]
             .into_iter()
             .flatten()
@@ -216,6 +228,33 @@ fn hooks(sandbox: bool) -> Vec<Check> {
             vec![check("socket operations", State::Missing, why, "see above; or report it with this output")]
         }
     }
+}
+
+/// What the kernel's verifier made of the programs, those that are not needed here, too.
+fn verifier() -> Check {
+    let name = "verifier";
+    let verified = match probe::verify() {
+        Ok(verified) => verified,
+        Err(error) => {
+            return check(name, State::Missing, error.to_string(), "see above; or report it with this output");
+        }
+    };
+    let Some((largest, steps)) = verified.steps.first() else {
+        return check(name, State::Partial, "this kernel does not say what its verifier took for a program", "");
+    };
+    let all: u64 = verified.steps.iter().map(|(_, steps)| steps).sum();
+    let programs = verified.steps.len();
+    let mut detail = format!(
+        "{programs} programs in {all} steps, the most for {largest}: {steps} of {} that a kernel allows",
+        verify::LIMIT
+    );
+    if !verified.refused.is_empty() {
+        detail.push_str(&format!("; not taken here: {}", verified.refused.join(", ")));
+    }
+    if *steps > verify::MOST {
+        return check(name, State::Degraded, detail, "this delays the start: please report it with this output");
+    }
+    check(name, State::Available, detail, "")
 }
 
 /// What workers whose sockets do not block are told from event loops by.
@@ -245,6 +284,34 @@ fn unix_sockets(seen: bool) -> Check {
         return check(name, State::Available, "fexit/unix_stream_connect", "");
     }
     off(name, "this kernel lets no program look at a function's return: they make no spans")
+}
+
+/// What sees exceptions that programs print.
+fn exceptions(wanted: Wanted, seen: &lines::Seen) -> Check {
+    let name = "exceptions in lines";
+    if wanted == Wanted::Off {
+        return check(name, State::Unavailable, "not read (--logs off)", "");
+    }
+    let mut places = vec!["sockets (journald)".to_owned()];
+    places.extend(seen.files.iter().map(|name| format!("files on {name}")));
+    if seen.pipes {
+        places.push("pipes (containers; fentry)".to_owned());
+    }
+    if seen.terminals {
+        places.push("terminals (fentry)".to_owned());
+    }
+    if seen.calls {
+        let places = "sockets, files, pipes, terminals: raw_tp/sys_enter, which costs about 35 ns on every system call of the machine";
+        return check(name, State::Degraded, places, "--logs auto reads what costs others next to nothing");
+    }
+    let read = format!("read where they are written to {}", places.join(", "));
+    match (seen.pipes, seen.files.is_empty()) {
+        (true, false) => check(name, State::Available, read, ""),
+        _ if wanted == Wanted::All => check(name, State::Partial, read, ""),
+        _ => {
+            check(name, State::Partial, read, "`--logs exceptions` reads the rest too, at a cost to every system call")
+        }
+    }
 }
 
 /// What says who made a call that another part of a program writes.
@@ -291,26 +358,25 @@ fn processes() -> Check {
     }
 }
 
-/// Interpreters of Python whose tasks cannot be told apart.
-fn tasks(config: &Config) -> Vec<Check> {
+/// Processes of runtimes that cannot be told what they work on: tasks of Python, loops of Node.
+fn runtimes(config: &Config) -> Vec<Check> {
     let mut processes = discovery::Processes::new(config, "/proc".into(), HostInfo::read("/".as_ref()));
     let present: Vec<u32> = processes.present();
-    let pythons = present.into_iter().filter(|tgid| processes.get(*tgid).program.language == Some(Language::Python));
-    let off = pythons.filter_map(|tgid| {
-        let error = units::python::unknown(tgid, &Path::new("/proc").join(tgid.to_string()))?;
+    let off = present.into_iter().filter_map(|tgid| {
+        let dir = Path::new("/proc").join(tgid.to_string());
+        let (name, error) = match processes.get(tgid).program.language? {
+            Language::Python => ("tasks of Python", units::python::unknown(tgid, &dir)?),
+            Language::Nodejs => ("loops of Node", units::node::unknown(&dir)?),
+            _ => return None,
+        };
         let detail = format!("process {tgid}: {error}; its calls are linked by threads alone");
-        Some(check(
-            "tasks of Python",
-            State::Unavailable,
-            detail,
-            "see docs/runtimes.md for the versions that are known",
-        ))
+        Some(check(name, State::Unavailable, detail, "see docs/runtimes.md for the versions that are known"))
     });
-    off.take(MANY_PYTHONS).collect()
+    off.take(MANY_RUNTIMES).collect()
 }
 
 /// So many of them are listed.
-const MANY_PYTHONS: usize = 8;
+const MANY_RUNTIMES: usize = 8;
 
 /// Each rule, and what of the programs that run now it is about.
 fn rules(config: &Config) -> Vec<Check> {
@@ -328,6 +394,9 @@ fn rules(config: &Config) -> Vec<Check> {
             check(name, State::Available, format!("{rule}: somebody listens on that port"), "")
         }
         Rule::Port(_) => check(name, State::Unavailable, format!("{rule}: nobody listens on that port"), ABOUT_NOTHING),
+        _ if rule.is_about_pods() => {
+            check(name, State::Available, format!("{rule}: asked of every pod's processes"), "")
+        }
         _ if idle.contains(rule) => {
             check(name, State::Unavailable, format!("{rule}: no process fits it"), ABOUT_NOTHING)
         }
@@ -458,6 +527,7 @@ mod tests {
             traced: true,
             reason: "default".to_owned(),
             connections: Vec::new(),
+            seen: true,
             linking,
         }
     }

@@ -7,6 +7,7 @@ use wirespan_protocols::Role;
 pub use wirespan_view::inventory::{Connections, Inventory, Links, Row};
 
 use crate::discovery::{Process, Selection};
+use crate::tls::Why;
 
 /// A row for a process.
 pub(crate) fn row(
@@ -31,23 +32,25 @@ pub(crate) fn row(
         traced: process.is_traced(),
         reason: selection.explain(process.reason()),
         connections,
+        seen: process.was_seen(),
         linking: inventory.links(process.tgid),
     }
 }
 
 /// Counts connections that are alike, by process.
 pub(crate) fn by_process(
-    census: impl Iterator<Item = (u32, Option<(&'static str, Role)>)>,
+    census: impl Iterator<Item = (u32, Option<(&'static str, Role)>, Option<Why>)>,
 ) -> FxHashMap<u32, Vec<Connections>> {
     let mut counts = BTreeMap::<_, u32>::new();
-    for (tgid, spoken) in census {
+    for (tgid, spoken, why) in census {
         let spoken = spoken.map(|(protocol, role)| (protocol, if role == Role::Client { "client" } else { "server" }));
-        *counts.entry((tgid, spoken)).or_default() += 1;
+        *counts.entry((tgid, spoken, why)).or_default() += 1;
     }
     let mut all: FxHashMap<u32, Vec<Connections>> = FxHashMap::default();
-    for ((tgid, spoken), open) in counts {
+    for ((tgid, spoken, why), open) in counts {
         let (protocol, role) = spoken.map(|(p, r)| (p.to_owned(), r.to_owned())).unzip();
-        all.entry(tgid).or_default().push(Connections { protocol, role, open });
+        let unread = why.map(|why| why.name().to_owned());
+        all.entry(tgid).or_default().push(Connections { protocol, role, unread, open });
     }
     all
 }

@@ -20,6 +20,7 @@
 //! | [`clock`] | the kernel's time and Unix time |
 //! | [`operations`] | names of operations, learnt by service |
 //! | [`inventory`] | which processes there are, for who asks |
+//! | [`kubernetes`] | what the Kubernetes API says of this node's pods |
 //! | [`pipeline`] | wires the stages |
 //! | [`export`] | spans out: OTLP and the console |
 //! | [`ingest`] | OTLP in: spans that applications make themselves |
@@ -38,12 +39,15 @@ pub mod doctor;
 pub mod export;
 pub mod ingest;
 pub mod inventory;
+pub mod kubernetes;
+pub mod lines;
 pub mod losses;
 pub mod memory;
 pub mod metrics;
 pub mod operations;
 mod overheard;
 pub mod pipeline;
+pub mod remarks;
 pub mod run;
 pub mod sandbox;
 pub mod session;

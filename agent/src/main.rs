@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Top(config, endpoint) => top::run(&config, endpoint),
         Command::Ps(endpoint, wanted) => client::ps::run(endpoint, wanted),
         Command::Query(endpoint, query) => client::query::run(endpoint, &query),
+        Command::Logs(endpoint, wanted) => client::logs::run(endpoint, &wanted),
         Command::Export(endpoint, wanted) => client::export::run(endpoint, &wanted, wirespan_agent::ingest::traces),
         Command::Run(config) => match run::run(&config) {
             Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,8 @@
 //! Between the two runs a channel that is bounded by bytes. When the second falls behind, the first waits and the ring fills: there,
 //! in one place, records are lost and counted.
 
+mod heed;
+
 use std::fs::OpenOptions;
 use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -15,7 +17,8 @@ use wirespan_protocols::exchange::Reason;
 
 use rustc_hash::FxHashSet;
 
-use crate::bpf::probes::{EVERY_PROCESS, Outcome};
+use crate::bpf::lines::Wanted;
+use crate::bpf::probes::EVERY_PROCESS;
 use crate::bpf::{Capture, CaptureError, CaptureSettings, Mode};
 use crate::clock::{self, Clock};
 use crate::config::{Config, Rule};
@@ -24,15 +27,20 @@ use crate::discovery::facts::is_listened_on;
 use crate::discovery::{HostInfo, Processes};
 use crate::export::Exporters;
 use crate::inventory::Inventory;
+use crate::kubernetes::Cluster;
+use crate::kubernetes::peers::Neighbours;
+use crate::lines::Lines;
+use crate::lines::places::Places;
 use crate::losses::Losses;
 use crate::memory::channel::{Nothing, Receiver, Sender, channel};
 use crate::memory::{Account, Ledger, trim};
 use crate::metrics::Counters;
 use crate::operations::Operations;
+use crate::remarks::Remarks;
 use crate::span::{Linking, OpenRequests, Trace};
 use crate::stages::{Stages, Wish};
 use crate::tls::Libraries;
-use crate::traces::{self, Recorder, Traces};
+use crate::traces::{self, Interest, Recorder, Traces};
 use crate::units::Finder;
 use crate::vital::Vital;
 use wirespan_meters::Meters;
@@ -83,12 +91,14 @@ impl Pipeline {
         (exporters, meters): (Exporters, Option<Arc<Meters>>),
         own: OwnServer,
         ledger: &Ledger,
-        inventory: Arc<Inventory>,
+        (inventory, cluster): (Arc<Inventory>, Option<Arc<Cluster>>),
     ) -> Result<Self, CaptureError> {
         let capture = Capture::start(&CaptureSettings {
             capture_bytes: config.capture_bytes as u32,
             ring_bytes: config.ring_bytes as u32,
             force_fallback: false,
+            lines: config.lines,
+            clocks: config.time_split,
         })?;
         if capture.mode() == Mode::SystemCallExit {
             log::warn!(
@@ -107,13 +117,16 @@ impl Pipeline {
         };
         let mut traces = Traces::new(limits, Arc::clone(&counters.links));
         traces.show_linking(Arc::clone(linking));
+        if config.sampling.head.ignores_flags() {
+            traces.record_unsampled();
+        }
         if meters.is_some() {
             traces.tell_unrecorded();
         }
         if let Some(path) = &config.record_facts {
             traces.record(recorder(path).map_err(|e| CaptureError::Record(path.display().to_string(), e))?);
         }
-        let watches: Watches = Arc::default();
+        let interests: Interests = Arc::default();
         let linker = Linker {
             open: traces.open_requests(),
             traces,
@@ -123,12 +136,14 @@ impl Pipeline {
             exporters,
             meters,
             memory: ledger.spans.clone(),
+            remarks: Remarks::new(config, Arc::clone(counters)),
+            peers: cluster.as_ref().and_then(|cluster| cluster.peers().cloned()),
             counters: Arc::clone(counters),
-            watches: Arc::clone(&watches),
+            interests: Arc::clone(&interests),
         };
         let open_requests = linker.traces.open_requests();
-        let mut reader = Reader::new(config, capture, Arc::clone(counters), signals, own, ledger, inventory);
-        reader.watches = watches;
+        let mut reader = Reader::new(config, capture, Arc::clone(counters), signals, own, ledger, (inventory, cluster));
+        reader.interests = interests;
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
         let named = |name: &str| Builder::new().name(name.into());
@@ -182,13 +197,15 @@ fn recorder(path: &Path) -> std::io::Result<Recorder> {
     }))
 }
 
-/// Threads that linking wants watched, or no longer.
-type Watches = Arc<Mutex<Vec<(u32, bool)>>>;
+/// What linking wants to be told of, or no longer.
+type Interests = Arc<Mutex<Vec<(Interest, bool)>>>;
 
 /// The second thread: signals in, traces out.
 struct Linker {
     traces: Traces,
     operations: Operations,
+    remarks: Remarks,
+    peers: Option<Arc<Neighbours>>,
     open: Arc<OpenRequests>,
     batches: Receiver<Signal>,
     exporters: Exporters,
@@ -196,15 +213,15 @@ struct Linker {
     memory: Account,
     clock: Clock,
     counters: Arc<Counters>,
-    watches: Watches,
+    interests: Interests,
 }
 
 impl Linker {
-    /// Tells the reader whose sleeps are worth looking at.
-    fn watch(&mut self) {
-        let wishes = self.traces.take_watches();
-        if !wishes.is_empty() {
-            self.watches.lock().unwrap_or_else(PoisonError::into_inner).extend(wishes);
+    /// Tells the reader what is worth looking at.
+    fn tell_interests(&mut self) {
+        let interests = self.traces.take_interests();
+        if !interests.is_empty() {
+            self.interests.lock().unwrap_or_else(PoisonError::into_inner).extend(interests);
         }
     }
 
@@ -222,10 +239,11 @@ impl Linker {
                     let in_flight = self.traces.finish(&mut out);
                     self.counters.dropped("unknown", Reason::Unwatched, in_flight as u64);
                     self.pass_on(out);
+                    self.exporters.export_logs(self.traces.take_logs());
                     return self.exporters;
                 }
             }
-            self.watch();
+            self.tell_interests();
             self.hand_on(now);
         }
     }
@@ -233,13 +251,29 @@ impl Linker {
     /// Every finished span is measured here, whatever becomes of its trace; what is kept goes on.
     fn pass_on(&mut self, mut traces: Vec<Trace>) {
         self.operations.name(&mut traces);
-        if let Some(meters) = &self.meters {
-            meters.record(&traces, true);
+        self.name_peers(&mut traces);
+        self.remarks.make(&mut traces);
+        let meters = self.meters.clone();
+        if let Some(meters) = &meters {
             let mut unrecorded = self.traces.take_unrecorded();
             self.operations.name(&mut unrecorded);
+            self.name_peers(&mut unrecorded);
             meters.record(&unrecorded, false);
         }
-        self.exporters.export(traces);
+        self.exporters.export_told(traces, |traces, kept| match (&meters, kept) {
+            (None, _) => {}
+            (Some(meters), None) => meters.record(traces, true),
+            (Some(meters), Some(kept)) => {
+                let each = traces.iter().zip(kept);
+                each.for_each(|(trace, kept)| meters.record(std::slice::from_ref(trace), *kept));
+            }
+        });
+    }
+
+    fn name_peers(&self, traces: &mut [Trace]) {
+        if let Some(peers) = &self.peers {
+            peers.name(traces.iter_mut().flat_map(|trace| &mut trace.spans), &self.counters);
+        }
     }
 
     /// Hands on what is ready, some of it at a time.
@@ -250,6 +284,8 @@ impl Linker {
             more = self.traces.tick(now, &mut out);
             self.pass_on(out);
         }
+        self.exporters.export_logs(self.traces.take_logs());
+        self.exporters.tick(now);
         self.operations.name_open(&self.open);
         self.memory.set(self.traces.bytes());
     }
@@ -259,6 +295,8 @@ impl Linker {
 fn say_idle_rules(rules: Vec<(String, Rule)>) {
     for (text, rule) in rules {
         match rule {
+            // Pods come and go.
+            _ if rule.is_about_pods() => log::debug!("{text} is about nothing so far"),
             Rule::Port(port) if is_listened_on(port) => {}
             Rule::Port(_) => {
                 log::warn!("{text} is about nothing so far: nobody listens on that port, and no connection has it")
@@ -280,8 +318,8 @@ struct Reader {
     /// What the kernel had lost when last asked.
     losses: Losses,
     inventory: Arc<Inventory>,
-    /// Threads that linking wants watched, or no longer.
-    watches: Watches,
+    /// What linking wants to be told of, or no longer.
+    interests: Interests,
     said_io_uring: bool,
     said_ring_full: bool,
     said_idle_rules: bool,
@@ -299,17 +337,24 @@ impl Reader {
         signals: Sender<Signal>,
         own: OwnServer,
         ledger: &Ledger,
-        inventory: Arc<Inventory>,
+        (inventory, cluster): (Arc<Inventory>, Option<Arc<Cluster>>),
     ) -> Self {
-        let processes = Processes::new(config, PathBuf::from("/proc"), HostInfo::read("/".as_ref()));
+        let mut processes = Processes::new(config, PathBuf::from("/proc"), HostInfo::read("/".as_ref()));
+        if let Some(cluster) = cluster {
+            processes.look_for_pods(cluster);
+        }
         let limits = connections::Limits { memory: ledger.connections.clone(), ..connections::Limits::of(config) };
         let mut stages = Stages::new(processes, limits, Arc::clone(&counters), Some(own));
         match Finder::start(PathBuf::from("/proc"), config.probes) {
             Ok(finder) => stages.find_units(finder),
             Err(error) => log::warn!("goroutines cannot be told apart: {error}"),
         }
-        if config.tls {
-            match Libraries::start(PathBuf::from("/proc")) {
+        if config.lines != Wanted::Off {
+            let places = Places::new(PathBuf::from("/proc"));
+            stages.read_lines(Lines::new(places, config.telling, Arc::clone(&counters)));
+        }
+        if config.tls.any() {
+            match Libraries::start(PathBuf::from("/proc"), config.tls.otherwise()) {
                 Ok(libraries) => stages.find_libraries(libraries),
                 Err(error) => log::warn!("what passes inside TLS is not read: {error}"),
             }
@@ -323,7 +368,7 @@ impl Reader {
             counters,
             losses: Losses::default(),
             inventory,
-            watches: Watches::default(),
+            interests: Interests::default(),
             said_io_uring: false,
             said_ring_full: false,
             said_idle_rules: false,
@@ -414,41 +459,23 @@ impl Reader {
         for wish in stages.wishes() {
             match wish {
                 Wish::Mute(cookie) => self.capture.mute_socket(cookie),
+                Wish::Hush(cookie) => self.capture.hush_socket(cookie),
+                Wish::Rouse(cookie) => self.capture.rouse_socket(cookie),
                 Wish::Widen(cookie, directions) => self.capture.widen_socket(cookie, directions),
                 Wish::Secure(cookie) => self.capture.secure_socket(cookie),
                 Wish::ProbeFile(probes) => self.capture.probe(EVERY_PROCESS, vec![probes]),
+                Wish::LeaveTls(tgid) => self.capture.leave_tls(tgid),
                 Wish::Ignore(tgid) => self.capture.ignore_process(tgid),
+                Wish::Heed(tgid) => self.capture.heed_process(tgid),
                 Wish::Units(tgid, units) => self.capture.set_units(tgid, units),
                 Wish::ForgetUnits(tgid) => self.capture.forget_runtime(tgid),
+                Wish::Logs(tgid, places) => self.capture.set_logs(tgid, places),
                 Wish::Probe(tgid, probes) => self.capture.probe(tgid, probes),
-                Wish::Unprobe(tgid) => self.capture.unprobe(tgid),
+                Wish::Unprobe(tgid, program) => self.capture.unprobe(tgid, program),
             }
         }
-        for Outcome { tgid, result } in self.capture.probed() {
-            match result {
-                Ok(places) if tgid == EVERY_PROCESS => {
-                    log::info!("a TLS library is read from now on, at {places} places");
-                    self.counters.tls_libraries.inc();
-                    self.stages.library_probed(clock::now());
-                }
-                Err(error) if tgid == EVERY_PROCESS => {
-                    log::warn!("a TLS library cannot be probed, so what passes through it is not read: {error}");
-                    self.counters.tls_refused.inc();
-                }
-                Ok(places) => {
-                    log::debug!("process {tgid}: {places} places are probed");
-                    self.counters.probes_attached.add(places as u64);
-                }
-                Err(error) => {
-                    log::warn!("process {tgid} cannot be probed, so fewer of its calls are linked: {error}");
-                    self.counters.probes_refused.inc();
-                }
-            }
-        }
-        let watches = std::mem::take(&mut *self.watches.lock().unwrap_or_else(PoisonError::into_inner));
-        for (tid, wanted) in watches {
-            self.capture.watch(tid, wanted);
-        }
+        self.probed();
+        self.heed();
         self.flush();
         (read, read == DRAIN || !room)
     }

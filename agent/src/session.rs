@@ -15,11 +15,14 @@ use crate::discovery::{self, HostInfo};
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::otlp;
 use crate::export::otlp::figures::Temporality;
+use crate::export::otlp::logs::LogsExporter;
 use crate::export::otlp::metrics::{MetricsExporter, Source};
 use crate::export::otlp::relay::Relay;
 use crate::export::{ExportError, ExportSettings, Exporters};
 use crate::ingest::{self, Ingest};
 use crate::inventory::Inventory;
+use crate::kubernetes::door::Door;
+use crate::kubernetes::{self, Cluster};
 use crate::memory::trim::{self, Trimmer};
 use crate::memory::{Ledger, Shares};
 use crate::metrics::{self, Counters};
@@ -30,10 +33,14 @@ use crate::vital;
 use crate::web::probes::{Health, Probes};
 use crate::web::{Bound, Shown, View};
 use wirespan_meters::Meters;
+use wirespan_sampling::Sampler;
 use wirespan_view::web::own::OwnServer;
 
 /// The whole shutdown takes less than two seconds; the exporters get this much of it.
 const FLUSH: Duration = Duration::from_millis(1500);
+
+/// Of what the view may keep, records of logs have this part, if any are told.
+const LINES_PART: usize = 8;
 
 /// Why the agent cannot run. Each message names the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -78,11 +85,20 @@ impl Session {
         let ledger = Ledger::new(&Shares::of(config));
         let settings = settings(config, bound.is_some(), &ledger);
         let exporters = Exporters::start(settings, Arc::clone(&counters), runtime.handle())?;
+        if config.sampling.share().is_some() {
+            let sampler = Sampler::new(config.sampling.settings(ledger.sampling), Arc::clone(&counters.sampling));
+            exporters.decide_by(sampler);
+        }
         let stated = std::env::var("OTEL_RESOURCE_ATTRIBUTES").ok();
         let agent = Arc::new(discovery::resource::of_agent(&HostInfo::read("/".as_ref()), stated.as_deref()));
         let meters = measure(config, &ledger, &counters, &agent);
         let metrics = export_metrics(config, &exporters, (&counters, meters.as_ref(), agent), &runtime)?;
-        let ingest = receive(config, &ledger, &exporters, (&counters, meters.as_ref()), &runtime);
+        let relays = Relays::start(config, &ledger, &exporters, &counters, &runtime);
+        if let Some(relay) = relays.logs.clone().filter(|_| config.telling.has_records()) {
+            let (room, counters) = (ledger.logs.clone(), Arc::clone(&counters));
+            exporters.send_logs(LogsExporter::start(relay, config.logs_batch, room, counters, runtime.handle()));
+        }
+        let ingest = receive(config, &ledger, &exporters, (&counters, meters.as_ref()), &relays, &runtime);
         let listens: Vec<String> = ingest.iter().flat_map(Ingest::addresses).map(ToString::to_string).collect();
         // Not the receiver's in `own`: whoever sends spans to it is known by that, and left alone.
         let view = bound.zip(exporters.reader()).map(|(bound, reader)| {
@@ -96,12 +112,13 @@ impl Session {
             bound.serve(Shown { reader, counters, readings, linking, inventory, persistent, otlp_listen, probes })
         });
         let view = view.transpose()?;
-        let pipeline =
-            Pipeline::start(config, &counters, &linking, (exporters, meters.clone()), own, &ledger, inventory)?;
+        let cluster = follow_pods(config, &counters, &runtime);
+        let exporters = (exporters, meters.clone());
+        let pipeline = Pipeline::start(config, &counters, &linking, exporters, own, &ledger, (inventory, cluster))?;
         // Who cannot trace at all is told that alone.
         problems.iter().for_each(|problem| log::warn!("{problem}"));
         runtime.spawn(watch_memory(ledger, Arc::clone(&counters)));
-        meters.map(|meters| runtime.spawn(tend(meters)));
+        meters.map(|meters| runtime.spawn(tend(meters, Arc::clone(pipeline.open_requests()))));
         ready.store(true, Ordering::Relaxed);
         Ok(Self { counters, runtime, ingest, view, pipeline, metrics })
     }
@@ -184,11 +201,12 @@ async fn watch_memory(ledger: Ledger, counters: Arc<Counters>) {
 /// How often is looked for what metrics may let go of.
 const TEND: Duration = Duration::from_secs(1);
 
-/// Lets metrics tell of calls whose other end does not come, and forget what is over.
-async fn tend(meters: Arc<Meters>) {
+/// Lets metrics tell of calls whose other end does not come, count what is under way, and forget what is over.
+async fn tend(meters: Arc<Meters>, open: Arc<OpenRequests>) {
     let mut watch = tokio::time::interval(TEND);
     loop {
         watch.tick().await;
+        meters.set_active(&open.get().active);
         meters.tick();
     }
 }
@@ -237,6 +255,23 @@ fn measure(config: &Config, ledger: &Ledger, counters: &Counters, agent: &Arc<Re
         .then(|| Arc::new(Meters::new(settings, Arc::clone(agent), Arc::clone(&counters.meters))))
 }
 
+/// Follows the pods of this node, if there is an API that can be asked.
+fn follow_pods(config: &Config, counters: &Arc<Counters>, runtime: &Runtime) -> Option<Arc<Cluster>> {
+    let kubernetes = config.kubernetes.clone()?;
+    if kubernetes.node.is_empty() {
+        log::warn!(
+            "pods have no names: this node's own is not known. Give the container the variable NODE_NAME from \
+             spec.nodeName, as deploy/kubernetes/wirespan.yaml does"
+        );
+        return None;
+    }
+    let cluster = Cluster::new(kubernetes.wanted.clone());
+    let cluster = Arc::new(if kubernetes.peers { cluster.with_peers() } else { cluster });
+    let door = Arc::new(Door::new(kubernetes, Arc::clone(counters)));
+    kubernetes::follow(door, &cluster, runtime.handle());
+    Some(cluster)
+}
+
 /// The runtime that a session is given.
 ///
 /// # Errors
@@ -258,28 +293,40 @@ fn bind(config: &ViewConfig) -> (Option<Bound>, Vec<String>) {
     (kept.then_some(bound), told)
 }
 
-/// What passes on metrics and logs of applications, as far as there is a place for them. What cannot be passed on is refused
-/// where it is sent to.
-fn relays(
-    config: &Config,
-    ledger: &Ledger,
-    exporters: &Exporters,
-    counters: &Arc<Counters>,
-    runtime: &Runtime,
-) -> ingest::Relays {
-    let way = exporters.way();
-    let start = |config: Option<OtlpConfig>, signal| -> Option<ingest::relay::Pass> {
-        let (room, counters) = (ledger.relayed.clone(), Arc::clone(counters));
-        match Relay::start((config?, signal), room, way.as_ref(), counters, runtime.handle()) {
-            Ok(relay) => Some(Arc::new(move |body| relay.pass(body))),
-            Err(error) => {
-                log::error!("metrics and logs of applications are not passed on: {error}");
-                None
-            }
-        }
-    };
-    let metrics = config.metrics.export.as_ref().map(|export| export.otlp.clone());
-    ingest::Relays { metrics: start(metrics, Signal::Metrics), logs: start(config.logs.clone(), Signal::Logs) }
+/// What passes on metrics and logs, as far as there is a place for them. What cannot be passed on is refused where it is sent to.
+struct Relays {
+    metrics: Option<Relay>,
+    logs: Option<Relay>,
+}
+
+impl Relays {
+    fn start(
+        config: &Config,
+        ledger: &Ledger,
+        exporters: &Exporters,
+        counters: &Arc<Counters>,
+        runtime: &Runtime,
+    ) -> Self {
+        let way = exporters.way();
+        let start = |config: Option<OtlpConfig>, signal| {
+            let (room, counters) = (ledger.relayed.clone(), Arc::clone(counters));
+            let started = Relay::start((config?, signal), room, way.as_ref(), counters, runtime.handle());
+            started.inspect_err(|error| log::error!("metrics and logs are not passed on: {error}")).ok()
+        };
+        let receives = config.otlp_in.is_some();
+        let metrics = config.metrics.export.as_ref().filter(|_| receives).map(|export| export.otlp.clone());
+        let logs = config.logs.clone().filter(|_| receives || config.telling.has_records());
+        Self { metrics: start(metrics, Signal::Metrics), logs: start(logs, Signal::Logs) }
+    }
+
+    /// For requests of applications.
+    fn of_applications(&self) -> ingest::Relays {
+        let pass = |relay: &Option<Relay>| -> Option<ingest::relay::Pass> {
+            let relay = relay.clone()?;
+            Some(Arc::new(move |body| relay.pass(body)))
+        };
+        ingest::Relays { metrics: pass(&self.metrics), logs: pass(&self.logs) }
+    }
 }
 
 /// Receives spans of applications, if that is asked for.
@@ -288,6 +335,7 @@ fn receive(
     ledger: &Ledger,
     exporters: &Exporters,
     (counters, meters): (&Arc<Counters>, Option<&Arc<Meters>>),
+    relays: &Relays,
     runtime: &Runtime,
 ) -> Option<Ingest> {
     let otlp_in = config.otlp_in.as_ref()?;
@@ -299,8 +347,7 @@ fn receive(
         memory: ledger.received.clone(),
     };
     let (feed, meters) = (exporters.feed(), meters.cloned());
-    let relays = relays(config, ledger, exporters, counters, runtime);
-    let ingest = Ingest::start(&settings, counters, runtime.handle(), &relays, move |traces| {
+    let ingest = Ingest::start(&settings, counters, runtime.handle(), &relays.of_applications(), move |traces| {
         if let Some(meters) = &meters {
             meters.record_received(&traces);
         }
@@ -325,14 +372,16 @@ fn settings(config: &Config, view: bool, ledger: &Ledger) -> ExportSettings {
     };
     ExportSettings {
         otlp: config.otlp.clone(),
+        zipkin: config.zipkin.clone(),
         console: match config.output {
             Output::Text => Some(console(Format::Text)),
             Output::Json => Some(console(Format::Json)),
             Output::None => None,
         },
         store: config.view.as_ref().filter(|_| view).map(|view| {
-            let limits = store::Limits { bytes: ledger.store, ..view.store.limits };
-            store::Settings { limits, ..view.store.clone() }
+            let lines = if config.telling.has_records() { ledger.store / LINES_PART } else { 0 };
+            let limits = store::Limits { bytes: ledger.store - lines, ..view.store.limits };
+            store::Settings { limits, lines: lines - lines / LINES_PART, ..view.store.clone() }
         }),
         batch: config.batch,
         memory: Some(ledger.clone()),
@@ -344,8 +393,14 @@ fn finish(exporters: Exporters, deadline: Instant) {
     if lost.otlp > 0 {
         log::warn!("{} spans were not acknowledged by the OTLP endpoint before the exit", lost.otlp);
     }
+    if lost.zipkin > 0 {
+        log::warn!("{} spans were not acknowledged by Zipkin before the exit", lost.zipkin);
+    }
     if lost.store > 0 {
         log::warn!("{} spans did not get into the local view before the exit", lost.store);
+    }
+    if lost.logs > 0 {
+        log::warn!("{} records of logs were not acknowledged by the OTLP endpoint before the exit", lost.logs);
     }
     if lost.console > 0 {
         log::warn!("{} spans were not written before the exit", lost.console);

@@ -1,29 +1,38 @@
 //! Records in, signals out: discovery, selection and connections, put together. Knows no kernel: whoever has records can
-//! drive it.
+//! drive it. (`stages/facts.rs`: what is told of units; `stages/births.rs`: and whether it is told which make others;
+//! `stages/unnamed.rs`: of sockets that have no number yet.)
 
+mod births;
+mod facts;
+mod unnamed;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use wirespan_common::{
-    ExecEvent, FactEvent, FactKind, IoEvent, MAX_EXEC_PAYLOAD, PlainEvent, SLEPT_ON_MANY, SLEPT_ON_OWN, SLEPT_ON_SET,
-    STATE_UNSENT, SocketPositions, StateEvent, TaskEvent,
+    AF_INET, AF_INET6, AF_UNIX, EGRESS, Endpoints, ExecEvent, FactEvent, IoEvent, LogPlaces, MAX_EXEC_PAYLOAD,
+    PlainEvent, STATE_UNSENT, SocketPositions, StateEvent, TaskEvent,
 };
 use wirespan_links::address;
-use wirespan_links::facts::{At, Fact, Handle, Place, SleptOn, UnitKey};
+use wirespan_links::facts::{Fact, UnitKey};
 use wirespan_protocols::Role;
 
 use crate::bpf::Record;
-use crate::bpf::probes::Probes;
-use crate::config::Rule;
+use crate::bpf::probes::{Probes, Program};
+use crate::config::{Rule, Tls};
 use crate::connections::{self, Connections, Signal, Verdict};
 use crate::discovery::{ExecInfo, Process, Processes, Selection, routes};
+use crate::export::otlp;
 use crate::inventory::{self, Inventory, Row};
+use crate::lines::{Lines, Written};
 use crate::losses::Lost;
 use crate::memory::weight;
 use crate::metrics::Counters;
 use crate::overheard::{Heard, Overheard};
-use crate::tls::{self, Libraries};
-use crate::units::{Finder, Found, Units};
+use crate::tls::{self, Libraries, Probed};
+use crate::units::{Answer, Finder, Found, Units};
+use unnamed::Unnamed;
 use wirespan_view::web::own::OwnServer;
 
 /// Operations of a process that is not traced after which the kernel stops reporting it.
@@ -37,12 +46,20 @@ const SURVEYED: usize = 8;
 pub enum Wish {
     /// Nothing more of this socket.
     Mute(u64),
+    /// The same for now, but its end.
+    Hush(u64),
+    /// Its operations again.
+    Rouse(u64),
     /// As much as possible of each operation of this socket in these directions.
     Widen(u64, &'static [u8]),
     /// No more of each operation of this socket than tells that it is encrypted.
     Secure(u64),
+    /// What this process says inside TLS is not to be copied.
+    LeaveTls(u32),
     /// Nothing more of this process.
     Ignore(u32),
+    /// This process after all.
+    Heed(u32),
     /// Which unit of its runtime does something, from now on.
     Units(u32, Units),
     /// This process runs another program.
@@ -51,8 +68,10 @@ pub enum Wish {
     Probe(u32, Vec<Probes>),
     /// Whatever process runs this file is probed at these places.
     ProbeFile(Probes),
-    /// This process is probed no longer: it ended, or runs another program.
-    Unprobe(u32),
+    /// What this process writes at these places, from now on.
+    Logs(u32, LogPlaces),
+    /// This process is probed no longer, or not by this program: it ended, or runs another program.
+    Unprobe(u32, Option<Program>),
 }
 
 /// Everything between the ring and the traces.
@@ -69,12 +88,18 @@ pub struct Stages {
     /// The agent's own server.
     own: Option<OwnServer>,
     overheard: Overheard,
+    /// What was told of sockets that have no number yet.
+    unnamed: Unnamed,
     /// Processes that were there when the agent began, and have done nothing yet.
     unsurveyed: Vec<u32>,
     /// Who finds out where units are.
     finder: Option<Finder>,
     /// Who finds TLS libraries.
     libraries: Option<Libraries>,
+    /// Who reads what programs write where their lines go.
+    lines: Option<Lines>,
+    /// Since when what passes through them is seen.
+    probed: Probed,
     counters: Arc<Counters>,
 }
 
@@ -97,9 +122,12 @@ impl Stages {
             left_out: FxHashMap::default(),
             own,
             overheard,
+            unnamed: Unnamed::default(),
             unsurveyed: Vec::new(),
             finder: None,
             libraries: None,
+            lines: None,
+            probed: Probed::default(),
             counters,
         }
     }
@@ -114,27 +142,50 @@ impl Stages {
         self.libraries = Some(libraries);
     }
 
-    /// A TLS library is probed from now on.
-    pub fn library_probed(&mut self, now: u64) {
-        self.connections.library_probed(now);
+    /// From now on exceptions are looked for in what programs write.
+    pub fn read_lines(&mut self, lines: Lines) {
+        self.lines = Some(lines);
+    }
+
+    /// The first of the TLS libraries that were to be probed is, from now on; `None`: it cannot be.
+    pub fn library_probed(&mut self, now: Option<u64>) {
+        self.probed.attached(now);
     }
 
     /// Does what time demands; to be called every few milliseconds with `CLOCK_BOOTTIME` nanoseconds. `stands` tells how far the
     /// kernel has counted a Unix socket's bytes, by its cookie.
     pub fn tick(&mut self, now: u64, stands: impl Fn(u64) -> Option<SocketPositions>) {
         self.connections.tick(now, &mut self.out);
+        self.wishes.extend(self.connections.roused().map(Wish::Rouse));
         self.overheard.tick(now);
+        for tgid in self.processes.follow_pods() {
+            self.left_out.remove(&tgid);
+            self.wishes.push(Wish::Heed(tgid));
+        }
         let processes = &self.processes;
         self.connections.ask(now, |descriptor| processes.holds(descriptor), stands, &mut self.out);
-        let answers = self.finder.iter_mut().flat_map(|finder| finder.answers(now));
-        self.wishes.extend(answers.map(|answer| match answer.found {
-            Found::Units(units) => Wish::Units(answer.tgid, units),
-            Found::Probes(probes) => Wish::Probe(answer.tgid, probes),
-        }));
+        if let Some(lines) = &mut self.lines
+            && let Some((tgid, places)) = lines.tick(now, &mut self.out)
+        {
+            self.wishes.push(Wish::Logs(tgid, places));
+        }
+        for Answer { tgid, found } in self.finder.iter_mut().flat_map(|finder| finder.answers(now)) {
+            match found {
+                Found::Units(units) => self.wishes.push(Wish::Units(tgid, units)),
+                Found::Probes(probes) => self.wishes.push(Wish::Probe(tgid, probes)),
+                Found::Births(state, probes) => {
+                    self.wishes.extend([Wish::Units(tgid, Units::Known(state)), Wish::Probe(tgid, probes)]);
+                }
+            }
+        }
         for found in self.libraries.iter().flat_map(Libraries::found) {
             match found {
-                tls::Found::Library(probes) => self.wishes.push(Wish::ProbeFile(probes)),
+                tls::Found::Library(probes, number) => {
+                    self.probed.found(number);
+                    self.wishes.push(Wish::ProbeFile(probes));
+                }
                 tls::Found::Refused => self.counters.tls_refused.inc(),
+                tls::Found::Process(tgid, library) => self.processes.get(tgid).tls.set_library(library),
             }
         }
     }
@@ -149,9 +200,13 @@ impl Stages {
     pub fn survey(&mut self) -> bool {
         let from = self.unsurveyed.len().saturating_sub(SURVEYED);
         for tgid in self.unsurveyed.drain(from..) {
-            self.processes.get(tgid);
+            let traced = self.processes.get(tgid).is_traced();
+            if let Some(lines) = self.lines.as_mut().filter(|_| traced) {
+                lines.places().ask(tgid);
+            }
+            let tls = self.processes.get(tgid).tls.wanted();
             if let Some(libraries) = &mut self.libraries {
-                libraries.ask(tgid, 0);
+                libraries.survey(tgid, tls);
             }
         }
         !self.unsurveyed.is_empty()
@@ -193,6 +248,9 @@ impl Stages {
 
     /// Ends every connection: the agent stops.
     pub fn finish(&mut self, now: u64) {
+        if let Some(lines) = &mut self.lines {
+            lines.finish(&mut self.out);
+        }
         self.connections.finish(now, &mut self.out);
     }
 
@@ -237,6 +295,7 @@ impl Stages {
         match record {
             Record::Io(event, bytes) => self.operation(&event, bytes),
             Record::Plain(event, bytes) => self.plaintext(&event, bytes),
+            Record::Lines(event, bytes) => self.written(event.unit.tgid, &Written::of(&event, bytes)),
             Record::State(mut event) => {
                 let process = self.opener(&event);
                 if process.is_some() && event.flags & STATE_UNSENT != 0 {
@@ -266,7 +325,10 @@ impl Stages {
                     time: event.time,
                 }));
             }
-            Record::Fact(event) => self.out.extend(fact(&event).map(Signal::Fact)),
+            Record::Fact(event) => {
+                let told = self.unnamed.told(event);
+                self.told(told);
+            }
             Record::Exec(event, args, env) => self.exec(&event, args, env),
         }
     }
@@ -290,10 +352,16 @@ impl Stages {
             return self.leave_out(event.unit.tgid);
         }
         let own = |server: &OwnServer| server.is_peer(ends, event.unit.tgid);
-        if self.own.as_ref().is_some_and(own) {
+        if self.own.as_ref().is_some_and(own) || is_own_export(ends) {
             return self.wishes.push(Wish::Mute(event.cookie));
         }
         let process = Arc::clone(process);
+        if ends.family == AF_UNIX && event.direction == EGRESS {
+            let written = Written::to_socket(event, bytes);
+            if self.is_log(event.unit.tgid, written.place) {
+                return self.written(event.unit.tgid, &written);
+            }
+        }
         // A connection that a reset has ended has given its port back, and its program goes on with it.
         let known = || ends.local_port == 0 && self.connections.knows(event.cookie);
         if !self.selection.connection_selected(&process, ends.local_port, ends.peer_port) && !known() {
@@ -305,6 +373,8 @@ impl Stages {
         {
             finder.ask(event.unit.tgid, event.time);
         }
+        let told = self.unnamed.sent(event);
+        self.told(told);
         let from = self.out.len();
         let verdict = self.connections.operation(event, bytes, &process, &mut self.out);
         self.act(event.cookie, verdict);
@@ -313,8 +383,26 @@ impl Stages {
         }
         if let Some(libraries) = &mut self.libraries {
             for tgid in self.connections.take_begun() {
-                libraries.ask(tgid, event.time);
+                libraries.ask(tgid, self.processes.get(tgid).tls.wanted(), event.time);
             }
+        }
+    }
+
+    /// Something is told of a unit, if it makes sense.
+    fn told(&mut self, event: Option<FactEvent>) {
+        self.out.extend(event.and_then(|event| facts::fact(&event)).map(Signal::Fact));
+    }
+
+    /// Whether a place is where a process's lines go: of a socket, journald or a container's runtime.
+    fn is_log(&mut self, tgid: u32, place: u64) -> bool {
+        self.lines.as_mut().is_some_and(|lines| lines.places().knows(tgid, place))
+    }
+
+    /// Something was written to where a process's lines go.
+    fn written(&mut self, tgid: u32, written: &Written<'_>) {
+        let process = self.processes.get(tgid);
+        if let Some(lines) = self.lines.as_mut().filter(|_| process.is_traced()) {
+            lines.written(written, process, &mut self.out);
         }
     }
 
@@ -324,9 +412,13 @@ impl Stages {
         if !process.is_traced() {
             return self.leave_out(event.unit.tgid);
         }
+        if process.tls.wanted() == Tls::Off {
+            return self.wishes.push(Wish::LeaveTls(event.unit.tgid));
+        }
         let process = Arc::clone(process);
         let from = self.out.len();
-        if let Some((cookie, verdict)) = self.connections.plaintext(event, bytes, &process, &mut self.out) {
+        let since = self.probed.since(event.library);
+        if let Some((cookie, verdict)) = self.connections.plaintext(event, bytes, &process, since, &mut self.out) {
             self.act(cookie, verdict);
         }
         for at in from..self.out.len() {
@@ -339,6 +431,7 @@ impl Stages {
         match verdict {
             Verdict::Continue => {}
             Verdict::Mute => self.wishes.push(Wish::Mute(cookie)),
+            Verdict::Hush => self.wishes.push(Wish::Hush(cookie)),
             Verdict::Widen(directions) => self.wishes.push(Wish::Widen(cookie, directions)),
             Verdict::Secure => self.wishes.push(Wish::Secure(cookie)),
         }
@@ -356,11 +449,17 @@ impl Stages {
 
     /// What a signal says about its process.
     fn learn(&mut self, at: usize, now: u64) {
+        if let Signal::Started(started) = &self.out[at] {
+            self.processes.note_request(started.process.tgid());
+        }
         match &mut self.out[at] {
             Signal::Started(started) if started.connection.role == Role::Server => {
                 let (tgid, reader) = (started.process.tgid(), started.started.request.first.unit.tid);
                 if self.processes.on_server_port(tgid, started.connection.endpoints.local_port) {
                     started.process = self.processes.get(tgid).clone();
+                }
+                if let Some(lines) = &mut self.lines {
+                    lines.places().ask(tgid);
                 }
                 if let Some(finder) = &mut self.finder {
                     finder.ask_for_probes(tgid, reader);
@@ -407,8 +506,11 @@ impl Stages {
         if let Some(libraries) = &mut self.libraries {
             libraries.forget(tgid);
         }
+        if let Some(lines) = &mut self.lines {
+            lines.forget(tgid, &mut self.out);
+        }
         if self.finder.as_mut().is_some_and(|finder| finder.forget(tgid)) {
-            self.wishes.push(Wish::Unprobe(tgid));
+            self.wishes.push(Wish::Unprobe(tgid, None));
         }
     }
 
@@ -445,50 +547,17 @@ impl Stages {
             env_truncated: env.len() >= MAX_EXEC_PAYLOAD * 3 / 4,
             file: &event.file,
         });
+        if let Some(libraries) = &self.libraries
+            && self.processes.get(event.tgid).is_traced()
+        {
+            libraries.begins(event.tgid, self.processes.get(event.tgid).tls.wanted());
+        }
     }
 }
 
-/// What the kernel says, in the terms of links; `None` if it makes no sense.
-fn fact(event: &FactEvent) -> Option<Fact> {
-    let is = |what: FactKind| event.what == what as u8;
-    if is(FactKind::Slept) {
-        return slept(event);
-    }
-    let (tgid, kind, time, mark) = (event.tgid, event.unit_kind, event.time, event.a);
-    let (thread, of_kind) = (UnitKey::thread(tgid, event.tid), |id: u64| UnitKey { tgid, kind, id });
-    let (unit, mut other) = (of_kind(event.unit), of_kind(event.other));
-    if event.other_kind != 0 {
-        other.kind = event.other_kind.into();
-    }
-    let handle = (event.b != 0).then_some(Handle(event.a, event.b));
-    if is(FactKind::Born) {
-        let of = if event.other == 0 { thread } else { other };
-        return Some(Fact::Born { unit, of: Some(of), site: 0, mark, time });
-    } else if is(FactKind::Ended) {
-        return Some(Fact::Ended { unit, with_process: false, time });
-    } else if is(FactKind::Woke) {
-        return Some(Fact::Woke { unit, by: thread, at: At { time, tid: event.tid, switches: 0, mark, only: false } });
-    } else if is(FactKind::HandedOver) {
-        return Some(Fact::HandedOver { by: unit, to: Place::Unit(other), handle, time });
-    } else if is(FactKind::HandedOverStream) {
-        return Some(Fact::HandedOver { by: unit, to: Place::StreamOf(other, event.cookie), handle, time });
-    } else if is(FactKind::Relayed) {
-        return Some(Fact::Relayed { by: thread, to: event.cookie, of: event.a, time });
-    } else if is(FactKind::Named) {
-        return handle.map(|handle| Fact::Named { unit, handle, time });
-    } else if is(FactKind::TakenUp) {
-        return Some(Fact::TakenUp { by: unit, from: other, stream: event.cookie, time });
-    }
-    None
-}
-
-fn slept(event: &FactEvent) -> Option<Fact> {
-    let on = match event.a {
-        SLEPT_ON_OWN => SleptOn::Own,
-        SLEPT_ON_MANY => SleptOn::Many,
-        SLEPT_ON_SET => SleptOn::Set(event.b),
-        _ => return None,
-    };
-    let thread = UnitKey::thread(event.tgid, event.tid);
-    Some(Fact::Slept { thread, on, cookie: event.cookie, time: event.time })
+/// Whether the agent itself is at the other end, with what it exports: whoever takes that is not told to have been asked.
+fn is_own_export(ends: &Endpoints) -> bool {
+    let end = |of, port| SocketAddr::new(address(ends, of), port);
+    matches!(ends.family, AF_INET | AF_INET6)
+        && otlp::own::is_ours(end(ends.local, ends.local_port), end(ends.peer, ends.peer_port))
 }

@@ -1,17 +1,17 @@
 //! Where the units of traced programs' runtimes are, and what of such programs is probed: found on a thread of its own, because
 //! a large program's types take a while to read, and handed to the kernel programs.
 //!
-//! A Go program's file is read once (`go`), and nginx's (`nginx`); of a process, only where it was loaded. Of CPython it is
+//! A Go program's file is read once (`go`), and nginx's (`nginx`), and Node's (`node`); of a process, only where it was loaded. Of CPython it is
 //! the process's memory that is read (`python`), again from time to time until asyncio is there. Until the answer is there,
 //! threads are all that is known.
 //! Probes are asked for once a process was seen to serve something, and for no other.
 
 mod go;
 mod nginx;
+pub mod node;
 pub mod python;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::Builder;
@@ -19,12 +19,10 @@ use std::thread::Builder;
 use wirespan_common::{PythonState, RuntimeState};
 
 use crate::bpf::probes::Probes;
-use crate::discovery::programs::{self, FileKey};
+use crate::discovery::programs::{self, ByFile};
 
 /// Questions at a time. Beyond them a process is asked about again with its next operation.
 const MAX_WAITING: usize = 256;
-/// Files remembered.
-const MAX_FILES: usize = 1024;
 /// After this time a program is looked at again that has not loaded yet what has units, nanoseconds; twice that the next time.
 const AGAIN: u64 = 250_000_000;
 /// Up to this.
@@ -39,6 +37,8 @@ enum Wanted {
     Probes,
     /// What of it is probed in addition, because other threads than its loop's make calls.
     Lent,
+    /// What of it is probed in addition, so that it is known which of its units make others; and its units, with that.
+    Births,
 }
 
 /// A process that is asked about.
@@ -67,17 +67,26 @@ pub enum Found {
     Units(Units),
     /// What is to be probed; never nothing.
     Probes(Vec<Probes>),
+    /// The same, with what the kernel programs need for that.
+    Births(RuntimeState, Vec<Probes>),
 }
 
 /// Where units are, as the kernel programs need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Units {
-    /// Goroutines.
-    Go(RuntimeState),
+    /// Goroutines, loops of Node.
+    Known(RuntimeState),
     /// Tasks of asyncio.
     Python(PythonState),
     /// What has them is not loaded yet.
     NotYet,
+}
+
+impl Units {
+    /// Whether there are tasks: the loops' dictionary, or the threads' states, say which run.
+    fn has_tasks(&self) -> bool {
+        matches!(self, Self::Python(state) if state.running != 0 || state.running_task != 0)
+    }
 }
 
 /// What was asked about a process.
@@ -94,6 +103,8 @@ struct Asked {
     tasks: bool,
     /// It was asked what is probed in addition.
     lent: bool,
+    /// It was asked what is probed so that births are told.
+    births: bool,
     /// The thread that read a request last.
     reader: u32,
 }
@@ -144,6 +155,7 @@ impl Finder {
                     probes: false,
                     tasks: false,
                     lent: false,
+                    births: false,
                     reader: 0,
                 }
             }
@@ -175,6 +187,24 @@ impl Finder {
         }
     }
 
+    /// Asks for what is probed so that it is known which units of a process make others, which is probed already.
+    pub fn ask_for_births(&mut self, tgid: u32) {
+        let wanted = |asked: &Asked| asked.probes && !asked.births;
+        let Some(asked) = self.asked.get(&tgid).copied().filter(wanted) else { return };
+        if self.send(tgid, asked.life, Wanted::Births) {
+            self.asked.insert(tgid, Asked { births: true, ..asked });
+        }
+    }
+
+    /// That is not to be told any longer. Returns whether it may be probed for it.
+    pub fn leave_births(&mut self, tgid: u32) -> bool {
+        let Some(asked) = self.asked.get(&tgid).copied().filter(|asked| asked.births) else { return false };
+        self.asked.insert(tgid, Asked { births: false, ..asked });
+        // (If there is no room for the question, what is noted of each birth is noted in vain.)
+        self.send(tgid, asked.life, Wanted::Units);
+        true
+    }
+
     /// Whether it need not be asked again.
     fn send(&self, tgid: u32, life: u64, wanted: Wanted) -> bool {
         let question = Question { tgid, life, dir: self.proc_root.join(tgid.to_string()), wanted };
@@ -196,7 +226,7 @@ impl Finder {
                 asked.again = Some(now + asked.pause);
                 (asked.pause, asked.probes) = ((asked.pause * 2).min(SELDOM), false);
             } else {
-                asked.tasks |= matches!(answer.found, Found::Units(Units::Python(state)) if state.running != 0);
+                asked.tasks |= matches!(&answer.found, Found::Units(units) if units.has_tasks());
                 answers.push(answer);
             }
         }
@@ -206,8 +236,9 @@ impl Finder {
 
 #[derive(Default)]
 struct Files {
-    known: HashMap<FileKey, Option<go::Known>>,
-    servers: HashMap<FileKey, Option<nginx::Known>>,
+    known: ByFile<Option<go::Known>>,
+    servers: ByFile<Option<nginx::Known>>,
+    nodes: node::Nodes,
     interpreters: python::Interpreters,
 }
 
@@ -222,31 +253,24 @@ impl Files {
     }
 
     fn find_in_program(&mut self, question: &Question) -> Option<Found> {
+        if let Some(node) = self.nodes.find(question.tgid, &question.dir) {
+            return node.found(question.wanted);
+        }
         let (file, key) = programs::open(&question.dir).ok()?;
-        if let Some(server) = self.nginx(question, &file, key) {
+        if let Some(server) = self.servers.or_read(key, || nginx::Known::said(question.tgid, &file)) {
             let probes = (question.wanted == Wanted::Probes).then(|| server.probes(file));
             return probes.filter(|probes| !probes.is_empty()).map(Found::Probes);
         }
-        let known = self.go(question, &file, key)?;
+        let known = self.known.or_read(key, || go::Known::said(question.tgid, &file)).as_ref()?;
         match question.wanted {
-            Wanted::Units => known.state(&question.dir).map(|state| Found::Units(Units::Go(state))),
+            Wanted::Units => known.state(&question.dir, false).map(|state| Found::Units(Units::Known(state))),
+            Wanted::Births => {
+                let probes = Some(known.births(file)).filter(|probes| !probes.is_empty())?;
+                known.state(&question.dir, true).map(|state| Found::Births(state, probes))
+            }
             Wanted::Probes => Some(known.probes(file)).filter(|probes| !probes.is_empty()).map(Found::Probes),
             Wanted::Lent => None,
         }
-    }
-
-    fn nginx(&mut self, question: &Question, file: &File, key: FileKey) -> Option<nginx::Known> {
-        if self.servers.len() >= MAX_FILES {
-            self.servers.clear();
-        }
-        self.servers.entry(key).or_insert_with(|| nginx::Known::said(question.tgid, file)).clone()
-    }
-
-    fn go(&mut self, question: &Question, file: &File, key: FileKey) -> Option<go::Known> {
-        if self.known.len() >= MAX_FILES {
-            self.known.clear();
-        }
-        self.known.entry(key).or_insert_with(|| go::Known::said(question.tgid, file)).clone()
     }
 }
 
@@ -263,7 +287,7 @@ mod tests {
         let (questions, _asked) = sync_channel(MAX_WAITING);
         let (tell, answers) = sync_channel(MAX_WAITING);
         let mut finder = finder(questions, answers);
-        let answer = || Answer { tgid: 7, found: Found::Units(Units::Go(RuntimeState::default())) };
+        let answer = || Answer { tgid: 7, found: Found::Units(Units::Known(RuntimeState::default())) };
         finder.ask(7, 0);
         tell.send((1, answer())).unwrap();
         assert_eq!(finder.answers(0).len(), 1);
@@ -317,6 +341,26 @@ mod tests {
         finder.ask_for_lent(7, 71);
         finder.ask_for_lent(7, 72);
         assert_eq!(asked.try_iter().map(|q| q.wanted).collect::<Vec<_>>(), [Wanted::Lent]);
+    }
+
+    #[test]
+    fn births_are_asked_for_of_what_is_probed_and_again_when_they_were_left() {
+        let (questions, asked) = sync_channel(MAX_WAITING);
+        let (_tell, answers) = sync_channel(MAX_WAITING);
+        let mut finder = finder(questions, answers);
+        finder.ask(7, 0);
+        finder.ask_for_births(7);
+        assert!(!finder.leave_births(7));
+        finder.ask_for_probes(7, 7);
+        let wanted = || asked.try_iter().map(|question| question.wanted).collect::<Vec<_>>();
+        assert_eq!(wanted(), [Wanted::Units, Wanted::Probes]);
+        for _ in 0..2 {
+            finder.ask_for_births(7);
+            finder.ask_for_births(7);
+            assert_eq!(wanted(), [Wanted::Births]);
+            assert!(finder.leave_births(7) && !finder.leave_births(7));
+            assert_eq!(wanted(), [Wanted::Units], "nothing is noted of births any more");
+        }
     }
 
     #[test]

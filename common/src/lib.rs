@@ -10,13 +10,16 @@
 //! |---|---|
 //! | `lib.rs` | operations, connections, processes; marks, budgets, counters |
 //! | `units.rs` | units of runtimes, and what is told of them |
+//! | `lines.rs` | what programs write where their lines go |
 //! | `tls.rs` | what passes through TLS libraries |
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod lines;
 mod tls;
 mod units;
 
+pub use lines::*;
 pub use tls::*;
 pub use units::*;
 
@@ -51,6 +54,8 @@ pub enum Kind {
     Path = 7,
     /// Plaintext that passed through a TLS library, [`PlainEvent`] followed by captured bytes.
     Plain = 8,
+    /// Something was written to where a process's lines go, [`LineEvent`] followed by captured bytes.
+    Lines = 9,
 }
 
 /// [`IoEvent::direction`]: bytes received by this process.
@@ -73,9 +78,14 @@ pub const FLAG_DATAGRAM: u8 = 16;
 
 /// [`PlainEvent::flags`]: this end is the server of its TLS session.
 pub const FLAG_TLS_SERVER: u8 = 64;
+/// Of plaintext: whether it is the server's end of the session is not known.
+pub const FLAG_TLS_EITHER: u8 = 2;
 
 /// [`PlainEvent::flags`]: of a call before was not seen what became of it, so positions do not count from the beginning.
 pub const FLAG_TLS_BROKEN: u8 = 128;
+
+/// Set in what identifies a socket where that is its inode's number, because it has no cookie yet.
+pub const INODE_IDENTITY: u64 = 1 << 63;
 
 /// `AF_UNIX`.
 pub const AF_UNIX: u8 = 1;
@@ -141,9 +151,16 @@ pub struct IoEvent {
     pub inode: u64,
     /// The descriptor by which the program perhaps names it.
     pub fd: u32,
+    /// How long the thread had run, by then and by a clock of its own ([`CLOCK_SHIFT`]); 0: that is not known.
+    pub ran: u32,
+    /// How long it had waited for a CPU.
+    pub queued: u32,
     /// Always zero.
     pub reserved2: u32,
 }
+
+/// [`IoEvent::ran`] and `queued` count `1 << CLOCK_SHIFT` nanoseconds, modulo 2³². Only differences mean anything.
+pub const CLOCK_SHIFT: u32 = 10;
 
 /// [`StateEvent::flags`]: this program let go of the connection. It reads nothing more of it, and there is nothing more
 /// that it could have read.
@@ -261,8 +278,17 @@ pub struct ExecEvent {
     pub file: [u8; MAX_EXEC_FILE],
 }
 
-/// Values of the `PROCESSES` map, by process id: what user space decided about a process.
+/// Bits of the values of the `PROCESSES` map, by process id, which say what its socket operations have to ask for: user space
+/// decided not to trace it.
 pub const PROCESS_IGNORED: u8 = 1;
+/// Of a traced process: it has a TLS library whose records say which socket they are for. The kernel's own mark.
+pub const PROCESS_RECORDS: u8 = 1 << 1;
+/// Of a traced process: what it says inside TLS is not copied. Written by user space.
+pub const PROCESS_TLS_OFF: u8 = 1 << 2;
+/// Its runtime's units are known (the map `RUNTIMES`). Written by user space.
+pub const PROCESS_UNITS: u8 = 1 << 3;
+/// It calls a TLS library whose calls are noted (the map `TLS_CALLS`). The kernel's own mark.
+pub const PROCESS_TLS_CALLS: u8 = 1 << 4;
 
 /// Bits of the values of the `SOCKETS` map, by socket cookie: no event is wanted from this socket any more.
 pub const SOCKET_MUTED: u32 = 1;
@@ -277,6 +303,8 @@ pub const SOCKET_HEAD: u32 = 1 << 4;
 
 /// What passes is encrypted: the beginning of each operation is enough. Written by user space.
 pub const SOCKET_SECURED: u32 = 1 << 6;
+/// No operation is wanted from this socket for now, but its end is. Written by user space.
+pub const SOCKET_HUSHED: u32 = 1 << 7;
 
 /// Values of the `POSITIONS` map, by socket cookie: of Unix sockets, which have no sequence numbers, and `tx` of TCP sockets
 /// whose connection has ended.
@@ -340,14 +368,16 @@ pub enum Counter {
     OverBudget = 3,
     /// Calls into TLS libraries of which was not seen what became of them.
     TlsUnfinished = 4,
+    /// Plaintext of sessions of TLS that are on no socket of their own.
+    TlsElsewhere = 5,
 }
 
 /// Number of slots in `COUNTERS`.
-pub const COUNTERS: u32 = 5;
+pub const COUNTERS: u32 = 6;
 
 const _: () = {
     assert!(size_of::<Endpoints>() == 48);
-    assert!(size_of::<IoEvent>() == 152);
+    assert!(size_of::<IoEvent>() == 160);
     assert!(size_of::<StateEvent>() == 128);
     assert!(size_of::<PathEvent>() == 168);
     assert!(size_of::<TaskEvent>() == 32);

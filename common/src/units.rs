@@ -19,7 +19,7 @@ pub struct UnitId {
     /// (its number; the moment of its birth). Zero when unknown.
     pub parent: u64,
     /// When the unit had it written, `CLOCK_BOOTTIME` nanoseconds, if what is written is gathered and sent later by something
-    /// else; zero: it did so itself, now.
+    /// else; zero: it did so itself, now. (Of a loop, something else: [`UNIT_LOOP`].)
     pub since: u64,
 }
 
@@ -35,6 +35,10 @@ pub const UNIT_LENT: u32 = 3;
 
 /// [`UnitId::kind`]: a greenlet, by its address, which is used again once it is gone. A thread's first greenlet is the thread.
 pub const UNIT_GREENLET: u32 = 4;
+
+/// [`UnitId::kind`]: the thread of a loop that numbers its pieces of work. `id` is the number of the piece that runs, 0 if none
+/// does; `parent` that of the piece which set it going; `since` the newest number there is.
+pub const UNIT_LOOP: u32 = 5;
 
 /// Values of the `RUNTIMES` map, by process id: where a process's runtime keeps the unit that runs. Offsets in bytes.
 #[repr(C)]
@@ -54,8 +58,8 @@ pub struct RuntimeState {
     pub thread: u32,
     /// In that: the address of the unit that it runs.
     pub current: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Not 0: it is told which of its units make others.
+    pub births: u32,
     /// Functions whose units read for the one that made them; 0 for none.
     pub helpers: [u64; 2],
 }
@@ -75,6 +79,10 @@ pub struct PythonState {
     pub number_type: u64,
     /// The type of contexts.
     pub context_type: u64,
+    /// What stands for no value.
+    pub nothing: u64,
+    /// The type of truth values.
+    pub truth_type: u64,
     /// From the thread's own memory to the address of its state.
     pub slot: u32,
     /// In that: the thread's own memory again.
@@ -94,8 +102,8 @@ pub struct PythonState {
     pub greenlets: u32,
     /// Where in that block.
     pub greenlets_at: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// In a thread's state: the task that runs; 0 where `running` tells it.
+    pub running_task: u32,
 }
 
 /// What a [`FactEvent`] says.
@@ -108,7 +116,8 @@ pub enum FactKind {
     HandedOver = 2,
     /// What `other` sends next on its stream of the number `cookie` is; else as [`Self::HandedOver`].
     HandedOverStream = 3,
-    /// The request that `unit` serves carries the handle `a`, `b`.
+    /// The request that `unit` serves carries the handle `a`, `b`. `cookie` is 1 if what carries it, carries it after the request
+    /// was answered as well.
     Named = 4,
     /// `unit` serves, from now on, the request of the stream with the number `cookie` that `other`, or a unit that `other`
     /// made, took in.
@@ -116,12 +125,21 @@ pub enum FactKind {
     /// What is sent next through the socket `cookie` is a call made for the request that the connection of the socket `a` has
     /// under way.
     Relayed = 6,
-    /// `unit` is made by `other`, or by what runs on the thread if that is zero; `a` tells that from what ran there before.
+    /// A piece of a loop's work begins on the thread: `a` is the newest number of such pieces, `b` one of `TURN_*`, `cookie` the
+    /// socket that it is about, zero if none.
+    Turn = 7,
+    /// `unit` is made by `other`, or by what runs on the thread if that is zero; `a` tells that from what ran there before. `b` is the
+    /// place in the program that made it, zero if unknown.
     Born = 16,
     /// `unit` is gone.
     Ended = 17,
     /// `unit` is made runnable by what runs on the thread, and is no unit; `a` tells that from what ran there before.
     Woke = 18,
+    /// `unit` gets a result that it waited for, from `other`; if that is zero, from the thread with the id `a`,
+    /// when it handed it over.
+    Resolved = 19,
+    /// The thread takes up its next job.
+    Job = 20,
 }
 
 /// What the place of a probe in CPython means: its cookie.
@@ -130,7 +148,7 @@ pub mod python_place {
     pub const MADE: u8 = 1;
     /// What destroys a task: the first argument.
     pub const GONE: u8 = 2;
-    /// `Future.set_result`: the first argument is a future.
+    /// `Future.set_result`: the first argument is a future, the second the result.
     pub const RESULT: u8 = 3;
     /// In what copies a context: it may be what was returned.
     pub const COPY_RETURNED: u8 = 4;
@@ -147,7 +165,55 @@ pub mod python_place {
     pub const GREENLET_MADE: u8 = 9;
     /// What destroys one: the first argument.
     pub const GREENLET_GONE: u8 = 10;
+    /// `Future.set_result`, where the third argument points to the result.
+    pub const RESULT_LISTED: u8 = 11;
+    /// `SimpleQueue.get`, and `get_nowait`: a thread of a pool asks for its next job.
+    pub const ASKS: u8 = 12;
 }
+
+/// What the place of a probe in Node means: the lowest byte of its cookie. The first argument is something of the loop's; from
+/// it to the address of the loop's numbers it is as far as the cookie's upper half says.
+pub mod node_place {
+    /// `Environment::RunTimers`.
+    pub const TIMERS: u8 = 1;
+    /// `Environment::CheckImmediate`.
+    pub const IMMEDIATES: u8 = 2;
+    /// `ConnectionWrap::OnConnection`.
+    pub const ACCEPTED: u8 = 3;
+    /// `ConnectionWrap::AfterConnect`: the first argument is libuv's request.
+    pub const CONNECTED: u8 = 4;
+
+    /// A probe's cookie.
+    #[must_use]
+    pub const fn cookie(place: u8, numbers: i32) -> u64 {
+        place as u64 | (numbers as u32 as u64) << 32
+    }
+}
+
+/// Values of the `LOOPS` map, by thread id: where a loop keeps its numbers.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoopState {
+    /// The process.
+    pub tgid: u32,
+    /// Always zero.
+    pub reserved: u32,
+    /// The address: the piece that runs, the one that set it going, the newest number.
+    pub numbers: u64,
+}
+
+/// [`FactKind::Turn`]: bytes came in.
+pub const TURN_ARRIVAL: u64 = 1;
+/// [`FactKind::Turn`]: timers have run out.
+pub const TURN_TIMER: u64 = 2;
+/// [`FactKind::Turn`]: what was left to be done.
+pub const TURN_IMMEDIATE: u64 = 3;
+/// [`FactKind::Turn`]: a connection was accepted.
+pub const TURN_ACCEPTED: u64 = 4;
+/// [`FactKind::Turn`]: a connection that was being opened is there, or cannot be had.
+pub const TURN_CONNECTED: u64 = 5;
+/// [`FactKind::Turn`]: another thread has finished something.
+pub const TURN_WOKEN: u64 = 6;
 
 /// [`FactKind::Slept`]: exactly on the socket that it had sent on last.
 pub const SLEPT_ON_OWN: u64 = 1;
@@ -191,7 +257,7 @@ pub struct FactEvent {
 /// What the place of a probe in a Go program means: the lowest byte of its cookie. `A` and `B` are offsets of fields, 16 bits
 /// each, in the cookie from bit 16 and 32 on.
 pub mod go_place {
-    /// `net/http.serverHandler.ServeHTTP`: the fourth argument is the request, its context at `A`.
+    /// `net/http.serverHandler.ServeHTTP`: the first argument is the server, the fourth the request, its context at `A`.
     pub const SERVES: u8 = 1;
     /// `net/http.(*persistConn).roundTrip`: a call with its connection, and a request whose context is at `A`.
     pub const ROUND_TRIP: u8 = 2;
@@ -212,11 +278,23 @@ pub mod go_place {
     pub const RPC_PUTS: u8 = 9;
     /// A handler of `(*transport.loopyWriter)`: the second argument is what was put, with a stream's number at `A`.
     pub const RPC_WRITES: u8 = 10;
+    /// In `runtime.newproc1`: a register has the address of a goroutine that has just got its number; the place of the `go`
+    /// statement is at `B` in it, and the frame pointer of who runs in it is kept at `A`. The register's number is in the cookie
+    /// from bit 48 on.
+    pub const MADE: u8 = 11;
+    /// `runtime.goexit1`: the goroutine ends.
+    pub const ENDS: u8 = 12;
 
     /// A probe's cookie.
     #[must_use]
     pub const fn cookie(place: u8, a: u16, b: u16) -> u64 {
         place as u64 | (a as u64) << 16 | (b as u64) << 32
+    }
+
+    /// The same of [`MADE`].
+    #[must_use]
+    pub const fn made(register: u16, frame: u16, site: u16) -> u64 {
+        cookie(MADE, frame, site) | (register as u64) << 48
     }
 }
 
@@ -242,7 +320,7 @@ pub struct Note {
     pub handle: [u64; 2],
     /// When, `CLOCK_BOOTTIME` nanoseconds, where that matters.
     pub time: u64,
-    /// On which thread, where that matters.
+    /// On which thread, or how far from another, where that matters.
     pub tid: u32,
     /// 1 once it was told.
     pub told: u32,
@@ -272,7 +350,8 @@ const _: () = {
     assert!(size_of::<FactEvent>() == 64);
     assert!(size_of::<Wait>() == 40);
     assert!(size_of::<RuntimeState>() == 48);
-    assert!(size_of::<PythonState>() == 80);
+    assert!(size_of::<PythonState>() == 96);
+    assert!(size_of::<LoopState>() == 16);
     assert!(size_of::<NoteKey>() == 16);
     assert!(size_of::<Note>() == 40);
 };

@@ -147,6 +147,16 @@ mod imp {
         }
     }
 
+    /// The first four words of a Go function's arguments, before it has run.
+    #[inline(always)]
+    pub fn go_arguments(regs: &pt_regs) -> [u64; 4] {
+        let load = |field: *const u64| {
+            // SAFETY: as above.
+            unsafe { core::ptr::read_volatile(field) }
+        };
+        [&raw const regs.rax, &raw const regs.rbx, &raw const regs.rcx, &raw const regs.rdi].map(load)
+    }
+
     /// A 32-bit program's system call has other numbers and structures: not read.
     #[inline(always)]
     pub fn is_native(load: impl Fn(usize) -> u64) -> bool {
@@ -261,6 +271,12 @@ mod imp {
             3 => regs.regs[3],
             _ => 0,
         }
+    }
+
+    /// The first four words of a Go function's arguments, before it has run.
+    #[inline(always)]
+    pub fn go_arguments(regs: &pt_regs) -> [u64; 4] {
+        [regs.regs[0], regs.regs[1], regs.regs[2], regs.regs[3]]
     }
 
     /// A 32-bit program's system call has other numbers and structures: not read.

@@ -11,12 +11,10 @@
 use aya_ebpf::helpers::{bpf_ktime_get_boot_ns, generated::bpf_ringbuf_query};
 use wirespan_common::{Budget, Limits, MAX_CAPTURE, RECORD_COST};
 
-use crate::maps::{EVENTS, PROCESS_BUDGETS, SOCKET_BUDGETS};
+use crate::maps::{BPF_NOEXIST, EVENTS, PROCESS_BUDGETS, SOCKET_BUDGETS};
 
 /// `BPF_RB_AVAIL_DATA` of include/uapi/linux/bpf.h: bytes that were not read yet.
 const NOT_READ: u64 = 0;
-/// `enum` of include/uapi/linux/bpf.h: only insert what is not there.
-const BPF_NOEXIST: u64 = 1;
 /// A budget is full after so long, nanoseconds: keeps the sum in its bounds.
 const LONG: u64 = 1 << 32;
 
@@ -82,10 +80,24 @@ fn refilled(budget: &Budget, now: u64, rate: u64, burst: u64) -> u64 {
     if left < burst { left } else { burst }
 }
 
-/// Whether a record of so many bytes, which tells of no end, is one too many for this socket or this process, as full as the
-/// ring is.
+/// Whether a record of so many bytes, which tells of no end, is one too many for its process or, where it is about one, its
+/// socket, as full as the ring is.
 #[inline(always)]
-pub fn refuses(cookie: u64, tgid: u32, bytes: u64, free: u64) -> bool {
+pub fn refuses(socket: Option<u64>, tgid: u32, bytes: u64, free: u64) -> bool {
+    // (With room enough, which is as good as always, there is nothing to ask.)
+    free <= limit!(ring) >> 2 && budget_refuses(socket.unwrap_or(0), tgid, bytes, free) != 0
+}
+
+/// [`refuses`], checked by itself (`main.rs`). No socket is 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn budget_refuses(socket: u64, tgid: u32, bytes: u64, free: u64) -> u64 {
+    is_refused((socket != 0).then_some(socket), tgid, bytes, free) as u64
+}
+
+/// The same, for a function that is checked by itself and has little of the stack left.
+#[inline(always)]
+pub fn is_refused(socket: Option<u64>, tgid: u32, bytes: u64, free: u64) -> bool {
     let (shift, only_ends) = match pressure(bytes, free) {
         Pressure::None => return false,
         Pressure::Costs(shift) => (shift, false),
@@ -105,24 +117,39 @@ pub fn refuses(cookie: u64, tgid: u32, bytes: u64, free: u64) -> bool {
         unsafe { (*process).refused += 1 };
         return true;
     }
-    let Some(socket) = SOCKET_BUDGETS.get_ptr_mut(cookie) else {
-        let _ =
-            SOCKET_BUDGETS.insert(cookie, Budget { time: now, left: limit!(socket_burst), refused: 0 }, BPF_NOEXIST);
-        return false;
+    let of_socket = match socket {
+        None => None,
+        Some(cookie) => {
+            let Some(budget) = SOCKET_BUDGETS.get_ptr_mut(cookie) else {
+                let new = Budget { time: now, left: limit!(socket_burst), refused: 0 };
+                let _ = SOCKET_BUDGETS.insert(cookie, new, BPF_NOEXIST);
+                return false;
+            };
+            Some(budget)
+        }
     };
-    let process_limits = (limit!(process_rate), limit!(process_burst));
-    let socket_limits = (limit!(socket_rate), limit!(socket_burst));
+    let (process_rate, process_burst) = (limit!(process_rate), limit!(process_burst));
+    let (socket_rate, socket_burst) = (limit!(socket_rate), limit!(socket_burst));
     // SAFETY: map values, valid while the program runs. Another CPU may count at the same time: a budget is no promise to
     // the byte.
     unsafe {
-        let of_process = refilled(&*process, now, process_limits.0, process_limits.1);
-        let of_socket = refilled(&*socket, now, socket_limits.0, socket_limits.1);
-        if of_process < cost || of_socket < cost {
+        let left = refilled(&*process, now, process_rate, process_burst);
+        let has_room = match of_socket {
+            None => left >= cost,
+            Some(budget) => {
+                let of_socket = refilled(&*budget, now, socket_rate, socket_burst);
+                let has_room = left >= cost && of_socket >= cost;
+                if has_room {
+                    ((*budget).time, (*budget).left) = (now, of_socket - cost);
+                }
+                has_room
+            }
+        };
+        if has_room {
+            ((*process).time, (*process).left) = (now, left - cost);
+        } else {
             (*process).refused += 1;
-            return true;
         }
-        ((*process).time, (*process).left) = (now, of_process - cost);
-        ((*socket).time, (*socket).left) = (now, of_socket - cost);
+        !has_room
     }
-    false
 }

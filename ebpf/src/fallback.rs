@@ -4,7 +4,7 @@
 //! The registers still hold the arguments when the call ends, so its beginning needs no program.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task};
-use wirespan_common::{EGRESS, INGRESS};
+use wirespan_common::{EGRESS, INGRESS, PROCESS_IGNORED};
 
 use crate::{
     arch,
@@ -13,6 +13,7 @@ use crate::{
     io::{self, Operation},
     kernel::{self, Memory, Probed},
     maps::SOCKETS,
+    runtimes,
     sock::{self, SocketKind},
 };
 
@@ -40,14 +41,15 @@ pub fn on_system_call_exit(regs: *const u8, result: i64) {
         return;
     }
     let id = bpf_get_current_pid_tgid();
-    if io::is_ignored((id >> 32) as u32) {
+    let process = io::known_of((id >> 32) as u32);
+    if process & PROCESS_IGNORED != 0 {
         return;
     }
-    on_native(load, id, result, direction);
+    on_native(load, (id, process), result, direction);
 }
 
 #[inline(always)]
-fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction: u8) {
+fn on_native(load: impl Fn(usize) -> u64 + Copy, (id, process): (u64, u8), result: i32, direction: u8) {
     if !arch::is_native(load) {
         return;
     }
@@ -63,6 +65,9 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
         return;
     }
     let cookie = identity(sk, inode);
+    if direction == INGRESS {
+        runtimes::node::on_read(id, cookie);
+    }
     // SAFETY: one word is copied out at once.
     let marks = unsafe { SOCKETS.get(cookie) }.map_or(0, |marks| *marks);
     if io::is_muted(marks) {
@@ -75,6 +80,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     let mut operation = Operation::new(id, cookie, kind, direction, result);
     operation.nonblocking = (dont_wait & 1 & (direction == INGRESS) as u32) as u8;
     operation.marks = marks;
+    operation.process = process;
     operation.fd = fd as u32;
     // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
     let task = unsafe { bpf_get_current_task() } as *const u8;
@@ -98,7 +104,7 @@ fn on_native(load: impl Fn(usize) -> u64 + Copy, id: u64, result: i32, direction
     }
     let thrown_away = direction == INGRESS && flags(load, number) & io::MSG_TRUNC != 0;
     let source = if result > 0 && !thrown_away { buffer::source(load, id as u32, many) } else { Source::none(0) };
-    io::submit::<false>(&operation, source, |to| sock::load_endpoints::<Probed>(sk, to));
+    io::submit::<false>(&operation, &source, |to| sock::load_endpoints::<Probed>(sk, to));
 }
 
 /// The `flags` argument of a receiving call.

@@ -2,10 +2,10 @@
 
 use aya_ebpf::helpers::generated::bpf_get_current_task;
 
+use wirespan_common::INODE_IDENTITY;
+
 use crate::kernel::{self, Memory, Probed};
 
-/// Set in identities that are inode numbers, where the socket has no cookie yet.
-const INODE_IDENTITY: u64 = 1 << 63;
 const S_IFMT: u16 = 0o170_000;
 const S_IFSOCK: u16 = 0o140_000;
 
@@ -33,6 +33,15 @@ pub fn socket_of(fd: u64) -> Option<(*const u8, u64, u32)> {
     let socket: *const u8 = Probed::load(file, kernel::file_private_data());
     let sk: *const u8 = Probed::load(socket, kernel::socket_sk());
     (!sk.is_null()).then(|| (sk, Probed::load(inode, kernel::inode_number()), Probed::load(file, kernel::file_flags())))
+}
+
+/// What identifies the socket behind a descriptor of the current process; 0 if there is none.
+#[inline(always)]
+pub fn identity_of(fd: u32) -> u64 {
+    match socket_of(fd as u64) {
+        Some((sk, inode, _)) => identity(sk, inode),
+        None => 0,
+    }
 }
 
 /// The socket's cookie, which this kind of program cannot ask the kernel to create; else its inode number.

@@ -1,22 +1,21 @@
 //! One socket operation becomes one record.
 
-use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns,
-    generated::{
-        bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_ringbuf_output, bpf_skc_to_tcp_sock, bpf_skc_to_unix_sock,
-        bpf_task_pt_regs,
-    },
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_ringbuf_output, bpf_skc_to_tcp_sock, bpf_skc_to_unix_sock,
+    bpf_task_pt_regs,
 };
 use wirespan_common::{
     Counter, EGRESS, Endpoints, FLAG_DATAGRAM, FLAG_FAULT, FLAG_IO_URING, FLAG_NO_BUFFER, FLAG_NONBLOCKING,
-    FLAG_ONLY_THREAD, INGRESS, IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, SOCKET_MUTED, SocketPositions,
+    FLAG_ONLY_THREAD, INGRESS, IoEvent, Kind, MAX_CAPTURE, PROCESS_IGNORED, PROCESS_RECORDS, PROCESS_TLS_CALLS,
+    PROCESS_TLS_OFF, PROCESS_UNITS, SOCKET_HUSHED, SOCKET_MUTED, SocketPositions,
 };
 
 use crate::{
     arch, budget,
     buffer::{self, Source},
+    clocks, facts,
     kernel::{self, Memory, Typed},
-    maps::{EVENTS, POSITIONS, PROCESSES, SOCKETS, count, scratch},
+    maps::{BPF_NOEXIST, EVENTS, POSITIONS, PROCESSES, SOCKETS, count, scratch},
     runtimes,
     sock::{self, NO_WAKEUP, SocketKind},
     tls, waits, width,
@@ -28,8 +27,6 @@ const UNUSUAL_READ: i32 = 0x1 | 0x2 | 0x2000;
 pub const MSG_TRUNC: i32 = 0x20;
 /// The kernel sets it on every read from a socket in non-blocking mode too (net/socket.c).
 pub const MSG_DONTWAIT: i32 = 0x40;
-/// `enum` of include/uapi/linux/bpf.h: only insert what is not there.
-const BPF_NOEXIST: u64 = 1;
 /// include/net/sock.h.
 const RCV_SHUTDOWN: u8 = 1;
 const EPIPE: i32 = 32;
@@ -40,35 +37,39 @@ const IO_WORKER: u32 = 0x10;
 const KERNEL_THREAD: u32 = 0x0020_0000;
 const HEADER: usize = size_of::<IoEvent>();
 
-/// What one operation did, whichever hook saw it.
+/// What one operation did, whichever hook saw it. (No byte of it is without a value: the verifier looks at each.)
+#[repr(C)]
 pub struct Operation {
     /// Process and thread, as `bpf_get_current_pid_tgid` gives them.
     pub id: u64,
     pub cookie: u64,
-    pub kind: SocketKind,
-    pub direction: u8,
-    /// 1 for a read that would not have waited, else 0.
-    pub nonblocking: u8,
-    pub result: i32,
     pub tx_position: u64,
     pub rx_position: u64,
     /// Unix sockets: the other end's cookie, 0 if unknown.
     pub peer_cookie: u64,
-    pub epoch: u32,
     /// Bytes of this direction since the connection was opened, this operation's included; of a datagram, far too many.
     pub passed: u64,
+    /// Unix and UDP sockets: inode number, or zero.
+    pub inode: u64,
+    /// The thread's own memory as user space knows it (x86-64: its `fs` base); 0 if no program's thread did it.
+    pub thread: u64,
+    pub result: i32,
+    pub epoch: u32,
     /// `SOCKET_*`.
     pub marks: u32,
     /// How often the thread had gone to sleep.
     pub switches: u32,
     /// Threads of its process.
     pub threads: i32,
-    /// Unix and UDP sockets: inode number, or zero.
-    pub inode: u64,
     /// The descriptor by which the program names it, as far as its system call says.
     pub fd: u32,
-    /// The thread's own memory as user space knows it (x86-64: its `fs` base); 0 if no program's thread did it.
-    pub thread: u64,
+    pub kind: SocketKind,
+    pub direction: u8,
+    /// 1 for a read that would not have waited, else 0.
+    pub nonblocking: u8,
+    /// `PROCESS_*`.
+    pub process: u8,
+    reserved: [u8; 4],
 }
 
 impl Operation {
@@ -78,21 +79,23 @@ impl Operation {
         Self {
             id,
             cookie,
-            kind,
-            direction,
-            nonblocking: 0,
-            result,
             tx_position: 0,
             rx_position: 0,
             peer_cookie: 0,
-            epoch: 0,
             passed: u64::MAX >> 1,
+            inode: 0,
+            thread: 0,
+            result,
+            epoch: 0,
             marks: 0,
             switches: 0,
             threads: 0,
-            inode: 0,
             fd: 0,
-            thread: 0,
+            kind,
+            direction,
+            nonblocking: 0,
+            process: 0,
+            reserved: [0; 4],
         }
     }
 }
@@ -125,34 +128,43 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     if direction == INGRESS && is_unusual_read(flags) {
         return;
     }
-    let id = bpf_get_current_pid_tgid();
+    // SAFETY: no preconditions.
+    let task = unsafe { bpf_get_current_task_btf() } as *const u8;
+    let tid: u32 = Typed::load(task, kernel::task_pid());
     if !is_wanted(result, direction) {
         if result < 0 {
-            let (_, regs) = current_call();
-            buffer::forget_messages(|offset| Typed::load(regs, offset), id as u32);
+            let regs = registers(task);
+            buffer::forget_messages(|offset| Typed::load(regs, offset), tid);
         }
         return;
     }
-    if is_ignored((id >> 32) as u32) {
+    let tgid: u32 = Typed::load(task, kernel::task_tgid());
+    let process = known_of(tgid);
+    if process & PROCESS_IGNORED != 0 {
         return;
     }
+    let id = (tgid as u64) << 32 | tid as u64;
     let Some(kind) = sock::kind::<Typed>(sk) else { return };
     if is_empty_read::<Typed>(sk, result) || is_datagram_without_bytes(kind, result) {
         return;
     }
-    // SAFETY: `sk` is the typed argument of a tp_btf program, as the helper demands.
-    let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
+    let cookie = cookie(sk);
+    // (Also of sockets that nobody wants to know more of.)
+    if direction == INGRESS {
+        runtimes::node::on_read(id, cookie);
+    }
     // SAFETY: one word is copied out at once.
     let marks = unsafe { SOCKETS.get(cookie) }.map_or(0, |marks| *marks);
     if is_muted(marks) {
         return;
     }
     if direction == EGRESS {
-        waits::on_sent(id as u32, sk, cookie);
+        waits::on_sent(tid, sk, cookie);
     }
     let mut operation = Operation::new(id, cookie, kind, direction, result);
     operation.nonblocking = (direction == INGRESS && flags & MSG_DONTWAIT != 0) as u8;
     operation.marks = marks;
+    operation.process = process;
     match kind {
         SocketKind::Tcp => {
             // SAFETY: the helper takes any typed socket and returns null for another kind.
@@ -178,7 +190,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
             operation.peer_cookie = unsafe { bpf_get_socket_cookie(peer as *mut _) };
         }
     }
-    let (task, regs) = current_call();
+    let regs = registers(task);
     let task_flags: u32 = Typed::load(task, kernel::task_flags());
     operation.switches = Typed::load::<u64>(task, kernel::task_nvcsw()) as u32;
     operation.threads = Typed::load(Typed::load(task, kernel::task_signal()), kernel::signal_threads());
@@ -192,7 +204,7 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
     } else if flags & MSG_TRUNC != 0 && direction == INGRESS {
         Source::none(0)
     } else if result > 0 {
-        buffer::source(|offset| Typed::load(regs, offset), id as u32, false)
+        buffer::source(|offset| Typed::load(regs, offset), tid, false)
     } else {
         Source::none(0)
     };
@@ -202,21 +214,28 @@ pub fn on_typed_socket(sk: *const u8, result: i32, flags: i32, direction: u8) {
         operation.inode = sock::inode::<Typed>(sk);
     }
     // (Typed tracepoints are younger than `bpf_loop`.)
-    submit::<true>(&operation, source, |to| {
+    submit::<true>(&operation, &source, |to| {
         sock::load_endpoints::<Typed>(sk, to);
         if kind == SocketKind::Udp && direction == EGRESS && to.peer_port == 0 {
-            sock::load_destination(buffer::destination(load, source), to);
+            sock::load_destination(buffer::destination(load, &source), to);
         }
     });
 }
 
-/// The current task and the registers of its system call, both typed.
+/// The registers of a typed task's system call, typed too.
 #[inline(always)]
-fn current_call() -> (*const u8, *const u8) {
-    // SAFETY: both helpers have no preconditions beyond a typed task, which the first returns.
-    unsafe {
-        let task = bpf_get_current_task_btf();
-        (task as *const u8, bpf_task_pt_regs(task.cast()) as *const u8)
+fn registers(task: *const u8) -> *const u8 {
+    // SAFETY: a typed task, as the helper demands.
+    unsafe { bpf_task_pt_regs(task as *mut _) as *const u8 }
+}
+
+/// The cookie of a typed socket. The kernel gives it when it is first asked for.
+#[inline(always)]
+fn cookie(sk: *const u8) -> u64 {
+    match Typed::load(sk, kernel::skc_cookie()) {
+        // SAFETY: a typed socket, as the helper demands.
+        0 => unsafe { bpf_get_socket_cookie(sk as *mut _) },
+        cookie => cookie,
     }
 }
 
@@ -226,17 +245,40 @@ pub fn is_unusual_read(flags: i32) -> bool {
     flags & UNUSUAL_READ != 0
 }
 
-/// Whether the agent wants nothing from this socket.
+/// Whether the agent wants none of this socket's operations.
 #[inline(always)]
 pub fn is_muted(flags: u32) -> bool {
-    flags & SOCKET_MUTED != 0
+    flags & (SOCKET_MUTED | SOCKET_HUSHED) != 0
 }
 
 /// Whether the agent decided not to trace a process.
 #[inline(always)]
 pub fn is_ignored(tgid: u32) -> bool {
+    known_of(tgid) & PROCESS_IGNORED != 0
+}
+
+/// The same, or not what it says inside TLS.
+#[inline(always)]
+pub fn is_tls_ignored(tgid: u32) -> bool {
+    known_of(tgid) & (PROCESS_IGNORED | PROCESS_TLS_OFF) != 0
+}
+
+/// What is known of a process (`PROCESS_*`); 0 if nothing is.
+#[inline(always)]
+pub fn known_of(tgid: u32) -> u8 {
     // SAFETY: one byte, copied at once.
-    unsafe { PROCESSES.get(tgid) }.is_some_and(|v| *v == PROCESS_IGNORED)
+    unsafe { PROCESSES.get(tgid) }.map_or(0, |known| *known)
+}
+
+/// Notes one more mark of a process. (Where the agent writes another at the same moment, this one may be lost: who needs it
+/// notes it each time that it is missing.)
+#[inline(always)]
+pub fn note_process(tgid: u32, mark: u8) {
+    match PROCESSES.get_ptr_mut(tgid) {
+        // SAFETY: a map value, valid while the program runs: one byte.
+        Some(known) => unsafe { *known |= mark },
+        None => drop(PROCESSES.insert(tgid, mark, BPF_NOEXIST)),
+    }
 }
 
 /// Unix sockets have no sequence numbers: counts bytes per socket, in an epoch that starts when the count does.
@@ -247,8 +289,7 @@ pub fn is_ignored(tgid: u32) -> bool {
 #[inline(always)]
 pub fn advance_unix(operation: &mut Operation) -> bool {
     if POSITIONS.get_ptr(operation.cookie).is_none() {
-        // SAFETY: no preconditions. The stamp must only differ between starts, and not be zero.
-        let epoch = (unsafe { bpf_ktime_get_boot_ns() } >> 10) as u32 | 1;
+        let epoch = facts::new_epoch();
         let state = SocketPositions { epoch, reserved: 0, tx: 0, rx: 0 };
         let _ = POSITIONS.insert(operation.cookie, state, BPF_NOEXIST);
     }
@@ -274,7 +315,50 @@ pub fn advance_unix(operation: &mut Operation) -> bool {
 
 /// Builds the record in this CPU's scratch memory and puts it on the ring.
 #[inline(always)]
-pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoints: impl Fn(&mut Endpoints)) {
+pub fn submit<const LOOPS: bool>(operation: &Operation, source: &Source, endpoints: impl Fn(&mut Endpoints)) {
+    let Some(scratch) = scratch() else { return };
+    // SAFETY: the scratch memory is larger than an IoEvent, aligned to 8, and this CPU's alone.
+    let event = unsafe { &mut *scratch.cast::<IoEvent>() };
+    match operation.kind {
+        SocketKind::Tcp | SocketKind::Udp => endpoints(&mut event.endpoints),
+        SocketKind::UnixStream => sock::unix_endpoints(&mut event.endpoints, operation.peer_cookie),
+    }
+    // (Here, for the stacks of functions that call each other are one, of 512 bytes.)
+    sock::store_unit(&mut event.unit, operation.id, operation.switches);
+    if operation.process & PROCESS_UNITS != 0 {
+        let sent_on = (operation.direction == EGRESS).then_some(operation.fd);
+        runtimes::store_unit(&mut event.unit, operation.thread, sent_on);
+    }
+    if LOOPS {
+        submit_looped(operation, source);
+        if operation.process & (PROCESS_RECORDS | PROCESS_TLS_OFF) == PROCESS_RECORDS {
+            runtimes::rustls::records_on_socket(operation, source);
+        }
+    } else {
+        submit_unrolled(operation, source);
+    }
+}
+
+/// The rest of [`submit`], once the ends and the unit are in the record; checked by itself (`main.rs`).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn submit_looped(operation: *const Operation, source: *const Source) -> u64 {
+    finish::<true>(operation, source);
+    0
+}
+
+/// As [`submit_looped`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn submit_unrolled(operation: *const Operation, source: *const Source) -> u64 {
+    finish::<false>(operation, source);
+    0
+}
+
+#[inline(always)]
+fn finish<const LOOPS: bool>(operation: *const Operation, source: *const Source) {
+    // SAFETY: null, or the caller's.
+    let (Some(operation), Some(source)) = (unsafe { (operation.as_ref(), source.as_ref()) }) else { return };
     let Some(scratch) = scratch() else { return };
     // SAFETY: the scratch memory is larger than an IoEvent, aligned to 8, and this CPU's alone.
     let event = unsafe { &mut *scratch.cast::<IoEvent>() };
@@ -284,19 +368,21 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     let limit = if moved < limit { moved } else { limit };
     // The end of a connection is news in any case.
     let cost = HEADER as u64 + limit;
-    if operation.result > 0 && budget::refuses(operation.cookie, (operation.id >> 32) as u32, cost, free) {
+    if operation.result > 0 && budget::refuses(Some(operation.cookie), (operation.id >> 32) as u32, cost, free) {
         return count(Counter::OverBudget, 1);
     }
     // SAFETY: behind the header there is room for 3 * MAX_CAPTURE bytes.
     let to = unsafe { scratch.add(HEADER) };
-    let (mut copied, mut flags) = buffer::copy::<LOOPS>(source, limit, to);
+    let (mut copied, mut flags) = buffer::copy::<LOOPS>(source, limit, scratch);
     // (Before Linux 6.3 the agent widens what turns out to need it: that verifier has no time for this.)
-    if LOOPS && width::after_a_look(operation, to, copied, free) && moved > limit {
-        (copied, flags) = buffer::copy::<LOOPS>(source, MAX_CAPTURE.min(moved as usize) as u64, to);
+    if LOOPS && width::after_a_look(operation, to, copied, moved, free) && moved > limit {
+        (copied, flags) = buffer::copy_again(source, MAX_CAPTURE.min(moved as usize) as u64);
     }
     if LOOPS {
         width::remember(operation, to, copied, moved);
-        tls::on_socket(operation, to, copied);
+        if operation.process & PROCESS_TLS_CALLS != 0 {
+            tls::on_socket(operation, to, copied);
+        }
     }
     event.kind = Kind::Io as u8;
     event.direction = operation.direction;
@@ -308,21 +394,14 @@ pub fn submit<const LOOPS: bool>(operation: &Operation, source: Source, endpoint
     event.captured = copied as u32;
     event.result = operation.result;
     event.epoch = operation.epoch;
-    // SAFETY: no preconditions.
-    event.time = unsafe { bpf_ktime_get_boot_ns() };
+    event.time = facts::now();
     event.cookie = operation.cookie;
     event.tx_position = operation.tx_position;
     event.rx_position = operation.rx_position;
     event.inode = operation.inode;
     event.fd = operation.fd;
+    (event.ran, event.queued) = clocks::at(event.time);
     event.reserved2 = 0;
-    sock::store_unit(&mut event.unit, operation.id, operation.switches);
-    let sent_on = (operation.direction == EGRESS).then_some(operation.fd);
-    runtimes::store_unit(&mut event.unit, operation.thread, sent_on);
-    match operation.kind {
-        SocketKind::Tcp | SocketKind::Udp => endpoints(&mut event.endpoints),
-        SocketKind::UnixStream => sock::unix_endpoints(&mut event.endpoints, operation.peer_cookie),
-    }
     if flags & FLAG_FAULT != 0 {
         count(Counter::Faults, 1);
     }

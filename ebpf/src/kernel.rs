@@ -31,11 +31,13 @@ offsets! {
     flow4_daddr, flow4_dport, flow6_dport,
     unix_peer,
     task_flags, task_tgid, task_pid, task_real_parent, task_mm, task_files, task_signal, task_nvcsw, task_thread_pointer,
+    task_sum_exec, task_exec_start, task_run_delay, task_cfs_rq, cfs_rq_rq, rq_clock, rq_clock_task,
     signal_flags, signal_threads,
     mm_arg_start, mm_arg_end, mm_env_start, mm_env_end,
     files_fdt, fdt_fd, fdt_max_fds,
     sk_wq, socket_wq_wait, wait_head, wait_entry, wait_private, poll_task, poll_table, poll_index,
     file_private_data, file_inode, file_flags, inode_mode, inode_number, socket_sk, socket_file, sk_socket,
+    kiocb_file,
 }
 
 /// At most this many bytes are captured of one operation; at most [`wirespan_common::MAX_CAPTURE`].

@@ -9,14 +9,22 @@
 //! | `buffer.rs` | which user memory the current system call moved |
 //! | `sock.rs` | what a `struct sock` says: ends, positions |
 //! | `waits.rs` | what threads sleep on |
+//! | `clocks.rs` | how long a thread has run, and waited for a CPU |
 //! | `task.rs` | threads and processes: fork, exec, exit |
 //! | `runtimes/` | which unit of a runtime runs on a thread, one file a runtime |
+//! | `lines.rs` | what programs write where their lines go |
 //! | `tls.rs` | plaintext in TLS libraries |
+//! | `copied.rs` | a record with a copy of user memory |
 //! | `facts.rs` | what is told of units beyond that |
 //! | `fallback.rs` | the socket behind a file descriptor, for kernels without the socket tracepoints |
 //! | `kernel.rs` | field offsets, read from BTF by the agent and handed over as constants |
 //! | `arch.rs` | system call numbers and registers |
 //! | `maps.rs` | every map, with its size and eviction |
+//!
+//! The verifier follows every way through a program, and what all branches before have left behind multiplies what is to come. So
+//! what many ways lead to is a function that it checks **by itself**, once, for any arguments (a global function: `no_mangle`,
+//! `inline(never)`, numbers and pointers to what has a known size as arguments, a number as result): the ways end at the call. It
+//! knows nothing of what such a function returns, nor of what it writes (`docs/decisions/049-verified-by-itself.md`).
 //!
 //! No kprobe, and no fentry or fexit that anything else depends on: hardened kernels refuse them. Nothing here writes to user memory or to a packet.
 #![no_std]
@@ -27,11 +35,14 @@
 mod arch;
 mod budget;
 mod buffer;
+mod clocks;
+mod copied;
 mod facts;
 mod fallback;
 mod files;
 mod io;
 mod kernel;
+mod lines;
 mod maps;
 mod runtimes;
 mod sock;
@@ -41,8 +52,8 @@ mod waits;
 mod width;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, fexit, raw_tracepoint, uprobe},
-    programs::{BtfTracePointContext, FExitContext, ProbeContext, RawTracePointContext},
+    macros::{btf_tracepoint, fentry, fexit, raw_tracepoint, uprobe},
+    programs::{BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, RawTracePointContext},
 };
 use wirespan_common::{EGRESS, INGRESS};
 
@@ -128,10 +139,66 @@ pub fn wirespan_sleep(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// `void (struct inode *inode, loff_t pos, unsigned int len)`, fs/ext4/inode.c. Once for each piece of a write.
+#[btf_tracepoint(function = "ext4_da_write_begin")]
+pub fn wirespan_ext4(ctx: BtfTracePointContext) -> i32 {
+    lines::on_piece(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// `void (struct kiocb *iocb, struct iov_iter *iter)`, fs/xfs/xfs_file.c.
+#[btf_tracepoint(function = "xfs_file_buffered_write")]
+pub fn wirespan_xfs(ctx: BtfTracePointContext) -> i32 {
+    lines::on_kiocb(ctx.arg(0));
+    0
+}
+
+/// `ssize_t (struct kiocb *iocb, struct iov_iter *from)`, fs/pipe.c. Preemptible, as all of its kind.
+#[fentry(function = "pipe_write")]
+pub fn wirespan_pipe(ctx: FEntryContext) -> i32 {
+    lines::on_kiocb(ctx.arg(0));
+    0
+}
+
+/// `ssize_t (struct kiocb *iocb, struct iov_iter *from)`, drivers/tty/tty_io.c.
+#[fentry(function = "tty_write")]
+pub fn wirespan_tty(ctx: FEntryContext) -> i32 {
+    lines::on_kiocb(ctx.arg(0));
+    0
+}
+
+/// `void (struct pt_regs *regs, long id)`: where nothing else tells of pipes and terminals. Runs on every system call.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn wirespan_write(ctx: RawTracePointContext) -> i32 {
+    lines::on_call(ctx.arg::<u64>(1) as u32);
+    0
+}
+
 /// A probe in a Go program. Preemptible, so nothing here is of this CPU alone.
 #[uprobe]
 pub fn wirespan_go(ctx: ProbeContext) -> u32 {
     runtimes::go_calls::on_probe(&ctx);
+    0
+}
+
+/// A probe where Go makes goroutines, and where they end. Preemptible, as above.
+#[uprobe]
+pub fn wirespan_go_births(ctx: ProbeContext) -> u32 {
+    runtimes::go_births::on_probe(&ctx);
+    0
+}
+
+/// A probe in Go's `crypto/tls`. Preemptible, as above.
+#[uprobe]
+pub fn wirespan_go_tls(ctx: ProbeContext) -> u32 {
+    runtimes::go_tls::on_probe(&ctx);
+    0
+}
+
+/// A probe in rustls. Preemptible, as above.
+#[uprobe]
+pub fn wirespan_rustls(ctx: ProbeContext) -> u32 {
+    runtimes::rustls::on_probe(&ctx);
     0
 }
 
@@ -146,6 +213,21 @@ pub fn wirespan_python(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn wirespan_nginx(ctx: ProbeContext) -> u32 {
     runtimes::nginx::on_probe(&ctx);
+    0
+}
+
+/// A probe in Node. Preemptible, as above.
+#[uprobe]
+pub fn wirespan_node(ctx: ProbeContext) -> u32 {
+    runtimes::node::on_probe(&ctx);
+    0
+}
+
+/// `ssize_t (struct kiocb *iocb, struct iov_iter *to)`, fs/eventfd.c, since 5.9: how loops hear of other threads. Kernels that have
+/// no trampolines do without. Attached once there is such a loop.
+#[fexit(function = "eventfd_read")]
+pub fn wirespan_eventfd(_ctx: FExitContext) -> i32 {
+    runtimes::node::on_woken();
     0
 }
 

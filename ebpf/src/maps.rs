@@ -7,15 +7,18 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use wirespan_common::{
-    Budget, COUNTERS as COUNTER_SLOTS, Counter, Note, NoteKey, PythonState, RuntimeState, SocketPositions, TlsCall,
-    TlsKey, TlsStream, WATCH_WORDS, Wait,
+    Budget, COUNTERS as COUNTER_SLOTS, Counter, LogPlaces, LoopState, Note, NoteKey, PagedWrite, PythonState,
+    RuntimeState, SocketPositions, TlsCall, TlsKey, TlsStream, WATCH_WORDS, Wait,
 };
+
+/// `enum` of include/uapi/linux/bpf.h: only insert what is not there.
+pub const BPF_NOEXIST: u64 = 1;
 
 /// Records for the agent. Size set by the agent. Full: the record is dropped and counted.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
 
-/// What the agent decided about a process, by process id; absent means traced. Entries are removed when it ends.
+/// What is known of a process (`PROCESS_*`), by process id; absent means traced, and nothing more. Entries are removed when it ends.
 #[map]
 pub static PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(65536, BPF_F_NO_PREALLOC);
 
@@ -28,6 +31,15 @@ pub static RUNTIMES: HashMap<u32, RuntimeState> = HashMap::with_max_entries(1638
 /// used give way, and their tasks are not told apart.
 #[map]
 pub static PYTHONS: LruHashMap<u32, PythonState> = LruHashMap::with_max_entries(4096, 0);
+
+/// Where loops keep the numbers of their work, by thread id: probes note it. The least recently used give way, until they are
+/// noted again.
+#[map]
+pub static LOOPS: LruHashMap<u32, LoopState> = LruHashMap::with_max_entries(16384, 0);
+
+/// 1 once `LOOPS` has known one.
+#[map]
+pub static LOOPS_THERE: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Sockets with marks (`SOCKET_*`). The least recently used give way; one that the agent marked is marked again by it.
 #[map]
@@ -76,6 +88,16 @@ pub static TLS_CALLS: LruHashMap<u64, TlsCall> = LruHashMap::with_max_entries(16
 /// How much plaintext has passed through sessions of TLS libraries. The least recently used give way, and begin a new epoch.
 #[map]
 pub static TLS_STREAMS: LruHashMap<TlsKey, TlsStream> = LruHashMap::with_max_entries(65536, 0);
+
+/// Where the lines of processes go, by process id; absent means that nobody wants them. Entries are removed when the process ends
+/// or runs another program.
+#[map]
+pub static LOGS: HashMap<u32, LogPlaces> = HashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
+
+/// Writes to files that the kernel tells of a piece at a time, by process and thread. The least recently used give way: what they
+/// write is told again.
+#[map]
+pub static PAGES: LruHashMap<u64, PagedWrite> = LruHashMap::with_max_entries(4096, 0);
 
 /// Counters, by [`Counter`].
 #[map]

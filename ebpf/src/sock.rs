@@ -6,13 +6,14 @@ use aya_ebpf::helpers::{
 };
 use wirespan_common::{
     AF_INET, AF_INET6, AF_UNIX, Counter, EGRESS, Endpoints, INGRESS, Kind, MAX_PATH, PathEvent, SOCKET_ENDED,
-    STATE_LET_GO, STATE_UNSENT, SocketPositions, StateEvent, UnitId,
+    SOCKET_MUTED, STATE_LET_GO, STATE_UNSENT, SocketPositions, StateEvent, UnitId,
 };
 
 use crate::{
-    budget,
+    budget, io,
     kernel::{self, Memory, Typed},
-    maps::{EVENTS, POSITIONS, PROCESSES, SOCKETS, count, count_anywhere},
+    maps::{EVENTS, POSITIONS, SOCKETS, count, count_anywhere},
+    runtimes::node,
 };
 
 const SOCK_STREAM: u16 = 1;
@@ -42,6 +43,7 @@ const EINTR: i32 = 4;
 pub const NO_WAKEUP: u64 = 1;
 
 /// Kinds of sockets that are captured.
+#[repr(u8)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SocketKind {
     Tcp,
@@ -237,13 +239,13 @@ pub fn on_state(sk: *const u8, old: i32, new: i32) {
         if ended {
             let _ = SOCKETS.remove(cookie);
         }
-        if crate::io::is_muted(marks) {
+        if marks & SOCKET_MUTED != 0 {
             return;
         }
     }
     // An attempt begins in `connect`, so in its own process.
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    if connecting && budget::refuses(cookie, tgid, size_of::<StateEvent>() as u64, budget::free()) {
+    if connecting && budget::refuses(Some(cookie), tgid, size_of::<StateEvent>() as u64, budget::free()) {
         return count(Counter::OverBudget, 1);
     }
     // SAFETY: the helper takes any typed socket and returns null for another kind.
@@ -377,6 +379,9 @@ fn submit(sk: *const u8, change: StateChange, ends: impl Fn(&mut Endpoints)) {
         let task = bpf_get_current_task_btf() as *const u8;
         let switches = Typed::load::<u64>(task, kernel::task_nvcsw()) as u32;
         store_unit(&mut (*event).unit, bpf_get_current_pid_tgid(), switches);
+        if change.new == TCP_SYN_SENT as u8 {
+            node::store_unit(&mut (*event).unit);
+        }
         load_endpoints::<Typed>(sk, &mut (*event).endpoints);
         ends(&mut (*event).endpoints);
     }
@@ -392,11 +397,10 @@ pub fn on_unix_connect(name: *const u8, len: i32, result: i32) {
     }
     let id = bpf_get_current_pid_tgid();
     let tgid = (id >> 32) as u32;
-    // SAFETY: one byte is copied out at once.
-    if unsafe { PROCESSES.get(tgid) }.is_some() {
+    if io::is_ignored(tgid) {
         return;
     }
-    if budget::refuses(0, tgid, size_of::<PathEvent>() as u64, budget::free()) {
+    if budget::refuses(None, tgid, size_of::<PathEvent>() as u64, budget::free()) {
         return count_anywhere(Counter::OverBudget, 1);
     }
     let Some(mut entry) = EVENTS.reserve::<PathEvent>(0) else {

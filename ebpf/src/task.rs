@@ -11,7 +11,7 @@ use wirespan_common::{Counter, ExecEvent, Kind, MAX_EXEC_FILE, MAX_EXEC_PAYLOAD,
 
 use crate::{
     kernel::{self, Memory, Probed, Typed},
-    maps::{EVENTS, PROCESSES, RUNTIMES, count, scratch},
+    maps::{EVENTS, LOGS, LOOPS, PROCESSES, RUNTIMES, count, scratch},
     sock::NO_WAKEUP,
 };
 
@@ -28,6 +28,7 @@ pub fn on_fork(parent: *const u8, child: *const u8) {
         // What the agent decided about an earlier process of this id, perhaps after its end.
         let _ = PROCESSES.remove(tgid);
         let _ = RUNTIMES.remove(tgid);
+        let _ = LOGS.remove(tgid);
     }
     submit(TaskEvent {
         kind: Kind::Fork as u8,
@@ -49,7 +50,9 @@ pub fn on_exit() {
     if tgid == tid {
         let _ = PROCESSES.remove(tgid);
         let _ = RUNTIMES.remove(tgid);
+        let _ = LOGS.remove(tgid);
     }
+    let _ = LOOPS.remove(tid);
     // SAFETY: the helper has no preconditions; everything behind the address is read by checked reads.
     let task = unsafe { bpf_get_current_task() } as *const u8;
     let signal: *const u8 = Probed::load(task, kernel::task_signal());
@@ -102,6 +105,8 @@ pub fn on_exec(_task: *const u8) {
     // Another program is another decision.
     let _ = PROCESSES.remove((id >> 32) as u32);
     let _ = RUNTIMES.remove((id >> 32) as u32);
+    let _ = LOOPS.remove(id as u32);
+    let _ = LOGS.remove((id >> 32) as u32);
     // SAFETY: the scratch memory is larger than an ExecEvent and aligned to 8; the helpers have no preconditions.
     unsafe {
         let event = &mut *scratch.cast::<ExecEvent>();

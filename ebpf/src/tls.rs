@@ -3,7 +3,8 @@
 //!
 //! A probe where a function is entered notes its arguments, by thread, and the address that its return address has on the stack.
 //! One where it leaves believes the note only if that is its own too: then it is the same call, whatever else ran on the thread,
-//! and however it went on. What is told carries what the session is known by on the wire, the client's random; and the socket
+//! and however it went on. A library may call its program back, and that the library: then both calls are noted, as long as the
+//! outer one's return address is where it was. What is told carries what the session is known by on the wire, the client's random; and the socket
 //! that was read or written during the call, if there was one.
 //!
 //! Preemptible: nothing here is of this CPU alone.
@@ -11,24 +12,24 @@
 use aya_ebpf::{
     EbpfContext as _,
     helpers::{
-        bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns,
+        bpf_get_current_pid_tgid,
         generated::{bpf_get_attach_cookie, bpf_get_current_task, bpf_probe_read_user},
     },
     programs::ProbeContext,
 };
-use core::hint::black_box;
 use wirespan_common::{
-    Counter, EGRESS, FLAG_FAULT, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, FLAG_TLS_BROKEN, FLAG_TLS_SERVER, INGRESS, Kind,
-    MAX_PLAIN, PlainEvent, SOCKET_WIDE, TlsCall, TlsKey, TlsStream, tls_place,
+    Counter, EGRESS, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, FLAG_TLS_BROKEN, FLAG_TLS_EITHER, FLAG_TLS_SERVER, INGRESS,
+    KEY_SESSION, Kind, MAX_PLAIN, OUTER_CALL, PROCESS_IGNORED, PROCESS_TLS_CALLS, PROCESS_TLS_OFF, PlainEvent,
+    SOCKET_WIDE, TlsCall, TlsKey, TlsStream, tls_place,
 };
 
 use crate::{
-    arch, budget,
+    arch, budget, clocks, copied, facts,
     io::{self, Operation},
     kernel::{self, Memory, Probed},
-    maps::{EVENTS, SOCKETS, TLS_CALLS, TLS_STREAMS, count_anywhere},
+    maps::{SOCKETS, TLS_CALLS, TLS_STREAMS, count_anywhere},
     runtimes,
-    sock::{self, NO_WAKEUP, SocketKind},
+    sock::{self, SocketKind},
     width,
 };
 
@@ -40,70 +41,126 @@ const RECORD_TYPES: core::ops::RangeInclusive<u8> = 20..=24;
 const NONBLOCKING: u32 = 1;
 /// [`TlsCall::flags`].
 const SEVERAL: u32 = 2;
+/// [`TlsCall::flags`].
+const WITHIN: u32 = 4;
 /// [`TlsStream::flags`].
 const BROKEN: u32 = 2;
-/// Room for bytes of a record, one of which it has. A record of a length that is only known when it is made would have to be put
-/// together elsewhere.
-const SMALL: usize = 512;
-const MIDDLE: usize = 2048;
-const LARGE: usize = 8192;
-const LARGEST: usize = MAX_PLAIN + 1;
-
-/// A record with room for so many bytes.
-#[repr(C)]
-struct Plain<const ROOM: usize> {
-    head: PlainEvent,
-    bytes: [u8; ROOM],
-}
 
 /// A probe was hit.
 #[inline(always)]
 pub fn on_probe(ctx: &ProbeContext) {
     let id = bpf_get_current_pid_tgid();
-    if io::is_ignored((id >> 32) as u32) {
+    let known = io::known_of((id >> 32) as u32);
+    if known & (PROCESS_IGNORED | PROCESS_TLS_OFF) != 0 {
         return;
     }
     // SAFETY: the context of this program.
     let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
     // SAFETY: the kernel hands every probe its registers.
     let regs = unsafe { &*ctx.regs };
-    let framed = cookie as u8 == tls_place::LEAVES_FRAMED;
+    let place = cookie as u8 & 0xf;
+    let framed = place == tls_place::LEAVES_FRAMED;
     // (Both are read first: the verifier wants each read of the context at an offset of its own.)
     let (stack, frame) = (arch::stack(regs), arch::frame(regs));
     let from = if framed { frame } else { stack };
     let slot = from.wrapping_add((cookie >> 12 & 0xfff) * 8);
     let [session, second, third, fourth, fifth] = arch::arguments(regs);
-    let (buffer, size, count, direction) = match cookie as u8 {
+    let (buffer, size, count, direction) = match place {
         tls_place::READS => (second, third, fourth, INGRESS),
         tls_place::READS_FIFTH => (second, third, fifth, INGRESS),
         tls_place::WRITES if second as u8 == APPLICATION_DATA => (third, fourth, fifth, EGRESS),
+        // (A count that is returned is a number of 32 bits.)
+        tls_place::READS_PLAIN => (second, third as u32 as u64, 0, INGRESS),
+        tls_place::WRITES_PLAIN => (second, third as u32 as u64, 0, EGRESS),
         tls_place::LEAVES | tls_place::LEAVES_FRAMED => {
-            return leaves(id, slot, arch::register(regs, cookie >> 8 & 0xf) as i32, cookie);
+            return leaves(id, slot, arch::register(regs, cookie >> 8 & 0xf) as i32, 0, cookie);
+        }
+        tls_place::LEAVES_COUNTED => {
+            let count = stack.wrapping_add((cookie >> 52) * 8);
+            return leaves(id, slot, arch::register(regs, cookie >> 8 & 0xf) as i32, count, cookie);
         }
         _ => return,
     };
-    enters(id, TlsCall { session, buffer, size, count, slot, cookie: 0, direction: direction as u32, flags: 0 });
+    let library = tls_place::library(cookie);
+    if known & PROCESS_TLS_CALLS == 0 {
+        io::note_process((id >> 32) as u32, PROCESS_TLS_CALLS);
+    }
+    enters(id, TlsCall { session, buffer, size, count, slot, direction, library, ..TlsCall::default() });
 }
 
 /// A function is entered.
 #[inline(always)]
-fn enters(id: u64, call: TlsCall) {
-    // SAFETY: copied at once; the thread is here.
-    if let Some(before) = unsafe { TLS_CALLS.get(id) }.copied() {
-        // Of a call before this was not seen how it left: what passed is not counted right any more. (No session has this
-        // random, so counting begins anew.)
-        let broken = TlsStream { flags: BROKEN, ..TlsStream::default() };
-        let _ = TLS_STREAMS.insert(key(id, before.session), broken, 0);
-        count_anywhere(Counter::TlsUnfinished, 1);
+fn enters(id: u64, mut call: TlsCall) {
+    call.back = runtimes::word(call.slot);
+    // SAFETY: a map value, valid while the program runs; the thread is here.
+    if let Some(before) = unsafe { TLS_CALLS.get(id) } {
+        if runs_within(&call, before) && TLS_CALLS.insert(id | OUTER_CALL, before, 0).is_ok() {
+            call.flags = WITHIN;
+        } else {
+            call.flags = before.flags & WITHIN;
+            breaks(id, before.session);
+        }
     }
     if TLS_CALLS.insert(id, call, 0).is_err() {
         let _ = TLS_CALLS.remove(id);
     }
 }
 
+/// Whether the thread has entered a call before it left another, which is below it on the stack still. (Of more than two nobody
+/// has heard.)
+#[inline(always)]
+fn runs_within(call: &TlsCall, before: &TlsCall) -> bool {
+    before.flags & WITHIN == 0 && call.slot < before.slot && runtimes::word(before.slot) == before.back
+}
+
+/// Of a call was not seen how it left: what passed is not counted right any more. (No session has this random, so counting
+/// begins anew.)
+#[inline(always)]
+fn breaks(id: u64, session: u64) {
+    let broken = TlsStream { flags: BROKEN, ..TlsStream::default() };
+    let _ = TLS_STREAMS.insert(key(id, session), broken, 0);
+    count_anywhere(Counter::TlsUnfinished, 1);
+}
+
+/// The key of the thread's call whose return address has this address.
+#[inline(always)]
+fn called(id: u64, slot: u64) -> Option<u64> {
+    // SAFETY: map values, valid while the program runs; the thread is here.
+    let innermost = unsafe { TLS_CALLS.get(id) }?;
+    if innermost.slot == slot {
+        return Some(id);
+    }
+    let outer = id | OUTER_CALL;
+    // SAFETY: as above.
+    (innermost.flags & WITHIN != 0 && unsafe { TLS_CALLS.get(outer) }?.slot == slot).then_some(outer)
+}
+
+/// A call is over, whose key is `at`. It may have run within another, which goes on; or another within it, which was not seen to
+/// leave.
+#[inline(always)]
+fn over(id: u64, call: &TlsCall, at: u64) {
+    let outer = id | OUTER_CALL;
+    if call.flags & WITHIN != 0 && at == id {
+        // SAFETY: map values, valid while the program runs; the thread is here.
+        if let Some(around) = unsafe { TLS_CALLS.get(outer) } {
+            let _ = TLS_CALLS.insert(id, around, 0);
+            let _ = TLS_CALLS.remove(outer);
+            return;
+        }
+    }
+    if at == outer {
+        // SAFETY: as above.
+        if let Some(within) = unsafe { TLS_CALLS.get(id) } {
+            breaks(id, within.session);
+        }
+        let _ = TLS_CALLS.remove(outer);
+    }
+    let _ = TLS_CALLS.remove(id);
+}
+
 #[inline(always)]
 fn key(id: u64, session: u64) -> TlsKey {
-    TlsKey { tgid: (id >> 32) as u32, reserved: 0, session }
+    TlsKey { tgid: (id >> 32) as u32, kind: KEY_SESSION, session }
 }
 
 /// An operation on a socket, whose first bytes lie at `bytes`: perhaps that of a call on the same thread. (Not preemptible.)
@@ -112,7 +169,7 @@ pub fn on_socket(operation: &Operation, bytes: *const u8, copied: u64) {
     let Some(call) = TLS_CALLS.get_ptr_mut(operation.id) else { return };
     // SAFETY: a map value, valid while the program runs; its thread is here.
     let call = unsafe { &mut *call };
-    if call.direction != operation.direction as u32 || operation.kind == SocketKind::Udp {
+    if call.direction != operation.direction || operation.kind == SocketKind::Udp {
         return;
     }
     if operation.cookie != call.cookie {
@@ -127,26 +184,32 @@ pub fn on_socket(operation: &Operation, bytes: *const u8, copied: u64) {
     call.flags = call.flags & !NONBLOCKING | (operation.nonblocking as u32 * NONBLOCKING);
 }
 
-/// A function leaves, with this result: 1 if it succeeded.
+/// A function leaves, with this result: 1 if it succeeded, or the count if nothing else tells that.
 #[inline(always)]
-fn leaves(id: u64, slot: u64, result: i32, place: u64) {
+fn leaves(id: u64, slot: u64, result: i32, counted_at: u64, place: u64) {
+    let Some(at) = called(id, slot) else { return };
+    let is = match result {
+        ..0 => tls_place::NEGATIVE,
+        0 => tls_place::ZERO,
+        1.. => tls_place::POSITIVE,
+    };
+    if (place >> 4) as u8 & is == 0 {
+        return;
+    }
     // SAFETY: copied at once; the thread is here.
-    let Some(call) = unsafe { TLS_CALLS.get(id) }.copied() else { return };
-    if call.slot != slot {
+    let Some(call) = unsafe { TLS_CALLS.get(at) }.copied() else { return };
+    over(id, &call, at);
+    if result <= 0 {
         return;
     }
-    let _ = TLS_CALLS.remove(id);
-    if result != 1 {
-        return;
-    }
-    let mut moved = 0_u64;
-    // SAFETY: the helper checks the address, and zeroes what it cannot read.
-    unsafe { bpf_probe_read_user((&raw mut moved).cast(), 8, call.count as *const _) };
+    let at = if counted_at != 0 { counted_at } else { call.count };
+    let moved = if at == 0 { result as u64 } else { runtimes::word(at) };
     if moved == 0 || moved > call.size || moved > i32::MAX as u64 {
         return;
     }
     let mut event = PlainEvent {
-        direction: call.direction as u8,
+        direction: call.direction,
+        library: call.library as u32,
         len: moved as u32,
         session: call.session,
         ..PlainEvent::default()
@@ -156,13 +219,13 @@ fn leaves(id: u64, slot: u64, result: i32, place: u64) {
         return count_anywhere(Counter::TlsUnfinished, 1);
     };
     (event.tx, event.rx, event.epoch, event.cookie) = (stream.tx, stream.rx, stream.epoch, stream.cookie);
-    if call.direction == INGRESS as u32 && stream.flags & NONBLOCKING != 0 {
+    if call.direction == INGRESS && stream.flags & NONBLOCKING != 0 {
         event.flags |= FLAG_NONBLOCKING;
     }
     if stream.flags & BROKEN != 0 {
         event.flags |= FLAG_TLS_BROKEN;
     }
-    tell(id, &call, &mut event);
+    tell(id, call.buffer, &mut event);
 }
 
 /// The client's random, and which end this is.
@@ -173,7 +236,10 @@ fn session(session: u64, place: u64) -> ([u8; 16], u8) {
     let mut value = [0_u8; 16];
     // SAFETY: the helper checks the address, and zeroes what it cannot read.
     unsafe { bpf_probe_read_user(value.as_mut_ptr().cast(), 16, base.wrapping_add(random) as *const _) };
-    let is_server = server != 0 && runtimes::word(session.wrapping_add(server)) as u32 != 0;
+    if server == 0 || place as u8 & 0xf == tls_place::LEAVES_COUNTED {
+        return (value, FLAG_TLS_EITHER);
+    }
+    let is_server = runtimes::word(session.wrapping_add(server)) as u32 != 0;
     (value, if is_server { FLAG_TLS_SERVER } else { 0 })
 }
 
@@ -191,8 +257,7 @@ fn counted(id: u64, call: &TlsCall, moved: u64, event: &PlainEvent) -> Option<Tl
     let mut stream = match before {
         Some(stream) if same(&stream) => stream,
         _ => {
-            // SAFETY: no preconditions. The stamp must only differ between starts.
-            let epoch = (unsafe { bpf_ktime_get_boot_ns() } >> 10) as u32 | 1;
+            let epoch = facts::new_epoch();
             let flags = before.map_or(0, |before| before.flags & BROKEN);
             TlsStream { random, cookie: 0, tx: 0, rx: 0, epoch, flags }
         }
@@ -201,7 +266,7 @@ fn counted(id: u64, call: &TlsCall, moved: u64, event: &PlainEvent) -> Option<Tl
         stream.cookie = seen;
         stream.flags = stream.flags & !NONBLOCKING | call.flags & NONBLOCKING;
     }
-    if call.direction == EGRESS as u32 {
+    if call.direction == EGRESS {
         stream.tx += moved;
     } else {
         stream.rx += moved;
@@ -209,20 +274,20 @@ fn counted(id: u64, call: &TlsCall, moved: u64, event: &PlainEvent) -> Option<Tl
     TLS_STREAMS.insert(key, stream, 0).is_ok().then_some(stream)
 }
 
-/// Puts a record on the ring.
+/// Puts a record on the ring, of plaintext that lies at `buffer`.
 #[inline(always)]
-fn tell(id: u64, call: &TlsCall, event: &mut PlainEvent) {
+pub fn tell(id: u64, buffer: u64, event: &mut PlainEvent) {
     // SAFETY: one word is copied out at once.
     let marks = if event.cookie == 0 { 0 } else { unsafe { SOCKETS.get(event.cookie) }.map_or(0, |marks| *marks) };
     if io::is_muted(marks) {
         return;
     }
     let (free, moved) = (budget::free(), event.len as u64);
-    let len = limit(call, event, marks, free);
+    let len = limit(buffer, event, marks, free);
     let len = if len < moved { len } else { moved };
     let cost = size_of::<PlainEvent>() as u64 + len;
     let owner = if event.cookie == 0 { event.session } else { event.cookie };
-    if budget::refuses(owner, (id >> 32) as u32, cost, free) {
+    if budget::refuses(Some(owner), (id >> 32) as u32, cost, free) {
         return count_anywhere(Counter::OverBudget, 1);
     }
     // SAFETY: the helper has no preconditions; the pointer is only read through checked reads.
@@ -232,48 +297,18 @@ fn tell(id: u64, call: &TlsCall, event: &mut PlainEvent) {
     let threads: i32 = Probed::load(Probed::load(task, kernel::task_signal()), kernel::signal_threads());
     event.flags |= (threads == 1) as u8 * FLAG_ONLY_THREAD;
     event.kind = Kind::Plain as u8;
-    // SAFETY: no preconditions.
-    event.time = unsafe { bpf_ktime_get_boot_ns() };
-    if len < SMALL as u64 {
-        submit::<SMALL>(event, call.buffer, len);
-    } else if len < MIDDLE as u64 {
-        submit::<MIDDLE>(event, call.buffer, len);
-    } else if len < LARGE as u64 {
-        submit::<LARGE>(event, call.buffer, len);
-    } else {
-        submit::<LARGEST>(event, call.buffer, len);
-    }
+    event.time = facts::now();
+    (event.ran, event.queued) = clocks::at(event.time);
+    copied::submit(event, buffer, len);
 }
 
 /// At most so many bytes are captured: as of a socket (`width.rs`), without what a record does not hold.
 #[inline(always)]
-fn limit(call: &TlsCall, event: &PlainEvent, marks: u32, free: u64) -> u64 {
+fn limit(buffer: u64, event: &PlainEvent, marks: u32, free: u64) -> u64 {
     let passed = if event.direction == EGRESS { event.tx } else { event.rx } - event.len as u64;
     let wanted = marks & SOCKET_WIDE << (event.direction & 1) != 0;
     let wide = wanted
-        || ((passed < width::BEGINNING || width::is_method(runtimes::word(call.buffer)))
-            && budget::is_roomy(free) != 0);
+        || ((passed < width::BEGINNING || width::is_method(runtimes::word(buffer))) && budget::is_roomy(free) != 0);
     let usual = kernel::capture_bytes() as u64;
     if wide || usual > MAX_PLAIN as u64 { MAX_PLAIN as u64 } else { usual }
-}
-
-#[inline(always)]
-fn submit<const ROOM: usize>(event: &PlainEvent, buffer: u64, len: u64) {
-    let Some(mut entry) = EVENTS.reserve::<Plain<ROOM>>(0) else {
-        return count_anywhere(Counter::RingFull, 1);
-    };
-    // The mask changes nothing, and shows the verifier that it fits.
-    let len = black_box(len) & (ROOM as u64 - 1);
-    let record = entry.as_mut_ptr();
-    // SAFETY: reserved room for a head and `ROOM` bytes behind it; the helper checks the user address.
-    unsafe {
-        (&raw mut (*record).head).write(*event);
-        let failed = bpf_probe_read_user((&raw mut (*record).bytes).cast(), len as u32, buffer as *const _) != 0;
-        (*record).head.captured = if failed { 0 } else { len as u32 };
-        if failed {
-            (*record).head.flags |= FLAG_FAULT;
-            count_anywhere(Counter::Faults, 1);
-        }
-    }
-    entry.submit(NO_WAKEUP);
 }

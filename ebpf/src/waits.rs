@@ -67,18 +67,15 @@ pub fn on_sleep(task: *const u8) {
         return;
     };
     // Each thing is said once: what a thread was seen to do counts, not how often.
-    // SAFETY: as above.
-    unsafe {
-        match on {
-            SLEPT_ON_SET if set == 0 || known.set == set => return,
-            SLEPT_ON_SET => (*wait).set = set,
-            SLEPT_ON_OWN if known.said_own == known.cookie => return,
-            SLEPT_ON_OWN => (*wait).said_own = known.cookie,
-            _ if known.said_many != 0 => return,
-            _ => (*wait).said_many = 1,
-        }
+    let was_said = match on {
+        SLEPT_ON_SET => set == 0 || known.set == set,
+        SLEPT_ON_OWN => known.said_own == known.cookie,
+        _ => known.said_many != 0,
+    };
+    if was_said {
+        return;
     }
-    facts::tell(FactEvent {
+    let is_told = facts::tell(FactEvent {
         what: FactKind::Slept as u8,
         tgid: Typed::load(task, kernel::task_tgid()),
         tid,
@@ -88,6 +85,17 @@ pub fn on_sleep(task: *const u8) {
         cookie: known.cookie,
         ..FactEvent::default()
     });
+    if !is_told {
+        return;
+    }
+    // SAFETY: as above.
+    unsafe {
+        match on {
+            SLEPT_ON_SET => (*wait).set = set,
+            SLEPT_ON_OWN => (*wait).said_own = known.cookie,
+            _ => (*wait).said_many = 1,
+        }
+    }
 }
 
 /// On how many descriptors the thread waits where its socket is among them; 0 if it is not.

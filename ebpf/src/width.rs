@@ -8,19 +8,29 @@ use core::hint::black_box;
 
 use wirespan_common::{EGRESS, INGRESS, MAX_CAPTURE, SOCKET_HEAD, SOCKET_SECURED, SOCKET_WIDE};
 
-use crate::{budget, io::Operation, kernel, maps::SOCKETS, sock::SocketKind};
+use crate::{
+    budget,
+    io::Operation,
+    kernel,
+    maps::{BPF_NOEXIST, SOCKETS},
+    sock::SocketKind,
+};
 
 /// What begins among so many bytes of a direction of a connection is captured wide: log-ins, and the first batch after
 /// them.
 pub const BEGINNING: u64 = MAX_CAPTURE as u64;
 /// What a client says first in HTTP/2, as far as one word goes (RFC 9113, section 3.4).
 const HTTP2: u64 = u64::from_ne_bytes(*b"PRI * HT");
+/// A command of Redis begins so: a list of up to nine strings. (Replies may look so as well.)
+const COMMAND: u64 = u64::from_ne_bytes(*b"*0\r\n$\0\0\0");
+/// What of a word shows that.
+const COMMAND_MASK: u64 = u64::from_ne_bytes([0xff, 0xf0, 0xff, 0xff, 0xff, 0, 0, 0]);
+/// Bytes by which the count of what passed may be wrong where a direction begins.
+const INEXACT: u64 = 16;
 /// The end of a head of HTTP/1.1.
 const END: [u8; 4] = *b"\r\n\r\n";
 /// Of what is encrypted, as much is captured as tells that it is.
 const SECURED: u64 = 16;
-/// `enum` of include/uapi/linux/bpf.h: only insert what is not there.
-const BPF_NOEXIST: u64 = 1;
 
 /// Whether a request of HTTP/1.1 begins with these bytes, as far as four of them go.
 #[inline(always)]
@@ -62,9 +72,9 @@ pub fn at_first(operation: &Operation, moved: u64, free: u64) -> u64 {
 
 /// Whether the operation, whose first `copied` bytes lie at `bytes`, is one of which as much should be captured as a record
 /// holds: it begins with a request. One that begins a connection of HTTP/2 may hold a hundred of them, and each that
-/// follows, too.
+/// follows, too. Of a connection that begins with a command of Redis, a pipeline may follow before the agent has read that.
 #[inline(always)]
-pub fn after_a_look(operation: &Operation, bytes: *const u8, copied: u64, free: u64) -> bool {
+pub fn after_a_look(operation: &Operation, bytes: *const u8, copied: u64, moved: u64, free: u64) -> bool {
     if copied < 8 || operation.marks & SOCKET_SECURED != 0 {
         return false;
     }
@@ -73,6 +83,12 @@ pub fn after_a_look(operation: &Operation, bytes: *const u8, copied: u64, free: 
     if word == HTTP2 {
         note(operation.cookie, SOCKET_WIDE << INGRESS | SOCKET_WIDE << EGRESS, 0);
         return true;
+    }
+    if word & COMMAND_MASK == COMMAND && has(SOCKET_WIDE, operation) == 0 {
+        let begins = operation.passed.wrapping_sub(moved).wrapping_sub(INEXACT) >> 63;
+        if begins != 0 {
+            note(operation.cookie, SOCKET_WIDE << (operation.direction & 1), 0);
+        }
     }
     is_method(word) && budget::is_roomy(free) != 0
 }

@@ -28,11 +28,20 @@ impl Function {
     /// # Errors
     /// If it is not all there, is larger than any, or makes no sense.
     pub fn read(image: &Image<'_>, address: u64) -> Result<Self, Error> {
+        Self::read_all(image, address, 0)
+    }
+
+    /// The same of one whose size is known: also what only a table of addresses leads to.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_all(image: &Image<'_>, address: u64, size: u64) -> Result<Self, Error> {
         if image.machine != Machine::X86_64 {
             return Err(Error::Missing("code of x86-64"));
         }
         let mut code = Code { image, pieces: Vec::new() };
         let mut function = Self::default();
+        let within = address..address.saturating_add(size);
         let mut waiting = vec![address];
         while let Some(from) = waiting.pop() {
             let end = image.function_end(from);
@@ -43,14 +52,16 @@ impl Function {
                 }
                 let instruction = code.decode(at)?;
                 function.instructions.insert(at, instruction);
-                match instruction.flow_control() {
-                    FlowControl::Next | FlowControl::Call | FlowControl::IndirectCall => {}
-                    FlowControl::ConditionalBranch => waiting.push(instruction.near_branch_target()),
-                    FlowControl::UnconditionalBranch => {
-                        waiting.push(instruction.near_branch_target());
-                        break;
-                    }
-                    _ => break,
+                let flow = instruction.flow_control();
+                if matches!(flow, FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch) {
+                    waiting.push(instruction.near_branch_target());
+                }
+                let goes_on = matches!(
+                    flow,
+                    FlowControl::Next | FlowControl::Call | FlowControl::IndirectCall | FlowControl::ConditionalBranch
+                );
+                if !goes_on && !within.contains(&instruction.next_ip()) {
+                    break;
                 }
                 at = instruction.next_ip();
             }
@@ -58,9 +69,21 @@ impl Function {
         Ok(function)
     }
 
+    /// What is there at an address.
+    #[cfg(test)]
+    pub fn of(address: u64, code: &[u8]) -> Self {
+        let decoder = iced_x86::Decoder::with_ip(64, code, address, iced_x86::DecoderOptions::NONE);
+        Self { instructions: decoder.into_iter().map(|i| (i.ip(), i)).collect() }
+    }
+
     /// All of them, by address.
     pub fn instructions(&self) -> impl Iterator<Item = &Instruction> {
         self.instructions.values()
+    }
+
+    /// The one at an address.
+    pub fn at(&self, address: u64) -> Option<&Instruction> {
+        self.instructions.get(&address)
     }
 
     /// The one that stands directly in front of an address.

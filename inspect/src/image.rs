@@ -181,9 +181,19 @@ impl<'a> Image<'a> {
         self.next_function(address).unwrap_or(u64::MAX)
     }
 
+    /// Where the function begins that an address is in, by the same table.
+    pub fn function_of(&self, address: u64) -> Option<u64> {
+        self.neighbours(address)?.0
+    }
+
     /// Looks in `.eh_frame_hdr` (Linux Standard Base, 10.6.2): sorted pairs of a function's beginning and what describes it,
     /// each relative to the section.
     fn next_function(&self, address: u64) -> Option<u64> {
+        self.neighbours(address)?.1
+    }
+
+    /// Where the function that has an address begins, and the next one.
+    fn neighbours(&self, address: u64) -> Option<(Option<u64>, Option<u64>)> {
         const RELATIVE: [u8; 4] = [1, 0x1b, 0x03, 0x3b];
         let table = self.section(".eh_frame_hdr")?;
         let head = self.file_bytes(table.offset, 12).ok().filter(|head| head[..4] == RELATIVE)?;
@@ -198,7 +208,7 @@ impl<'a> Image<'a> {
             let middle = low + (high - low) / 2;
             if begins(middle)? <= address { low = middle + 1 } else { high = middle }
         }
-        if low < all { begins(low) } else { None }
+        Some((low.checked_sub(1).and_then(begins), if low < all { begins(low) } else { None }))
     }
 
     /// The word at an address as it is when the program is loaded, save for where it is loaded.

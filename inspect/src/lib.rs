@@ -22,6 +22,7 @@ pub mod flow;
 pub mod go;
 pub mod image;
 pub mod nginx;
+pub mod node;
 pub mod place;
 pub mod python;
 pub mod runtime;

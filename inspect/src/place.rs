@@ -6,10 +6,19 @@ use crate::code;
 
 /// The offset of such an instruction, at which the second argument is there too; `None` if there is none near.
 pub fn place_of_two(function: &[u8]) -> Option<u64> {
+    place_with(function, &[Register::RSI])
+}
+
+/// The same of the third.
+pub fn place_of_three(function: &[u8]) -> Option<u64> {
+    place_with(function, &[Register::RSI, Register::RDX])
+}
+
+fn place_with(function: &[u8], others: &[Register]) -> Option<u64> {
     let found = place(function)?;
     let decoder = Decoder::with_ip(64, function, 0, DecoderOptions::NONE);
     let mut before = decoder.into_iter().take_while(|instruction| instruction.ip() < found);
-    let lost = before.any(|i| i.op0_register().full_register() == Register::RSI);
+    let lost = before.any(|i| others.contains(&i.op0_register().full_register()));
     (!lost).then_some(found)
 }
 
@@ -36,6 +45,16 @@ mod tests {
         assert_eq!(place(&[0x53, 0x48, 0x89, 0xfb]), Some(0));
         // endbr64; push rbx
         assert_eq!(place(&[0xf3, 0x0f, 0x1e, 0xfa, 0x53]), Some(4));
+    }
+
+    #[test]
+    fn an_argument_that_was_overwritten_before_is_lost() {
+        // mov rdx,rbx; push rbx
+        let third = [0x48, 0x89, 0xda, 0x53];
+        assert_eq!((place_of_two(&third), place_of_three(&third)), (Some(3), None));
+        // mov esi,ebx; push rbx
+        let second = [0x89, 0xde, 0x53];
+        assert_eq!((place(&second), place_of_two(&second), place_of_three(&second)), (Some(2), None, None));
     }
 
     #[test]

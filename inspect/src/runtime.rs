@@ -1,6 +1,6 @@
 //! Which runtime a program brings with it, and its version, by what the file says of itself.
 
-use crate::{Image, go, nginx};
+use crate::{Image, go, nginx, node};
 
 /// A runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Kind {
     CPython,
     /// CRuby.
     Ruby,
+    /// Node.
+    Node,
     /// nginx: no runtime of a language, but a program that does many requests' work on one thread.
     Nginx,
 }
@@ -25,6 +27,7 @@ impl Kind {
             Self::Rust => "rust",
             Self::CPython => "cpython",
             Self::Ruby => "ruby",
+            Self::Node => "nodejs",
             Self::Nginx => "nginx",
         }
     }
@@ -53,14 +56,17 @@ pub fn of(image: &Image<'_>) -> Option<Runtime> {
         let version = build.as_ref().map(|build| format!("go{}", build.version));
         return Some(Runtime { kind: Kind::Go, version, build });
     }
-    let exported =
-        image.exported(&["Py_Version", "Py_GetVersion", "ruby_version", nginx::SENDS[0]]).unwrap_or_default();
+    let names = ["Py_Version", "Py_GetVersion", "ruby_version", nginx::SENDS[0], node::IMMEDIATES];
+    let exported = image.exported(&names).unwrap_or_default();
     if exported.contains_key("Py_Version") || exported.contains_key("Py_GetVersion") {
         let version = exported.get("Py_Version").and_then(|(at, _)| python_version(image, *at));
         return Some(Runtime { kind: Kind::CPython, version, build: None });
     }
     if let Some((at, size)) = exported.get("ruby_version") {
         return Some(Runtime { kind: Kind::Ruby, version: text(image, *at, *size), build: None });
+    }
+    if exported.contains_key(node::IMMEDIATES) {
+        return Some(Runtime { kind: Kind::Node, version: None, build: None });
     }
     if exported.contains_key(nginx::SENDS[0]) {
         return Some(Runtime { kind: Kind::Nginx, version: None, build: None });

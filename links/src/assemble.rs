@@ -6,28 +6,34 @@ use std::sync::Arc;
 
 use wirespan_common::{AF_INET, AF_UNIX, Endpoints};
 use wirespan_protocols::context::TraceContext;
-use wirespan_protocols::exchange::{Event, Exchange, KeyValue, UNKNOWN, Value};
+use wirespan_protocols::exchange::{Event, Exchange, KeyValue, SpanKind, UNKNOWN, Value};
 use wirespan_protocols::{GIVEN_UP, Role, given_up};
 
 use super::Clock;
+use super::book::Book;
 use super::live::{Group, LiveSpan, Parent, Root, SpanKey, Spans};
-use wirespan_signals::{Link, Span, SpanEvent};
+use super::pieces;
+use super::spent;
+use crate::signal::Said;
+use wirespan_signals::{Link, LogSpan, Span, SpanEvent};
 
-/// How many there are, of what is many.
-const BATCH_SIZE: &str = "db.operation.batch.size";
 /// It answers calls of others as well. The conventions have no name for it.
 const SHARED: &str = "wirespan.batch.shared";
+/// How long before a connection's first call it began to be opened, seconds. The conventions have a metric for it alone.
+const CONNECT: &str = "wirespan.connect.time";
 
 /// Spans of one trace, parents first.
 pub struct Assembled {
     /// Not empty.
     pub spans: Vec<Span>,
+    /// What was said for them, and for which.
+    pub said: Vec<(Said, LogSpan)>,
     /// Whether the incoming context, if any, lets this trace be recorded.
     pub sampled: bool,
 }
 
 /// Takes the results out of the finished members of `group`, which keeps its trace id for what follows later.
-pub fn assemble(spans: &mut Spans, group: &mut Group, clock: Clock) -> Option<Assembled> {
+pub fn assemble(spans: &mut Spans, group: &mut Group, book: &Book, clock: Clock) -> Option<Assembled> {
     for key in &group.members {
         // Found to export its own spans since: these would be duplicates.
         if spans[*key].exchange.is_some() && !spans[*key].process.is_traced() {
@@ -46,17 +52,27 @@ pub fn assemble(spans: &mut Spans, group: &mut Group, clock: Clock) -> Option<As
         2..=8 => order.sort_by_key(place),
         _ => order.sort_by_cached_key(place),
     }
+    pieces::put_together(spans, &order);
+    order.retain(|key| spans[*key].exchange.is_some());
     agree_on_times(spans, &order);
+    spent::tell(spans, &order, book);
     mark_shared(spans, &order);
     mark_given_up(spans, &order);
     let Root { trace_id, context, sampled } = fix_root(spans, group, order[0]);
     let (trace_id, context, sampled) = (*trace_id, context.as_ref(), *sampled);
-    let mut out = Vec::with_capacity(order.len());
+    let (mut out, mut told) = (Vec::with_capacity(order.len()), Vec::new());
     for key in &order {
         let (parent_span_id, remote) = parent_of(spans, *key);
         let span = &mut spans[*key];
         let Some(exchange) = span.exchange.take().map(|e| *e) else { continue };
         span.sent = true;
+        let mut said = std::mem::take(&mut span.said);
+        let events = said.iter_mut().filter_map(|said| said.event.take());
+        let mut events: Vec<_> = exchange.events.into_iter().chain(events).map(|e| event(clock, e)).collect();
+        // (What was said is told when it is whole, in whatever order.)
+        events.sort_by_key(|event| event.time_unix_nano);
+        let at = LogSpan { trace_id, span_id: span.span_id, flags: sampled.into() };
+        told.extend(said.into_iter().filter(|said| said.log.is_some()).map(|said| (said, at)));
         let stated = span.context.as_ref().filter(|c| c.trace_id == trace_id).or(context).cloned();
         out.push(Span {
             trace_id,
@@ -71,14 +87,14 @@ pub fn assemble(spans: &mut Spans, group: &mut Group, clock: Clock) -> Option<As
             resource: Arc::clone(span.process.resource()),
             protocol: span.protocol,
             scope: None,
-            events: exchange.events.into_iter().map(|happened| event(clock, happened)).collect(),
-            links: std::mem::take(&mut span.links).into_iter().map(link).collect(),
+            events,
+            links: links(span),
             name: exchange.name,
             status: exchange.status,
             attributes: with_link(with_connection(exchange.attributes, span), span),
         });
     }
-    Some(Assembled { spans: out, sampled })
+    Some(Assembled { spans: out, said: told, sampled })
 }
 
 /// Decides on the trace id of the group that `member` belongs to, if it is not decided.
@@ -95,6 +111,15 @@ pub fn fix_root<'a>(spans: &Spans, group: &'a mut Group, member: SpanKey) -> &'a
 fn event(clock: Clock, happened: Event) -> SpanEvent {
     let Event { time, name, attributes } = happened;
     SpanEvent { time_unix_nano: clock.unix(time), name, attributes }
+}
+
+/// Links to senders of messages, and to the request that a call may well be for, if it hangs below none.
+fn links(span: &mut LiveSpan) -> Vec<Link> {
+    let mut links: Vec<Link> = std::mem::take(&mut span.links).into_iter().map(link).collect();
+    if let Some((to, evidence)) = span.likely.take().filter(|_| span.missing_link().is_some()) {
+        links.push(Link { attributes: vec![KeyValue::str("wirespan.link.evidence", evidence.name())], ..link(to) });
+    }
+    links
 }
 
 fn link(to: TraceContext) -> Link {
@@ -146,7 +171,7 @@ fn parent_of(spans: &Spans, key: SpanKey) -> ([u8; 8], bool) {
     }
 }
 
-fn root_of(spans: &Spans, mut key: SpanKey) -> SpanKey {
+pub fn root_of(spans: &Spans, mut key: SpanKey) -> SpanKey {
     while let Parent::Live(parent) = spans[key].parent
         && spans.contains_key(parent)
     {
@@ -169,10 +194,7 @@ fn depth(spans: &Spans, mut key: SpanKey) -> usize {
 /// A server that reads what several calls asked for in one operation takes them for one batch. The first call says
 /// how many it asked for: if that is less, the server's span is of other calls as well, and says so.
 fn mark_shared(spans: &mut Spans, members: &[SpanKey]) {
-    let size = |span: &LiveSpan| match span.exchange.as_ref()?.attributes.iter().find(|a| a.key == BATCH_SIZE)?.value {
-        Value::Int(size) => Some(size),
-        _ => None,
-    };
+    let size = |span: &LiveSpan| pieces::size(span.exchange.as_ref()?);
     for key in members {
         let Parent::Live(caller) = spans[*key].parent else { continue };
         if !spans[*key].joined {
@@ -252,6 +274,12 @@ fn complete_url(attributes: &mut [KeyValue], address: &str, port: u16) {
 
 /// The protocol's attributes and what the socket knows (semantic conventions, *network* and *server*/*client*).
 fn with_connection(mut attributes: Vec<KeyValue>, span: &LiveSpan) -> Vec<KeyValue> {
+    let sent = span.request.first.time;
+    let opened = span.connection.connect.filter(|_| span.connection.first && !span.connection.opening);
+    if let Some(connect) = opened.filter(|connect| connect.time <= sent && span.kind == SpanKind::Client) {
+        let seconds = ((sent - connect.time) / 1000) as f64 / 1e6;
+        attributes.push(KeyValue { key: CONNECT.into(), value: Value::Double(seconds) });
+    }
     let ends = &span.connection.endpoints;
     if ends.family == 0 {
         // No connection: the execution of a task.

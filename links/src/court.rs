@@ -25,6 +25,32 @@ pub enum Decision {
     Wait(Option<SpanKey>, Until),
     /// It hangs below nothing.
     Root(Missing),
+    /// It hangs below nothing, but may well be for this request, by what is not believed there.
+    Beside(SpanKey, Evidence, Missing),
+}
+
+/// What rules suggest whose evidence is not believed.
+#[derive(Clone, Copy, Default)]
+enum Suggested {
+    #[default]
+    Nothing,
+    One {
+        request: SpanKey,
+        evidence: Evidence,
+        until: Option<Until>,
+    },
+    Several,
+}
+
+impl Suggested {
+    /// One more.
+    fn add(self, request: SpanKey, evidence: Evidence, until: Option<Until>) -> Self {
+        match self {
+            Self::Nothing => Self::One { request, evidence, until },
+            Self::One { request: other, .. } if other == request => self,
+            Self::One { .. } | Self::Several => Self::Several,
+        }
+    }
 }
 
 /// The book, and who reads it.
@@ -86,7 +112,7 @@ impl Court {
     pub fn ask(&self, call: SpanKey, stage: Stage, fits: impl Fn(SpanKey) -> Result<(), Missing>) -> Decision {
         let Some(note) = self.book.call(call) else { return Decision::Root(Missing::NoRequest) };
         let asked = Asked { call: note, book: &self.book, stage };
-        let mut missing = None;
+        let (mut missing, mut suggested) = (None, Suggested::default());
         // What is exact may yet be told; what is inferred says meanwhile whose trace had better wait.
         let mut awaits = None;
         for exact in [true, false] {
@@ -94,7 +120,7 @@ impl Court {
                 break;
             }
             let rules = RULES.iter().filter(|rule| (rule.strength == Strength::Exact) == exact);
-            match hear(rules, &asked, &fits, &mut missing) {
+            match hear(rules, &asked, &fits, (&mut missing, &mut suggested)) {
                 Heard::Nothing => {}
                 Heard::Claim(request, _, None) if awaits.is_some() && !self.is_over(request, stage) => {
                     return Decision::Wait(Some(request), awaits.unwrap_or(Until::Quiet));
@@ -114,9 +140,14 @@ impl Court {
                 }
             }
         }
-        match awaits {
-            Some(until) => Decision::Wait(None, until),
-            None => Decision::Root(missing.unwrap_or(note.missing)),
+        let missing = missing.unwrap_or(note.missing);
+        match (awaits, suggested) {
+            (Some(until), _) => Decision::Wait(None, until),
+            (None, Suggested::One { request, until: Some(until), .. }) if stage < Stage::Late => {
+                Decision::Wait(Some(request), until)
+            }
+            (None, Suggested::One { request, evidence, until: None }) => Decision::Beside(request, evidence, missing),
+            _ => Decision::Root(missing),
         }
     }
 
@@ -130,7 +161,7 @@ fn hear<'a>(
     rules: impl Iterator<Item = &'a Rule>,
     asked: &Asked<'_>,
     fits: impl Fn(SpanKey) -> Result<(), Missing>,
-    missing: &mut Option<Missing>,
+    (missing, suggested): (&mut Option<Missing>, &mut Suggested),
 ) -> Heard {
     let mut heard = Heard::Nothing;
     for rule in rules {
@@ -140,6 +171,13 @@ fn hear<'a>(
             Verdict::Waits(until) => {
                 if matches!(heard, Heard::Nothing) {
                     heard = Heard::Waits(until);
+                }
+            }
+            Verdict::Suggests(request, until, reason) => {
+                *missing = missing.or(Some(reason));
+                if let (Strength::Inferred(evidence), Ok(())) = (rule.strength, fits(request)) {
+                    let until = Some(until).filter(|until| !asked.stage.has(*until));
+                    *suggested = suggested.add(request, evidence, until);
                 }
             }
             Verdict::Claims(request, until) => {
@@ -166,8 +204,16 @@ fn hear<'a>(
 }
 
 #[cfg(test)]
+mod loops;
+#[cfg(test)]
 mod pools;
+#[cfg(test)]
+mod readers;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod spawned;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod workers;

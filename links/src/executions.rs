@@ -1,10 +1,9 @@
 //! The execution of a task as a span (CONSUMER): made when its end is told, below its delivery, with the calls that
 //! waited for it ([`super::tasks`] decides).
 
-use wirespan_common::Endpoints;
-use wirespan_protocols::Role;
 use wirespan_protocols::exchange::{
-    Exchange, KeyValue, Mark, Marks, SpanKind, Started, Status, TakenTask, TaskEvent, TaskFact, TaskPhase, TaskState,
+    Event, Exchange, KeyValue, Mark, Marks, SpanKind, Started, Status, TakenTask, TaskEvent, TaskFact, TaskPhase,
+    TaskState,
 };
 
 use super::Traces;
@@ -12,10 +11,7 @@ use super::facts::UnitKey;
 use super::live::{Group, LiveSpan, Parent, SpanKey};
 use super::rules::Evidence;
 use super::tasks::{Actor, Call, Deferred, Delivery, Execution, Verdict};
-use crate::signal::{ConnectionInfo, ExchangeKey, StartedSignal};
-
-/// [`ExchangeKey::connection`] of what passed no connection.
-const NO_CONNECTION: ExchangeKey = ExchangeKey { connection: u64::MAX, parser: 0, id: 0 };
+use crate::signal::ExchangeKey;
 
 impl Traces {
     /// An exchange says something of a task.
@@ -126,8 +122,9 @@ impl Traces {
         attributes.push(KeyValue::str("wirespan.celery.start", start_is.name()));
         let request = Marks { first: Mark { time: start, ..at }, last: at };
         let (status, end) = (state.status, at.time);
-        let exchange =
-            Exchange { id: 0, name: task.name, request, response: None, end, status, attributes, events: Vec::new() };
+        let exception = Event { time: end, name: "exception".into(), attributes: state.exception };
+        let events = if exception.attributes.is_empty() { Vec::new() } else { vec![exception] };
+        let exchange = Exchange { id: 0, name: task.name, request, response: None, end, status, attributes, events };
         let span = self.add_execution(told_by, &delivery, exchange, now);
         for (call, evidence) in children {
             self.let_go(call, now);
@@ -142,35 +139,12 @@ impl Traces {
         let process = self.spans[told_by].process.clone();
         let receives = delivery.message.is_some();
         let group = self.groups.insert(Box::new(Group { last: now, receives, ..Group::default() }));
-        let started = Started {
-            id: 0,
-            request: exchange.request,
-            kind: SpanKind::Consumer,
-            context: None,
-            links: delivery.links.clone(),
-            message: delivery.message.clone(),
-            denied: false,
-            stream: None,
-        };
-        let connection = ConnectionInfo {
-            cookie: 0,
-            endpoints: Endpoints::default(),
-            role: Role::Client,
-            connect: None,
-            streams: false,
-            datagrams: false,
-            opening: false,
-            inside: None,
-            first: false,
-        };
-        let signal = StartedSignal { key: NO_CONNECTION, protocol: delivery.protocol, started, process, connection };
-        let mut live = LiveSpan::new(signal, group);
-        // It has no other end.
-        live.met = true;
+        let (links, message) = (delivery.links.clone(), delivery.message.clone());
+        let started = Started::call(0, exchange.request, SpanKind::Consumer, None, false);
+        let started = Started { links, message, ..started };
+        let mut live = LiveSpan::of_no_connection(delivery.protocol, started, process, group);
         live.ends(Box::new(exchange));
-        let span = self.add(live);
-        self.groups[group].members.push(span);
-        self.watch(now, group);
+        let span = self.add(live, now);
         if self.spans.contains_key(delivery.span) {
             self.adopt(span, delivery.span, false, now);
         } else if let Some((root, id)) = &delivery.sent {
@@ -239,8 +213,8 @@ impl Traces {
         }
     }
 
-    /// A call waits for no task any more.
-    fn let_go(&mut self, call: SpanKey, now: u64) {
+    /// What was held back waits no longer: a call for a task, a request for what is said for it.
+    pub(super) fn let_go(&mut self, call: SpanKey, now: u64) {
         let Some(group) = self.spans.get(call).map(|s| s.group) else { return };
         self.groups[group].held = self.groups[group].held.saturating_sub(1);
         self.schedule(group, now);

@@ -2,7 +2,7 @@
 //!
 //! They come in any order within [`SETTLED`](crate::court::SETTLED), so each carries its time.
 
-use wirespan_common::{UNIT_GREENLET, UNIT_LENT, UNIT_TASK};
+use wirespan_common::{UNIT_GOROUTINE, UNIT_GREENLET, UNIT_LENT, UNIT_LOOP, UNIT_TASK};
 use wirespan_protocols::exchange::Unit;
 
 use crate::live::SpanKey;
@@ -25,7 +25,7 @@ impl UnitKey {
     pub fn of(unit: &Unit) -> Option<Self> {
         match (unit.tgid, unit.kind) {
             (0, _) => None,
-            (tgid, 0) => Some(Self::thread(tgid, unit.tid)),
+            (tgid, 0 | UNIT_LOOP) => Some(Self::thread(tgid, unit.tid)),
             (tgid, kind) => Some(Self { tgid, kind, id: unit.id }),
         }
     }
@@ -57,6 +57,11 @@ impl UnitKey {
         self.kind == UNIT_GREENLET
     }
 
+    /// Whether its number is never used again in its process.
+    pub fn is_numbered(self) -> bool {
+        self.kind == UNIT_GOROUTINE
+    }
+
     /// The unit as rules about threads see it: a unit that others read for is its loop's thread.
     pub fn on_thread(self, tid: u32) -> Self {
         if self.is_fed() { Self::thread(self.tgid, tid) } else { self }
@@ -66,6 +71,17 @@ impl UnitKey {
     pub fn is_thread(self) -> bool {
         self.kind == 0
     }
+}
+
+/// What a loop that numbers its pieces of work was at; noughts where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// The piece that runs, 0 if none does.
+    pub runs: u64,
+    /// The one that set it going.
+    pub by: u64,
+    /// The newest number.
+    pub newest: u64,
 }
 
 /// When something happened, and on which run of which thread.
@@ -82,14 +98,21 @@ pub struct At {
     pub mark: u64,
     /// The thread was the only one of its process.
     pub only: bool,
+    /// What its loop was at.
+    pub work: Work,
 }
 
 impl At {
     /// Of an operation. What a unit had written, to be sent later by something else, it did then.
     pub fn of(time: u64, unit: &Unit) -> Self {
-        let mark = if unit.kind == 0 { unit.id } else { unit.parent };
-        let time = if unit.since == 0 { time } else { unit.since };
-        Self { time, tid: unit.tid, switches: unit.switches, mark, only: unit.only }
+        let at = Self { time, tid: unit.tid, switches: unit.switches, only: unit.only, ..Self::default() };
+        match unit.kind {
+            UNIT_LOOP => Self { work: Work { runs: unit.id, by: unit.parent, newest: unit.since }, ..at },
+            kind => {
+                let mark = if kind == 0 { unit.id } else { unit.parent };
+                Self { mark, time: if unit.since == 0 { time } else { unit.since }, ..at }
+            }
+        }
     }
 
     /// Whether the thread has not gone to sleep since `earlier`.
@@ -146,10 +169,12 @@ pub enum Cause {
     Timer,
     /// Something was left to be done.
     Immediate,
+    /// A connection was accepted.
+    Accepted,
+    /// A connection that was being opened is there, or cannot be had.
+    Connected,
     /// Another thread had finished something.
     WakeUp,
-    /// The loop went round.
-    Loop,
 }
 
 /// Something that happened.
@@ -208,6 +233,8 @@ pub enum Fact {
         at: [At; 2],
         /// It waited for it.
         waited: bool,
+        /// What was asked of whom: of two calls that are alike the same. 0 where no loop numbers its work.
+        operation: u64,
     },
     /// A request is over.
     Over {
@@ -279,6 +306,8 @@ pub enum Fact {
         unit: UnitKey,
         /// Its handle.
         handle: Handle,
+        /// What carries it, carries it after the request was answered as well.
+        lasts: bool,
         /// When.
         time: u64,
     },
@@ -288,8 +317,10 @@ pub enum Fact {
         thread: UnitKey,
         /// By what.
         cause: Cause,
-        /// The runtime's own ids, as its rule reads them.
-        ids: [u64; 4],
+        /// The socket that it is about, 0 if none.
+        cookie: u64,
+        /// The newest number of a piece of work by then.
+        newest: u64,
         /// When.
         time: u64,
     },
@@ -329,6 +360,15 @@ pub enum Fact {
         /// From now on.
         losing: bool,
     },
+    /// From now on it is told of a process which of its units hand calls over; or which of them make others.
+    Watched {
+        /// Which.
+        tgid: u32,
+        /// Which make others.
+        births: bool,
+        /// Since when.
+        time: u64,
+    },
     /// A process takes in bytes, without waiting for them, that nobody can read.
     Unread {
         /// Which.
@@ -354,6 +394,7 @@ impl Fact {
             | Self::Named { time, .. }
             | Self::Turn { time, .. }
             | Self::Slept { time, .. }
+            | Self::Watched { time, .. }
             | Self::Resolved { time, .. } => Some(time),
             Self::Lost { .. } | Self::Unread { .. } => None,
         }

@@ -1,15 +1,16 @@
 //! When a trace leaves: a group is handed on when all its spans are finished, nothing happened for the hold, and nothing
 //! that may still be proven is waited for.
 
-use wirespan_protocols::context::TraceContext;
+use wirespan_protocols::context::{SAMPLED, TraceContext};
 use wirespan_protocols::exchange::SpanKind;
 
+use super::court::SETTLED;
 use super::live::{Group, GroupKey, SpanKey};
 use super::messages::Sender;
 use super::rules::{Stage, Until};
 use super::{Counters, PIECE_AFTER, Traces, assemble, joins};
 use wirespan_signals::Slim as _;
-use wirespan_signals::Trace;
+use wirespan_signals::{LogSpan, Trace};
 
 /// For how long nothing may contradict a link that is not exact, after its trace fell silent, nanoseconds.
 const CONFIRM: u64 = 500_000_000;
@@ -27,7 +28,13 @@ const SWEEP_EVERY: u32 = 512;
 impl Traces {
     /// Hands on what is ready at `now`. Returns whether there is more: what leaves at one time is bounded.
     pub fn tick(&mut self, now: u64, out: &mut Vec<Trace>) -> bool {
+        self.court.book.passes(now);
         self.release_expired(now);
+        for call in self.court.book.loops.advance(now.saturating_sub(SETTLED)) {
+            if self.spans.get(call).is_some_and(|s| s.pending.is_some()) {
+                self.consider(call, Stage::Settled, now);
+            }
+        }
         while let Some((_, call)) = self.settling.pop_front_if(|(at, _)| *at <= now) {
             if self.spans.get(call).is_some_and(|s| s.pending.is_some_and(|p| p.until == Until::Settled)) {
                 self.consider(call, Stage::Settled, now);
@@ -81,6 +88,7 @@ impl Traces {
                 self.hand_on(key, now, out);
             }
             if self.groups.contains_key(key) {
+                self.let_records_of_group_go(key);
                 self.open.push_back((now, key));
             }
         }
@@ -102,6 +110,7 @@ impl Traces {
         self.joins.slim();
         self.messages.slim();
         self.tasks.slim();
+        self.says.slim();
         self.settling.slim();
         self.due.slim();
         self.open.slim();
@@ -111,6 +120,11 @@ impl Traces {
     /// recorded, and of those that vanish because there are too many.
     pub fn tell_unrecorded(&mut self) {
         self.unrecorded.get_or_insert_default();
+    }
+
+    /// From now on, traces are handed on of which the request says that they are not recorded, and are recorded.
+    pub fn record_unsampled(&mut self) {
+        self.records_all = true;
     }
 
     /// Those that came since this was last asked; to be asked after each call of [`Traces::tick`] and [`Traces::finish`].
@@ -139,7 +153,10 @@ impl Traces {
     fn patience(&self, group: &Group) -> u64 {
         let awaits = |span: &SpanKey| {
             let pending = self.spans.get(*span).and_then(|s| s.pending);
-            pending.is_some_and(|p| matches!(p.until, Until::Unit(unit) if unit.is_fed()))
+            pending.is_some_and(|p| match p.until {
+                Until::Unit(unit) => unit.is_fed(),
+                until => until == Until::Over,
+            })
         };
         if group.members.iter().any(awaits) {
             return ANSWER_CAP;
@@ -185,13 +202,14 @@ impl Traces {
             let untold = group.members.iter().filter(finished).count();
             return self.counters.spans_untold.add(untold as u64);
         }
-        let trace = assemble::assemble(&mut self.spans, group, self.clock);
+        let mut trace = assemble::assemble(&mut self.spans, group, &self.court.book, self.clock);
+        self.tell_said(trace.as_mut());
         if let (Some(unrecorded), Some(trace)) = (&mut self.unrecorded, trace) {
             unrecorded.push(Trace { spans: trace.spans });
         }
     }
 
-    fn forget(&mut self, key: SpanKey) {
+    pub(super) fn forget(&mut self, key: SpanKey) {
         let Some(exchange) = self.spans.get(key).map(|s| s.key) else { return };
         self.no_longer_under_way(&exchange);
         let Some(span) = self.spans.remove(key) else { return };
@@ -199,7 +217,12 @@ impl Traces {
         if !span.met {
             self.joins.forget(joins::keys(&span.connection, &span.request.first), span.connection.role, key);
         }
+        // It never became a span.
+        for said in span.said {
+            self.says.leaves(said, None, self.clock);
+        }
         self.court.book.forget(key);
+        self.forget_said(key, span.request.first.time);
     }
 
     /// Whether a member receives a message whose sender's trace id is not decided. A sender that may be a task's is waited
@@ -254,7 +277,8 @@ impl Traces {
             self.counters.connects_left_out.inc();
             return self.forget(*only);
         }
-        let trace = assemble::assemble(&mut self.spans, &mut group, self.clock);
+        let mut trace = assemble::assemble(&mut self.spans, &mut group, &self.court.book, self.clock);
+        self.tell_said(trace.as_mut());
         assemble::hang_anew(&mut self.spans, &group.members);
         let mut open = Vec::new();
         for member in std::mem::take(&mut group.members) {
@@ -284,7 +308,10 @@ impl Traces {
             self.watch(self.groups[again].last, again);
         }
         match trace {
-            Some(trace) if trace.sampled => {
+            Some(mut trace) if trace.sampled || self.records_all => {
+                if !trace.sampled {
+                    trace.spans.iter_mut().for_each(|span| span.flags |= SAMPLED);
+                }
                 self.counters.spans_finished.add(trace.spans.len() as u64);
                 out.push(Trace { spans: trace.spans });
             }
@@ -295,6 +322,15 @@ impl Traces {
                 }
             }
             None => {}
+        }
+    }
+
+    /// What was said for spans that leave now leaves too.
+    fn tell_said(&mut self, trace: Option<&mut assemble::Assembled>) {
+        let said = trace.map(|trace| std::mem::take(&mut trace.said)).unwrap_or_default();
+        for (said, span) in said {
+            let flags = span.flags | u8::from(self.records_all);
+            self.says.leaves(said, Some(LogSpan { flags, ..span }), self.clock);
         }
     }
 

@@ -6,13 +6,18 @@
 //! | `facts.rs` | what happened, in terms of no runtime |
 //! | `book/` | what the facts say so far |
 //! | `rules/`, `court.rs` | from that to the request that a call was made for |
+//! | `decide.rs` | what is done about that |
+//! | `ends.rs` | how exchanges end |
 //! | `joins.rs` | the two ends of one exchange |
 //! | `messages.rs` | who sent a message |
 //! | `open.rs` | what has been under way for a while |
 //! | `tasks/` | which thread runs a task that a worker took |
 //! | `executions.rs` | the spans of such tasks |
+//! | `spent.rs` | where the time of requests went |
+//! | `said.rs` | what units say, on the spans of whose requests they say it |
 //! | `leave.rs` | when a trace leaves |
 //! | `assemble.rs` | a finished group into spans |
+//! | `pieces.rs` | what a server read of one call in pieces is one span |
 //! | `log.rs` | facts as text |
 //! | `state.rs` | how well that goes, by process |
 //! | `signal.rs`, `process.rs` | what comes in |
@@ -30,6 +35,8 @@ mod assemble;
 mod book;
 mod counters;
 pub mod court;
+mod decide;
+mod ends;
 mod executions;
 pub mod facts;
 mod joins;
@@ -38,35 +45,40 @@ mod live;
 pub mod log;
 mod messages;
 mod open;
+mod pieces;
 mod process;
 mod repeats;
 mod rules;
+mod said;
 mod signal;
+mod spent;
 mod state;
 mod tasks;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rules::{Evidence, Missing, Stage, Until};
+use rules::{Stage, Until};
 use rustc_hash::FxHashMap as HashMap;
 use wirespan_common::Endpoints;
-use wirespan_protocols::exchange::{Exchange, Mark, SpanKind, Value};
+use wirespan_protocols::exchange::SpanKind;
 
 pub use assemble::address;
 pub use counters::Counters;
 pub use leave::PENDING_CAP;
+pub use open::Interest;
 pub use process::Process;
-pub use signal::{Connect, ConnectionInfo, ExchangeKey, Inside, Signal, StartedSignal};
+pub use signal::{Connect, ConnectionInfo, ExchangeKey, Inside, Said, Signal, Speaks, StartedSignal};
 use wirespan_signals::{Linking, OpenRequests, Trace};
 
-use court::{Court, Decision, SETTLED};
+use court::Court;
 use facts::{At, Fact, Place, UnitKey};
 use joins::Joins;
 pub use live::SpanKey;
 use live::{Group, GroupKey, Groups, LiveSpan, Parent, Pending, SLOTS, Spans};
 use messages::Messages;
 use repeats::Repeats;
+use said::Says;
 use tasks::Tasks;
 
 /// After this time without news, the finished part of a trace that is still open is handed on, nanoseconds.
@@ -132,6 +144,7 @@ pub struct Traces {
     court: Court,
     messages: Messages,
     tasks: Tasks,
+    says: Says,
     /// Calls that are decided once all facts of their moment have come, in order of time.
     settling: VecDeque<(u64, SpanKey)>,
     /// When to look at which group, in order of time.
@@ -151,6 +164,8 @@ pub struct Traces {
     listed: u64,
     /// Finished spans that nobody keeps, for who only counts them.
     unrecorded: Option<Vec<Trace>>,
+    /// Traces of which the request says that they are not recorded are handed on as well.
+    records_all: bool,
 }
 
 impl Traces {
@@ -166,6 +181,7 @@ impl Traces {
             court: Court::new(limits.inferred, Arc::clone(&counters)),
             messages: Messages::new(limits.max_bytes / 8),
             tasks: Tasks::default(),
+            says: Says::default(),
             settling: VecDeque::new(),
             due: VecDeque::new(),
             open: VecDeque::new(),
@@ -177,6 +193,7 @@ impl Traces {
             open_requests: Arc::default(),
             linking: Arc::default(),
             unrecorded: None,
+            records_all: false,
             recorder: None,
             listed: 0,
         }
@@ -213,6 +230,9 @@ impl Traces {
             Signal::ExportsTelemetry { .. } => {}
             Signal::Task(key, event) => self.task(key, *event, now),
             Signal::Fact(fact) => self.fact(&fact, now),
+            Signal::Speaks(speaks) => self.speaks(*speaks, now),
+            Signal::Said { id, said } => self.said(id, said, now),
+            Signal::SaidByNobody(said) => self.said_by_nobody(*said),
         }
     }
 
@@ -246,14 +266,15 @@ impl Traces {
         let (key, kind) = (signal.key, signal.started.kind);
         let unit = UnitKey::of(&signal.started.request.first.unit);
         let group = self.groups.insert(Box::new(Group { open: 1, last: now, ..Group::default() }));
-        let span = self.add(LiveSpan::new(signal, group));
-        self.groups[group].members.push(span);
-        self.watch(now, group);
+        let span = self.add(LiveSpan::new(signal, group), now);
         self.by_exchange.insert(key, span);
         self.serves(span);
         if let Some(unit) = unit {
             match kind {
-                SpanKind::Server | SpanKind::Consumer => self.read(span, unit, now),
+                SpanKind::Server | SpanKind::Consumer if self.spans[span].is_request() => self.read(span, unit, now),
+                SpanKind::Server | SpanKind::Consumer => {}
+                // What its maker did then, others have done since: nothing is told of that.
+                _ if self.spans[span].is_old_news(now) => {}
                 _ => {
                     self.called(span, unit, now);
                     self.link_by_task(span, unit, now);
@@ -265,9 +286,14 @@ impl Traces {
         self.make_room(now);
     }
 
-    fn add(&mut self, span: LiveSpan) -> SpanKey {
+    /// A span more, the first of its group.
+    fn add(&mut self, span: LiveSpan, now: u64) -> SpanKey {
+        let group = span.group;
         self.span_bytes += span.weight;
-        self.spans.insert(Box::new(span))
+        let key = self.spans.insert(Box::new(span));
+        self.groups[group].members.push(key);
+        self.watch(now, group);
+        key
     }
 
     /// Bytes of memory that the stage holds, about.
@@ -329,7 +355,7 @@ impl Traces {
     fn serves(&mut self, span: SpanKey) {
         let live = &mut self.spans[span];
         let tgid = live.process.tgid();
-        if live.is_callee() {
+        if live.is_request() {
             *self.serving.entry(tgid).or_default() += 1;
         } else {
             live.idle = !self.serving.contains_key(&tgid);
@@ -338,7 +364,7 @@ impl Traces {
 
     fn no_longer_under_way(&mut self, key: &ExchangeKey) -> Option<SpanKey> {
         let span = self.by_exchange.remove(key)?;
-        let callee = self.spans.get(span).filter(|s| s.is_callee());
+        let callee = self.spans.get(span).filter(|s| s.is_request());
         if let Some(tgid) = callee.map(|s| s.process.tgid())
             && let Some(count) = self.serving.get_mut(&tgid)
         {
@@ -357,98 +383,6 @@ impl Traces {
             self.open.retain(|(_, group)| self.groups.contains_key(*group));
         }
         self.open.push_back((now, group));
-    }
-
-    /// Has the court decide on a call, as far as it can.
-    fn consider(&mut self, call: SpanKey, stage: Stage, now: u64) {
-        let Some(live) = self.spans.get(call) else { return };
-        let before = live.pending;
-        if let Some(Until::Unit(unit)) = before.filter(|_| stage == Stage::Late).map(|pending| pending.until) {
-            self.court.book.lives.gave_up(unit, live.request.first.time);
-        }
-        match self.court.ask(call, stage, |request| self.fits(request, call)) {
-            Decision::Wait(request, until) => {
-                let pending = Pending { request, until };
-                if before != Some(pending) {
-                    self.settle_pending(call, now);
-                    self.wait(call, pending, now);
-                }
-            }
-            Decision::Below(request, evidence) => {
-                self.hang(call, request, evidence, now);
-                self.settle_pending(call, now);
-            }
-            Decision::Root(missing) => {
-                self.stays_root(call, missing);
-                self.settle_pending(call, now);
-            }
-        }
-    }
-
-    fn hang(&mut self, call: SpanKey, request: SpanKey, evidence: Option<Evidence>, now: u64) {
-        self.adopt(call, request, false, now);
-        if self.spans[call].parent == Parent::Live(request) {
-            self.spans[call].evidence = evidence;
-            self.court.hangs(call, request, evidence, &self.spans[call].process);
-        }
-    }
-
-    /// A call hangs below no request. Where its process serves none, nothing is missing.
-    fn stays_root(&mut self, call: SpanKey, missing: Missing) {
-        if self.court.book.serves(self.spans[call].process.tgid()) {
-            self.spans[call].missing = Some(missing);
-        }
-    }
-
-    fn wait(&mut self, call: SpanKey, pending: Pending, now: u64) {
-        self.spans[call].pending = Some(pending);
-        for span in [Some(call), pending.request].into_iter().flatten() {
-            let group = self.spans[span].group;
-            self.groups[group].pending += 1;
-        }
-        if let Some(request) = pending.request {
-            self.court.book.may_hang(call, request);
-        }
-        if pending.until == Until::Settled {
-            self.settling.push_back((now + SETTLED, call));
-        }
-    }
-
-    /// Whether nothing that the two spans say themselves contradicts that the call was made for `request`.
-    fn fits(&self, request: SpanKey, key: SpanKey) -> Result<(), Missing> {
-        let (Some(above), call) = (self.spans.get(request), &self.spans[key]) else {
-            return Err(Missing::NoRequest);
-        };
-        let read = above.request.first.time;
-        // News of an operation can be late: the call may have been made before this request was read.
-        if call.request.first.time < read {
-            return Err(Missing::Earlier);
-        }
-        // A connection that was being opened before the request was read was opened for something else: a call that
-        // an event loop started for an earlier request and sends now.
-        // (What a runtime hands over goes out on whatever connection is free, whoever had it opened.)
-        let connection = &call.connection;
-        let earlier = connection.first && connection.connect.is_some_and(|c| c.time < read);
-        if earlier && self.court.book.is_threads_own(key) {
-            return Err(Missing::Earlier);
-        }
-        // The request says itself which trace it belongs to.
-        match &call.context {
-            Some(context) if self.trace_of(request) != Some(context.trace_id) => Err(Missing::OtherTrace),
-            _ => Ok(()),
-        }
-    }
-
-    /// The trace id of a span, as far as it is certain.
-    fn trace_of(&self, span: SpanKey) -> Option<[u8; 16]> {
-        let mut at = self.spans.get(span)?;
-        loop {
-            match at.parent {
-                Parent::Live(parent) => at = self.spans.get(parent)?,
-                Parent::Sent(_) => return self.groups.get(at.group)?.root.as_ref().map(|r| r.trace_id),
-                Parent::None => return at.context.as_ref().map(|c| c.trace_id),
-            }
-        }
     }
 
     fn note_message(&mut self, span: SpanKey) {
@@ -510,112 +444,9 @@ impl Traces {
         }
     }
 
-    fn finished(&mut self, key: ExchangeKey, exchange: Box<Exchange>, now: u64) {
-        let Some(span) = self.no_longer_under_way(&key) else { return };
-        self.responded(span, &exchange, now);
-        if let Some(recorder) = &mut self.recorder {
-            recorder(&log::write_name(span, path_of(&exchange)));
-        }
-        self.note_response(span, &exchange);
-        let live = &mut self.spans[span];
-        live.request.last = exchange.request.last;
-        self.span_bytes += live.ends(exchange);
-        let group = live.group;
-        self.groups[group].open -= 1;
-        self.groups[group].last = now;
-        self.schedule(group, now);
-        self.make_room(now);
-    }
-
-    fn responded(&mut self, span: SpanKey, exchange: &Exchange, now: u64) {
-        let live = &self.spans[span];
-        let (first, last) = (exchange.response.map(|r| r.first), exchange.response.map(|r| r.last));
-        let at = |mark: Mark| At::of(mark.time, &mark.unit);
-        let fact = match (live.is_callee(), first.zip(last)) {
-            (true, answer) => Fact::Over {
-                request: span,
-                answered: answer.map(|(first, last)| {
-                    // The last of it may be written by a callback.
-                    (UnitKey::of(&first.unit), At { mark: at(first).mark, ..at(last) })
-                }),
-                read: Some(at(exchange.request.last)),
-            },
-            (false, Some((first, last))) => Fact::Responded {
-                call: span,
-                units: [UnitKey::of(&first.unit), UnitKey::of(&last.unit)],
-                at: [at(first), at(last)],
-                waited: !first.unit.nonblocking,
-            },
-            (false, None) => return,
-        };
-        self.fact(&fact, now);
-    }
-
-    /// A request whose end cannot be known: its span vanishes, its children hang below its parent.
-    fn dropped(&mut self, key: ExchangeKey, now: u64) {
-        if let Some(span) = self.no_longer_under_way(&key) {
-            self.vanish(span, now);
-        }
-    }
-
-    /// A request that is one of many: their span tells of it, and what hangs below it hangs below that.
-    fn batched(&mut self, part: &ExchangeKey, batch: &ExchangeKey, now: u64) {
-        let Some(span) = self.no_longer_under_way(part) else { return };
-        let batch = self.by_exchange.get(batch).copied();
-        if let Some(batch) = batch {
-            self.spans[span].batch = Some(batch);
-            // (What was found to be made for a request meanwhile hangs there, and so will the batch.)
-            self.adopt(span, batch, false, now);
-        }
-        self.vanish(span, now);
-    }
-
-    fn vanish(&mut self, span: SpanKey, now: u64) {
-        if self.spans[span].is_callee() {
-            self.fact(&Fact::Over { request: span, answered: None, read: None }, now);
-        }
-        self.spans[span].dropped = true;
-        let group = self.spans[span].group;
-        self.groups[group].open -= 1;
-        self.groups[group].last = now;
-        self.schedule(group, now);
-    }
-
-    /// What is open of a connection will never be complete. (All are looked at: this is a defect, and rare.)
-    fn connection_failed(&mut self, connection: u64, now: u64) {
-        let open: Vec<_> = self.by_exchange.keys().filter(|key| key.connection == connection).copied().collect();
-        for key in open {
-            self.dropped(key, now);
-        }
-    }
-
-    /// A call waits no longer.
-    fn settle_pending(&mut self, span: SpanKey, now: u64) {
-        let Some(awaited) = self.spans.get_mut(span).and_then(|s| s.pending.take()) else { return };
-        for waiting in [Some(span), awaited.request].into_iter().flatten() {
-            if let Some(group) = self.spans.get(waiting).map(|s| s.group)
-                && let Some(group) = self.groups.get_mut(group)
-            {
-                group.pending = group.pending.saturating_sub(1);
-            }
-        }
-        let group = self.spans[span].group;
-        self.schedule(group, now);
-    }
-
     fn schedule(&mut self, group: GroupKey, now: u64) {
         if self.groups[group].open == 0 {
             self.due.push_back((now + self.limits.hold, group));
         }
     }
-}
-
-/// What an exchange was about, more precisely than its name if its protocol tells.
-fn path_of(exchange: &Exchange) -> &str {
-    let is_path = |key: &str| matches!(key, "url.path" | "url.full");
-    let path = exchange.attributes.iter().find(|a| is_path(&a.key)).and_then(|a| match &a.value {
-        Value::Str(text) => Some(text.as_ref()),
-        _ => None,
-    });
-    path.unwrap_or(&exchange.name)
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use slotmap::{SlotMap, new_key_type};
 use wirespan_protocols::context::TraceContext;
-use wirespan_protocols::exchange::{Exchange, Marks, MessageKey, SpanKind};
+use wirespan_protocols::exchange::{Asks, Exchange, Marks, MessageKey, SpanKind, Started};
 
 use crate::process::Process;
 use crate::rules::{Evidence, Missing, Until};
-use crate::signal::{ConnectionInfo, ExchangeKey, StartedSignal};
+use crate::signal::{ConnectionInfo, ExchangeKey, Said, StartedSignal};
 
 new_key_type! {
     /// A span that has not been handed on.
@@ -58,6 +58,8 @@ pub struct LiveSpan {
     pub connection: ConnectionInfo,
     /// Its request, as known when it started.
     pub request: Marks,
+    /// What it asks of an HTTP server.
+    pub asks: Option<Asks>,
     /// The number of its stream, on a connection that has streams.
     pub stream: Option<u64>,
     /// The context that its request carries.
@@ -82,6 +84,8 @@ pub struct LiveSpan {
     pub pending: Option<Pending>,
     /// What its link to the request that it was made for rests on, if that is not exact.
     pub evidence: Option<Evidence>,
+    /// The request that it may well be for, by what is not believed there.
+    pub likely: Option<(TraceContext, Evidence)>,
     /// Why it hangs below no request, in a process that serves some.
     pub missing: Option<Missing>,
     /// What it would be called if it ended now, known once it has been under way for a while.
@@ -98,10 +102,16 @@ pub struct LiveSpan {
     pub exchange: Option<Box<Exchange>>,
     /// Bytes that it was counted for.
     pub weight: usize,
+    /// What its unit said meanwhile, where its lines go.
+    pub said: Vec<Said>,
+    /// Bytes of that.
+    pub said_bytes: usize,
 }
 
 /// What the places of a span and its group take in the maps by their keys, which keep them for the next.
 pub const SLOTS: usize = 2 * size_of::<(u64, Option<Box<()>>)>() + 2 * size_of::<(u64, u32)>();
+/// Facts come in any order within this time, nanoseconds.
+const FRESH: u64 = 50_000_000;
 /// What a span takes beside what its exchange says: itself, its group, its places in tables.
 const SPAN: usize = size_of::<LiveSpan>() + size_of::<Group>() + 320;
 
@@ -117,6 +127,7 @@ impl LiveSpan {
             process,
             connection,
             request: started.request,
+            asks: started.asks,
             stream: started.stream,
             context: started.context,
             links: started.links,
@@ -129,6 +140,7 @@ impl LiveSpan {
             group,
             pending: None,
             evidence: None,
+            likely: None,
             missing: None,
             name: None,
             dropped: false,
@@ -137,7 +149,21 @@ impl LiveSpan {
             idle: false,
             exchange: None,
             weight,
+            said: Vec::new(),
+            said_bytes: 0,
         }
+    }
+
+    /// The same of what passed no connection, and has no other end.
+    pub fn of_no_connection(
+        protocol: &'static str,
+        started: Started,
+        process: Arc<dyn Process>,
+        group: GroupKey,
+    ) -> Self {
+        let (key, connection) = (ExchangeKey::NO_CONNECTION, ConnectionInfo::unknown(0));
+        let signal = StartedSignal { key, protocol, started, process, connection };
+        Self { met: true, ..Self::new(signal, group) }
     }
 
     /// The result is known. Returns the bytes that it takes.
@@ -156,6 +182,16 @@ impl LiveSpan {
     /// Whether this end answers.
     pub fn is_callee(&self) -> bool {
         matches!(self.kind, SpanKind::Server | SpanKind::Consumer)
+    }
+
+    /// Whether it is told long after it began: that a connection is not read may show late.
+    pub fn is_old_news(&self, now: u64) -> bool {
+        self.connection.opaque && now.saturating_sub(self.request.first.time) > FRESH
+    }
+
+    /// Whether it is a request that this end answers. (A connection that is not read may have any number of them.)
+    pub fn is_request(&self) -> bool {
+        self.is_callee() && !self.connection.opaque
     }
 }
 

@@ -1,7 +1,7 @@
 //! Facts as text, a line each: what a real run told, to be replayed (`links/captures/`).
 //!
 //! A line is the fact's name and its fields, in the order of the enum: numbers, units as `tgid/kind/id`, moments as
-//! `time/tid/switches` with `/mark` if there is one and `/only` where that was its process's only thread, `-` for what is not there. `name SPAN TEXT` says what a request or call is called; of a recorded run the
+//! `time/tid/switches` with `/mark` if there is one, `/only` where that was its process's only thread and `~runs/by/newest` where a loop numbers its work, `-` for what is not there. `name SPAN TEXT` says what a request or call is called; of a recorded run the
 //! text tells which call was made for which request.
 
 use std::fmt::{Display, Write as _};
@@ -9,7 +9,7 @@ use std::str::{FromStr, SplitWhitespace};
 
 use slotmap::{Key as _, KeyData};
 
-use crate::facts::{At, Cause, Fact, Handle, Place, SleptOn, UnitKey};
+use crate::facts::{At, Cause, Fact, Handle, Place, SleptOn, UnitKey, Work};
 use crate::live::SpanKey;
 
 /// A fact as a line, without its end.
@@ -28,10 +28,10 @@ pub fn write(fact: &Fact) -> String {
             line.word("called").span(call).unit(unit).place(place).at(at);
             line.maybe(opened, Line::at);
         }
-        Fact::Responded { call, units, at, waited } => {
+        Fact::Responded { call, units, at, waited, operation } => {
             line.word("responded").span(call);
             units.into_iter().for_each(|unit| line.maybe(unit, Line::unit));
-            line.at(at[0]).at(at[1]).word(waited);
+            line.at(at[0]).at(at[1]).word(waited).word(operation);
         }
         Fact::Over { request, answered, read } => {
             line.word("over").span(request).word(answered.is_some());
@@ -58,15 +58,11 @@ pub fn write(fact: &Fact) -> String {
         Fact::TakenUp { by, from, stream, time } => {
             line.word("taken").unit(by).unit(from).word(stream).word(time);
         }
-        Fact::Named { unit, handle, time } => {
-            line.word("named").unit(unit).handle(handle).word(time);
+        Fact::Named { unit, handle, lasts, time } => {
+            line.word(if lasts { "named-lasting" } else { "named" }).unit(unit).handle(handle).word(time);
         }
-        Fact::Turn { thread, cause, ids, time } => {
-            line.word("turn").unit(thread).word(cause as u8);
-            for id in ids {
-                line.word(id);
-            }
-            line.word(time);
+        Fact::Turn { thread, cause, cookie, newest, time } => {
+            line.word("turn").unit(thread).word(cause as u8).word(cookie).word(newest).word(time);
         }
         Fact::Slept { thread, on, cookie, time } => {
             let (kind, set) = match on {
@@ -87,6 +83,9 @@ pub fn write(fact: &Fact) -> String {
         }
         Fact::Lost { of: Some(tgid), losing } => {
             line.word("lost-of").word(tgid).word(losing);
+        }
+        Fact::Watched { tgid, births, time } => {
+            line.word("watched").word(tgid).word(births).word(time);
         }
         Fact::Unread { tgid } => {
             line.word("unread").word(tgid);
@@ -127,6 +126,10 @@ impl Line {
         self.marked(format_args!("{}/{}/{}", at.time, at.tid, at.switches), at.mark);
         if at.only {
             self.0.push_str("/only");
+        }
+        if at.work != Work::default() {
+            // Writing to a string does not fail.
+            let _ = write!(self.0, "~{}/{}/{}", at.work.runs, at.work.by, at.work.newest);
         }
         self
     }
@@ -206,6 +209,8 @@ pub fn read(line: &str) -> Option<Entry> {
             units: [words.maybe(unit)?, words.maybe(unit)?],
             at: [words.at()?, words.at()?],
             waited: words.get()?,
+            // (Older logs have none.)
+            operation: words.get().unwrap_or_default(),
         },
         "over" => {
             let (request, answered) = (words.span()?, words.get::<bool>()?);
@@ -223,11 +228,17 @@ pub fn read(line: &str) -> Option<Entry> {
         }
         "relayed" => Fact::Relayed { by: words.unit()?, to: words.get()?, of: words.get()?, time: words.get()? },
         "taken" => Fact::TakenUp { by: words.unit()?, from: words.unit()?, stream: words.get()?, time: words.get()? },
-        "named" => Fact::Named { unit: words.unit()?, handle: words.next(handle)?, time: words.get()? },
+        kind @ ("named" | "named-lasting") => Fact::Named {
+            unit: words.unit()?,
+            handle: words.next(handle)?,
+            lasts: kind == "named-lasting",
+            time: words.get()?,
+        },
         "turn" => Fact::Turn {
             thread: words.unit()?,
             cause: words.next(cause)?,
-            ids: [words.get()?, words.get()?, words.get()?, words.get()?],
+            cookie: words.get()?,
+            newest: words.get()?,
             time: words.get()?,
         },
         "slept" => {
@@ -244,6 +255,7 @@ pub fn read(line: &str) -> Option<Entry> {
         "resolved" => Fact::Resolved { unit: words.unit()?, by: words.unit()?, time: words.get()? },
         "lost" => Fact::Lost { of: None, losing: words.get()? },
         "lost-of" => Fact::Lost { of: Some(words.get()?), losing: words.get()? },
+        "watched" => Fact::Watched { tgid: words.get()?, births: words.get()?, time: words.get()? },
         "unread" => Fact::Unread { tgid: words.get()? },
         _ => return None,
     };
@@ -315,9 +327,13 @@ fn unit(word: &str) -> Option<UnitKey> {
 }
 
 fn at(word: &str) -> Option<At> {
+    let (word, work) = match word.split_once('~') {
+        Some((word, work)) => (word, numbers(work).map(|[runs, by, newest]| Work { runs, by, newest })?),
+        None => (word, Work::default()),
+    };
     let (word, only) = word.strip_suffix("/only").map_or((word, false), |rest| (rest, true));
     let ([time, tid, switches], mark) = marked(word)?;
-    Some(At { time, tid: tid.try_into().ok()?, switches: switches.try_into().ok()?, mark, only })
+    Some(At { time, tid: tid.try_into().ok()?, switches: switches.try_into().ok()?, mark, only, work })
 }
 
 fn handle(word: &str) -> Option<Handle> {
@@ -325,7 +341,8 @@ fn handle(word: &str) -> Option<Handle> {
 }
 
 fn cause(word: &str) -> Option<Cause> {
-    let all = [Cause::Arrival, Cause::Timer, Cause::Immediate, Cause::WakeUp, Cause::Loop];
+    use Cause::{Accepted, Arrival, Connected, Immediate, Timer, WakeUp};
+    let all = [Arrival, Timer, Immediate, Accepted, Connected, WakeUp];
     all.into_iter().find(|cause| word == (*cause as u8).to_string())
 }
 
@@ -337,14 +354,21 @@ mod tests {
     fn every_fact_comes_back_from_its_line() {
         let span: SpanKey = KeyData::from_ffi(1 << 32 | 7).into();
         let (unit, other) = (UnitKey { tgid: 1, kind: 2, id: u64::MAX }, UnitKey::thread(3, 4));
-        let (at, time) = (At { time: 5, tid: 6, switches: 7, mark: 8, only: false }, 8);
+        let (at, time) = (At { time: 5, tid: 6, switches: 7, mark: 8, ..At::default() }, 8);
+        let work = Work { runs: 1, by: 2, newest: 3 };
         let handle = Handle(9, 10);
         let facts = [
             Fact::Read { request: span, unit, connection: 1, cookie: 0, at, waited: true, queued: false },
             Fact::Called { call: span, unit, place: Place::Connection(1), at, opened: None },
             Fact::Called { call: span, unit, place: Place::Stream(1, 2), at, opened: Some(at) },
-            Fact::Responded { call: span, units: [None, Some(unit)], at: [at; 2], waited: true },
-            Fact::Responded { call: span, units: [None; 2], at: [at, At { only: true, ..at }], waited: true },
+            Fact::Responded { call: span, units: [None, Some(unit)], at: [at; 2], waited: true, operation: 0 },
+            Fact::Responded {
+                call: span,
+                units: [None; 2],
+                at: [At { work, ..at }, At { only: true, work, ..at }],
+                waited: true,
+                operation: 9,
+            },
             Fact::Over { request: span, answered: None, read: None },
             Fact::Over { request: span, answered: Some((Some(unit), at)), read: Some(at) },
             Fact::Over { request: span, answered: Some((None, at)), read: None },
@@ -355,14 +379,16 @@ mod tests {
             Fact::CameOn { request: span, reader: unit, reader_of: Some(other), stream: 5, time },
             Fact::CameOn { request: span, reader: unit, reader_of: None, stream: 5, time },
             Fact::TakenUp { by: unit, from: other, stream: 5, time },
-            Fact::Named { unit, handle, time },
-            Fact::Turn { thread: other, cause: Cause::Immediate, ids: [1, 2, 3, 4], time },
+            Fact::Named { unit, handle, lasts: false, time },
+            Fact::Named { unit, handle, lasts: true, time },
+            Fact::Turn { thread: other, cause: Cause::Immediate, cookie: 1, newest: 2, time },
             Fact::Slept { thread: other, on: SleptOn::Set(12), cookie: 13, time },
             Fact::Slept { thread: other, on: SleptOn::Own, cookie: 13, time },
             Fact::Woke { unit, by: other, at },
             Fact::Resolved { unit, by: other, time },
             Fact::Lost { of: None, losing: true },
             Fact::Lost { of: Some(14), losing: false },
+            Fact::Watched { tgid: 14, births: true, time },
             Fact::Unread { tgid: 14 },
         ];
         for fact in facts {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use wirespan_common::Endpoints;
 use wirespan_protocols::Role;
-use wirespan_protocols::exchange::{Exchange, Started, TaskEvent, Unit};
+use wirespan_protocols::exchange::{Event, Exchange, Mark, Started, TaskEvent, Unit};
+use wirespan_protocols::weight::piece;
+use wirespan_signals::Log;
 
 use crate::facts::Fact;
 use crate::process::Process;
@@ -19,6 +21,11 @@ pub struct ExchangeKey {
     pub parser: u32,
     /// [`Started::id`].
     pub id: u64,
+}
+
+impl ExchangeKey {
+    /// Of what passed no connection.
+    pub(crate) const NO_CONNECTION: Self = Self { connection: u64::MAX, parser: 0, id: 0 };
 }
 
 /// A connection is being opened.
@@ -56,10 +63,30 @@ pub struct ConnectionInfo {
     pub datagrams: bool,
     /// It is not open: this is the attempt to open it.
     pub opening: bool,
+    /// It is encrypted and not read, and this is all that is told of it: how many requests it has is not known.
+    pub opaque: bool,
     /// What is read passes inside a session of TLS, and positions count its plaintext.
     pub inside: Option<Inside>,
     /// Whether this is the connection's first exchange.
     pub first: bool,
+}
+
+impl ConnectionInfo {
+    /// A connection of which nothing is known, or none.
+    pub fn unknown(cookie: u64) -> Self {
+        Self {
+            cookie,
+            endpoints: Endpoints::default(),
+            role: Role::Client,
+            connect: None,
+            streams: false,
+            datagrams: false,
+            opening: false,
+            opaque: false,
+            inside: None,
+            first: false,
+        }
+    }
 }
 
 /// A request was recognised.
@@ -75,6 +102,36 @@ pub struct StartedSignal {
     pub process: Arc<dyn Process>,
     /// Its connection.
     pub connection: ConnectionInfo,
+}
+
+/// A unit begins to say something, of which it is to be found out for whose request it says it.
+#[derive(Clone, Debug)]
+pub struct Speaks {
+    /// Its name, until it was told what it says.
+    pub id: u64,
+    /// The process.
+    pub process: Arc<dyn Process>,
+    /// When, and which unit. (It has no position.)
+    pub at: Mark,
+}
+
+/// What a unit said: an exception, a record of a log, or both.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// When it began to say it, `CLOCK_BOOTTIME` nanoseconds.
+    pub time: u64,
+    /// An exception, for the span that it is said for.
+    pub event: Option<Event>,
+    /// A record. (Its time and its span are those that it leaves with.)
+    pub log: Option<Log>,
+}
+
+impl Said {
+    /// Bytes that it takes, about.
+    pub fn weight(&self) -> usize {
+        let (event, log) = (self.event.as_ref(), self.log.as_ref());
+        piece(size_of::<Self>()) + event.map_or(0, Event::weight) + log.map_or(0, Log::weight)
+    }
 }
 
 /// Everything the traces stage hears, in the order in which it happened on each connection and each thread.
@@ -111,4 +168,15 @@ pub enum Signal {
     },
     /// Something else happened that says who does what for whom.
     Fact(Fact),
+    /// A unit begins to say something. [`Signal::Said`] follows.
+    Speaks(Box<Speaks>),
+    /// What it said; nothing, if it turned out to be nothing, or not its own.
+    Said {
+        /// [`Speaks::id`].
+        id: u64,
+        /// It.
+        said: Option<Box<Said>>,
+    },
+    /// Something was said of which nothing tells for whom.
+    SaidByNobody(Box<Said>),
 }

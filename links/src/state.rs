@@ -69,7 +69,10 @@ impl States {
             .iter()
             .map(|(tgid, tally)| {
                 let held = book.units.held(*tgid);
-                let off = |name| off(name, &held, clock);
+                let off = |name| match name {
+                    "spawned_goroutine" => unseen(book, *tgid, clock),
+                    name => off(name, &held, clock),
+                };
                 let rules = RULES.iter().filter(|rule| inferred || rule.strength == Strength::Exact);
                 ProcessLinks {
                     pid: *tgid,
@@ -91,6 +94,12 @@ impl States {
         list.sort_unstable_by_key(|process| process.pid);
         list
     }
+}
+
+/// Why it is not known who makes the goroutines of a process, if it could be.
+fn unseen(book: &Book, tgid: u32, clock: Clock) -> Option<Off> {
+    let (why, since) = book.births.off(tgid)?;
+    Some(Off { why, since_unix_nano: Some(clock.unix(since)), passes: true })
 }
 
 /// What stands in a rule's way in a process.

@@ -11,7 +11,7 @@ use opentelemetry_semantic_conventions::attribute as key;
 use rustc_hash::{FxHashMap, FxHashSet};
 use wirespan_signals::{Span, SpanKind};
 
-use crate::spans::{seconds, text};
+use crate::spans::seconds;
 
 /// How long one end waits for the other, nanoseconds.
 const WAIT: u64 = 10_000_000_000;
@@ -49,7 +49,7 @@ pub(crate) struct Graph {
 struct Half {
     caller: bool,
     service: Box<str>,
-    /// Where a caller says that it asked.
+    /// Where a caller says that it asked, and who asked whom, if that is known.
     place: Box<str>,
     seconds: f64,
     failed: bool,
@@ -126,15 +126,16 @@ impl Graph {
             self.waiting.remove(&id);
             return;
         }
-        if let Some(system) = text(span, key::DB_SYSTEM_NAME) {
+        if let Some(system) = span.text(key::DB_SYSTEM_NAME) {
             // A database's own end is seen at the same time, if it is.
-            let server = text(span, key::DB_NAMESPACE).or_else(|| text(span, key::SERVER_ADDRESS)).unwrap_or(system);
+            let namespace = || span.text(key::DB_NAMESPACE);
+            let server = peer(span).or_else(namespace).or_else(|| span.text(key::SERVER_ADDRESS)).unwrap_or(system);
             let client_seconds = Some(seconds);
             let connection = "database";
             let (client, server_seconds) = (service, None);
             return each(Edge { client, server, connection, client_seconds, server_seconds, failed, unpaired: false });
         }
-        let place = text(span, key::SERVER_ADDRESS).unwrap_or_default().into();
+        let place = peer(span).or_else(|| span.text(key::SERVER_ADDRESS)).unwrap_or_default().into();
         let message = span.kind == SpanKind::Producer;
         let half =
             Half { caller: true, service: service.into(), place, seconds, failed, message, met: false, root: false };
@@ -147,7 +148,7 @@ impl Graph {
         let Some(id) = asked_by(span) else {
             let server_seconds = Some(seconds);
             let connection = "virtual_node";
-            let (client, server, client_seconds) = (USER, service, None);
+            let (client, server, client_seconds) = (peer(span).unwrap_or(USER), service, None);
             return each(Edge { client, server, connection, client_seconds, server_seconds, failed, unpaired: false });
         };
         if let Some(caller) = self.waiting.get_mut(&id).filter(|half| half.caller) {
@@ -170,7 +171,7 @@ impl Graph {
         let half = Half {
             caller: false,
             service: service.into(),
-            place: Box::default(),
+            place: peer(span).unwrap_or_default().into(),
             seconds,
             failed,
             message: span.kind == SpanKind::Consumer,
@@ -203,10 +204,11 @@ impl Graph {
                 each(Edge { client, server, connection, client_seconds, server_seconds, failed, unpaired });
                 continue;
             }
-            let (client, server) = (if half.root { USER } else { "" }, &*half.service);
+            let unknown = if half.root { USER } else { "" };
+            let (client, server) = (if half.place.is_empty() { unknown } else { &*half.place }, &*half.service);
             let connection = if half.message { "messaging_system" } else { "virtual_node" };
             let (client_seconds, server_seconds) = (None, seconds);
-            let unpaired = !half.root;
+            let unpaired = client.is_empty();
             each(Edge { client, server, connection, client_seconds, server_seconds, failed, unpaired });
         }
     }
@@ -217,10 +219,15 @@ impl Graph {
     }
 }
 
+/// Which service is at the other end, if its address says that.
+fn peer(span: &Span) -> Option<&str> {
+    span.text(key::SERVICE_PEER_NAME)
+}
+
 fn connection(caller: &Span) -> &'static str {
     match caller.kind {
         SpanKind::Producer => "messaging_system",
-        _ if text(caller, key::DB_SYSTEM_NAME).is_some() => "database",
+        _ if caller.text(key::DB_SYSTEM_NAME).is_some() => "database",
         _ => "",
     }
 }
@@ -323,6 +330,22 @@ mod tests {
         ];
         assert_eq!(expired(&mut graph), expected);
         assert_eq!(graph.bytes(), 0);
+    }
+
+    #[test]
+    fn an_end_that_was_not_seen_is_called_as_its_address_says() {
+        let peer = |name: &str| KeyValue::str("service.peer.name", name.to_owned());
+        let mut call = span("front", SpanKind::Client);
+        call.attributes.extend([KeyValue::str("server.address", "10.96.0.7"), peer("cart")]);
+        let mut root = span("front", SpanKind::Server);
+        root.attributes.push(peer("edge"));
+        let mut answer = child(&span("x", SpanKind::Client), "stock", SpanKind::Server);
+        answer.attributes.push(peer("shop"));
+        let mut graph = Graph::default();
+        assert_eq!(told(&mut graph, &[root]), ["edge>front virtual_node (false, true)"]);
+        assert!(told(&mut graph, &[call]).is_empty() && told(&mut graph, &[answer]).is_empty());
+        let expected = ["front>cart virtual_node (true, false)", "shop>stock virtual_node (false, true)"];
+        assert_eq!(expired(&mut graph), expected);
     }
 
     #[test]

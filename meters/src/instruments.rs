@@ -51,11 +51,16 @@ const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> 
     Kept { instrument: Instrument { name, unit, help, kind: InstrumentKind::Counter }, bounds: &[] }
 }
 
+const fn up_down_counter(name: &'static str, unit: &'static str, help: &'static str) -> Kept {
+    Kept { instrument: Instrument { name, unit, help, kind: InstrumentKind::UpDownCounter }, bounds: &[] }
+}
+
 /// Which family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are what they are called")]
 pub enum FamilyName {
     HttpServer,
+    HttpServerActive,
     HttpClient,
     RpcServer,
     RpcClient,
@@ -74,7 +79,7 @@ pub enum FamilyName {
 pub const OF_SERVICES: usize = FamilyName::SpanMetrics as usize;
 
 /// Every family, in the order of [`FamilyName`].
-pub static FAMILIES: [Family; 13] = [
+pub static FAMILIES: [Family; 14] = [
     Family {
         keys: &[
             key::HTTP_REQUEST_METHOD,
@@ -90,6 +95,14 @@ pub static FAMILIES: [Family; 13] = [
             histogram(metric::HTTP_SERVER_REQUEST_BODY_SIZE, "By", BYTES, "Size of HTTP server request bodies."),
             histogram(metric::HTTP_SERVER_RESPONSE_BODY_SIZE, "By", BYTES, "Size of HTTP server response bodies."),
         ],
+    },
+    Family {
+        keys: &[key::HTTP_REQUEST_METHOD, key::URL_SCHEME],
+        instruments: &[up_down_counter(
+            metric::HTTP_SERVER_ACTIVE_REQUESTS,
+            "{request}",
+            "Number of active HTTP server requests.",
+        )],
     },
     Family {
         keys: &[
@@ -270,7 +283,7 @@ mod tests {
             assert!(family.keys.len() <= MAX_KEYS && family.instruments.len() <= MAX_INSTRUMENTS);
             for kept in family.instruments {
                 assert!(kept.bounds.is_sorted_by(|a, b| a < b), "{}", kept.instrument.name);
-                assert_eq!(kept.bounds.is_empty(), kept.instrument.kind == InstrumentKind::Counter);
+                assert_eq!(kept.bounds.is_empty(), kept.instrument.kind != InstrumentKind::Histogram);
                 assert!(kept.instrument.help.ends_with('.'));
             }
         }

@@ -11,6 +11,7 @@
 //! | [`instruments`] | what is measured, in which buckets, told apart by what |
 //! | `spans` | what a span says to which instruments |
 //! | `services` | whom figures are about |
+//! | `active` | what HTTP servers have under way |
 //! | `table` | series: found, begun, or counted with all others |
 //! | [`mod@histogram`] | values by their size |
 //! | `graph` | which service asks which |
@@ -21,6 +22,7 @@
 //! trace that is kept. `docs/decisions/042-metrics-of-every-span.md` says why this is not the SDK.
 #![forbid(unsafe_code)]
 
+mod active;
 mod graph;
 pub mod histogram;
 pub mod instruments;
@@ -98,6 +100,7 @@ struct State {
     /// About all services together: the families from [`OF_SERVICES`] on.
     all: Vec<Table>,
     graph: Graph,
+    active: active::Counted,
     bytes: usize,
     series: usize,
     /// When something was last forgotten, Unix time, nanoseconds.
@@ -112,7 +115,7 @@ impl Meters {
     pub fn new(settings: Settings, own: Arc<Resource>, counters: Arc<Counters>) -> Self {
         let all = FAMILIES[OF_SERVICES..].iter().map(|_| Table::default()).collect();
         let (services, graph) = (Services::default(), Graph::default());
-        let state = State { services, all, graph, bytes: 0, series: 0, swept: 0 };
+        let state = State { services, all, graph, active: active::Counted::new(), bytes: 0, series: 0, swept: 0 };
         Self { settings, own, counters, state: Mutex::new(state) }
     }
 
@@ -170,16 +173,21 @@ impl Meters {
 
     fn measure_span(&self, state: &mut State, span: &Span, now: u64, exemplar: Option<Exemplar>) {
         let Some(name) = spans::family(span) else { return };
-        let memory = state.bytes < self.settings.bytes;
-        let (service, grown) = state.services.of(&span.resource, now, memory);
+        let room = self.room(state.bytes);
+        let (service, grown) = state.services.of(&span.resource, now, room.memory);
         let Some(service) = service else { return self.counters.metrics_spans_left_out.inc() };
         service.last = now;
         let family = name.family();
-        let room = Room { series: self.settings.series, memory, exponential: self.settings.exponential };
         let (values, measured) = (spans::values(span, family), spans::measured(span, name));
         let noted = service.tables[name as usize].note(family, &values, measured, (now, exemplar), room);
         state.bytes += grown;
         self.account(state, noted);
+    }
+
+    /// What room a table of a service has.
+    fn room(&self, bytes: usize) -> Room {
+        let Settings { series, exponential, bytes: most, .. } = self.settings;
+        Room { series, memory: bytes < most, exponential }
     }
 
     fn note_all(

@@ -130,7 +130,10 @@ impl Service {
 fn of_service(resource: &Resource, identity: &str) -> Resource {
     let kept = resource.attributes.iter().filter(|attribute| spans::is_of_service(attribute));
     let mut attributes: Vec<KeyValue> = kept.cloned().collect();
-    let instance = instance_id(identity);
+    // A container of a pod that is known is an instance itself, whichever of its processes is meant.
+    let container = ["k8s.pod.uid", "k8s.container.name"].iter().all(|key| resource.get(key).is_some());
+    let own = resource.get("service.instance.id").filter(|_| container);
+    let instance = own.map_or_else(|| instance_id(identity), str::to_string);
     let after_name = attributes.iter().position(|attribute| attribute.key == "service.name").map_or(0, |at| at + 1);
     attributes.insert(after_name, KeyValue::str("service.instance.id", instance));
     Resource { attributes }
@@ -158,6 +161,16 @@ mod tests {
         let keys: Vec<_> = shop.resource.attributes.iter().map(|a| a.key.as_ref()).collect();
         assert_eq!(keys, ["service.name", "service.instance.id"]);
         assert_ne!(shop.resource.get("service.instance.id"), Some("1"));
+    }
+
+    #[test]
+    fn a_container_of_a_pod_is_the_instance_that_its_spans_say() {
+        let mut resource = Resource { attributes: process("shop", 1).attributes.clone() };
+        resource.attributes.push(KeyValue::str("k8s.pod.uid", "u"));
+        resource.attributes.push(KeyValue::str("k8s.container.name", "web"));
+        let mut services = Services::default();
+        services.of(&Arc::new(resource), 1, true);
+        assert_eq!(services.get(0).unwrap().resource.get("service.instance.id"), Some("1"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) fn family(span: &Span) -> Option<FamilyName> {
         return (span.kind == SpanKind::Client).then_some(FamilyName::DbClient);
     }
     if has(key::MESSAGING_SYSTEM) {
-        return match find(&span.attributes, key::MESSAGING_OPERATION_TYPE)? {
+        return match span.attribute(key::MESSAGING_OPERATION_TYPE)? {
             Value::Str(kind) if kind == "process" => Some(FamilyName::MessagingProcess),
             Value::Str(kind) if kind == "receive" => Some(FamilyName::MessagingReceive),
             Value::Str(kind) if kind == "send" => Some(FamilyName::MessagingSend),
@@ -45,8 +45,8 @@ pub(crate) fn values<'a>(span: &'a Span, family: &Family) -> Values<'a> {
     }
     if let Some(at) = family.keys.iter().position(|key| *key == MESSAGING_DESTINATION) {
         // A name whose parts vary, or that a broker made up, would tell every message apart.
-        let template = find(&span.attributes, key::MESSAGING_DESTINATION_TEMPLATE);
-        let anonymous = find(&span.attributes, key::MESSAGING_DESTINATION_ANONYMOUS) == Some(&Value::Bool(true));
+        let template = span.attribute(key::MESSAGING_DESTINATION_TEMPLATE);
+        let anonymous = span.attribute(key::MESSAGING_DESTINATION_ANONYMOUS) == Some(&Value::Bool(true));
         match template {
             Some(template) => values[at] = Some(Seen::from(template)),
             None if anonymous => values[at] = None,
@@ -58,7 +58,7 @@ pub(crate) fn values<'a>(span: &'a Span, family: &Family) -> Values<'a> {
 
 /// What a span measures for the instruments of a family.
 pub(crate) fn measured(span: &Span, family: FamilyName) -> Measured {
-    let number = |wanted: &str| match find(&span.attributes, wanted) {
+    let number = |wanted: &str| match span.attribute(wanted) {
         Some(Value::Int(n)) if *n >= 0 => Some(*n as f64),
         _ => None,
     };
@@ -98,18 +98,6 @@ pub(crate) fn general(span: &Span) -> Values<'_> {
 /// How long a span took.
 pub(crate) fn seconds(span: &Span) -> f64 {
     span.end_unix_nano.saturating_sub(span.start_unix_nano) as f64 / 1e9
-}
-
-fn find<'a>(attributes: &'a [KeyValue], wanted: &str) -> Option<&'a Value> {
-    attributes.iter().find(|attribute| attribute.key == wanted).map(|attribute| &attribute.value)
-}
-
-/// A text attribute of a span.
-pub(crate) fn text<'a>(span: &'a Span, wanted: &str) -> Option<&'a str> {
-    match find(&span.attributes, wanted)? {
-        Value::Str(text) => Some(text),
-        _ => None,
-    }
 }
 
 /// Whether an attribute of a process is one of its service: of what is told by process, there would be a series for each.

@@ -110,6 +110,7 @@ enum Held {
     #[default]
     Nothing,
     Count(u64),
+    Level(i64),
     Histogram(Box<Histogram>),
 }
 
@@ -172,6 +173,7 @@ impl Table {
             let figure = match series.figures.get(nth)? {
                 Held::Nothing => return None,
                 Held::Count(n) => Figure::Int(i64::try_from(*n).unwrap_or(i64::MAX)),
+                Held::Level(n) => Figure::Int(*n),
                 Held::Histogram(histogram) => Figure::Histogram(histogram.clone()),
             };
             Some(Point { attributes: Arc::clone(&series.attributes), start_unix_nano: series.start_unix_nano, figure })
@@ -191,16 +193,20 @@ impl Held {
     fn add(&mut self, kept: &Kept, value: f64, exemplar: Option<Exemplar>, exponential: bool) -> usize {
         let mut grown = 0;
         if matches!(self, Self::Nothing) {
-            *self = if kept.instrument.kind == InstrumentKind::Histogram {
-                grown = size_of::<Histogram>() + (kept.bounds.len() + 1) * size_of::<u64>() + 2 * weight::ALLOCATION;
-                grown += if exponential { histogram::EXPONENTIAL_BYTES } else { 0 };
-                Self::Histogram(Box::new(histogram::empty(kept.bounds, exponential)))
-            } else {
-                Self::Count(0)
+            *self = match kept.instrument.kind {
+                InstrumentKind::Histogram => {
+                    grown =
+                        size_of::<Histogram>() + (kept.bounds.len() + 1) * size_of::<u64>() + 2 * weight::ALLOCATION;
+                    grown += if exponential { histogram::EXPONENTIAL_BYTES } else { 0 };
+                    Self::Histogram(Box::new(histogram::empty(kept.bounds, exponential)))
+                }
+                InstrumentKind::UpDownCounter => Self::Level(0),
+                InstrumentKind::Counter | InstrumentKind::Gauge => Self::Count(0),
             };
         }
         match self {
             Self::Count(n) => *n = n.saturating_add(value as u64),
+            Self::Level(n) => *n = n.saturating_add(value as i64),
             Self::Histogram(histogram) => {
                 let exemplar = exemplar.map(|exemplar| Exemplar { value, ..exemplar });
                 grown += histogram::record(histogram, value, exemplar);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use wirespan_signals::{Figure, Histogram, KeyValue, Resource, Span, SpanKind, Status, Trace, Value};
+use wirespan_protocols::exchange::Asks;
+use wirespan_signals::{Active, Figure, Histogram, KeyValue, Resource, Span, SpanKind, Status, Trace, Value};
 
 use crate::testing::{child, request, span};
 use crate::text::{Format, write};
@@ -204,4 +205,38 @@ fn an_instrument_of_several_families_is_told_once() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), all);
+}
+
+#[test]
+fn what_a_service_has_under_way_is_counted_as_it_is_now() {
+    let (meters, _) = meters(Settings::default());
+    let (one, other) = (span("shop", SpanKind::Server).resource, span("bank", SpanKind::Server).resource);
+    let active = |resource: &Arc<Resource>, method, count| Active {
+        resource: Arc::clone(resource),
+        asks: Asks { method, scheme: "http" },
+        count,
+    };
+    let levels = || {
+        let mut found = Vec::new();
+        meters.each(|of| {
+            for metric in of.metrics.iter().filter(|m| m.instrument.name == "http.server.active_requests") {
+                for point in &metric.points {
+                    let Figure::Int(level) = point.figure else { panic!("{point:?}") };
+                    let Value::Str(method) = &point.attributes[0].value else { panic!("{point:?}") };
+                    found.push(format!("{} {method} {level}", of.resource.service_name()));
+                }
+            }
+        });
+        found.sort();
+        found
+    };
+    // Two processes of one service are one.
+    let again = Arc::new(Resource { attributes: one.attributes.clone() });
+    meters.set_active(&[active(&one, "GET", 2), active(&again, "GET", 1), active(&other, "POST", 1)]);
+    assert_eq!(levels(), ["bank POST 1", "shop GET 3"]);
+    meters.set_active(&[active(&one, "GET", 1), active(&one, "PUT", 1)]);
+    assert_eq!(levels(), ["bank POST 0", "shop GET 1", "shop PUT 1"]);
+    assert!(text(&meters, Format::Prometheus).contains("http_server_active_requests{"));
+    meters.set_active(&[]);
+    assert_eq!(levels(), ["bank POST 0", "shop GET 0", "shop PUT 0"]);
 }

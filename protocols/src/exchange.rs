@@ -26,6 +26,25 @@ pub struct Unit {
     pub only: bool,
     /// When it had written what something else sent for it later, `CLOCK_BOOTTIME` nanoseconds; 0: it sent it itself.
     pub since: u64,
+    /// How long the thread had run by then, in units of [`CLOCK`] and modulo 2³²; 0 if that is not known. Only differences mean
+    /// anything.
+    pub ran: u32,
+    /// How long it had waited for a CPU, likewise.
+    pub queued: u32,
+}
+
+/// Unit of [`Unit::ran`] and [`Unit::queued`], nanoseconds.
+pub const CLOCK: u64 = 1024;
+
+/// [`Unit::kind`] of a loop's thread that numbers its pieces of work: `id` is the one that runs.
+pub const LOOP: u32 = 5;
+
+impl Unit {
+    /// Whether two operations are of one unit.
+    pub fn is(&self, other: &Self) -> bool {
+        let ids = self.id == other.id || self.kind == LOOP;
+        ids && (self.tgid, self.tid, self.kind) == (other.tgid, other.tid, other.kind)
+    }
 }
 
 /// A place in one direction of a connection, and when and by whom it was passed.
@@ -183,12 +202,23 @@ pub struct Started {
     pub denied: bool,
     /// The number of its stream, on a connection that has streams.
     pub stream: Option<u64>,
+    /// What is asked of an HTTP server, by which requests under way are counted.
+    pub asks: Option<Asks>,
+}
+
+/// What tells HTTP requests apart that a server has under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Asks {
+    /// `http.request.method`.
+    pub method: &'static str,
+    /// `url.scheme`.
+    pub scheme: &'static str,
 }
 
 impl Started {
     /// A request that is no message.
     pub fn call(id: u64, request: Marks, kind: SpanKind, context: Option<TraceContext>, denied: bool) -> Self {
-        Self { id, request, kind, context, links: Vec::new(), message: None, denied, stream: None }
+        Self { id, request, kind, context, links: Vec::new(), message: None, denied, stream: None, asks: None }
     }
 }
 
@@ -288,6 +318,8 @@ pub struct TaskState {
     pub attributes: Vec<KeyValue>,
     /// Of the execution.
     pub status: Status,
+    /// What the exception of a task that failed says, which is an event of its execution.
+    pub exception: Vec<KeyValue>,
 }
 
 /// What a task's state means for its execution.

@@ -26,7 +26,9 @@
 //! | [`dns`] | DNS over UDP |
 //! | [`tls`] | what TLS says of itself before it is encrypted |
 //! | [`template`] | paths with ids, hashes and the like replaced: low-cardinality names |
+//! | [`secrets`] | secrets in what programs log |
 //! | [`redact`] | query strings without values |
+//! | [`rules`] | attributes that people ask for |
 //! | [`weight`] | what exchanges take of memory |
 //!
 //! A parser reads bytes that a stranger chose. It never panics, bounds its memory, its depth and its requests in
@@ -49,6 +51,7 @@ pub mod celery;
 mod cgi;
 pub mod context;
 mod db;
+pub use db::{BATCH_FAILURE, BATCH_INDEX};
 pub mod dns;
 pub mod exchange;
 pub mod fastcgi;
@@ -64,7 +67,9 @@ pub mod postgresql;
 pub mod redact;
 pub mod redis;
 pub mod registry;
+pub mod rules;
 pub mod scgi;
+pub mod secrets;
 pub mod sql;
 pub mod template;
 pub mod tls;
@@ -197,12 +202,14 @@ pub struct Settings {
     pub missed: bool,
     /// What is read passed inside TLS.
     pub secured: bool,
+    /// Attributes that people ask for.
+    pub rules: Option<rules::Applied>,
 }
 
 impl Settings {
     /// One end, with every value that may be a secret left out.
     pub fn of(role: Role) -> Self {
-        Self { role, keep_query_values: false, keep_query_text: false, missed: false, secured: false }
+        Self { role, keep_query_values: false, keep_query_text: false, missed: false, secured: false, rules: None }
     }
 }
 

@@ -235,15 +235,16 @@ impl Pairing {
         }
     }
 
-    /// A request came that begins at `first`, while `waiting` others were in flight.
-    pub(crate) fn request(&mut self, first: &Mark, waiting: usize) -> Verdict {
+    /// A request came that begins at `first`, while `waiting` others were in flight. What passed of responses up to `seen` cannot be
+    /// its own: of a protocol whose servers answer whole requests, what its last byte's operation had seen.
+    pub(crate) fn request(&mut self, first: &Mark, seen: u64, waiting: usize) -> Verdict {
         if std::mem::take(&mut self.turned) {
             self.next_turn(waiting);
             self.several.0 = false;
         } else {
             self.several = (true, true);
         }
-        if waiting == 0 && self.responses.end.is_some_and(|end| end > first.opposite) {
+        if waiting == 0 && self.responses.end.is_some_and(|end| end > seen) {
             // Responses were told before this that it had not seen: they may be its own.
             self.lose(false);
         }
@@ -333,6 +334,10 @@ impl Pairing {
 
     /// Requests may be hidden by what moved last.
     pub(crate) fn requests_hidden(&mut self) {
+        // What comes behind them opens no turn, though what came before them wanted no answer.
+        if let Some(turn) = &mut self.turn {
+            turn.unanswered = false;
+        }
         self.lose(self.requests.is_lost());
     }
 

@@ -174,7 +174,7 @@ pub(crate) const MAX_COMPLAINT: usize = 512;
 
 /// The first line of what a program says of what went wrong. What follows it may be a trace with the arguments of calls.
 /// What is quoted is a value, and becomes `?` unless it is to be kept; so does the rest of a line in which a quote has no end.
-pub(crate) fn complaint(said: &str, keep_values: bool) -> String {
+pub fn complaint(said: &str, keep_values: bool) -> String {
     let line = said.trim_start().lines().next().unwrap_or_default().trim_end();
     let line = clip(line.split("Stack trace:").next().unwrap_or_default(), MAX_COMPLAINT);
     let line = text(line);

@@ -67,6 +67,13 @@ impl Started {
     }
 }
 
+impl Event {
+    /// All of it, with its own size.
+    pub fn weight(&self) -> usize {
+        size_of::<Self>() + text(&self.name) + attributes(&self.attributes)
+    }
+}
+
 impl Exchange {
     /// All of it, with its own size: exchanges are passed on boxed.
     pub fn weight(&self) -> usize {
@@ -86,7 +93,11 @@ impl TaskEvent {
             TaskFact::Settled { tag } => piece(tag.len()),
             TaskFact::SentAgain { id, .. } => piece(id.len()),
             TaskFact::State(state) => {
-                size_of_val(&**state) + state.id.len() + status(&state.status) + attributes(&state.attributes)
+                size_of_val(&**state)
+                    + state.id.len()
+                    + status(&state.status)
+                    + attributes(&state.attributes)
+                    + attributes(&state.exception)
             }
         };
         piece(size_of::<Self>()) + owned

@@ -159,6 +159,10 @@ fn results_say_state_and_exception() {
     assert!(attributes.contains(&KeyValue::str("celery.state", "FAILURE")));
     assert!(attributes.contains(&KeyValue::str("exception.type", "builtins.KeyError")));
     assert_eq!(outcome.error(), Some("builtins.KeyError"));
+    assert_eq!(
+        state.exception[1..],
+        [KeyValue::str("exception.message", "a"), KeyValue::str("exception.stacktrace", "T")]
+    );
     let own = br#"{"status": "PROGRESS", "result": {"exc_type": "looks like one"}, "traceback": null, "task_id": "i"}"#;
     let outcome = celery::outcome(own).unwrap();
     assert_eq!((outcome.exception.as_ref(), outcome.error(), outcome.fact("i")), (None, None, None));
@@ -205,4 +209,24 @@ fn other_programs_use_redis_too() {
     assert_eq!(celery::write(b"SET", b"other", result), None);
     assert_eq!(celery::write(b"GET", b"celery-task-meta-1", result), None);
     assert!(celery::write(b"set", b"app-celery-task-meta-1", result).is_some());
+}
+
+#[test]
+fn a_traceback_is_told_without_what_its_exceptions_quote_however_it_is_cut() {
+    let failed = br#"{"status": "FAILURE", "result": {"exc_type": "OrderError", "exc_message": ["no 's3cret' \"s3cret\" left", 7], "exc_module": "shop"}, "traceback": "Traceback (most recent call last):\n  File \"/a.py\", line 9, in f\n    g()\nKeyError: 's3cret'\n\nDuring handling of the above exception, another exception occurred:\n\nshop.OrderError: no 's3cret' left\n", "children": [], "task_id": "i"}"#;
+    let state = |bytes: &[u8]| match celery::outcome(bytes)?.fact("i")? {
+        TaskFact::State(state) => Some(*state),
+        other => panic!("{other:?}"),
+    };
+    let whole = "Traceback (most recent call last):\n  File \"/a.py\", line 9, in f\n    g()\nKeyError: ?\n\nDuring handling of the above exception, another exception occurred:\n\nshop.OrderError: no ? left";
+    let expected = [
+        KeyValue::str("exception.type", "shop.OrderError"),
+        KeyValue::str("exception.message", "no ? ? left"),
+        KeyValue::str("exception.stacktrace", whole),
+    ];
+    assert_eq!(state(failed).unwrap().exception, expected);
+    for end in 0..failed.len() {
+        let Some(state) = state(&failed[..end]) else { continue };
+        assert!(!format!("{state:?}").contains("s3cret"), "{end}: {state:?}");
+    }
 }

@@ -7,7 +7,9 @@
 //! | [`stacks`] | the programs that accuracy runs |
 //! | [`harmless`] | applications' own tests with and without the agent |
 //! | [`memory`] | whether the bound on memory holds |
+//! | [`kubernetes`] | pods by their names, with the real API server |
 //! | [`losses`] | responses never go to another request where records are lost |
+//! | [`timesplit`] | where the time of requests went |
 
 use std::process::ExitCode;
 
@@ -16,8 +18,10 @@ use wirespan_rulers::stacks;
 
 mod accuracy;
 mod harmless;
+mod kubernetes;
 mod losses;
 mod memory;
+mod timesplit;
 
 /// Measures the agent that WIRESPAN_BIN names, or the release build of this workspace.
 #[derive(Parser)]
@@ -35,8 +39,12 @@ enum Ruler {
     Harmless(harmless::Options),
     /// Whether the bound on memory holds under attack.
     Memory(memory::Options),
+    /// Pods by their names, with the real API server.
+    Kubernetes(kubernetes::Options),
     /// Numbered requests and responses while records are lost.
     Losses(losses::Options),
+    /// Where spans say that their time went, against what their threads' own clocks say.
+    Timesplit(timesplit::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -44,6 +52,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Ruler::Accuracy(options) => accuracy::command(&options),
         Ruler::Harmless(options) => harmless::command(&options),
         Ruler::Memory(options) => memory::command(&options),
+        Ruler::Kubernetes(options) => kubernetes::command(&options),
         Ruler::Losses(options) => losses::command(&options),
+        Ruler::Timesplit(options) => timesplit::command(&options),
     }
 }

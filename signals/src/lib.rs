@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `span.rs` | finished spans, by trace, each with its resource |
 //! | `open.rs` | requests that have no end yet |
+//! | `log.rs` | records of what programs log |
 //! | `metric.rs` | figures that are made of spans, by resource |
 //! | `linking.rs` | how well calls find their requests, by process |
 //! | `instance.rs` | `service.instance.id` |
@@ -14,6 +15,7 @@
 mod counter;
 mod instance;
 mod linking;
+mod log;
 mod metric;
 mod open;
 mod slim;
@@ -22,10 +24,11 @@ mod span;
 pub use counter::{Counter, Reading, Readings};
 pub use instance::instance_id;
 pub use linking::{Linking, Off, ProcessLinks, RuleState};
+pub use log::{LOG_SCOPE, Log, LogSpan};
 pub use metric::{
     Exemplar, Exponential, Figure, Histogram, Instrument, InstrumentKind, Metric, Point, ResourceMetrics,
 };
-pub use open::{OPEN_AFTER, OpenList, OpenRequests, OpenSpan};
+pub use open::{Active, OPEN_AFTER, OpenList, OpenRequests, OpenSpan};
 pub use slim::Slim;
 pub use span::{
     KeyValue, Link, Resource, SCOPE_PREFIX, Scope, Span, SpanEvent, SpanKind, Status, Trace, Value, hex, kind,

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use wirespan_protocols::exchange::Asks;
+
 use crate::{Resource, SpanKind};
 
 /// A request is on the list once it has been under way for this long, nanoseconds.
@@ -32,6 +34,17 @@ pub struct OpenSpan {
     pub span_id: [u8; 8],
 }
 
+/// Requests that an HTTP server has under way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Active {
+    /// The process.
+    pub resource: Arc<Resource>,
+    /// What they ask.
+    pub asks: Asks,
+    /// How many they are.
+    pub count: u64,
+}
+
 /// The list at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpenList {
@@ -39,6 +52,8 @@ pub struct OpenList {
     pub total: usize,
     /// The longest of them, longest first.
     pub spans: Vec<OpenSpan>,
+    /// All that HTTP servers have under way, for however short a time.
+    pub active: Vec<Active>,
 }
 
 /// The newest list, shared.

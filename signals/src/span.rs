@@ -5,6 +5,17 @@ use std::sync::Arc;
 
 pub use wirespan_protocols::exchange::{KeyValue, SpanKind, Status, Value};
 
+fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
+    attributes.iter().find(|attribute| attribute.key == key).map(|attribute| &attribute.value)
+}
+
+fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
+    match find(attributes, key)? {
+        Value::Str(text) => Some(text),
+        _ => None,
+    }
+}
+
 /// A process, as OpenTelemetry describes it: shared by all its spans.
 #[derive(Debug, Default, PartialEq)]
 pub struct Resource {
@@ -15,10 +26,7 @@ pub struct Resource {
 impl Resource {
     /// The value of a text attribute.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.attributes.iter().find(|a| a.key == key).and_then(|a| match &a.value {
-            Value::Str(s) => Some(s.as_ref()),
-            _ => None,
-        })
+        text(&self.attributes, key)
     }
 
     /// `service.name`, or `unknown_service` as the specification names a missing one.
@@ -108,6 +116,24 @@ pub struct Span {
 }
 
 impl Span {
+    /// The value of an attribute.
+    pub fn attribute(&self, key: &str) -> Option<&Value> {
+        find(&self.attributes, key)
+    }
+
+    /// The value of a text attribute.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        text(&self.attributes, key)
+    }
+
+    /// The value of an attribute that is a whole number.
+    pub fn number(&self, key: &str) -> Option<i64> {
+        match self.attribute(key)? {
+            Value::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+
     /// Name of the instrumentation scope: `wirespan/http`, or what the application's own instrumentation says.
     pub fn scope_name(&self) -> Cow<'_, str> {
         match &self.scope {

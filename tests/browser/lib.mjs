@@ -14,7 +14,7 @@ const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 /** Where the page is. */
 export const PAGE = process.env.PAGE;
 /** Longest time that anything may take, milliseconds. */
-export const PATIENCE = 10_000;
+export const PATIENCE = 30_000;
 /** Chromium as a test machine runs it: as root, without a display, and without asking anybody else for anything. */
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 

@@ -12,7 +12,7 @@ let browser;
 before(async () => { browser = await start(); });
 after(() => browser?.close());
 
-const values = (attributes) => Object.entries(attributes).map(([key, value]) => ({ key, value: { stringValue: value } }));
+const values = (attributes) => Object.entries(attributes).map(([key, value]) => ({ key, value: typeof value === 'number' ? { doubleValue: value } : { stringValue: value } }));
 
 /** Sends spans `{id, parent, service, name, kind, from, until, error, attributes, events, links}` of one trace, times in milliseconds; returns the trace's id. */
 async function send(spans, { scope = 'a library', resource = {} } = {}) {
@@ -49,8 +49,9 @@ test('the critical path, the gaps, a span that outlives its parent and an except
   const page = await open(browser);
   const other = await send([{ id: id(1), service: 'elsewhere', name: 'the cause', kind: 'producer', from: 0, until: 1 }]);
   const stack = 'Traceback (most recent call last):\n  File "shop.py", line 12\nKeyError: 13';
+  const spent = { 'wirespan.time.cpu': 0.03, 'wirespan.time.runqueue': 0.015, 'wirespan.time.blocked': 0.005, 'wirespan.time.coverage': 'exact' };
   const trace = await send([
-    { id: id(1), service: 'web', name: 'GET /', kind: 'server', from: 0, until: 100, links: [{ trace: other, span: id(1) }] },
+    { id: id(1), service: 'web', name: 'GET /', kind: 'server', from: 0, until: 100, links: [{ trace: other, span: id(1) }], attributes: spent },
     { id: id(2), parent: id(1), service: 'web', name: 'first', kind: 'internal', from: 10, until: 30 },
     { id: id(3), parent: id(1), service: 'web', name: 'quick', kind: 'internal', from: 72, until: 76 },
     { id: id(4), parent: id(1), service: 'web', name: 'last', kind: 'internal', from: 70, until: 95, error: 'no price', events: [{ at: 90, name: 'exception', attributes: { 'exception.type': 'KeyError', 'exception.message': '13', 'exception.stacktrace': stack } }] },
@@ -74,7 +75,9 @@ test('the critical path, the gaps, a span that outlives its parent and an except
   assert.equal(await row(5).locator('.parent-end').count(), 1);
   assert.deepEqual(await page.locator('.row.gap .gap-words').evaluateAll((all) => all.map((words) => words.firstChild.textContent)), ['10 ms in nobody’s span', '40 ms in nobody’s span']);
   await page.locator('.row.gap').nth(1).click();
-  assert.match(await page.locator('aside.detail').innerText(), /40 ms in nobody’s span[^]*between web first and web last/);
+  assert.match(await page.locator('aside.detail').innerText(), /40 ms in nobody’s span[^]*between web first and web last[^]*50 ms: 30 ms on CPU, 15 ms waiting for a CPU, 5\S* ms blocked/);
+  const strip = await page.locator('aside.detail .spent i').evaluateAll((parts) => parts.map((part) => [part.className, part.getBoundingClientRect().width / part.parentElement.getBoundingClientRect().width]));
+  assert.deepEqual(strip.map(([name, part]) => [name, Math.round(10 * part)]), [['cpu', 6], ['runqueue', 3], ['blocked', 1]]);
   await row(4).click();
   const failure = await page.locator('.failure').innerText();
   assert.ok(failure.includes('KeyError') && failure.includes('13') && failure.includes('line 12'), failure);

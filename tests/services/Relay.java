@@ -12,15 +12,20 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * The JDK's own HTTP server on a pool of few threads. What it does with {@code /hop/N/0} depends on N: calls and answers; answers,
- * and leaves the call to the pool; or hands the request on, for some thread of the pool to call and to answer.
+ * and leaves the call to the pool; or hands the request on, for some thread of the pool to call and to answer. With a third
+ * argument it has another pool do what is left or handed on.
  */
 public class Relay {
     private static final Executor POOL = Executors.newFixedThreadPool(4);
     private static final ScheduledExecutorService LATER = Executors.newSingleThreadScheduledExecutor();
+    private static Executor helpers = POOL;
     private static String downstream;
 
     public static void main(String[] args) throws IOException {
         downstream = args[1];
+        if (args.length > 2) {
+            helpers = Executors.newFixedThreadPool(4);
+        }
         HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0])), 64);
         server.createContext("/", Relay::handle);
         server.setExecutor(POOL);
@@ -30,8 +35,8 @@ public class Relay {
     private static void handle(HttpExchange exchange) throws IOException {
         int number = Integer.parseInt(exchange.getRequestURI().getPath().split("/")[2]);
         switch (number % 4) {
-            case 0 -> LATER.schedule(() -> POOL.execute(() -> { call(number); answer(exchange); }), 3, TimeUnit.MILLISECONDS);
-            case 1 -> { answer(exchange); LATER.schedule(() -> POOL.execute(() -> call(number)), 2, TimeUnit.MILLISECONDS); }
+            case 0 -> LATER.schedule(() -> helpers.execute(() -> { call(number); answer(exchange); }), 3, TimeUnit.MILLISECONDS);
+            case 1 -> { answer(exchange); LATER.schedule(() -> helpers.execute(() -> call(number)), 2, TimeUnit.MILLISECONDS); }
             default -> { call(number); answer(exchange); }
         }
     }

@@ -11,6 +11,7 @@ import io.grpc.stub.ClientCalls;
 import io.grpc.stub.ServerCalls;
 import io.grpc.stub.StreamObserver;
 import java.io.ByteArrayInputStream;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -20,7 +21,10 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 
-/** A gRPC server and client on grpc-java: `serve PORT` serves, `call PORT CALL…` calls, all on one connection. */
+/**
+ * A gRPC server and client on grpc-java: `serve PORT` serves, `call PORT CALL…` calls, all on one connection. `wait` waits until the
+ * file `go` is in the working directory, `slow` has a deadline, `given_up` is cancelled before its answer comes.
+ */
 public class Stock {
     /** What `crowd` has under way at once, three times. */
     private static final int STREAMS = 100;
@@ -82,6 +86,13 @@ public class Stock {
         if (new String(request).equals("missing")) {
             out.onError(Status.NOT_FOUND.asRuntimeException());
             return;
+        }
+        if (new String(request).equals("slow")) {
+            try {
+                Thread.sleep(1000);
+            } catch (InterruptedException left) {
+                // Its caller is gone.
+            }
         }
         out.onNext(request);
         out.onCompleted();
@@ -163,6 +174,26 @@ public class Stock {
                 Collector answer = new Collector();
                 say(ClientCalls.asyncBidiStreamingCall(channel.newCall(TALK, CallOptions.DEFAULT), answer), "hello", "there");
                 answer.done.await();
+            }
+            case "slow" -> {
+                try {
+                    var options = CallOptions.DEFAULT.withDeadlineAfter(300, TimeUnit.MILLISECONDS);
+                    ClientCalls.blockingUnaryCall(channel, ONE, options, "slow".getBytes());
+                } catch (StatusRuntimeException expected) {
+                    // DEADLINE_EXCEEDED
+                }
+            }
+            case "given_up" -> {
+                var answer = ClientCalls.futureUnaryCall(channel.newCall(ONE, CallOptions.DEFAULT), "slow".getBytes());
+                Thread.sleep(100);
+                answer.cancel(true);
+                Thread.sleep(100);
+            }
+            case "wait" -> {
+                System.out.println("waiting");
+                while (!new File("go").exists()) {
+                    Thread.sleep(10);
+                }
             }
             case "crowd" -> crowd(channel);
             default -> throw new IllegalArgumentException(kind);

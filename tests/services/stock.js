@@ -1,5 +1,7 @@
-// A gRPC server and client on @grpc/grpc-js: `stock.js PORT` serves, `stock.js PORT CALL…` calls, all on one connection.
+// A gRPC server and client on @grpc/grpc-js: `stock.js PORT` serves, `stock.js PORT CALL…` calls, all on one connection. `wait`
+// waits until the file `go` is in the working directory, `slow` has a deadline, `given_up` is cancelled before its answer comes.
 'use strict';
+const fs = require('fs');
 const grpc = require('@grpc/grpc-js');
 
 const [port, ...calls] = process.argv.slice(2);
@@ -7,6 +9,7 @@ const address = `127.0.0.1:${port}`;
 // What `crowd` has under way at once, three times. Node answers all by one `writev` of 300 `iovec`s.
 const STREAMS = 100;
 const same = (bytes) => bytes;
+const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
 function method(name, requestStream, responseStream) {
   const [requestSerialize, requestDeserialize, responseSerialize, responseDeserialize] = [same, same, same, same];
@@ -28,7 +31,9 @@ function serve() {
   server.addService(service, {
     One(call, done) {
       if (String(call.request) === 'missing') return done({ code: grpc.status.NOT_FOUND, details: 'no such thing' });
-      done(null, Buffer.from(`answer to ${call.request}`));
+      const answer = () => done(null, Buffer.from(`answer to ${call.request}`));
+      if (String(call.request) === 'slow') setTimeout(answer, 1000);
+      else answer();
     },
     Many(call) {
       for (let n = 0; n < 5; n++) call.write(Buffer.from(`item ${n}`));
@@ -83,6 +88,19 @@ const kinds = {
       metadata.set('traceparent', stamp);
       await one('stamped', metadata);
     }
+  },
+  slow: () => new Promise((resolve) => {
+    client.One(Buffer.from('slow'), new grpc.Metadata(), { deadline: Date.now() + 300 }, resolve);
+  }),
+  given_up: async () => {
+    const call = client.One(Buffer.from('slow'), new grpc.Metadata(), () => {});
+    await pause(100);
+    call.cancel();
+    await pause(100);
+  },
+  wait: async () => {
+    console.log('waiting');
+    while (!fs.existsSync('go')) await pause(10);
   },
   crowd: async () => {
     for (let n = 0; n < 3; n++) await Promise.all(Array.from({ length: STREAMS }, () => one('crowd')));

@@ -1,6 +1,7 @@
 """Calls stock.py: `stock_client.py PORT CALL...`, on asyncio if ASYNC is set.
 
-`wait` waits until the file `go` is in the working directory.
+`wait` waits until the file `go` is in the working directory. `slow` has a deadline, `given_up` is a call of one answer that is
+cancelled before that comes, `cancelled` a stream of which something had come.
 """
 
 import asyncio
@@ -37,6 +38,12 @@ def cancelled():
     stream.cancel()
 
 
+def given_up():
+    call = one.future(b"slow")
+    time.sleep(0.1)
+    call.cancel()
+
+
 def watch():
     """A stream that goes on until the file `end` is there."""
     def questions():
@@ -61,6 +68,7 @@ CALLS = {
     "gather": lambda: channel.stream_unary("/shop.v1.Stock/Gather")(iter([b"a", b"b", b"c"])),
     "talk": lambda: list(channel.stream_stream("/shop.v1.Stock/Talk")(iter([b"hello", b"there"]))),
     "cancelled": cancelled,
+    "given_up": given_up,
     "fresh": lambda: one(b"fresh", metadata=(("x-fresh", "yes"),)),
     "stamped": lambda: [one(b"stamped", metadata=(("traceparent", stamp),)) for stamp in STAMPS],
     "threads": lambda: threads(16, 50),
@@ -76,8 +84,22 @@ async def call_async():
         async def all_of(stream):
             return [item async for item in stream]
 
+        async def given_up():
+            call = one(b"slow")
+            await asyncio.sleep(0.1)
+            call.cancel()
+            await asyncio.sleep(0.1)
+
+        async def wait_async():
+            print("waiting", flush=True)
+            while not pathlib.Path("go").exists():
+                await asyncio.sleep(0.01)
+
         calls = {
             "one": lambda: one(b"first"),
+            "slow": lambda: one(b"slow", timeout=0.3),
+            "given_up": given_up,
+            "wait": wait_async,
             "missing": lambda: one(b"missing"),
             "many": lambda: all_of(channel.unary_stream("/shop.v1.Stock/Many")(b"all")),
             "gather": lambda: channel.stream_unary("/shop.v1.Stock/Gather")(iter([b"a", b"b", b"c"])),

@@ -15,7 +15,7 @@ use crate::receiver::Receiver;
 use crate::wait;
 
 /// How long the agent may take until it traces.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = wait::PATIENCE;
 /// Counters that each stand for spans which were not delivered.
 const LOSSES: [&str; 6] = [
     "kernel_ring_full",

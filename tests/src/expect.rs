@@ -9,6 +9,16 @@ use crate::span::{Kind, Span, Status, Value};
 const EVIDENCE: &str = "wirespan.link.evidence";
 /// What links of threads rest on that are promised all the same.
 const OF_THREADS: [&str; 2] = ["same_thread", "one_shot"];
+/// Times are told in microseconds, and rounded one by one.
+const ROUNDED: f64 = 2e-6;
+
+/// A time that an attribute tells.
+fn seconds(value: &Value) -> Option<f64> {
+    match value {
+        Value::Double(seconds) => Some(*seconds).filter(|seconds| *seconds >= 0.0),
+        _ => None,
+    }
+}
 
 /// What an attribute must be.
 #[derive(Clone, Debug)]
@@ -234,10 +244,18 @@ impl Expected {
             }
         }
         // Whether a root's process is known to serve, so that a link is missing at all, is no test's subject by the way. Nor is
-        // whether a thread's process has others too.
+        // whether a thread's process has others too, nor what took how long, as long as it can be so.
         let by_the_way = |key: &str, value: &Value| match key {
             "wirespan.link.missing" => span.parent.is_empty(),
             EVIDENCE => OF_THREADS.iter().any(|of_threads| *value == Value::Str((*of_threads).to_owned())),
+            "wirespan.time.coverage" => true,
+            "wirespan.time.cpu" | "wirespan.time.runqueue" | "wirespan.time.blocked" => {
+                seconds(value).is_some_and(|told| told <= span.millis() / 1e3 + ROUNDED)
+            }
+            // (The machine may have other work.)
+            "wirespan.finding.run_queue" => true,
+            "wirespan.findings" => *value == Value::Array(vec![Value::Str("run_queue".to_owned())]),
+            "wirespan.connect.time" => span.kind == Kind::Client && seconds(value).is_some_and(|told| told >= 0.0),
             _ => false,
         };
         let unknown = |(key, value): &(&String, &Value)| !self.attributes.contains_key(*key) && !by_the_way(key, value);

@@ -8,13 +8,14 @@
 //! | [`scene`] | one test: the receiver, the agent, and which spans are this test's own |
 //! | [`agent`] | the agent's process: start, wait until it traces, stop, counters |
 //! | [`receiver`] | OTLP over gRPC and HTTP, inside the test |
-//! | [`span`] | a span as it arrived |
+//! | [`span`], [`log`] | a span, and a record of a log, as they arrived |
 //! | [`expect`] | a span, and a tree of them, as it must arrive |
 //! | [`http`], [`grpc`] | the OpenTelemetry conventions of HTTP and gRPC in terms of [`expect`] |
 //! | [`db`] | the same for calls of databases |
 //! | [`trace`] | compares the two, and prints both |
 //! | [`tmux`] | a program in a real terminal |
 //! | [`view`] | the agent's local view, asked by curl |
+//! | [`kubernetes`] | control groups of pods, and a server that tells of pods |
 //! | [`program`] | a process that a test started, with its log, ended by pid |
 //! | [`browser`] | the agent's page in Chromium, driven by `tests/browser` |
 //! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, databases, brokers, started as shipped with a generated configuration |
@@ -30,6 +31,8 @@ pub mod db;
 pub mod expect;
 pub mod grpc;
 pub mod http;
+pub mod kubernetes;
+pub mod log;
 pub mod node_modules;
 pub mod program;
 pub mod python;

@@ -17,6 +17,24 @@ pub const START: Duration = Duration::from_secs(60);
 /// How long a program may take to end when asked.
 const STOP: Duration = Duration::from_secs(5);
 
+/// Ends what tests left behind that were killed: processes that work in a directory there whose name begins so. (Each test has one of
+/// its own, and none begins before the last one's programs have ended.)
+pub fn end_leftovers(parent: &Path, prefix: &str) {
+    let works_there = |pid: &i32| {
+        let at = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+        at.strip_prefix(parent).is_ok_and(|below| below.to_string_lossy().starts_with(prefix))
+    };
+    wait::until_true(STOP, || {
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let left: Vec<Pid> = pids.filter(works_there).filter_map(Pid::from_raw).collect();
+        for pid in &left {
+            let _ = kill_process(*pid, Signal::KILL);
+        }
+        left.is_empty()
+    });
+}
+
 /// A running program.
 pub struct Program {
     name: String,
@@ -138,5 +156,22 @@ impl Drop for Program {
             let tail: Vec<&str> = tail.into_iter().rev().collect();
             eprintln!("--- {} said at the end:\n{}", self.name, tail.join("\n"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_test_left_behind_is_ended_and_nothing_else() {
+        const PREFIX: &str = "left-by-a-test-";
+        let folder = |prefix| tempfile::Builder::new().prefix(prefix).tempdir().expect("a directory");
+        let (left, other) = (folder(PREFIX), folder("somebody-else-"));
+        let start = |name, dir: &Path| Program::start(name, dir, Command::new("sleep").arg("60").current_dir(dir));
+        let (mut gone, mut stays) = (start("gone", left.path()), start("stays", other.path()));
+        assert!(gone.is_running() && stays.is_running());
+        end_leftovers(&std::env::temp_dir(), PREFIX);
+        assert!(!gone.is_running() && stays.is_running());
     }
 }

@@ -23,6 +23,14 @@ pub fn bin(name: &str) -> PathBuf {
     venv.join("bin").join(name)
 }
 
+/// A program of another environment, with a server and clients whose TLS is rustls.
+pub fn rust_bin(name: &str) -> PathBuf {
+    let requirements = concat!(env!("CARGO_MANIFEST_DIR"), "/requirements-rust.txt");
+    let dir = target_dir().join("test-services/venv-rust");
+    ensure_venv_of(Path::new(requirements), &dir).unwrap_or_else(|e| panic!("{} cannot be made: {e:#}", dir.display()));
+    dir.join("bin").join(name)
+}
+
 /// Makes the tests' virtual environment in `dir`, unless it is there and fits their `requirements.txt`.
 ///
 /// # Errors
@@ -62,7 +70,8 @@ pub fn system() -> &'static str {
     if Path::new(debian).is_file() { debian } else { "python3" }
 }
 
-fn run(command: &mut Command) -> anyhow::Result<()> {
+/// Has a command do something, to its end.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = command.status().with_context(|| format!("{command:?}"))?;
     ensure!(status.success(), "{command:?} ended with {status}");
     Ok(())

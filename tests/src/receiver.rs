@@ -1,4 +1,4 @@
-//! An OTLP receiver inside the test: gRPC and HTTP/protobuf, gzip or not, which keeps every span.
+//! An OTLP receiver inside the test: gRPC and HTTP/protobuf, gzip or not, which keeps every span, metric and record.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -10,6 +10,8 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
@@ -23,6 +25,7 @@ use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
 
+use crate::log::{self, Log};
 use crate::span::{Span, flatten};
 use crate::wait;
 
@@ -55,8 +58,11 @@ struct Inbox {
     undecoded: Vec<Bytes>,
     spans: Vec<Span>,
     metrics: Vec<ResourceMetrics>,
+    logs: Vec<Log>,
     /// Metrics are not taken.
     refuses_metrics: bool,
+    /// Records are not taken.
+    refuses_logs: bool,
     requests: usize,
     gzipped: usize,
 }
@@ -161,6 +167,16 @@ impl Receiver {
         self.store.lock().refuses_metrics = true;
     }
 
+    /// Every record that arrived so far.
+    pub fn logs(&self) -> Vec<Log> {
+        self.store.lock().logs.clone()
+    }
+
+    /// From now on records are refused for good.
+    pub fn refuse_logs(&self) {
+        self.store.lock().refuses_logs = true;
+    }
+
     fn decoded(&self) -> MutexGuard<'_, Inbox> {
         let mut inbox = self.store.lock();
         for body in std::mem::take(&mut inbox.undecoded) {
@@ -211,14 +227,32 @@ impl MetricsService for Grpc {
     }
 }
 
+#[tonic::async_trait]
+impl LogsService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportLogsServiceRequest>,
+    ) -> Result<tonic::Response<ExportLogsServiceResponse>, tonic::Status> {
+        let mut inbox = self.0.lock();
+        if inbox.refuses_logs {
+            return Err(tonic::Status::unimplemented("no logs"));
+        }
+        inbox.logs.extend(log::flatten(request.into_inner()));
+        Ok(tonic::Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
 async fn serve_grpc(listener: tokio::net::TcpListener, store: Store) {
     let metrics = MetricsServiceServer::new(Grpc(store.clone()))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MAX_REQUEST);
+    let logs = LogsServiceServer::new(Grpc(store.clone()))
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MAX_REQUEST);
     let service = TraceServiceServer::new(Grpc(store))
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MAX_REQUEST);
-    let server = tonic::transport::Server::builder().add_service(service).add_service(metrics);
+    let server = tonic::transport::Server::builder().add_service(service).add_service(metrics).add_service(logs);
     server.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("gRPC server");
 }
 
@@ -226,6 +260,7 @@ async fn serve_http(listener: tokio::net::TcpListener, store: Store) {
     let router = Router::new()
         .route("/v1/traces", post(accept_http))
         .route("/v1/metrics", post(accept_metrics))
+        .route("/v1/logs", post(accept_logs))
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
         .with_state(store);
     axum::serve(listener, router).await.expect("HTTP server");
@@ -255,6 +290,17 @@ async fn accept_metrics(State(store): State<Store>, headers: HeaderMap, body: By
     let Ok((body, _)) = unpacked(&headers, body) else { return StatusCode::BAD_REQUEST };
     let request = ExportMetricsServiceRequest::decode(body).expect("the agent sends valid protobuf");
     inbox.metrics.extend(request.resource_metrics);
+    StatusCode::OK
+}
+
+async fn accept_logs(State(store): State<Store>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let mut inbox = store.lock();
+    if inbox.refuses_logs {
+        return StatusCode::NOT_FOUND;
+    }
+    let Ok((body, _)) = unpacked(&headers, body) else { return StatusCode::BAD_REQUEST };
+    let request = ExportLogsServiceRequest::decode(body).expect("the agent sends valid protobuf");
+    inbox.logs.extend(log::flatten(request));
     StatusCode::OK
 }
 

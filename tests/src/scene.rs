@@ -4,7 +4,7 @@
 //! and what unrelated programs do at the same moment is left out by port and by text: a whole trace belongs to the test
 //! as soon as one of its spans does, so that requests merged by mistake are still seen.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -18,10 +18,13 @@ use crate::agent::{self, Agent};
 use crate::expect::Expected;
 use crate::receiver::{Protocol, Receiver};
 use crate::span::Span;
-use crate::{trace, wait};
+use crate::{program, trace, wait};
 
 /// How long spans may take until they have arrived: the hold, a batch, and a busy machine.
-pub const ARRIVAL: Duration = Duration::from_secs(10);
+pub const ARRIVAL: Duration = Duration::from_secs(30);
+
+/// What directories of tests are called.
+const PREFIX: &str = "wirespan-e2e-";
 
 /// One test's world.
 pub struct Scene {
@@ -45,7 +48,9 @@ impl Scene {
     pub fn receiving(receiver: Receiver) -> Self {
         let lock = File::create(std::env::temp_dir().join("wirespan-e2e.lock")).expect("the lock file");
         lock.lock().expect("waiting for other end-to-end tests");
-        let dir = tempfile::Builder::new().prefix("wirespan-e2e-").tempdir().expect("a temporary directory");
+        // (Namesakes of what this test starts would be told apart from it.)
+        program::end_leftovers(&std::env::temp_dir(), PREFIX);
+        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir().expect("a temporary directory");
         let readable = Permissions::from_mode(0o777);
         std::fs::set_permissions(dir.path(), readable).expect("workers of other users use the directory");
         let ports = RefCell::new(vec![receiver.port()]);
@@ -106,22 +111,38 @@ impl Scene {
 
     /// Waits until at least `count` of this test's spans have arrived, or the deadline passes.
     pub fn wait_for_count(&self, count: usize) {
-        let ports = self.ports.borrow();
-        wait::until_true(ARRIVAL, || self.receiver.count(|span| span.concerns_port(&ports)) >= count);
+        wait::until_true(ARRIVAL, || self.count() >= count);
     }
 
     /// Waits until none of this test's spans has arrived for `quiet`; false when they keep coming.
     pub fn settles(&self, quiet: Duration) -> bool {
-        let ports = self.ports.borrow();
-        let count = || self.receiver.count(|span| span.concerns_port(&ports));
+        self.settles_unless(quiet, || false)
+    }
+
+    /// The same, but for no longer than until `count` of this test's spans have arrived: nothing that it waits for comes later.
+    pub fn settles_with(&self, count: usize, quiet: Duration) -> bool {
+        self.settles_unless(quiet, || self.count() >= count)
+    }
+
+    /// Waits until `enough`, or until none of this test's spans has arrived for `quiet`; false when they keep coming.
+    pub fn settles_unless(&self, quiet: Duration, enough: impl Fn() -> bool) -> bool {
         wait::until_true(2 * ARRIVAL, || {
-            let (mut requests, before) = (self.receiver.requests(), count());
-            !wait::until_true(quiet, || {
+            let (mut requests, before) = (self.receiver.requests(), self.count());
+            let is_enough = Cell::new(enough());
+            let goes_on = wait::until_true(quiet, || {
                 let news = self.receiver.requests() != requests;
                 requests = self.receiver.requests();
-                news && count() != before
-            })
+                is_enough.set(is_enough.get() || enough());
+                is_enough.get() || news && self.count() != before
+            });
+            is_enough.get() || !goes_on
         })
+    }
+
+    /// How many of this test's spans have arrived.
+    pub fn count(&self) -> usize {
+        let ports = self.ports.borrow();
+        self.receiver.count(|span| span.concerns_port(&ports))
     }
 
     /// Waits for `count` spans, stops the agent, which flushes all that it holds, and returns every span.

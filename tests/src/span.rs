@@ -84,6 +84,8 @@ pub struct Span {
     pub links: Vec<(String, String)>,
     /// Instrumentation scope's name.
     pub scope: String,
+    /// Events: names and attributes.
+    pub events: Vec<(String, Attributes)>,
 }
 
 impl Span {
@@ -186,14 +188,15 @@ fn from_otlp(span: otlp::Span, resource: &Attributes, scope: &str) -> Span {
         resource: resource.clone(),
         links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
         scope: scope.to_owned(),
+        events: span.events.into_iter().map(|event| (event.name, attributes(event.attributes))).collect(),
     }
 }
 
-fn attributes(list: Vec<KeyValue>) -> Attributes {
+pub(crate) fn attributes(list: Vec<KeyValue>) -> Attributes {
     list.into_iter().map(|kv| (kv.key, kv.value.map_or(Value::Other("none".into()), value))).collect()
 }
 
-fn value(any: AnyValue) -> Value {
+pub(crate) fn value(any: AnyValue) -> Value {
     match any.value {
         Some(any_value::Value::StringValue(s)) => Value::Str(s),
         Some(any_value::Value::IntValue(n)) => Value::Int(n),
@@ -205,7 +208,7 @@ fn value(any: AnyValue) -> Value {
 }
 
 /// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::wait;
 
 /// How long the screen may take to show something.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = wait::PATIENCE;
 
 /// A terminal with one program in it.
 pub struct Terminal {

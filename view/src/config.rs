@@ -49,6 +49,11 @@ impl ViewConfig {
     /// A view beside which nothing was asked, as a command needs that traces for a while: it keeps less.
     pub fn brief(listen: SocketAddr) -> Self {
         let limits = store::Limits { bytes: 64 << 20, traces: 50_000 };
-        Self { listen: Some(listen), socket: None, token: None, store: store::Settings { limits, path: None } }
+        Self {
+            listen: Some(listen),
+            socket: None,
+            token: None,
+            store: store::Settings { limits, path: None, lines: 0 },
+        }
     }
 }

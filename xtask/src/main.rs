@@ -12,6 +12,7 @@
 //! | [`mod@test`] | every test there is |
 //! | [`vm`] | the kernel matrix |
 //! | [`fuzz`] | hostile input for the parsers |
+//! | [`kubernetes`] | the API server and Helm that a ruler needs |
 //! | [`rulers`] | are the links right, is nothing harmed |
 //! | [`mod@bench`] | what the agent costs, and what it misses |
 //!
@@ -26,6 +27,7 @@ mod bench;
 mod build;
 mod ebpf;
 mod fuzz;
+mod kubernetes;
 mod lint;
 mod paths;
 mod rulers;
@@ -66,8 +68,12 @@ enum Command {
     Harmless(rulers::Options),
     /// Whether the bound on memory holds under attack.
     Memory(rulers::Options),
+    /// Whether pods have their names: the chart, and an agent, with the real API server (5 minutes to build, once).
+    Kubernetes(rulers::Options),
     /// Whether a response ever goes to another request where records are lost.
     Losses(rulers::Options),
+    /// Whether spans say right where their time went, against what their threads' own clocks say.
+    Timesplit(rulers::Options),
     /// Feed hostile bytes to the protocol parsers.
     Fuzz(fuzz::Options),
     /// Connections for `bench`, in a process of their own.
@@ -95,7 +101,9 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Accuracy(options) => return rulers::command("accuracy", &options),
         Command::Harmless(options) => return rulers::command("harmless", &options),
         Command::Memory(options) => return rulers::command("memory", &options),
+        Command::Kubernetes(options) => return rulers::command("kubernetes", &options),
         Command::Losses(options) => return rulers::command("losses", &options),
+        Command::Timesplit(options) => return rulers::command("timesplit", &options),
         Command::Fuzz(options) => fuzz::command(&options)?,
         Command::BenchClient(options) => bench::client::command(&options)?,
         Command::Vm(options) => return vm::command(&options),

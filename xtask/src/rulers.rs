@@ -1,4 +1,4 @@
-//! `cargo xtask accuracy`, `harmless`, `memory` and `losses`: builds the agent and the rulers, installs what they need, runs
+//! `cargo xtask accuracy`, `harmless`, `kubernetes`, `memory`, `losses` and `timesplit`: builds the agent and the rulers, installs what they need, runs
 //! them as root.
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{build, paths, services, shell};
+use crate::{build, kubernetes, paths, services, shell};
 
 /// What every change must pass.
 const GATE: [&str; 4] = ["accuracy", "harmless", "memory", "losses"];
@@ -26,6 +26,9 @@ pub fn command(ruler: &str, options: &Options) -> Result<ExitCode> {
     services::setup()?;
     if ruler == "harmless" && !options.arguments.iter().any(|argument| argument == "--short" || argument == "--list") {
         services::setup_suites()?;
+    }
+    if ruler == "kubernetes" {
+        kubernetes::setup()?;
     }
     Ok(if run(ruler, &options.arguments, &agent)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -48,6 +51,7 @@ fn run(ruler: &str, arguments: &[String], agent: &Path) -> Result<bool> {
     let mut command = if shell::is_root() { Command::new(&binary) } else { shell::as_root(&binary) };
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin")).env("WIRESPAN_BIN", agent);
+    command.env("WIRESPAN_KUBERNETES", kubernetes::folder()?);
     let status = command.arg(ruler).args(arguments).current_dir(paths::workspace()).status();
     Ok(status.with_context(|| format!("cannot start {}", binary.display()))?.success())
 }

@@ -23,10 +23,12 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("etcdctl", "etcd-client"),
     ("g++", "g++"),
     ("h2load", "nghttp2-client"),
+    ("ip", "iproute2"),
     ("javac", "default-jdk-headless"),
     ("mariadb", "mariadb-client"),
     ("mariadbd", "mariadb-server"),
     ("memcached", "memcached"),
+    ("mvn", "maven"),
     ("nghttpd", "nghttp2-server"),
     ("nginx", "nginx-light"),
     ("nft", "nftables"),
@@ -44,12 +46,14 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ruby", "ruby"),
     ("tmux", "tmux"),
     ("uwsgi", "uwsgi-core"),
+    ("wget", "wget"),
     ("wrk", "wrk"),
 ];
 
 /// What clients of databases and the browser stand on: a file or folder, and the package that brings it where it is missing.
 const LIBRARIES: &[(&str, &str)] = &[
     ("/usr/share/fonts/truetype/dejavu", "fonts-dejavu-core"),
+    ("/usr/include/openssl/ssl.h", "libssl-dev"),
     ("/usr/lib/python3/dist-packages/MySQLdb", "python3-mysqldb"),
     ("/usr/share/gocode/src/google.golang.org/grpc", "golang-google-grpc-dev"),
     ("/usr/share/gocode/src/github.com/labstack/echo", "golang-github-labstack-echo-dev"),
@@ -118,9 +122,28 @@ pub fn setup() -> Result<()> {
         apt::ensure(&missing, "the end-to-end tests")?;
     }
     venv()?;
+    environment("tests/requirements-rust.txt", "venv-rust")?;
     go_modules()?;
     go_programs()?;
+    zipkin()?;
     node_modules()
+}
+
+/// Zipkin's server, as its makers publish it.
+const ZIPKIN: &str = "io.zipkin:zipkin-server:3.5.1:jar:exec";
+const ZIPKIN_JAR: &str = "zipkin-server-3.5.1-exec.jar";
+
+/// Takes [`ZIPKIN`] from Maven Central, once.
+fn zipkin() -> Result<()> {
+    let folder = folder()?;
+    if folder.join(ZIPKIN_JAR).is_file() {
+        return Ok(());
+    }
+    shell::say(format!("taking {ZIPKIN} from Maven Central"));
+    let mut command = Command::new("mvn");
+    command.args(["-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"]);
+    command.arg(format!("-Dartifact={ZIPKIN}")).arg(format!("-DoutputDirectory={}", folder.display()));
+    shell::run_aside(&mut command)
 }
 
 /// Go programs that nobody here wrote, as the modules in `tests/services/foreign` pin them: what it is called, its package, and
@@ -144,10 +167,14 @@ fn go_programs() -> Result<()> {
             continue;
         }
         shell::say(format!("building {name} into {}", folder.display()));
+        // What it is made of takes gigabytes, and nothing else uses it.
+        let parts = folder.join(format!("{name}.parts"));
         let mut build = Command::new(go()?);
         build.current_dir(&module).args(["build", "-tags", tags, "-o"]).arg(&program).arg(package);
-        build.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=readonly").env("CGO_ENABLED", "0");
-        shell::run_aside(build.env("GOCACHE", self::folder()?.join("go-clients/cache")))?;
+        build.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=readonly -modcacherw").env("CGO_ENABLED", "0");
+        let made = shell::run_aside(build.env("GOCACHE", parts.join("cache")).env("GOMODCACHE", parts.join("modules")));
+        let removed = fs::remove_dir_all(&parts).with_context(|| format!("cannot remove {}", parts.display()));
+        made.and(removed)?;
         fs::copy(&list, &built).with_context(|| format!("cannot write {}", built.display()))?;
     }
     Ok(())

@@ -1,9 +1,12 @@
 //! `cargo xtask test`: every test there is, and how many passed.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::{bench, build, paths, rulers, services, shell, vm};
@@ -30,46 +33,84 @@ pub struct Options {
 /// Runs the parts asked for, all of them to their end, and prints the sum as the last line.
 pub fn command(options: &Options) -> Result<ExitCode> {
     let all = !(options.unit || options.e2e || options.vm || options.rulers);
-    let mut sum = Sum::default();
-    // The agent's crate embeds the object: built first, its tests see the one that is going to run.
-    let agent = build::build()?;
+    let (mut sum, mut times) = (Sum::default(), Times::default());
+    // The agent's crate embeds the object: built first, its tests see the one that is going to run. Meanwhile the services come,
+    // mostly from elsewhere. (Before the unit tests: those of what reads programs and libraries read these too, and in CI insist
+    // on them.)
+    let agent = times.of("the agent and services", || {
+        thread::scope(|scope| {
+            let services = (all || options.e2e || options.rulers).then(|| scope.spawn(services::setup));
+            let agent = build::build();
+            match services.map(thread::ScopedJoinHandle::join) {
+                Some(Ok(set_up)) => set_up.and(agent),
+                Some(Err(_)) => bail!("what sets the services up is broken"),
+                None => agent,
+            }
+        })
+    })?;
     if all || options.unit {
         shell::say("unit and integration tests");
-        sum.add(cargo_test(shell::host_cargo().args(["test", "--locked", "--no-fail-fast"]), options, &[])?);
-        let rulers = ["test", "--locked", "--no-fail-fast", "--package", "wirespan-rulers", "--bins", "--lib"];
-        sum.add(cargo_test(shell::host_cargo().args(rulers), options, &[])?);
+        sum.add(times.of("unit tests", || unit(options))?);
     }
     if all || options.e2e {
-        services::setup()?;
         shell::say("end-to-end tests with real services on this kernel");
-        let mut cargo = shell::host_cargo();
-        cargo.args(["test", "--locked", "--no-fail-fast", "--package", "wirespan-tests"]).env("WIRESPAN_BIN", &agent);
-        with_system_path(&mut cargo);
-        if !shell::is_root() {
-            // Built as us, run as root.
-            let runner = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
-            cargo.env(runner, "sudo --preserve-env --preserve-env=PATH,WIRESPAN_BIN --");
-        }
-        // The agent sees the whole machine: one test at a time.
-        sum.add(cargo_test(&mut cargo, options, &["--test-threads=1"])?);
+        sum.add(times.of("end-to-end tests", || end_to_end(options, &agent))?);
     }
     if all || options.vm {
         shell::say("the kernel matrix");
-        let outcome = vm::test(&vm::MATRIX)?;
+        let outcome = times.of("kernels", || vm::test(&vm::MATRIX))?;
         sum.add(Sum { passed: outcome.passed, failed: outcome.failed, ignored: 0 });
     }
     if all || options.rulers {
-        services::setup()?;
-        let (passed, failed) = rulers::gate(&agent)?;
+        let (passed, failed) = times.of("rulers", || rulers::gate(&agent))?;
         sum.add(Sum { passed, failed, ignored: 0 });
-        let measured = bench::short(&agent);
+        let measured = times.of("bench", || bench::short(&agent));
         if let Err(error) = &measured {
             shell::say(format!("{error:#}"));
         }
         sum.add(Sum { passed: usize::from(measured.is_ok()), failed: usize::from(measured.is_err()), ignored: 0 });
     }
+    times.say();
     println!("\n{} passed, {} failed, {} ignored", sum.passed, sum.failed, sum.ignored);
     Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn unit(options: &Options) -> Result<Sum> {
+    let mut sum = cargo_test(shell::host_cargo().args(["test", "--locked", "--no-fail-fast"]), options, &[])?;
+    let rulers = ["test", "--locked", "--no-fail-fast", "--package", "wirespan-rulers", "--bins", "--lib"];
+    sum.add(cargo_test(shell::host_cargo().args(rulers), options, &[])?);
+    Ok(sum)
+}
+
+fn end_to_end(options: &Options, agent: &Path) -> Result<Sum> {
+    let mut cargo = shell::host_cargo();
+    cargo.args(["test", "--locked", "--no-fail-fast", "--package", "wirespan-tests"]).env("WIRESPAN_BIN", agent);
+    with_system_path(&mut cargo);
+    if !shell::is_root() {
+        // Built as us, run as root.
+        let runner = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
+        cargo.env(runner, "sudo --preserve-env --preserve-env=PATH,WIRESPAN_BIN --");
+    }
+    // The agent sees the whole machine: one test at a time.
+    cargo_test(&mut cargo, options, &["--test-threads=1"])
+}
+
+/// How long each part took, for whoever waits for all of them.
+#[derive(Default)]
+struct Times(Vec<(&'static str, Duration)>);
+
+impl Times {
+    fn of<T>(&mut self, part: &'static str, run: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let result = run();
+        self.0.push((part, begun.elapsed()));
+        result
+    }
+
+    fn say(&self) {
+        let parts: Vec<String> = self.0.iter().map(|(part, took)| format!("{part} {} s", took.as_secs())).collect();
+        shell::say(format!("it took: {}", parts.join(", ")));
+    }
 }
 
 /// Some services are where an ordinary user's `PATH` does not look.

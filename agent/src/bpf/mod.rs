@@ -4,30 +4,36 @@
 //! |---|---|
 //! | `btf.rs`, `offsets.rs` | field offsets of the running kernel |
 //! | `budgets.rs` | how much one socket and one process may put on the ring |
+//! | `hooks.rs` | programs at places of the kernel that it may not have |
 //! | `records.rs` | the ring's records |
+//! | `lines.rs` | what sees what programs write where their lines go |
 //! | `probes/` | places in programs at which a kernel program runs |
 //! | `watch.rs` | which threads' sleeps are looked at |
+//! | `verify.rs` | what the kernel's verifier took for each program |
 //! | `probe.rs` | what this kernel and these privileges allow, for `wirespan doctor` |
 //!
 //! Nothing is pinned: programs, maps and links live exactly as long as the agent's file descriptors.
 
 mod btf;
 mod budgets;
+mod hooks;
+pub mod lines;
 mod offsets;
 pub mod probe;
 pub mod probes;
 mod records;
+pub mod verify;
 mod watch;
 
-use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, FExit, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use wirespan_common::{
-    Budget, Counter, Limits, PROCESS_IGNORED, PythonState, RuntimeState, SOCKET_MUTED, SOCKET_SECURED, SOCKET_WIDE,
-    SocketPositions, UNIT_TASK,
+    Budget, Counter, Limits, LogPlaces, PROCESS_IGNORED, PROCESS_TLS_OFF, PROCESS_UNITS, PythonState, RuntimeState,
+    SOCKET_HUSHED, SOCKET_MUTED, SOCKET_SECURED, SOCKET_WIDE, SocketPositions, UNIT_LOOP, UNIT_TASK,
 };
 
-use probes::{Attacher, Outcome, Probes};
+use probes::{Attacher, Outcome, Probes, Program};
 pub use records::Record;
 
 use crate::losses::{Losses, Lost};
@@ -92,6 +98,10 @@ pub struct CaptureSettings {
     pub ring_bytes: u32,
     /// Use the fallback even where the socket tracepoints exist, for tests.
     pub force_fallback: bool,
+    /// What may see what programs write where their lines go.
+    pub lines: lines::Wanted,
+    /// Tell with each operation how long its thread had run, and waited for a CPU.
+    pub clocks: bool,
 }
 
 /// Running kernel programs.
@@ -104,11 +114,15 @@ pub struct Capture {
     positions: HashMap<MapData, u64, PlainPositions>,
     runtimes: HashMap<MapData, u32, PlainRuntimeState>,
     pythons: HashMap<MapData, u32, PlainPythonState>,
+    logs: HashMap<MapData, u32, lines::PlainLogPlaces>,
     counters: PerCpuArray<MapData, u64>,
     budgets: HashMap<MapData, u32, PlainBudget>,
     watched: watch::Watched,
     sleeps: bool,
     unix: bool,
+    /// What tells that loops are woken waits for the first.
+    wakes: bool,
+    lines: lines::Seen,
     /// Gone once detached; or why there are no probes.
     attacher: Result<Attacher, String>,
     mode: Mode,
@@ -178,21 +192,9 @@ fn possible_cpus() -> u32 {
 impl Capture {
     /// Loads and attaches everything; the agent's own process is ignored from the first event on.
     pub fn start(settings: &CaptureSettings) -> Result<Self, CaptureError> {
-        if OBJECT.is_empty() {
-            return Err(CaptureError::NoObject);
-        }
-        let (offsets, typed) = resolve_offsets()?;
-        let mode = if typed && !settings.force_fallback { Mode::SocketTracepoints } else { Mode::SystemCallExit };
         let kernel_btf = aya::Btf::from_sys_fs().map_err(|e| CaptureError::Btf(e.to_string()))?;
-        let mut ebpf = EbpfLoader::new()
-            .btf(Some(&kernel_btf))
-            .override_global("OFFSETS", &Offsets(offsets), true)
-            .override_global("CAPTURE_BYTES", &settings.capture_bytes, true)
-            .override_global("LIMITS", &PlainLimits(budgets::limits(settings.ring_bytes)), true)
-            .map_max_entries("EVENTS", settings.ring_bytes)
-            .map_max_entries("SCRATCH", possible_cpus())
-            .load(OBJECT)
-            .map_err(|e| load_error("maps", &e))?;
+        let (mut ebpf, typed) = Self::object(settings, &kernel_btf)?;
+        let mode = if typed && !settings.force_fallback { Mode::SocketTracepoints } else { Mode::SystemCallExit };
         let maps = probes::load::maps(&ebpf);
         let mut capture = Self {
             ring: take(&mut ebpf, "EVENTS")?,
@@ -201,21 +203,48 @@ impl Capture {
             positions: take(&mut ebpf, "POSITIONS")?,
             runtimes: take(&mut ebpf, "RUNTIMES")?,
             pythons: take(&mut ebpf, "PYTHONS")?,
+            logs: take(&mut ebpf, "LOGS")?,
             counters: take(&mut ebpf, "COUNTERS")?,
             budgets: take(&mut ebpf, "PROCESS_BUDGETS")?,
             watched: watch::Watched::new(take(&mut ebpf, "WATCHED")?),
             ebpf: Some(ebpf),
             sleeps: false,
             unix: false,
+            wakes: false,
+            lines: lines::Seen::default(),
             attacher: Err(String::new()),
             mode,
         };
         capture.ignore_process(std::process::id());
         capture.attach(&kernel_btf)?;
+        capture.lines = capture.attach_lines(settings.lines, &kernel_btf);
         capture.attacher = capture.load_probes(&maps).inspect_err(|error| {
             log::warn!("what units of runtimes do for each other is not seen, so fewer calls are linked: {error}");
         });
         Ok(capture)
+    }
+
+    /// The programs, of which none is loaded yet, with their maps; and whether this kernel has the socket tracepoints.
+    fn object(settings: &CaptureSettings, kernel_btf: &aya::Btf) -> Result<(Ebpf, bool), CaptureError> {
+        if OBJECT.is_empty() {
+            return Err(CaptureError::NoObject);
+        }
+        let ((offsets, clocks), typed) = resolve_offsets()?;
+        if settings.clocks && !clocks {
+            log::info!(
+                "how long threads run is not seen: this kernel's scheduler does not tell (CONFIG_SCHED_INFO, CONFIG_FAIR_GROUP_SCHED)"
+            );
+        }
+        let ebpf = EbpfLoader::new()
+            .btf(Some(kernel_btf))
+            .override_global("OFFSETS", &Offsets(offsets), true)
+            .override_global("CAPTURE_BYTES", &settings.capture_bytes, true)
+            .override_global("CLOCKS", &u32::from(settings.clocks && clocks), true)
+            .override_global("LIMITS", &PlainLimits(budgets::limits(settings.ring_bytes)), true)
+            .map_max_entries("EVENTS", settings.ring_bytes)
+            .map_max_entries("SCRATCH", possible_cpus())
+            .load(OBJECT);
+        Ok((ebpf.map_err(|e| load_error("maps", &e))?, typed))
     }
 
     fn attach(&mut self, btf: &aya::Btf) -> Result<(), CaptureError> {
@@ -235,22 +264,15 @@ impl Capture {
             let program: &mut BtfTracePoint = self.program(name)?;
             program.attach().map_err(|e| load_error(name, &e))?;
         }
-        self.sleeps = self.mode == Mode::SocketTracepoints && self.attach_sleeps(btf);
-        self.unix = self.attach_unix(btf);
+        if self.mode == Mode::SocketTracepoints {
+            let unseen = |error: &CaptureError| log::warn!("what threads sleep on is not seen: {error}");
+            self.sleeps = self.hook::<BtfTracePoint>(hooks::SLEEP, btf).inspect_err(unseen).is_ok();
+        }
+        // Hardened kernels refuse what runs where a function returns.
+        let unseen = |error: &CaptureError| log::info!("Unix sockets that cannot be connected are not seen: {error}");
+        self.unix = self.hook::<FExit>(hooks::UNIX, btf).inspect_err(unseen).is_ok();
+        self.wakes = self.load_wakes(btf).inspect_err(|error| log::info!("{}: {error}", hooks::UNHEARD)).is_ok();
         Ok(())
-    }
-
-    /// Unix sockets that cannot be connected have no tracepoint. Hardened kernels refuse what there is, and tracing works
-    /// without.
-    fn attach_unix(&mut self, btf: &aya::Btf) -> bool {
-        let name = "wirespan_unix";
-        let mut attach = || -> Result<(), CaptureError> {
-            let program: &mut FExit = self.program(name)?;
-            program.load("unix_stream_connect", btf).map_err(|e| load_error(name, &e))?;
-            program.attach().map_err(|e| load_error(name, &e))?;
-            Ok(())
-        };
-        attach().inspect_err(|error| log::info!("Unix sockets that cannot be connected are not seen: {error}")).is_ok()
     }
 
     /// Loads what runs in probes, which are attached later. Tracing works without.
@@ -258,18 +280,6 @@ impl Capture {
         let ebpf = self.ebpf.as_mut().ok_or("the agent stops")?;
         let kernel = probes::load::load(ebpf, OBJECT, maps)?;
         Attacher::start(kernel).map_err(|e| e.to_string())
-    }
-
-    /// What threads sleep on is worth knowing, and tracing works without.
-    fn attach_sleeps(&mut self, btf: &aya::Btf) -> bool {
-        let name = "wirespan_sleep";
-        let mut attach = || -> Result<(), CaptureError> {
-            let program: &mut BtfTracePoint = self.program(name)?;
-            program.load("sched_switch", btf).map_err(|e| load_error(name, &e))?;
-            program.attach().map_err(|e| load_error(name, &e))?;
-            Ok(())
-        };
-        attach().inspect_err(|error| log::warn!("what threads sleep on is not seen: {error}")).is_ok()
     }
 
     fn program<'a, T>(&'a mut self, name: &'static str) -> Result<&'a mut T, CaptureError>
@@ -297,6 +307,18 @@ impl Capture {
     /// Whether Unix sockets are seen that cannot be connected.
     pub fn sees_unix(&self) -> bool {
         self.unix
+    }
+
+    /// What sees what programs write where their lines go.
+    pub fn sees_lines(&self) -> &lines::Seen {
+        &self.lines
+    }
+
+    /// From now on, what a process writes at these places is told.
+    pub fn set_logs(&mut self, tgid: u32, places: LogPlaces) {
+        if let Err(error) = self.logs.insert(tgid, lines::PlainLogPlaces(places), 0) {
+            log::debug!("what process {tgid} writes cannot be read: {error}");
+        }
     }
 
     /// From now on what a thread sleeps on is looked at, or no longer.
@@ -333,23 +355,48 @@ impl Capture {
 
     /// Stops capture of a process until it ends.
     pub fn ignore_process(&mut self, tgid: u32) {
-        if let Err(error) = self.processes.insert(tgid, PROCESS_IGNORED, 0) {
+        if let Err(error) = self.mark_process(tgid, PROCESS_IGNORED, 0) {
             log::debug!("cannot ignore process {tgid}: {error}");
         }
     }
 
+    /// Copies nothing of what a process says inside TLS, until it ends or runs another program.
+    pub fn leave_tls(&mut self, tgid: u32) {
+        if let Err(error) = self.mark_process(tgid, PROCESS_TLS_OFF, 0) {
+            log::debug!("cannot leave the TLS of process {tgid} alone: {error}");
+        }
+    }
+
+    /// Captures a process again that was ignored.
+    pub fn heed_process(&mut self, tgid: u32) {
+        // One that was never ignored has no mark to be taken.
+        let _ = self.mark_process(tgid, 0, PROCESS_IGNORED | PROCESS_TLS_OFF);
+    }
+
+    /// Sets and takes away marks of a process.
+    fn mark_process(&mut self, tgid: u32, set: u8, taken: u8) -> Result<(), MapError> {
+        // The kernel has marks of its own there. (One that it sets in between is lost, and is set again.)
+        let before = self.processes.get(&tgid, 0).unwrap_or_default();
+        let marks = (before | set) & !taken;
+        if marks == before { Ok(()) } else { self.processes.insert(tgid, marks, 0) }
+    }
+
     /// From now on, records of a process say which unit of its runtime did it, until it ends or runs another program.
     pub fn set_units(&mut self, tgid: u32, units: Units) {
+        if matches!(units, Units::Known(RuntimeState { kind: UNIT_LOOP, .. })) {
+            self.tell_wakes();
+        }
         let said = match units {
-            Units::Go(runtime) => self.runtimes.insert(tgid, PlainRuntimeState(runtime), 0),
+            Units::Known(runtime) => self.runtimes.insert(tgid, PlainRuntimeState(runtime), 0),
             Units::Python(python) => {
                 let runtime = RuntimeState { kind: UNIT_TASK, ..RuntimeState::default() };
                 let pythons = self.pythons.insert(tgid, PlainPythonState(python), 0);
                 pythons.and_then(|()| self.runtimes.insert(tgid, PlainRuntimeState(runtime), 0))
             }
-            Units::NotYet => Ok(()),
+            Units::NotYet => return,
         };
-        if let Err(error) = said {
+        // (Last, for it is what has the kernel look there.)
+        if let Err(error) = said.and_then(|()| self.mark_process(tgid, PROCESS_UNITS, 0)) {
             log::debug!("cannot tell units of process {tgid}: {error}");
         }
     }
@@ -367,10 +414,10 @@ impl Capture {
         }
     }
 
-    /// Takes a process's probes off.
-    pub fn unprobe(&self, tgid: u32) {
+    /// Takes a process's probes off: those of one program, or all.
+    pub fn unprobe(&self, tgid: u32, program: Option<Program>) {
         if let Ok(attacher) = &self.attacher {
-            attacher.detach(tgid);
+            attacher.detach(tgid, program);
         }
     }
 
@@ -382,6 +429,21 @@ impl Capture {
     /// Stops capture of a socket. The kernel may forget it when very many are muted; then it is muted again.
     pub fn mute_socket(&mut self, cookie: u64) {
         self.mark_socket(cookie, SOCKET_MUTED);
+    }
+
+    /// Stops to tell of a socket's operations until [`rouse_socket`](Self::rouse_socket); its end is told.
+    pub fn hush_socket(&mut self, cookie: u64) {
+        self.mark_socket(cookie, SOCKET_HUSHED);
+    }
+
+    /// Tells of a socket's operations again.
+    pub fn rouse_socket(&mut self, cookie: u64) {
+        // (If there is no mark, there is nothing to take away.)
+        if let Ok(marks) = self.sockets.get(&cookie, 0)
+            && let Err(error) = self.sockets.insert(cookie, marks & !SOCKET_HUSHED, 0)
+        {
+            log::debug!("cannot mark socket {cookie}: {error}");
+        }
     }
 
     /// Captures as much of each operation of a socket as a record holds, in these directions.
@@ -436,23 +498,13 @@ impl Capture {
         counters.kernel_faults.set(self.count(Counter::Faults));
         counters.kernel_io_uring.set(self.count(Counter::IoUring));
         counters.tls_unfinished.set(self.count(Counter::TlsUnfinished));
-        counters.kernel_missed.set(self.missed_runs());
-    }
-
-    /// Program runs that the kernel skipped because the same program was already running on that CPU.
-    fn missed_runs(&self) -> u64 {
-        use std::os::fd::{AsFd as _, AsRawFd as _};
-        let missed = |program: &aya::programs::Program| -> Option<u64> {
-            let fd = program.fd().ok()?;
-            let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok()?;
-            info.lines().find_map(|l| l.strip_prefix("recursion_misses:"))?.trim().parse().ok()
-        };
-        self.ebpf.iter().flat_map(Ebpf::programs).filter_map(|(_, program)| missed(program)).sum()
+        counters.tls_elsewhere.set(self.count(Counter::TlsElsewhere));
+        counters.kernel_missed.set(self.ebpf.as_ref().map(verify::missed_runs).unwrap_or_default());
     }
 }
 
-/// Offsets of this kernel, and whether the socket tracepoints exist.
-fn resolve_offsets() -> Result<([u32; offsets::COUNT], bool), CaptureError> {
+/// Offsets of this kernel, with whether those of the scheduler's clocks are there; and whether the socket tracepoints exist.
+fn resolve_offsets() -> Result<(([u32; offsets::COUNT], bool), bool), CaptureError> {
     let image = std::fs::read(BTF_PATH).map_err(CaptureError::NoBtf)?;
     let btf = btf::Btf::parse(&image, offsets::is_wanted).map_err(|e| CaptureError::Btf(e.to_string()))?;
     let typed = SOCKET_PROGRAMS.iter().all(|(_, tracepoint)| btf.has_tracepoint(tracepoint));

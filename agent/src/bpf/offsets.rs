@@ -18,7 +18,10 @@ const THREAD_POINTER: &str = "thread.fsbase";
 #[cfg(target_arch = "aarch64")]
 const THREAD_POINTER: &str = "thread.uw.tp_value";
 /// Structures that paths lead through.
-const BETWEEN: [&str; 6] = ["thread_struct", "inet_cork_full", "flowi", "flowi4", "flowi6", "flowi_uli"];
+const BETWEEN: [&str; 8] =
+    ["thread_struct", "sched_entity", "sched_info", "inet_cork_full", "flowi", "flowi4", "flowi6", "flowi_uli"];
+/// Fields that a kernel may be built without: how long threads run is not told then.
+const CLOCKS: std::ops::Range<usize> = 33..40;
 
 /// Order and number as `Offsets` in `ebpf/src/kernel.rs`.
 static FIELDS: [Field; COUNT] = [
@@ -55,6 +58,13 @@ static FIELDS: [Field; COUNT] = [
     field("task_struct", "signal"),
     field("task_struct", "nvcsw"),
     field("task_struct", THREAD_POINTER),
+    field("task_struct", "se.sum_exec_runtime"),
+    field("task_struct", "se.exec_start"),
+    field("task_struct", "sched_info.run_delay"),
+    field("task_struct", "se.cfs_rq"),
+    field("cfs_rq", "rq"),
+    field("rq", "clock"),
+    field("rq", "clock_task"),
     field("signal_struct", "flags"),
     field("signal_struct", "nr_threads"),
     field("mm_struct", "arg_start"),
@@ -80,21 +90,41 @@ static FIELDS: [Field; COUNT] = [
     field("socket", "sk"),
     field("socket", "file"),
     field("sock", "sk_socket"),
+    field("kiocb", "ki_filp"),
 ];
 
 /// Number of offsets handed to the kernel programs.
-pub const COUNT: usize = 58;
+pub const COUNT: usize = 66;
 
 /// Whether a structure is needed at all: limits the index.
 pub fn is_wanted(structure: &str) -> bool {
     BETWEEN.contains(&structure) || FIELDS.iter().any(|f| f.structure == structure)
 }
 
-/// Every offset in order, or the first field that this kernel lacks, as `structure.field`.
-pub fn resolve(btf: &Btf<'_>) -> Result<[u32; COUNT], String> {
-    let mut offsets = [0; COUNT];
-    for (slot, f) in offsets.iter_mut().zip(&FIELDS) {
-        *slot = btf.offset(f.structure, f.path).ok_or_else(|| format!("{}.{}", f.structure, f.path))?;
+/// Every offset in order, and whether those of the scheduler's clocks are among them; or the first field that this kernel lacks,
+/// as `structure.field`.
+pub fn resolve(btf: &Btf<'_>) -> Result<([u32; COUNT], bool), String> {
+    let (mut offsets, mut clocks) = ([0; COUNT], true);
+    for (n, (slot, f)) in offsets.iter_mut().zip(&FIELDS).enumerate() {
+        match btf.offset(f.structure, f.path) {
+            Some(offset) => *slot = offset,
+            None if CLOCKS.contains(&n) => clocks = false,
+            None => return Err(format!("{}.{}", f.structure, f.path)),
+        }
     }
-    Ok(offsets)
+    Ok((offsets, clocks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_missing_is_the_schedulers() {
+        let of_clocks = |f: &Field| {
+            matches!(f.structure, "cfs_rq" | "rq") || f.path.starts_with("se.") || f.path.starts_with("sched_info.")
+        };
+        let found: Vec<usize> = FIELDS.iter().enumerate().filter(|(_, f)| of_clocks(f)).map(|(n, _)| n).collect();
+        assert_eq!(found, CLOCKS.collect::<Vec<_>>());
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use wirespan_inspect::Image;
 
 use super::probes::{Place, Probes, Program};
+use super::verify::{self, Verified};
 use super::{BTF_PATH, Capture, CaptureError, CaptureSettings, Mode, OBJECT};
 
 /// What an attempt to load and attach everything has shown.
@@ -17,6 +18,8 @@ pub struct Seen {
     pub sleeps: bool,
     /// Whether Unix sockets are seen that cannot be connected.
     pub unix: bool,
+    /// What sees what programs write where their lines go.
+    pub lines: super::lines::Seen,
     /// Whether all places of a process are probed by one link; or why there are no probes.
     pub probes: Result<bool, String>,
 }
@@ -38,11 +41,28 @@ pub fn has_btf() -> Result<(), std::io::Error> {
 ///
 /// # Errors
 /// If the programs cannot be loaded or attached.
-pub fn attempt(fallback: bool) -> Result<Seen, CaptureError> {
-    let settings = CaptureSettings { capture_bytes: 0, ring_bytes: 1 << 16, force_fallback: fallback };
+pub fn attempt(fallback: bool, lines: super::lines::Wanted) -> Result<Seen, CaptureError> {
+    let settings =
+        CaptureSettings { capture_bytes: 0, ring_bytes: 1 << 16, force_fallback: fallback, lines, clocks: true };
     let capture = Capture::start(&settings)?;
     let (mode, sleeps, unix) = (capture.mode(), capture.sees_sleeps(), capture.sees_unix());
-    Ok(Seen { mode, sleeps, unix, probes: probe_this(&capture) })
+    let lines = capture.sees_lines().clone();
+    Ok(Seen { mode, sleeps, unix, lines, probes: probe_this(&capture) })
+}
+
+/// What the verifier makes of each program.
+///
+/// # Errors
+/// If their maps cannot be made.
+pub fn verify() -> Result<Verified, CaptureError> {
+    let lines = super::lines::Wanted::Off;
+    verify::every_program(&CaptureSettings {
+        capture_bytes: 0,
+        ring_bytes: 1 << 16,
+        force_fallback: false,
+        lines,
+        clocks: true,
+    })
 }
 
 /// Probes where this process began, which is not run again. Whether all places would be one link.

@@ -1,6 +1,6 @@
 //! Decodes the records of the ring.
 
-use wirespan_common::{ExecEvent, FactEvent, IoEvent, Kind, PathEvent, PlainEvent, StateEvent, TaskEvent};
+use wirespan_common::{ExecEvent, FactEvent, IoEvent, Kind, LineEvent, PathEvent, PlainEvent, StateEvent, TaskEvent};
 
 /// One record, borrowed from the ring.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub enum Record<'a> {
     Fact(FactEvent),
     /// Plaintext that passed through a TLS library, and the bytes captured of it.
     Plain(PlainEvent, &'a [u8]),
+    /// Something was written to where a process's lines go, and the bytes captured of it.
+    Lines(LineEvent, &'a [u8]),
     /// A process runs a new program: arguments, environment (both NUL-separated, perhaps cut short).
     Exec(ExecEvent, &'a [u8], &'a [u8]),
 }
@@ -50,6 +52,10 @@ impl<'a> Record<'a> {
             let (event, rest) = split::<PlainEvent>(data)?;
             return Some(Self::Plain(event, rest.get(..event.captured as usize)?));
         }
+        if kind == Kind::Lines as u8 {
+            let (event, rest) = split::<LineEvent>(data)?;
+            return Some(Self::Lines(event, rest.get(..event.captured as usize)?));
+        }
         if kind == Kind::Exec as u8 {
             let (event, rest) = split::<ExecEvent>(data)?;
             let args = rest.get(..event.args_len as usize)?;
@@ -64,7 +70,7 @@ impl Record<'_> {
     /// Captured bytes.
     pub fn payload(&self) -> u64 {
         match self {
-            Self::Io(_, bytes) | Self::Plain(_, bytes) => bytes.len() as u64,
+            Self::Io(_, bytes) | Self::Plain(_, bytes) | Self::Lines(_, bytes) => bytes.len() as u64,
             Self::Exec(_, args, env) => (args.len() + env.len()) as u64,
             Self::State(_) | Self::Path(_) | Self::Fork(_) | Self::Exit(_) | Self::Fact(_) => 0,
         }
@@ -80,6 +86,7 @@ impl Plain for TaskEvent {}
 impl Plain for ExecEvent {}
 impl Plain for FactEvent {}
 impl Plain for PlainEvent {}
+impl Plain for LineEvent {}
 
 fn split<T: Plain>(data: &[u8]) -> Option<(T, &[u8])> {
     let (head, rest) = data.split_at_checked(size_of::<T>())?;

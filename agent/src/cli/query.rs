@@ -1,6 +1,8 @@
 //! `wirespan query`.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches};
+use wirespan_findings::{Kind, PREFIX};
 
 use super::{address, format, limits};
 use crate::client::query::Query;
@@ -27,6 +29,13 @@ pub(super) fn command() -> clap::Command {
         command = command.arg(if flag == "attr" { arg.visible_alias("attribute") } else { arg });
     }
     command
+        .arg(
+            Arg::new("finding")
+                .long("finding")
+                .value_name("KIND")
+                .help("Traces with this finding, see docs/findings.md")
+                .value_parser(PossibleValuesParser::new(Kind::ALL.map(Kind::name))),
+        )
         .arg(Arg::new("min").long("min").value_name("TIME").help("Traces that took at least this long, such as 100ms"))
         .arg(Arg::new("max").long("max").value_name("TIME").help("Traces that took at most this long"))
         .arg(Arg::new("errors").long("errors").action(ArgAction::SetTrue).help("Traces in which something failed"))
@@ -46,6 +55,9 @@ pub(super) fn read(matches: &ArgMatches, json: bool) -> Result<Query, ConfigErro
     for (flag, parameter, _, _) in TEXTS {
         let values = matches.get_many::<String>(flag).unwrap_or_default();
         query.filters.extend(values.map(|value| (parameter, value.clone())));
+    }
+    if let Some(kind) = matches.get_one::<String>("finding") {
+        query.filters.push(("attr", [PREFIX, kind].concat()));
     }
     for (flag, parameter) in [("min", "min_ms"), ("max", "max_ms")] {
         if let Some(time) = limits(matches, flag, |text| parse::time(text, 0, 86_400_000))? {

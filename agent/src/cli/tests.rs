@@ -82,11 +82,11 @@ fn help_and_version_are_texts_not_errors() {
 fn a_wrong_command_line_gets_one_sentence_with_a_remedy() {
     for (line, expected) in [
         ("--trace-hodl 1s", "unknown flag --trace-hodl; did you mean --trace-hold?"),
-        ("--sampling 1", "unknown flag --sampling; `wirespan --help` lists all flags"),
+        ("--frobnication 1", "unknown flag --frobnication; `wirespan --help` lists all flags"),
         ("doktor", "unknown command \"doktor\"; did you mean doctor?"),
         (
             "frobnicate",
-            "unknown command \"frobnicate\"; commands are config, demo, doctor, export, ps, query, run and top",
+            "unknown command \"frobnicate\"; commands are config, demo, doctor, export, logs, ps, query, run and top",
         ),
         ("config --output xml", "--output: \"xml\" is not one of text, json, yaml, markdown"),
         ("--trace-hold", "--trace-hold needs a value; `wirespan --help` says which"),

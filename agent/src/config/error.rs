@@ -50,6 +50,14 @@ pub enum ConfigError {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// A block of the configuration cannot be used.
+    #[error("{place}: {problem}")]
+    Block {
+        /// Where the block was written.
+        place: String,
+        /// What is wrong, where in the block, and what would be right.
+        problem: String,
+    },
     /// An OTLP setting cannot be used; the sentence is complete.
     #[error("{0}")]
     Otlp(String),

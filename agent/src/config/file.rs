@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+use wirespan_sampling::block::Node;
 
+use super::block;
 use super::error::{ConfigError, nearest};
-use super::option::OPTIONS;
+use super::option::Kind;
+use super::options::OPTIONS;
 
 /// A value of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +73,10 @@ where
                 (Event::Scalar(key, ..), line) => (key, line),
                 (_, line) => return Err(self.syntax(line, "expected the name of an option")),
             };
-            let Some(option) = OPTIONS.iter().find(|option| option.name == key && option.name != "config") else {
+            let Some(option) = OPTIONS.iter().find(|option| option.is_key(&key) && option.name != "config") else {
                 return Err(self.unknown(&key, line));
             };
-            let value = self.value(option.name)?;
+            let value = if option.kind == Kind::Block { self.block(&key)? } else { self.value(option.name)? };
             if values.contains_key(option.name) {
                 return Err(self.syntax(line, &format!("`{key}` is there twice; keep one of them")));
             }
@@ -105,6 +108,29 @@ where
                 Err(self.syntax(line, &format!("`{key}` takes a text or a list of texts, not a mapping; quote it")))
             }
             (_, line) => Err(self.syntax(line, &format!("`{key}` takes a text or a list of texts"))),
+        }
+    }
+
+    /// A block, as one text; nothing (`key:` alone) leaves the option unset.
+    fn block(&mut self, key: &str) -> Result<Option<FileValue>, ConfigError> {
+        let (first, line) = self.next()?;
+        let (mut failed, mut last) = (None, line);
+        let mut next = || match self.next() {
+            Ok((event, at)) => {
+                last = at;
+                Ok(event)
+            }
+            Err(error) => {
+                failed = Some(error);
+                Err(String::new())
+            }
+        };
+        let node = block::node(first, &mut next, 0);
+        match (node, failed) {
+            (_, Some(error)) => Err(error),
+            (Err(problem), None) => Err(self.syntax(last, &format!("`{key}`: {problem}"))),
+            (Ok(Node::Nothing), None) => Ok(None),
+            (Ok(node), None) => Ok(Some(FileValue { texts: vec![block::text(&node)], line })),
         }
     }
 

@@ -2,12 +2,15 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`option`] | the registry of options, from which everything else derives |
+//! | [`options`] | the registry of options, from which everything else derives |
+//! | [`option`] | what an option is |
 //! | [`source`] | which value is in force, and whence |
 //! | [`mod@file`] | the YAML file |
 //! | [`parse`], [`rule`] | texts into values |
+//! | [`kubernetes`] | where the Kubernetes API is, and what is asked of it |
 //! | [`metrics`] | what is measured of them |
 //! | [`otlp`] | where spans go by OTLP |
+//! | [`sampling`], [`mod@block`] | which are kept; options that are a block of YAML |
 //! | [`receive`] | where they may come from |
 //! | [`view`] | the local view |
 //! | [`show`] | `wirespan config` and `docs/configuration.md` |
@@ -16,33 +19,43 @@
 //! A flag wins over a `WIRESPAN_*` variable, which wins over a standard variable (`OTEL_*`, `RUST_LOG`, `NO_COLOR`),
 //! which wins over the file, which wins over the default. A list is taken whole from where it is found first.
 
+pub mod block;
 pub mod error;
 pub mod file;
+pub mod kubernetes;
 pub mod metrics;
 pub mod option;
+pub mod options;
 pub mod otlp;
 pub mod parse;
 pub mod receive;
 pub mod rule;
+pub mod sampling;
 pub mod show;
 pub mod source;
+mod tls;
 pub mod view;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub use kubernetes::KubernetesConfig;
 pub use metrics::MetricsConfig;
 pub use otlp::{BatchConfig, OtlpConfig};
 pub use receive::OtlpIn;
 pub use rule::Rule;
+pub use sampling::SamplingConfig;
 pub use source::{Settings, Source, Surroundings};
+pub use tls::{Tls, TlsRules};
 pub use view::ViewConfig;
 
 use option::Kind;
 use otlp::{OtlpConfigError, TracesExporter};
 use source::Setting;
 
+use crate::bpf::lines::Wanted;
+use crate::lines::Telling;
 use crate::memory::shares;
 
 /// What the console prints of finished traces.
@@ -103,8 +116,18 @@ pub struct Config {
     pub log: String,
     /// Keep query-string values.
     pub keep_query_values: bool,
+    /// What may see what programs write where their lines go.
+    pub lines: Wanted,
+    /// What is told of that.
+    pub telling: Telling,
     /// Keep the text of database queries and the arguments of commands.
     pub keep_query_text: bool,
+    /// Attributes to take out of requests and responses.
+    pub attributes: Vec<wirespan_protocols::rules::Rule>,
+    /// What counts as a finding; `None` if nothing is pointed at.
+    pub findings: Option<wirespan_findings::Limits>,
+    /// Tell on spans where their time went.
+    pub time_split: bool,
     /// Bytes captured per socket operation, at most `wirespan_common::MAX_CAPTURE`.
     pub capture_bytes: usize,
     /// Bytes of the kernel's ring, a power of two and a multiple of the page size.
@@ -131,20 +154,28 @@ pub struct Config {
     pub max_spans_in_flight: usize,
     /// Where spans go by OTLP, if anywhere.
     pub otlp: Option<OtlpConfig>,
+    /// Where spans go as Zipkin takes them.
+    pub zipkin: Option<OtlpConfig>,
     /// The local view, if there is to be one.
     pub view: Option<ViewConfig>,
     /// How spans are gathered before they go there.
     pub batch: BatchConfig,
     /// What is received of applications, if anything.
     pub otlp_in: Option<OtlpIn>,
+    /// Which traces are kept.
+    pub sampling: SamplingConfig,
     /// What is measured of spans.
     pub metrics: MetricsConfig,
-    /// Where logs of applications are passed on to by OTLP, if anywhere.
+    /// Where logs go by OTLP, if anywhere: our own, and those of applications.
     pub logs: Option<OtlpConfig>,
+    /// How our own are gathered before they go there.
+    pub logs_batch: BatchConfig,
     /// Give up what is not needed once it traces.
     pub sandbox: bool,
-    /// Read what passes inside TLS.
-    pub tls: bool,
+    /// Of which processes what passes inside TLS is read.
+    pub tls: TlsRules,
+    /// How the Kubernetes API is asked, if it is.
+    pub kubernetes: Option<KubernetesConfig>,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
     pub stray_variables: Vec<String>,
 }
@@ -160,6 +191,7 @@ impl Config {
         let lookup = |name: &str| settings.standard_variable(name, surroundings);
         let blame = |error: OtlpConfigError| settings.blame(&error);
         let otlp = OtlpConfig::from_lookup(lookup).map_err(blame)?;
+        let zipkin = OtlpConfig::of_zipkin(lookup).map_err(blame)?;
         let exporter = TracesExporter::from_lookup(lookup).map_err(blame)?.unwrap_or_default();
         let config = Self {
             include: settings.rules("include", &users)?,
@@ -170,7 +202,7 @@ impl Config {
                 "text" => Output::Text,
                 "json" => Output::Json,
                 "none" => Output::None,
-                _ if otlp.is_some() && !exporter.console => Output::None,
+                _ if (otlp.is_some() || zipkin.is_some()) && !exporter.console => Output::None,
                 _ => Output::Text,
             },
             follow: settings.switch("follow")?,
@@ -182,8 +214,17 @@ impl Config {
             stats: settings.switch("stats")?,
             stats_interval: settings.time("stats-interval")?,
             log: settings.text("log"),
+            lines: match settings.choice("logs")? {
+                "exceptions" | "all" => Wanted::All,
+                "off" => Wanted::Off,
+                _ => Wanted::Free,
+            },
+            telling: settings.telling(lookup)?,
             keep_query_values: settings.switch("query-values")?,
             keep_query_text: settings.switch("query-text")?,
+            attributes: settings.attributes()?,
+            findings: settings.findings()?,
+            time_split: settings.choice("time-split")? == "on",
             capture_bytes: settings.number("capture-bytes")?,
             ring_bytes: settings.number("ring-bytes")?,
             max_connections: settings.number("max-connections")?,
@@ -198,12 +239,16 @@ impl Config {
             max_spans_in_flight: settings.number("max-spans-in-flight")?,
             otlp_in: OtlpIn::read(settings, surroundings)?,
             batch: BatchConfig::from_lookup(lookup).map_err(blame)?,
-            view: view::read(settings, surroundings, otlp.is_some())?,
+            view: view::read(settings, surroundings, otlp.is_some() || zipkin.is_some())?,
             otlp,
+            sampling: SamplingConfig::read(settings)?,
+            zipkin,
             metrics: MetricsConfig::read(settings, lookup, blame)?,
             logs: OtlpConfig::of_logs(lookup).map_err(blame)?,
+            logs_batch: BatchConfig::of_logs(lookup).map_err(blame)?,
             sandbox: settings.choice("sandbox")? == "on",
-            tls: settings.choice("tls")? == "auto",
+            tls: TlsRules::new(settings.each("tls", |text| TlsRules::parse(text, &users))?),
+            kubernetes: KubernetesConfig::read(settings, surroundings)?,
             stray_variables: settings.stray_variables.clone(),
         };
         config.check_together(settings)?;
@@ -266,6 +311,9 @@ fn contradiction(one: &Setting, other: &Setting, problem: &str) -> ConfigError {
     ConfigError::Contradiction(format!("{} contradicts {}: {problem}", value(one), value(other)))
 }
 
+/// Whether exceptions are events or records of logs: a list with `logs`, or `logs/dup` for both.
+const EXCEPTION_SIGNAL: &str = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN";
+
 /// Typed access; the registry says what an option's text must look like.
 impl Settings {
     /// The setting of an option in the registry.
@@ -292,6 +340,16 @@ impl Settings {
     fn choice(&self, name: &'static str) -> Result<&'static str, ConfigError> {
         let Kind::Choice(words) = self.get(name).option.kind else { return Ok("") };
         self.checked(name, |text| parse::choice(text, words))
+    }
+
+    /// What is told of what programs write. How exceptions are is the semantic conventions' own choice, by their variable.
+    fn telling(&self, lookup: impl Fn(&str) -> Option<String>) -> Result<Telling, ConfigError> {
+        let chosen = lookup(EXCEPTION_SIGNAL).unwrap_or_default();
+        let has = |word: &str| chosen.split(',').any(|chosen| chosen.trim() == word);
+        let (logs, dup) = (has("logs"), has("logs/dup"));
+        let records = self.choice("logs")? == "all";
+        let keep_values = self.switch("query-values")?;
+        Ok(Telling { events: dup || !logs, exceptions: dup || logs || records, records, keep_values })
     }
 
     fn time(&self, name: &'static str) -> Result<Duration, ConfigError> {
@@ -331,6 +389,23 @@ impl Settings {
         self.each(name, |text| Rule::parse_named(text, users))
     }
 
+    fn attributes(&self) -> Result<Vec<wirespan_protocols::rules::Rule>, ConfigError> {
+        use wirespan_protocols::rules::{MAX_RULES, Rule};
+        let rules =
+            self.each("attribute", |text| Rule::parse(text).map_err(|error| format!("cannot be read at {error}")))?;
+        match self.get("attribute").texts.get(MAX_RULES) {
+            Some(text) => {
+                Err(self.get("attribute").wrong(text, format!("is one rule too many; keep {MAX_RULES} at most")))
+            }
+            None => Ok(rules),
+        }
+    }
+
+    fn findings(&self) -> Result<Option<wirespan_findings::Limits>, ConfigError> {
+        let limits = wirespan_findings::Limits { slow_statement: self.time("slow-statement")? };
+        Ok((self.choice("findings")? == "on").then_some(limits))
+    }
+
     /// What the OTLP exporter sees when it asks for a standard variable (`OTEL_*`).
     ///
     /// A flag, a `WIRESPAN_*` variable or a line of the file stands for the general variable and hides the one for
@@ -357,7 +432,7 @@ impl Settings {
     /// The exporter's errors speak of standard variables: names instead what the user wrote.
     fn blame(&self, error: &OtlpConfigError) -> ConfigError {
         let mut sentence = error.to_string();
-        for setting in self.all.iter().filter(|setting| setting.option.group == option::OTLP) {
+        for setting in self.all.iter().filter(|setting| setting.option.group == options::OTLP) {
             let Some(general) = setting.option.standard.last() else { continue };
             match &setting.source {
                 Source::Environment(name) if setting.option.standard.contains(&name.as_str()) => {}
@@ -371,7 +446,7 @@ impl Settings {
     /// Our own names for OTLP options must make sense; what the standard variables say is the exporter's to judge.
     fn check_otlp(&self) -> Result<(), ConfigError> {
         let endpoint = self.get("otlp-endpoint").texts.is_empty();
-        for setting in self.all.iter().filter(|setting| setting.option.group == option::OTLP) {
+        for setting in self.all.iter().filter(|setting| setting.option.group == options::OTLP) {
             let standard = match &setting.source {
                 Source::Default => true,
                 Source::Environment(name) => setting.option.standard.contains(&name.as_str()),

@@ -10,6 +10,7 @@ mod endpoint;
 mod headers;
 #[cfg(test)]
 mod tests;
+mod zipkin;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -82,9 +83,12 @@ pub enum OtlpConfigError {
     },
     /// A batch that could never fill.
     #[error(
-        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE={batch} exceeds the queue of {queue} spans: lower it, or raise OTEL_BSP_MAX_QUEUE_SIZE"
+        "OTEL_{processor}_MAX_EXPORT_BATCH_SIZE={batch} exceeds the queue of {queue}: lower it, or raise \
+         OTEL_{processor}_MAX_QUEUE_SIZE"
     )]
     BatchExceedsQueue {
+        /// `BSP` of spans, `BLRP` of records of logs.
+        processor: &'static str,
         /// Spans a batch.
         batch: usize,
         /// Spans in the queue.
@@ -268,10 +272,12 @@ pub struct TracesExporter {
     pub otlp: bool,
     /// `console` is in the list.
     pub console: bool,
+    /// `zipkin` is in the list.
+    pub zipkin: bool,
 }
 
 impl TracesExporter {
-    /// Reads `OTEL_TRACES_EXPORTER`, a list of `otlp` and `console`, or `none`; `None` if it is unset.
+    /// Reads `OTEL_TRACES_EXPORTER`, a list of `otlp`, `zipkin` and `console`, or `none`; `None` if it is unset.
     ///
     /// # Errors
     /// If it names anything else.
@@ -286,8 +292,9 @@ impl TracesExporter {
             match word.as_str() {
                 "otlp" => wanted.otlp = true,
                 "console" => wanted.console = true,
+                "zipkin" => wanted.zipkin = true,
                 "none" | "" => {}
-                _ => return Err(setting.unknown("otlp, console or none")),
+                _ => return Err(setting.unknown("otlp, zipkin, console or none")),
             }
         }
         Ok(Some(wanted))
@@ -319,20 +326,32 @@ impl BatchConfig {
     /// # Errors
     /// If one is no number, or a batch would exceed the queue.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, OtlpConfigError> {
-        let lookup = Lookup(&lookup, Signal::Traces);
+        Self::read(&Lookup(&lookup, Signal::Traces), "BSP", "spans")
+    }
+
+    /// The same of records of logs: `OTEL_BLRP_MAX_QUEUE_SIZE`, and so on.
+    ///
+    /// # Errors
+    /// If one is no number, or a batch would exceed the queue.
+    pub fn of_logs(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, OtlpConfigError> {
+        Self::read(&Lookup(&lookup, Signal::Logs), "BLRP", "records")
+    }
+
+    fn read(lookup: &Lookup, processor: &'static str, unit: &'static str) -> Result<Self, OtlpConfigError> {
         let default = Self::default();
-        let number = |name: &str, unit, minimum, default: usize| match lookup.one(name) {
+        let setting = |name: &str| lookup.one(&format!("OTEL_{processor}_{name}"));
+        let number = |name: &str, minimum, default: usize| match setting(name) {
             Some(setting) => setting.number(unit, minimum).map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
             None => Ok(default),
         };
-        let queue_spans = number("OTEL_BSP_MAX_QUEUE_SIZE", "spans", 1, default.queue_spans)?;
+        let queue_spans = number("MAX_QUEUE_SIZE", 1, default.queue_spans)?;
         // A queue made smaller than the default batch shrinks the batch; an explicit contradiction is an error.
         let batch_default = default.batch_spans.min(queue_spans);
-        let batch_spans = number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "spans", 1, batch_default)?;
+        let batch_spans = number("MAX_EXPORT_BATCH_SIZE", 1, batch_default)?;
         if batch_spans > queue_spans {
-            return Err(OtlpConfigError::BatchExceedsQueue { batch: batch_spans, queue: queue_spans });
+            return Err(OtlpConfigError::BatchExceedsQueue { processor, batch: batch_spans, queue: queue_spans });
         }
-        let delay = match lookup.one("OTEL_BSP_SCHEDULE_DELAY") {
+        let delay = match setting("SCHEDULE_DELAY") {
             Some(setting) => Duration::from_millis(setting.number("milliseconds", 0)?),
             None => default.delay,
         };
@@ -359,7 +378,11 @@ fn compression(lookup: &Lookup) -> Result<Compression, OtlpConfigError> {
 }
 
 fn timeout(lookup: &Lookup) -> Result<Option<Duration>, OtlpConfigError> {
-    let Some(setting) = lookup.signal("TIMEOUT") else { return Ok(Some(DEFAULT_TIMEOUT)) };
+    timeout_of(lookup.signal("TIMEOUT"))
+}
+
+fn timeout_of(setting: Option<Setting>) -> Result<Option<Duration>, OtlpConfigError> {
+    let Some(setting) = setting else { return Ok(Some(DEFAULT_TIMEOUT)) };
     // "Common" section of the environment specification: a timeout of zero means no limit.
     Ok(match setting.number("milliseconds", 0)? {
         0 => None,

@@ -1,5 +1,6 @@
 //! Rules that choose processes and connections: `exe:GLOB`, `pid:N`, `port:N`, `user:NAME|UID`, `cgroup:GLOB`,
-//! `container:GLOB`; a bare value is an executable glob.
+//! `container:GLOB`, `image:GLOB`, and in Kubernetes `namespace:GLOB`, `workload:GLOB`, `label:KEY=GLOB`; a bare value is an
+//! executable glob.
 
 use std::fmt;
 use std::path::Path;
@@ -83,9 +84,18 @@ pub enum Rule {
     Cgroup(Glob),
     /// Container: its name, or a beginning of its id.
     Container(Glob),
+    /// Image of the container, with or without its tag.
+    Image(Glob),
+    /// Namespace of the pod.
+    Namespace(Glob),
+    /// What the pod is part of: its name, or `deployment/NAME`.
+    Workload(Glob),
+    /// A label of the pod, with this value, or with any.
+    Label(String, Option<Glob>),
 }
 
-const WORDS: [&str; 6] = ["exe", "pid", "port", "user", "cgroup", "container"];
+const WORDS: [&str; 10] =
+    ["exe", "pid", "port", "user", "cgroup", "container", "image", "namespace", "workload", "label"];
 
 impl Rule {
     /// Reads a rule. `users` looks up a user's id by name.
@@ -104,6 +114,14 @@ impl Rule {
             "exe" => Ok(Self::Exe(Glob::new(rest))),
             "cgroup" => Ok(Self::Cgroup(Glob::new(rest))),
             "container" => Ok(Self::Container(Glob::new(rest))),
+            "image" => Ok(Self::Image(Glob::new(rest))),
+            "namespace" => Ok(Self::Namespace(Glob::new(rest))),
+            "workload" => Ok(Self::Workload(Glob::new(rest))),
+            "label" => match rest.split_once('=') {
+                Some(("", _)) => Err("has no key; write for instance label:team=shop".to_string()),
+                Some((key, value)) => Ok(Self::Label(key.trim().to_string(), Some(Glob::new(value.trim())))),
+                None => Ok(Self::Label(rest.to_string(), None)),
+            },
             "pid" => match rest.parse() {
                 Ok(pid) if pid > 0 => Ok(Self::Pid(pid)),
                 _ => Err("does not name a process; write its id, such as pid:4711".to_string()),
@@ -137,6 +155,11 @@ impl Rule {
         Ok((rule, name.to_string()))
     }
 
+    /// Whether this rule is about pods, of which is not known at once which a process is in.
+    pub fn is_about_pods(&self) -> bool {
+        matches!(self, Self::Namespace(_) | Self::Workload(_) | Self::Label(..))
+    }
+
     /// Whether this rule is about single connections instead of a whole process.
     pub fn is_port(&self) -> bool {
         matches!(self, Self::Port(_))
@@ -153,6 +176,11 @@ impl fmt::Display for Rule {
             Self::User(uid) => write!(f, "user:{uid}"),
             Self::Cgroup(glob) => write!(f, "cgroup:{}", glob.0),
             Self::Container(glob) => write!(f, "container:{}", glob.0),
+            Self::Image(glob) => write!(f, "image:{}", glob.0),
+            Self::Namespace(glob) => write!(f, "namespace:{}", glob.0),
+            Self::Workload(glob) => write!(f, "workload:{}", glob.0),
+            Self::Label(key, None) => write!(f, "label:{key}"),
+            Self::Label(key, Some(glob)) => write!(f, "label:{key}={}", glob.0),
         }
     }
 }
@@ -233,7 +261,19 @@ mod tests {
 
     #[test]
     fn every_rule_reads_back_as_written() {
-        for text in ["exe:*/nginx", "pid:4711", "port:8080", "user:33", "cgroup:/system.slice/*", "container:shop*"] {
+        for text in [
+            "exe:*/nginx",
+            "pid:4711",
+            "port:8080",
+            "user:33",
+            "cgroup:/system.slice/*",
+            "container:shop*",
+            "image:*/shop:1.*",
+            "namespace:prod-*",
+            "workload:deployment/shop",
+            "label:team=a*",
+            "label:app.kubernetes.io/name",
+        ] {
             assert_eq!(Rule::parse(text, &users).unwrap().to_string(), text);
         }
         assert_eq!(Rule::parse("nginx", &users), Ok(Rule::Exe(Glob::new("nginx"))));
@@ -247,6 +287,7 @@ mod tests {
             ("port:99999", "from 1 to 65535"),
             ("pid:nginx", "pid:4711"),
             ("user:nobody-here", "id -u"),
+            ("label:=x", "no key"),
             ("exe:", "empty rule"),
             ("", "empty rule"),
             ("http://x", "rules are exe:"),

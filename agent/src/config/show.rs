@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::option::{CONFIG, Kind, OPTIONS, Opt};
+use super::option::{Kind, Opt};
+use super::options::{CONFIG, OPTIONS};
 use super::parse::{show_size, show_time};
 use super::source::{Setting, Settings};
 
@@ -88,13 +89,13 @@ fn wrap(out: &mut String, text: &str, width: usize) {
 
 const EXAMPLE: &str = "\
 # Configuration of wirespan. Copy to /etc/wirespan/wirespan.yaml and remove the `#` before an option to set it.
-# Written by `wirespan config --output yaml` from agent/src/config/option.rs. docs/configuration.md explains more.
+# Written by `wirespan config --output yaml` from agent/src/config/options.rs. docs/configuration.md explains more.
 ";
 
 const INTRODUCTION: &str = "\
 # Configuration
 
-<!-- Written by `wirespan config --output markdown` from agent/src/config/option.rs: do not edit. -->
+<!-- Written by `wirespan config --output markdown` from agent/src/config/options.rs: do not edit. -->
 
 Nothing has to be configured: `sudo wirespan` traces every process that owns a socket and prints each trace.
 
@@ -113,16 +114,18 @@ A wrong value ends the agent with exit status 2 and a sentence that says where i
 
 ## Rules
 
-`include`, `exclude` and `service-name` choose processes by rules:
+`include`, `exclude`, `service-name` and `tls` choose processes by rules:
 
 | Rule | Matches |
 |---|---|
 | `exe:GLOB`, or a bare `GLOB` | the executable's path with its links followed, the path that it was started by (of a script, the script's), or what it was told that it is called (`argv[0]`); a pattern without `/` is about the file name alone |
 | `pid:N` | one process |
-| `port:N` | connections whose local or remote port is N; in `service-name`, the process that serves port N |
+| `port:N` | connections whose local or remote port is N; in `service-name`, the process that serves port N; not in `tls` |
 | `user:NAME`, `user:UID` | processes with that effective user |
 | `cgroup:GLOB` | the path of the control group |
 | `container:GLOB` | the container's name, or a beginning of its id |
+| `image:GLOB` | the container's image, with or without its tag |
+| `namespace:GLOB`, `workload:GLOB`, `label:KEY=GLOB` | pods of Kubernetes: [kubernetes.md](kubernetes.md#which-pods-are-traced) |
 
 In a glob, `*` stands for any characters, `/` included, and `?` for one. `exclude` wins over `include`. Without `include`, every process that owns a socket is traced;
 with it, only what matches one of its rules. The agent never traces itself. A process that exports spans itself is left alone as
@@ -135,13 +138,14 @@ The first of these that says something:
 1. a `service-name` rule;
 2. `OTEL_SERVICE_NAME`, then `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, in the environment of the traced process (the other attributes of
    that variable become resource attributes);
-3. the systemd service that the process runs in, save services that run other people's programs (sshd, cron, docker, …);
-4. the container: docker's compose service or container name, podman's name, the Kubernetes deployment or container name, as far as files on
+3. the pod, by OpenTelemetry's conventions for Kubernetes ([kubernetes.md](kubernetes.md));
+4. the systemd service that the process runs in, save services that run other people's programs (sshd, cron, docker, …);
+5. the container: docker's compose service or container name, podman's name, the Kubernetes deployment or container name, as far as files on
    this machine tell. A container of which only the id is known gives `container.id` and no name;
-5. the program: `python shop.py` is `shop`, `gunicorn shop.wsgi:application` is `shop`, `java -jar shop-1.2.jar` is `shop`, `node shop.js` is the name in the
+6. the program: `python shop.py` is `shop`, `gunicorn shop.wsgi:application` is `shop`, `java -jar shop-1.2.jar` is `shop`, `node shop.js` is the name in the
    nearest `package.json` or `shop`, an nginx worker is `nginx`; what is called as in every project
    (`app.py`, `server.js`) is called by its project ([naming.md](naming.md));
-6. the executable's file name.
+7. the executable's file name.
 ";
 
 fn values(kind: Kind) -> String {
@@ -153,7 +157,10 @@ fn values(kind: Kind) -> String {
         Kind::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Kind::Text => "text".to_string(),
         Kind::Rules => "rules".to_string(),
+        Kind::Words => "texts".to_string(),
         Kind::Names => "`RULE=NAME`, or `NAME`".to_string(),
+        Kind::Block => "YAML".to_string(),
+        Kind::Attributes => "`NAME = SOURCE`".to_string(),
     }
 }
 

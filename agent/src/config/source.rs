@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, nearest};
 use super::file::{self, FileValues};
-use super::option::{CONFIG, OPTIONS, Opt, PREFIX};
+use super::option::{Opt, PREFIX};
+use super::options::{CONFIG, OPTIONS};
 
 /// Where the value in force was written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -254,10 +254,7 @@ fn an_otlp_error_names_what_the_user_wrote() {
     let file = given(&[], &[], "otlp-endpoint: collector:4318").problem();
     assert!(file.starts_with("/etc/wirespan/wirespan.yaml:1 (otlp-endpoint)=collector:4318 has no scheme"), "{file}");
     let batch = given(&[("queue-size", "10"), ("batch-size", "20")], &[], "").problem();
-    assert!(
-        batch.starts_with("--batch-size=20 exceeds the queue of 10 spans: lower it, or raise --queue-size"),
-        "{batch}"
-    );
+    assert!(batch.starts_with("--batch-size=20 exceeds the queue of 10: lower it, or raise --queue-size"), "{batch}");
 }
 
 #[test]
@@ -339,4 +336,91 @@ fn an_address_that_others_reach_demands_a_token() {
     assert!(given(&[("listen", "off"), ("store", "/x")], &[], "").config().is_ok(), "the socket shows it");
     let contradiction = given(&[("listen", "off"), ("socket", "off"), ("store", "/x")], &[], "").problem();
     assert!(contradiction.contains("--store") && contradiction.contains("--listen"), "{contradiction}");
+}
+
+#[test]
+fn the_sampler_of_the_specification_is_honoured_and_a_wrong_one_refused() {
+    let sampler = |name: &'static str, argument: &'static str| {
+        given(&[], &[("OTEL_TRACES_SAMPLER", name), ("OTEL_TRACES_SAMPLER_ARG", argument)], "")
+    };
+    let head = sampler("parentbased_traceidratio", "0.25").config().unwrap().sampling.head;
+    assert!(head.parent_based && (head.root.probability() - 0.25).abs() < 1e-9);
+    assert!(given(&[], &[], "").config().unwrap().sampling.share().is_none(), "all is kept, and nothing decides");
+    for (name, argument, expected) in [
+        ("ratio", "", "OTEL_TRACES_SAMPLER: \"ratio\" is no sampler; use one of always_on"),
+        ("jaeger_remote", "", "use parentbased_traceidratio"),
+        ("traceidratio", "25", "OTEL_TRACES_SAMPLER_ARG: \"25\" is not a ratio; write a number from 0 to 1"),
+    ] {
+        let problem = sampler(name, argument).problem();
+        assert!(problem.contains(expected), "{problem}");
+    }
+}
+
+/// As a Collector's own configuration has it.
+const TAIL: &str = "\
+stats: true
+tail_sampling:
+  decision_wait: 10s
+  num_traces: 100
+  expected_new_traces_per_sec: 10
+  policies:
+    - name: errors
+      type: status_code
+      status_code: {status_codes: [ERROR]}
+    - name: slow
+      type: latency
+      latency: {threshold_ms: 500}
+    - name: some
+      type: probabilistic
+      probabilistic:
+        sampling_percentage: 10
+trace-hold: 1s
+";
+
+#[test]
+fn a_block_of_the_collector_is_copied_unchanged() {
+    let config = given(&[], &[], TAIL).config().unwrap();
+    let tail = config.sampling.settings(0).tail.unwrap();
+    assert_eq!((tail.wait.as_secs(), tail.traces, config.trace_hold.as_secs()), (10, 100, 1));
+    assert_eq!(given(&[], &[], TAIL).source("tail-sampling"), format!("{FILE}:3"));
+    let line = "{policies: [{name: all, type: always_sample}]}";
+    assert!(
+        given(&[("tail-sampling", line)], &[], TAIL)
+            .config()
+            .unwrap()
+            .sampling
+            .settings(0)
+            .tail
+            .unwrap()
+            .wait
+            .is_zero()
+    );
+    assert!(given(&[], &[], "tail_sampling:\nstats: true\n").config().unwrap().sampling.tail.is_none());
+}
+
+#[test]
+fn the_file_may_spell_some_options_in_another_way() {
+    for file in ["attributes:\n  - tenant = header x-tenant\n", "attribute:\n  - tenant = header x-tenant\n"] {
+        assert_eq!(given(&[], &[], file).config().unwrap().attributes.len(), 1, "{file}");
+    }
+    let twice = given(&[], &[], "attribute: a = query b\nattributes: a = query c\n").problem();
+    assert!(twice.contains("`attributes` is there twice"), "{twice}");
+    assert!(given(&[], &[], "listens: off\n").problem().contains("unknown key `listens`"));
+}
+
+#[test]
+fn a_wrong_block_names_the_file_the_place_in_it_and_the_remedy() {
+    for (file, expected) in [
+        (
+            "tail_sampling:\n  policies:\n    - {name: a, type: status_code, status_code: {status_codes: [BAD]}}\n",
+            "/etc/wirespan/wirespan.yaml:2 (tail-sampling): tail_sampling.policies[0].status_code.status_codes[0]: \"BAD\"",
+        ),
+        ("tail_sampling: 3\n", "(tail-sampling): tail_sampling: is not a mapping"),
+        ("tail_sampling: {policies: [*x]}\n", "wirespan.yaml:1:"),
+        ("tail_sampling: {a: 1\n", "not YAML"),
+        ("trace_hold: 1s\n", "unknown key `trace_hold`; did you mean `trace-hold`?"),
+    ] {
+        let problem = given(&[], &[], file).problem();
+        assert!(problem.contains(expected), "{problem}");
+    }
 }

@@ -47,7 +47,7 @@ pub(super) fn read(
         ));
     }
     let limits = limits(settings, exported && listen.is_none())?;
-    Ok(Some(ViewConfig { listen, socket, token, store: store::Settings { limits, path } }))
+    Ok(Some(ViewConfig { listen, socket, token, store: store::Settings { limits, path, lines: 0 } }))
 }
 
 /// How much is kept. `beside`: what is kept is for the socket alone, while spans go elsewhere.

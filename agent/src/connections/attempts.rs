@@ -300,6 +300,7 @@ pub(super) fn announced(
             streams: false,
             datagrams: false,
             opening: true,
+            opaque: false,
             inside: None,
             first: true,
         },

@@ -4,8 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wirespan_common::{
-    EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, INGRESS, IoEvent, PlainEvent, STATE_LET_GO,
-    SocketPositions, StateEvent,
+    EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, PlainEvent, STATE_LET_GO, SocketPositions, StateEvent, TIE_CALLED,
 };
 use wirespan_protocols::exchange::{Mark, Unit};
 use wirespan_protocols::{End, Role};
@@ -15,7 +14,7 @@ use super::layer::Layer;
 use super::order::{Operation, Order};
 use super::reading::{Context, Feed, Reading};
 use super::sessions::SessionKey;
-use super::unit_of;
+use super::{unit_at, unit_of};
 use crate::discovery::Process;
 use wirespan_links::{Inside, Signal};
 
@@ -65,6 +64,11 @@ pub struct Connection {
     began: u64,
     /// Its socket is gone, and not all that was moved there was here by then.
     waits_for_rest: bool,
+    /// No more of its operations are wanted for now; and it is to be told so.
+    quiet: bool,
+    hushes: bool,
+    /// It is looked at from time to time, for it is not read.
+    looked_at: bool,
 }
 
 /// How a program holds a socket.
@@ -78,17 +82,30 @@ pub struct Descriptor {
     pub inode: u64,
 }
 
+/// What a look at a connection that is not read shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Looked {
+    /// Its stretch goes on.
+    pub goes_on: bool,
+    /// It was hushed, and is not any more.
+    pub roused: bool,
+}
+
 /// What an operation did to its connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
     /// The kernel should stop capturing this socket.
     pub muted: bool,
+    /// The same for now, and its end is to be told.
+    pub quiet: bool,
     /// The kernel should be told now to capture more of each operation, in these directions.
     pub widens: &'static [u8],
     /// It needs attention from now on.
     pub newly_restless: bool,
     /// Somebody waits for an answer on a socket of whose end the kernel says nothing.
     pub newly_outstanding: bool,
+    /// A stretch of what is not read has begun.
+    pub newly_opaque: bool,
     /// Less is wanted of each operation, for it is encrypted.
     pub secures: bool,
     /// A session of TLS began, which is known by this.
@@ -116,6 +133,9 @@ impl Connection {
             widened: (&[], 0),
             began: now,
             waits_for_rest: false,
+            quiet: false,
+            hushes: false,
+            looked_at: false,
         }
     }
 
@@ -149,6 +169,11 @@ impl Connection {
         self.layer.as_ref().map(|layer| layer.key)
     }
 
+    /// Whether what passes is known to be encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.reading.is_encrypted()
+    }
+
     /// Socket cookie.
     pub fn cookie(&self) -> u64 {
         self.reading.origin.cookie
@@ -157,6 +182,11 @@ impl Connection {
     /// The protocol, and which end of it this is, once that is known.
     pub fn spoken(&self) -> Option<(&'static str, Role)> {
         self.top().spoken()
+    }
+
+    /// Whether it is told as one that is encrypted and not read.
+    pub fn is_opaque(&self) -> bool {
+        self.reading.is_opaque()
     }
 
     /// The process that used it last.
@@ -218,8 +248,7 @@ impl Connection {
         if event.inode != 0 {
             self.descriptor = Some(Descriptor { tgid: event.unit.tgid, fd: event.fd, inode: event.inode });
         }
-        let is = |flag| event.flags & flag != 0;
-        let unit = Unit { nonblocking: is(FLAG_NONBLOCKING), only: is(FLAG_ONLY_THREAD), ..unit_of(&event.unit) };
+        let unit = Unit { ran: event.ran, queued: event.queued, ..unit_at(&event.unit, event.flags) };
         if event.flags & FLAG_DATAGRAM != 0 {
             self.datagram(event, bytes, unit, cx);
         } else if event.result > 0 {
@@ -258,13 +287,18 @@ impl Connection {
             if let Some(mut before) = self.layer.take() {
                 before.reading.abandon(cx);
             }
-            let inside = Inside { random: event.random, whole: whole && self.layers == 0 };
+            let random = if event.tie == TIE_CALLED { Some(event.random) } else { self.random() };
+            let whole = whole && self.layers == 0 && random.is_some();
+            let inside = Inside { random: random.unwrap_or_default(), whole };
             let origin = self.reading.origin.above(inside, self.layers);
             self.layers = self.layers.saturating_add(1);
             self.layer = Some(Box::new(Layer::new(key, origin, event.time)));
             self.reading.step_aside(cx);
         }
+        // (Since when its program is seen may not have been known at first.)
+        let whole = whole && event.tie != TIE_CALLED && self.layers == 1 && self.random().is_some();
         if let Some(layer) = &mut self.layer {
+            layer.is_whole(whole);
             layer.take_in(event, bytes, cx);
         }
         self.seen(cx)
@@ -276,7 +310,9 @@ impl Connection {
         let muted = self.reading.is_muted() || self.top().is_muted();
         Seen {
             muted,
+            quiet: std::mem::take(&mut self.hushes),
             widens: if muted { &[] } else { self.widens() },
+            newly_opaque: self.reading.opaque.is_told() && !std::mem::replace(&mut self.looked_at, true),
             newly_restless: self.is_waiting() && !std::mem::replace(&mut self.restless, true),
             newly_outstanding: self.descriptor.is_some()
                 && self.in_flight() > 0
@@ -293,7 +329,11 @@ impl Connection {
         }
         self.encrypted = self.encrypted.saturating_add(1);
         if self.layer.is_none() && self.encrypted > PLAINTEXT_PATIENCE {
-            self.reading.mute(cx);
+            if !self.reading.is_opaque() {
+                self.reading.mute(cx);
+            } else if self.reading.opaque.is_busy() {
+                (self.quiet, self.hushes) = (true, true);
+            }
         }
         let agreed = self.reading.origin.secured.as_ref().is_some_and(|secured| secured.version.is_some());
         let again = self.secured_at.is_none_or(|at| self.encrypted - at >= WIDEN_AGAIN);
@@ -455,8 +495,30 @@ impl Connection {
         for direction in [EGRESS, INGRESS] {
             self.end(direction, end, time, unit, cx);
         }
+        self.end_opaque(time, cx);
         self.closed_at.get_or_insert(time);
         self.held = false;
+    }
+
+    /// A session on it that was not read is over: with its last byte, if all of them were seen.
+    fn end_opaque(&mut self, time: u64, cx: &mut Context<'_>) {
+        let last = if self.quiet { time } else { self.last_seen() };
+        self.reading.end_opaque(last, self.stands(), cx);
+    }
+
+    fn stands(&self) -> [u64; 2] {
+        [INGRESS, EGRESS].map(|direction| self.order.next(direction))
+    }
+
+    /// It is looked at, for it is not read: its stretch may be over, and what is told of it by then is heard again.
+    pub fn look(&mut self, now: u64, cx: &mut Context<'_>) -> Looked {
+        let heard = (!self.quiet).then(|| self.last_seen());
+        // (What waits for its turn has passed, too.)
+        if !self.order.is_holding() && self.reading.opaque.is_past(heard, now) {
+            self.reading.end_stretch(self.last_seen(), self.stands(), cx);
+        }
+        self.looked_at = self.reading.opaque.is_told();
+        Looked { goes_on: self.looked_at, roused: std::mem::take(&mut self.quiet) }
     }
 
     /// The other end has left, as far as can be known: what is still answered reaches nobody.
@@ -488,6 +550,9 @@ impl Connection {
         let time = self.closed_at.unwrap_or(now);
         for direction in [EGRESS, INGRESS] {
             self.end(direction, end, time, Unit::default(), cx);
+        }
+        if end != End::Unwatched {
+            self.end_opaque(time, cx);
         }
         // What began after an end was told has none, and none will be told.
         if end == End::Unwatched || self.in_flight() > 0 {

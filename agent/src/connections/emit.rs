@@ -25,6 +25,8 @@ pub struct Said {
     pub secured: bool,
 }
 
+/// The protocol inside which others are.
+pub const TLS: &str = "tls";
 /// Numbers of parsers of what passes inside TLS begin here, and of each session so many later.
 const ABOVE: u32 = 1 << 31;
 const PARSERS: u32 = 1 << 16;
@@ -132,7 +134,7 @@ impl Origin {
                 }
                 Output::Finished(exchange) => {
                     said.finished = true;
-                    self.finished(role, exchange, out);
+                    self.finished(protocol, role, exchange, out);
                 }
                 Output::Dropped { id, reason } => {
                     self.in_flight = self.in_flight.saturating_sub(1);
@@ -160,11 +162,12 @@ impl Origin {
         said
     }
 
-    fn finished(&mut self, role: Role, mut exchange: Box<Exchange>, out: &mut Vec<Signal>) {
+    fn finished(&mut self, protocol: &Protocol, role: Role, mut exchange: Box<Exchange>, out: &mut Vec<Signal>) {
         self.in_flight = self.in_flight.saturating_sub(1);
         // Of what the connection's end broke, the parser says whether it matters.
         let answered = exchange.response.is_some_and(|r| r.last.time == exchange.end);
-        if role == Role::Server && answered && self.peer_left.is_some_and(|left| left <= exchange.end) {
+        let is_answer = answered && protocol.name != TLS;
+        if role == Role::Server && is_answer && self.peer_left.is_some_and(|left| left <= exchange.end) {
             exchange.attributes.push(given_up());
         }
         self.describe(role, &mut exchange);
@@ -211,6 +214,7 @@ impl Origin {
             streams: protocol.streams,
             datagrams: self.datagrams,
             opening: false,
+            opaque: protocol.name == TLS,
             inside: self.inside,
             first: self.exchanges == 0,
         }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use wirespan_common::{EGRESS, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, PlainEvent};
+use wirespan_common::{EGRESS, PlainEvent};
 use wirespan_links::Signal;
 use wirespan_protocols::End;
 use wirespan_protocols::exchange::{Mark, Unit};
@@ -12,7 +12,7 @@ use super::emit::Origin;
 use super::order::{Operation, Order};
 use super::reading::{Context, Feed, Reading};
 use super::sessions::SessionKey;
-use super::unit_of;
+use super::unit_at;
 
 /// One session's plaintext.
 pub struct Layer {
@@ -29,11 +29,17 @@ impl Layer {
         Self { key, reading: Reading::new(origin, now), order: Order::new(true) }
     }
 
+    /// It is known by now, if it is, that all of it was seen.
+    pub fn is_whole(&mut self, whole: bool) {
+        if let Some(inside) = &mut self.reading.origin.inside {
+            inside.whole |= whole;
+        }
+    }
+
     /// Plaintext passed, of which `bytes` were captured.
     pub fn take_in(&mut self, event: &PlainEvent, bytes: &[u8], cx: &mut Context<'_>) {
         let PlainEvent { direction, time, tx, rx, .. } = *event;
-        let is = |flag| event.flags & flag != 0;
-        let unit = Unit { nonblocking: is(FLAG_NONBLOCKING), only: is(FLAG_ONLY_THREAD), ..unit_of(&event.unit) };
+        let unit = Unit { ran: event.ran, queued: event.queued, ..unit_at(&event.unit, event.flags) };
         let (end, opposite) = if direction == EGRESS { (tx, rx) } else { (rx, tx) };
         let operation = Operation { direction, bytes, len: u64::from(event.len), end, opposite, time, unit };
         self.reading.last_seen = time;

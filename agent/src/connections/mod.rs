@@ -10,6 +10,8 @@
 //! | `reading.rs` | drives detection and the parser |
 //! | `layer.rs` | what passes inside TLS on a connection |
 //! | `sessions.rs` | which connection the plaintext of a TLS library belongs to |
+//! | `opaque.rs` | a connection that is encrypted and not read inside |
+//! | `stretches.rs` | when such connections are looked at |
 //! | `emit.rs` | what a parser says, as signals |
 //! | `connection.rs` | one socket's life |
 //! | `undelivered.rs` | datagrams that cannot arrive |
@@ -27,10 +29,12 @@ mod detection;
 mod emit;
 mod guard;
 mod layer;
+mod opaque;
 mod order;
 mod reading;
 mod sessions;
 mod stream;
+mod stretches;
 #[cfg(test)]
 mod tests;
 mod undelivered;
@@ -40,8 +44,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
-use wirespan_common::{AF_UNIX, EGRESS, FLAG_DATAGRAM, INGRESS, IoEvent, PathEvent, STATE_UNSENT, StateEvent, UnitId};
+use wirespan_common::{
+    AF_UNIX, EGRESS, FLAG_DATAGRAM, FLAG_NONBLOCKING, FLAG_ONLY_THREAD, INGRESS, IoEvent, PathEvent, STATE_UNSENT,
+    StateEvent, UnitId,
+};
 use wirespan_protocols::exchange::{Output, Reason, Unit};
+use wirespan_protocols::rules::Rules;
 use wirespan_protocols::{End, Role};
 use wirespan_signals::Slim as _;
 
@@ -54,6 +62,7 @@ use emit::Origin;
 use guard::guarded;
 use reading::Context;
 use sessions::Sessions;
+use stretches::Stretches;
 use undelivered::Undelivered;
 pub use wirespan_links::{Connect, ConnectionInfo, ExchangeKey, Signal, StartedSignal};
 
@@ -62,6 +71,7 @@ use crate::discovery::Process;
 use crate::memory::heaviest::Heaviest;
 use crate::memory::{Account, Shares};
 use crate::metrics::Counters;
+use crate::tls::Why;
 
 /// [`StateEvent::new`] where no state changed.
 const UNCHANGED: u8 = 0;
@@ -98,6 +108,8 @@ pub struct Limits {
     pub keep_query_values: bool,
     /// Keep the text of database queries and the arguments of commands.
     pub keep_query_text: bool,
+    /// Attributes that people ask for.
+    pub rules: Option<&'static Rules>,
 }
 
 impl Limits {
@@ -110,6 +122,7 @@ impl Limits {
             idle_timeout: config.idle_timeout.as_nanos() as u64,
             keep_query_values: config.keep_query_values,
             keep_query_text: config.keep_query_text,
+            rules: (!config.attributes.is_empty()).then(|| Rules::new(config.attributes.clone())),
         }
     }
 }
@@ -132,6 +145,8 @@ pub struct Connections {
     undelivered: Undelivered,
     /// Sessions of TLS, and whose plaintext is whose.
     sessions: Sessions,
+    /// Connections that are not read inside, and when to look at them.
+    stretches: Stretches,
     /// Sockets whose reading failed: muted, whatever is still on the ring of them.
     failed: HashSet<u64>,
     /// Protocols whose failure was said.
@@ -168,6 +183,8 @@ pub enum Verdict {
     Continue,
     /// Stop capturing this socket.
     Mute,
+    /// The same for now ([`Connections::roused`]), but its end is to be told.
+    Hush,
     /// Capture as much as possible of each of its operations in these directions.
     Widen(&'static [u8]),
     /// Capture no more of its operations than tells that they are encrypted.
@@ -187,6 +204,7 @@ impl Connections {
             outstanding: BTreeSet::new(),
             lost: LostTimes::default(),
             sessions: Sessions::default(),
+            stretches: Stretches::default(),
             failed: HashSet::default(),
             said_failed: Vec::new(),
             shared: Shared { limits, counters, outputs: Vec::new(), registry: Registry::ALL },
@@ -217,6 +235,7 @@ impl Connections {
             return Verdict::Mute;
         };
         let verdict = self.seen(event.cookie, event.time, seen, out);
+        self.socket_seen(event.cookie, out);
         self.make_room(event.time, out);
         if let Some(why) = self.undelivered.of(event) {
             self.work(event.cookie, out, |connection, cx| connection.undeliverable(why, event.time, cx));
@@ -235,6 +254,9 @@ impl Connections {
         if seen.newly_restless {
             self.restless.push(cookie);
         }
+        if seen.newly_opaque {
+            self.stretches.begins(cookie, time);
+        }
         if let Some(random) = seen.begun {
             self.session_begun(cookie, random, out);
         }
@@ -243,6 +265,7 @@ impl Connections {
             return Verdict::Mute;
         }
         match seen.widens {
+            _ if seen.quiet => Verdict::Hush,
             _ if seen.secures => Verdict::Secure,
             [] => Verdict::Continue,
             directions => Verdict::Widen(directions),
@@ -304,7 +327,8 @@ impl Connections {
         let others = self.attempts.weight()
             + self.outstanding.len() * OUTSTANDING
             + self.datagrams.len() * size_of::<(u64, u64)>()
-            + self.sessions.weight();
+            + self.sessions.weight()
+            + self.stretches.weight();
         self.shared.limits.memory.set(self.bytes + others);
     }
 
@@ -392,9 +416,10 @@ impl Connections {
         self.by_cookie.contains_key(&cookie)
     }
 
-    /// Every connection: its process, and what is spoken on it if that is known.
-    pub fn census(&self) -> impl Iterator<Item = (u32, Option<(&'static str, Role)>)> {
-        self.by_cookie.values().map(|connection| (connection.process().tgid, connection.spoken()))
+    /// Every connection: its process, what is spoken on it if that is known, and why it is not read inside if that is so.
+    pub fn census(&self) -> impl Iterator<Item = (u32, Option<(&'static str, Role)>, Option<Why>)> {
+        let why = |c: &Connection| c.is_opaque().then(|| c.process().tls.why());
+        self.by_cookie.values().map(move |c| (c.process().tgid, c.spoken(), why(c)))
     }
 
     /// Forgets every connection of a process that is left alone from now on.
@@ -415,6 +440,7 @@ impl Connections {
         self.attempts.tick(now, &mut self.next_id, out);
         self.close_silent_datagrams(now, out);
         self.give_up_plaintext(now);
+        self.end_stretches(now, out);
         self.name_lasting(now, out);
         if now.saturating_sub(self.last_sweep) > self.shared.limits.idle_timeout / 8 {
             self.last_sweep = now;
@@ -518,7 +544,9 @@ impl Connections {
 
     fn sweep(&mut self, now: u64, out: &mut Vec<Signal>) {
         let idle = self.shared.limits.idle_timeout;
-        let patience = |c: &Connection| if c.in_flight() == 0 { idle } else { idle.saturating_mul(PATIENCE) };
+        // (Of what is not read the hello will not come again, without which it is not told.)
+        let may_rest = |c: &Connection| c.in_flight() > 0 || c.is_opaque();
+        let patience = |c: &Connection| if may_rest(c) { idle.saturating_mul(PATIENCE) } else { idle };
         let silent: Vec<u64> = self
             .by_cookie
             .values()
@@ -532,14 +560,26 @@ impl Connections {
         self.attempts.sweep(now, idle, out);
         self.by_cookie.slim();
         self.datagrams.slim();
+        self.stretches.slim();
         self.failed.slim();
         self.heaviest.slim();
     }
 }
 
-fn unit_of(unit: &UnitId) -> Unit {
+/// A record's unit.
+pub fn unit_of(unit: &UnitId) -> Unit {
     let UnitId { tgid, tid, kind, switches, id, parent, since } = *unit;
-    Unit { tgid, tid, kind, id, parent, nonblocking: false, switches, only: false, since }
+    Unit { tgid, tid, kind, id, parent, switches, since, ..Unit::default() }
+}
+
+/// The same, with what a record's flags say of it.
+fn unit_at(unit: &UnitId, flags: u8) -> Unit {
+    Unit { nonblocking: flags & FLAG_NONBLOCKING != 0, only: flags & FLAG_ONLY_THREAD != 0, ..unit_of(unit) }
 }
 
 const _: () = assert!(INGRESS == 0 && EGRESS == 1, "directions index the streams");
+const _: () = assert!(wirespan_common::UNIT_LOOP == wirespan_protocols::exchange::LOOP, "one number for one kind");
+const _: () = assert!(
+    1 << wirespan_common::CLOCK_SHIFT == wirespan_protocols::exchange::CLOCK,
+    "one unit of the scheduler's clocks"
+);

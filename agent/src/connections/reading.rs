@@ -7,12 +7,13 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use wirespan_common::{AF_UNIX, EGRESS, Endpoints, INGRESS};
-use wirespan_protocols::exchange::{Mark, Output};
+use wirespan_protocols::exchange::{Mark, Output, Reason};
 use wirespan_protocols::{Direction, End, Parser, Progress, Role, Settings};
 
 use super::Limits;
 use super::detection::{Answer, Detection, Found, Piece, Registry};
-use super::emit::{Origin, Said};
+use super::emit::{Origin, Said, TLS};
+use super::opaque::{self, Opaque};
 use super::order::Sink;
 use crate::metrics::Counters;
 use wirespan_links::Signal;
@@ -24,8 +25,6 @@ const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 /// Received operations of an encrypted connection among which is a request, if nobody has read it by then: the hello, the end of
 /// the handshake, each with its header.
 const UNREAD: u32 = 5;
-/// The protocol inside which others are.
-const TLS: &str = "tls";
 
 /// Signals after which operations that waited for their turn wait for the next one: one record must not become memory
 /// without end.
@@ -62,6 +61,8 @@ pub struct Reading {
     encrypted: u32,
     /// A session of TLS began here, or more is known of it, since this was last looked at.
     pub secured: bool,
+    /// What is known of a session that is not read inside.
+    pub opaque: Opaque,
 }
 
 enum State {
@@ -127,6 +128,7 @@ impl Reading {
             is_read_inside: false,
             encrypted: 0,
             secured: false,
+            opaque: Opaque::default(),
         }
     }
 
@@ -143,6 +145,8 @@ impl Reading {
     /// What passes is read inside TLS from now on.
     pub fn step_aside(&mut self, cx: &mut Context<'_>) {
         self.is_read_inside = true;
+        self.origin.process.tls.was_read();
+        self.forget_opaque(Reason::Left, cx);
         // (Who reads TLS itself may yet say more of it.)
         if !self.is_encrypted() {
             self.abandon(cx);
@@ -259,9 +263,11 @@ impl Reading {
             keep_query_text: cx.limits.keep_query_text,
             missed: self.missed,
             secured: self.origin.inside.is_some(),
+            rules: cx.limits.rules.and_then(|rules| rules.of(self.origin.process.resource.service_name())),
         });
         self.state = State::Reading(Known { found, parser, requests, role, gapped: false });
         self.origin.next_parser();
+        self.opaque = Opaque::default();
     }
 
     /// Has the parser read a piece. Returns it if it is to be offered to other protocols.
@@ -276,6 +282,10 @@ impl Reading {
             if self.encrypted == UNREAD {
                 self.cannot_read(&piece.mark, cx);
             }
+        }
+        if found.protocol.name == TLS {
+            self.opaque.passed(toward, &piece.mark);
+            self.tell_opaque(cx);
         }
         // What disproves one protocol may show another; but what an exchange was read from is no other's.
         (said == Progress::LostSync && !progressed).then(|| piece.refused_by(found))
@@ -345,6 +355,75 @@ impl Reading {
         if let State::Reading(known) = &mut self.state {
             known.parser.end(Direction::Request, End::Unwatched, &mark, cx.outputs);
         }
+        self.forget_opaque(Reason::Unwatched, cx);
+        self.emit(cx);
+    }
+
+    /// The first stretch of a session that is not read begins once something was surely said in it; at once where nothing of its
+    /// process was ever read. So do all others.
+    fn tell_opaque(&mut self, cx: &mut Context<'_>) {
+        if self.opaque.rests() {
+            return self.begin_opaque(cx);
+        }
+        if self.is_opaque() || self.is_known_inside() || self.origin.secured.is_none() {
+            return;
+        }
+        let usage = &self.origin.process.tls;
+        if self.opaque.is_used() {
+            usage.was_unread();
+        } else if !usage.is_opaque() {
+            return;
+        }
+        self.begin_opaque(cx);
+    }
+
+    /// Whether what passes inside is read, or this is what does.
+    fn is_known_inside(&self) -> bool {
+        self.is_read_inside || self.origin.inside.is_some()
+    }
+
+    fn begin_opaque(&mut self, cx: &mut Context<'_>) {
+        let State::Reading(Known { role, .. }) = self.state else { return };
+        cx.outputs.extend(self.opaque.begin(role));
+        self.emit(cx);
+    }
+
+    /// Whether the session is told as one that is not read.
+    pub fn is_opaque(&self) -> bool {
+        self.opaque.is_told() || self.opaque.rests()
+    }
+
+    /// A stretch of it ended at `time`, where both directions `stand`, and another may begin.
+    pub fn end_stretch(&mut self, time: u64, stand: [u64; 2], cx: &mut Context<'_>) {
+        self.end_told(time, stand, false, cx);
+    }
+
+    fn end_told(&mut self, time: u64, stand: [u64; 2], last: bool, cx: &mut Context<'_>) {
+        let State::Reading(Known { role, requests, .. }) = self.state else { return };
+        let Some(secured) = self.origin.secured.clone() else { return };
+        let stood = [stand[usize::from(requests)], stand[usize::from(1 - requests)]];
+        let why = self.origin.process.tls.why();
+        cx.outputs.extend(self.opaque.end(role, &secured, opaque::End { time, stood, why, last }));
+        self.emit(cx);
+    }
+
+    /// The connection ended at `time`, where both directions `stood`. A session that was not read is told, though little was said
+    /// in it, if nothing of its process is ever read.
+    pub fn end_opaque(&mut self, time: u64, stood: [u64; 2], cx: &mut Context<'_>) {
+        let agreed = self.origin.secured.as_ref().is_some_and(|secured| secured.version.is_some());
+        if !agreed || self.is_known_inside() {
+            return;
+        }
+        let usage = &self.origin.process.tls;
+        if !self.is_opaque() && !usage.is_read() {
+            usage.was_unread();
+            self.begin_opaque(cx);
+        }
+        self.end_told(time, stood, true, cx);
+    }
+
+    fn forget_opaque(&mut self, reason: Reason, cx: &mut Context<'_>) {
+        cx.outputs.extend(self.opaque.drop(reason));
         self.emit(cx);
     }
 

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::os::unix::fs::DirEntryExt;
 use std::path::Path;
 
+use wirespan_kubernetes::place::{self, Place, unescape};
+
 /// What `/proc/PID/cgroup` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cgroup {
@@ -13,9 +15,19 @@ pub struct Cgroup {
     pub unit: Option<String>,
     /// Id of the innermost container.
     pub container_id: Option<String>,
+    /// What the path calls that container, if it does.
+    pub container_name: Option<String>,
+    /// Uid of the pod around the container.
+    pub pod_uid: Option<String>,
 }
 
 impl Cgroup {
+    /// The user whose session it is in: a container there may be that user's own.
+    pub fn user(&self) -> Option<u32> {
+        let slice = |part: &str| part.strip_prefix("user-")?.strip_suffix(".slice")?.parse().ok();
+        self.paths.iter().find_map(|path| path.split('/').find_map(slice))
+    }
+
     /// Reads the text of `/proc/PID/cgroup`, version 1, 2 or both.
     pub fn parse(text: &str) -> Self {
         // Lines are `hierarchy:controllers:path` (cgroups(7)).
@@ -26,10 +38,13 @@ impl Cgroup {
             }
         }
         paths.sort_by_key(|path| std::cmp::Reverse(path.matches('/').count()));
-        let container_id = paths.iter().find_map(|path| container_id(path)).map(str::to_string);
+        // (Hierarchies of version 1 may be arranged differently; one that shows the pod says most.)
+        let places: Vec<Place> = paths.iter().map(|path| Place::of(path)).filter(Place::is_container).collect();
+        let place = places.iter().find(|place| place.pod_uid.is_some()).or(places.first()).cloned().unwrap_or_default();
         // A unit around a container is the container's runtime, a unit inside one is the container's own.
         let unit = paths.iter().find_map(|path| unit(path));
-        Self { paths, unit, container_id }
+        let Place { container_id, container_name, pod_uid } = place;
+        Self { paths, unit, container_id, container_name, pod_uid }
     }
 }
 
@@ -119,7 +134,7 @@ fn unit(path: &str) -> Option<String> {
     let inner = path.rsplit('/').find(|part| part.ends_with(".service") && !part.starts_with("user@"))?;
     // Below a container's or session's scope a service of the outer system is no name for the process.
     let after = path.rsplit(inner).next().unwrap_or_default();
-    if after.split('/').any(|part| container_in(part).is_some()) {
+    if after.split('/').any(place::is_container) {
         return None;
     }
     let name = unescape(inner.strip_suffix(".service")?);
@@ -130,48 +145,6 @@ fn unit(path: &str) -> Option<String> {
     // `postgresql@15-main` is postgresql and `worker@3` is worker, but `gunicorn@shop` is not `gunicorn@cart`.
     let numbered = instance.is_empty() || instance.starts_with(|c: char| c.is_ascii_digit());
     Some(if numbered { template.to_string() } else { name.clone() })
-}
-
-/// Undoes systemd's `\x2d` (systemd.unit(5), "string escaping").
-fn unescape(name: &str) -> String {
-    let mut out = String::new();
-    let mut rest = name;
-    while let Some(at) = rest.find("\\x") {
-        let code = rest.get(at + 2..at + 4).and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(u8::is_ascii);
-        out.push_str(&rest[..at]);
-        match code {
-            Some(code) => out.push(char::from(code)),
-            None => out.push_str("\\x"),
-        }
-        rest = &rest[at + if code.is_some() { 4 } else { 2 }..];
-    }
-    out + rest
-}
-
-/// The id of the innermost container of a path.
-fn container_id(path: &str) -> Option<&str> {
-    path.rsplit('/').find_map(container_in)
-}
-
-/// A container's id in one component: docker, containerd, CRI-O and podman, each with systemd's scopes or with plain
-/// directories, below Kubernetes pods or not.
-fn container_in(part: &str) -> Option<&str> {
-    let plain = part.strip_suffix(".scope").unwrap_or(part);
-    // `crio-conmon-…` and `libpod-conmon-…` hold the monitor, not the container.
-    if plain.contains("conmon") {
-        return None;
-    }
-    // containerd without systemd writes `kubepods-…:cri-containerd:ID`.
-    let plain = plain.rsplit(':').next().unwrap_or(plain);
-    let id = plain.rsplit('-').next().unwrap_or(plain);
-    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if id.len() == 64 && hex(id) {
-        return Some(id);
-    }
-    // Amazon ECS: 32 hexadecimal digits, a dash, a number.
-    let (task, number) = plain.rsplit_once('-')?;
-    let ecs = task.len() == 32 && hex(task) && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-    ecs.then_some(plain)
 }
 
 #[cfg(test)]
@@ -186,27 +159,23 @@ mod tests {
     }
 
     #[test]
-    fn every_container_runtime_is_understood() {
+    fn a_container_is_no_unit_of_its_machine() {
         for path in [
             format!("/system.slice/docker-{ID}.scope"),
-            format!("/docker/{ID}"),
             format!("/system.slice/containerd.service/kubepods-burstable-pod1.slice:cri-containerd:{ID}"),
-            format!("/kubepods.slice/kubepods-pod8.slice/cri-containerd-{ID}.scope"),
-            format!("/kubepods/besteffort/pod9d0e/{ID}"),
-            format!("/kubepods.slice/kubepods-pod8.slice/crio-{ID}.scope/container"),
-            format!("/machine.slice/libpod-{ID}.scope"),
             format!("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container"),
-            format!("/../../docker/{ID}"),
+            format!("/system.slice/web.service/libpod-payload-{ID}"),
         ] {
             assert_eq!(of(&path), (None, Some(ID.to_string())), "{path}");
         }
-        let task = "0123456789abcdef0123456789abcdef-1234567890";
-        assert_eq!(of(&format!("/ecs/0123456789abcdef0123456789abcdef/{task}")).1.as_deref(), Some(task));
     }
 
     #[test]
-    fn a_monitor_beside_a_container_is_not_in_it() {
-        assert_eq!(of(&format!("/machine.slice/libpod-conmon-{ID}.scope")).1, None);
+    fn a_machine_gives_its_name_and_a_unit_inside_it_its_own() {
+        let cgroup = Cgroup::parse("0::/machine.slice/systemd-nspawn@web.service/payload/system.slice/nginx.service\n");
+        assert_eq!((cgroup.container_name.as_deref(), cgroup.unit.as_deref()), (Some("web"), Some("nginx")));
+        let cgroup = Cgroup::parse("0::/machine.slice/systemd-nspawn@web.service/payload\n");
+        assert_eq!((cgroup.container_name.as_deref(), cgroup.unit), (Some("web"), None));
     }
 
     #[test]
@@ -242,6 +211,9 @@ mod tests {
     fn version_one_and_both_versions_are_read_alike() {
         let text = format!("12:pids:/docker/{ID}\n1:name=systemd:/docker/{ID}\n0::/system.slice/containerd.service\n");
         assert_eq!(Cgroup::parse(&text).container_id.as_deref(), Some(ID));
+        let uid = "6f0e2c1a-7b3d-4e5f-8a9b-0c1d2e3f4a5b";
+        let text = format!("4:memory:/kubepods/pod{uid}/{ID}\n2:cpu:/a/b/c/d/{ID}\n0::/\n");
+        assert_eq!(Cgroup::parse(&text).pod_uid.as_deref(), Some(uid));
         let text = "5:memory:/system.slice/shop.service\n1:name=systemd:/system.slice/shop.service\n0::/\n";
         assert_eq!(Cgroup::parse(text).unit.as_deref(), Some("shop"));
         assert_eq!(Cgroup::parse("").paths, Vec::<String>::new());

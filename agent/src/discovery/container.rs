@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
+use wirespan_kubernetes::pod;
 
 /// A container with a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,13 @@ pub struct Container {
     pub service: String,
     /// Further resource attributes (`container.image.name`, `k8s.*`).
     pub attributes: Vec<(&'static str, String)>,
+}
+
+impl Container {
+    /// A container of which the name is all that is known.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_string(), service: name.to_string(), attributes: Vec::new() }
+    }
 }
 
 /// Names by container id, each looked up once. Bounded by [`Containers::MAX`].
@@ -33,18 +41,19 @@ impl Containers {
         Self { roots, known: HashMap::new() }
     }
 
-    /// The container of this id, if a runtime's files name it.
-    pub fn get(&mut self, id: &str) -> Option<Arc<Container>> {
+    /// The container of this id, if a runtime's files name it. `user`: whose session it is in.
+    pub fn get(&mut self, id: &str, user: Option<u32>) -> Option<Arc<Container>> {
         if let Some(known) = self.known.get(id) {
             return known.clone();
         }
         if self.known.len() >= Self::MAX {
             self.known.clear();
         }
-        let found = self
-            .roots
-            .iter()
-            .find_map(|root| docker(root, id).or_else(|| kubernetes(root, id)).or_else(|| podman(root, id)));
+        let of_user = |root: &Path| podman(&root.join(home(root, user?)?.trim_start_matches('/')), ".local/share", id);
+        let found = self.roots.iter().find_map(|root| {
+            let of_root = || podman(root, "var/lib", id);
+            docker(root, id).or_else(|| kubernetes(root, id)).or_else(of_root).or_else(|| of_user(root))
+        });
         let found = found.map(Arc::new);
         self.known.insert(id.to_string(), found.clone());
         found
@@ -61,16 +70,27 @@ fn docker(root: &Path, id: &str) -> Option<Container> {
     let config = json(&root.join("var/lib/docker/containers").join(id).join("config.v2.json"))?;
     let name = config["Name"].as_str()?.trim_start_matches('/').to_string();
     let service = config["Config"]["Labels"]["com.docker.compose.service"].as_str().unwrap_or(&name).to_string();
-    let image = config["Config"]["Image"].as_str().map(|image| ("container.image.name", image_name(image)));
+    let image =
+        config["Config"]["Image"].as_str().map(|image| ("container.image.name", pod::image(image).0.to_string()));
     Some(Container { name, service, attributes: image.into_iter().collect() })
 }
 
-/// Podman keeps one list of all containers per storage.
-fn podman(root: &Path, id: &str) -> Option<Container> {
-    let list = json(&root.join("var/lib/containers/storage/overlay-containers/containers.json"))?;
+/// Where a user's own files are.
+fn home(root: &Path, user: u32) -> Option<String> {
+    let passwd = super::facts::read_small(&root.join("etc/passwd"), 4 << 20)?;
+    let home = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        (fields.next()?.parse() == Ok(user)).then(|| fields.nth(2).map(str::to_string)).flatten()
+    })?;
+    // Nothing above the root, whatever the file says.
+    (home.starts_with('/') && !home.split('/').any(|part| part == "..")).then_some(home)
+}
+
+/// Podman keeps one list of all containers per storage: root's, and each user's own.
+fn podman(root: &Path, share: &str, id: &str) -> Option<Container> {
+    let list = json(&root.join(share).join("containers/storage/overlay-containers/containers.json"))?;
     let container = list.as_array()?.iter().find(|container| container["id"].as_str() == Some(id))?;
-    let name = container["names"][0].as_str()?.to_string();
-    Some(Container { service: name.clone(), name, attributes: Vec::new() })
+    Some(Container::named(container["names"][0].as_str()?))
 }
 
 /// The kubelet links each container's log as `POD_NAMESPACE_CONTAINER-ID.log`.
@@ -105,15 +125,6 @@ fn deployment(pod: &str) -> Option<&str> {
     (fits && !name.is_empty()).then_some(name)
 }
 
-/// An image without tag and digest.
-fn image_name(image: &str) -> String {
-    let image = image.split('@').next().unwrap_or(image);
-    match image.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => name.to_string(),
-        _ => image.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,13 +135,5 @@ mod tests {
         assert_eq!(deployment("my-shop-5d4f8c7b6b-zt8vw"), Some("my-shop"));
         assert_eq!(deployment("postgres-0"), None);
         assert_eq!(deployment("etcd-control-plane"), None);
-    }
-
-    #[test]
-    fn an_image_is_named_without_its_tag() {
-        assert_eq!(image_name("nginx"), "nginx");
-        assert_eq!(image_name("registry:5000/acme/shop:1.2"), "registry:5000/acme/shop");
-        assert_eq!(image_name("registry:5000/acme/shop"), "registry:5000/acme/shop");
-        assert_eq!(image_name("shop@sha256:00"), "shop");
     }
 }

@@ -13,6 +13,7 @@ use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process as ProcDir};
 use wirespan_common::MAX_EXEC_FILE;
 use wirespan_inspect::runtime::Runtime;
+use wirespan_kubernetes::pods::Found;
 
 use super::cgroup::Cgroup;
 use super::container::Container;
@@ -157,6 +158,8 @@ pub struct Facts {
     pub cgroup: Arc<Cgroup>,
     /// The container, if its name is known.
     pub container: Option<Arc<Container>>,
+    /// The pod that it runs in, if the API has told of it.
+    pub pod: Option<Found>,
     /// When the process began, nanoseconds since boot to a clock tick; `None` when only an exec event is known.
     pub start: Option<u64>,
     /// Time of the exec event, `CLOCK_BOOTTIME` nanoseconds.
@@ -373,7 +376,7 @@ fn split_args(bytes: &[u8]) -> Vec<String> {
 }
 
 /// A regular file's text, if it is at most `limit` bytes: what a traced program's own directories hold is not trusted.
-pub(super) fn read_small(path: &Path, limit: u64) -> Option<String> {
+pub(crate) fn read_small(path: &Path, limit: u64) -> Option<String> {
     let meta = std::fs::metadata(path).ok()?;
     (meta.is_file() && meta.len() <= limit).then(|| std::fs::read_to_string(path).ok()).flatten()
 }

@@ -6,25 +6,26 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxHashMap as HashMap;
 use wirespan_inspect::runtime::Kind;
 use wirespan_signals::Slim as _;
 
 use super::cgroup::{self, Cgroup};
-use super::container::Containers;
+use super::container::{Container, Containers};
 use super::facts::{self, Exec, ExecInfo, Facts};
 use super::host::HostInfo;
 use super::naming::namesakes::Namesakes;
 use super::naming::{self, Language, Program, Source};
 use super::programs::Programs;
 use super::resource::Resources;
-use super::selection::{Choice, Reason, Selection};
-use crate::config::Config;
+use super::selection::{self, Choice, Reason, Selection};
+use crate::config::{Config, TlsRules};
 use crate::connections::Descriptor;
 use crate::span::Resource;
+use crate::tls::Usage;
 
 /// The most entries; processes beyond it push others out, which are read from `/proc` again if they are asked for.
 pub const MAX: usize = 131_072;
@@ -48,6 +49,8 @@ pub struct Process {
     pub tgid: u32,
     /// What its spans say of it.
     pub resource: Arc<Resource>,
+    /// What spans say that end after its pod became known.
+    later: OnceLock<Arc<Resource>>,
     /// When it began, nanoseconds since boot to a clock tick; `None` if it was gone before that could be read.
     pub start: Option<u64>,
     /// The process that forked it, when it was first looked at; 0 if unknown.
@@ -60,6 +63,10 @@ pub struct Process {
     pub has_units: bool,
     choice: Choice,
     reason: Reason,
+    /// How it uses TLS, as far as is known.
+    pub tls: Arc<Usage>,
+    /// A request of it was seen: one that it serves or makes.
+    seen: Arc<AtomicBool>,
     left_alone: AtomicBool,
 }
 
@@ -69,7 +76,7 @@ impl wirespan_links::Process for Process {
     }
 
     fn resource(&self) -> &Arc<Resource> {
-        &self.resource
+        self.later.get().unwrap_or(&self.resource)
     }
 
     fn parent(&self) -> u32 {
@@ -97,6 +104,11 @@ impl Process {
     /// Whether any of its connections may be traced. Port rules decide further: [`Selection::connection_selected`].
     pub fn is_traced(&self) -> bool {
         self.choice != Choice::Nothing && !self.left_alone.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request of it was ever seen.
+    pub fn was_seen(&self) -> bool {
+        self.seen.load(Ordering::Relaxed)
     }
 
     pub(super) fn choice(&self) -> Choice {
@@ -137,6 +149,8 @@ pub struct Processes {
     namesakes: Namesakes,
     selection: Arc<Selection>,
     allow_duplicate_spans: bool,
+    /// Of which of them what passes inside TLS is read.
+    tls: TlsRules,
     unknown: Arc<Process>,
 }
 
@@ -157,9 +171,11 @@ impl Processes {
             programs: Programs::default(),
             selection: Arc::new(Selection::new(config, std::process::id())),
             allow_duplicate_spans: config.allow_duplicate_spans,
+            tls: config.tls.clone(),
             unknown: Arc::new(Process {
                 tgid: 0,
                 resource: nobody,
+                later: OnceLock::new(),
                 start: None,
                 parent: 0,
                 program: Arc::default(),
@@ -167,6 +183,8 @@ impl Processes {
                 has_units: false,
                 choice: Choice::Nothing,
                 reason: Reason::NotIncluded,
+                tls: Arc::default(),
+                seen: Arc::default(),
                 left_alone: AtomicBool::new(true),
             }),
             namesakes: Namesakes::default(),
@@ -276,6 +294,13 @@ impl Processes {
         true
     }
 
+    /// A request of this process is seen: one that it serves or makes.
+    pub fn note_request(&self, tgid: u32) {
+        if let Some(process) = self.table.get(&tgid).and_then(|entry| entry.process.as_ref()) {
+            process.seen.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// This process answers requests on `port`. Returns whether a `service-name` rule about that port renamed it: then
     /// [`get`](Self::get) gives another `Process` from now on.
     pub fn on_server_port(&mut self, tgid: u32, port: u16) -> bool {
@@ -342,21 +367,25 @@ impl Processes {
         let facts = facts.unwrap_or_default();
         let program = Arc::new(naming::program(&facts));
         let (choice, reason) = self.selection.choose(tgid, &facts);
+        let tls = self.tls.of(|rule| selection::matches(rule, tgid, &facts));
         let Some(entry) = self.table.get_mut(&tgid) else { return };
         let process = Process {
             tgid,
             resource: Arc::default(),
+            later: OnceLock::new(),
             start: facts.start,
             parent: facts.parent,
             program: Arc::clone(&program),
             named_by: Source::default(),
             choice,
             reason,
-            has_units: program.language == Some(Language::Python)
+            has_units: matches!(program.language, Some(Language::Python | Language::Nodejs))
                 || facts
                     .runtime
                     .as_ref()
-                    .is_some_and(|runtime| matches!(runtime.kind, Kind::Go | Kind::CPython | Kind::Nginx)),
+                    .is_some_and(|runtime| matches!(runtime.kind, Kind::Go | Kind::CPython | Kind::Node | Kind::Nginx)),
+            tls: Arc::new(Usage::new(tls)),
+            seen: Arc::default(),
             left_alone: AtomicBool::new(entry.exports_telemetry && !self.allow_duplicate_spans),
         };
         let contested = program.home.as_ref().is_some_and(|home| self.namesakes.note(&program.name, home));
@@ -406,8 +435,13 @@ impl Processes {
         }
         let mut facts = self.learn(tgid, generations)?;
         if let Some(id) = facts.cgroup.container_id.as_deref() {
-            facts.container = self.containers.get(id);
+            let named = |name: &String| Arc::new(Container::named(name));
+            facts.container = self
+                .containers
+                .get(id, facts.cgroup.user())
+                .or_else(|| facts.cgroup.container_name.as_ref().map(named));
         }
+        facts.pod = self.resources.cluster.as_ref().and_then(|cluster| cluster.find(&facts.cgroup));
         if self.resources.names_ports() {
             facts.ports = facts::listening_ports(&facts);
         }
@@ -500,6 +534,7 @@ fn called(resources: &Resources, namesakes: &Namesakes, tgid: u32, facts: &Facts
     Process {
         tgid,
         resource: Arc::new(resources.build(tgid, facts, program, &name)),
+        later: OnceLock::new(),
         start: process.start,
         parent: process.parent,
         has_units: process.has_units,
@@ -507,9 +542,13 @@ fn called(resources: &Resources, namesakes: &Namesakes, tgid: u32, facts: &Facts
         named_by,
         choice: process.choice,
         reason: process.reason,
+        tls: Arc::clone(&process.tls),
+        seen: Arc::clone(&process.seen),
         left_alone: AtomicBool::new(process.left_alone.load(Ordering::Relaxed)),
     }
 }
+
+mod pods;
 
 #[cfg(test)]
 mod tests;

@@ -51,10 +51,35 @@ pub fn open_file(path: &Path) -> std::io::Result<(File, FileKey)> {
     Ok((file, FileKey { device: meta.dev(), inode: meta.ino(), modified, size: meta.len() }))
 }
 
+/// What is known of files, each of which is read once.
+#[derive(Debug)]
+pub struct ByFile<T>(HashMap<FileKey, T>);
+
+impl<T> Default for ByFile<T> {
+    fn default() -> Self {
+        Self(HashMap::default())
+    }
+}
+
+impl<T> ByFile<T> {
+    /// What is known of a file, if it was read.
+    pub fn get(&self, key: FileKey) -> Option<&T> {
+        self.0.get(&key)
+    }
+
+    /// What is known of a file, which is read if it was not.
+    pub fn or_read(&mut self, key: FileKey, read: impl FnOnce() -> T) -> &T {
+        if self.0.len() >= MAX_FILES {
+            self.0.clear();
+        }
+        self.0.entry(key).or_insert_with(read)
+    }
+}
+
 /// All files that were asked about.
 #[derive(Debug, Default)]
 pub struct Programs {
-    known: HashMap<FileKey, Option<Arc<Runtime>>>,
+    known: ByFile<Option<Arc<Runtime>>>,
 }
 
 impl Programs {
@@ -65,15 +90,11 @@ impl Programs {
             let exe = exe.clone();
             move || open_file(&exe).ok()
         })?;
-        if let Some(known) = self.known.get(&key) {
+        if let Some(known) = self.known.get(key) {
             return known.clone();
         }
-        if self.known.len() >= MAX_FILES {
-            self.known.clear();
-        }
         let found = files::in_time(move || Some(of(&file, &exe)))?.map(Arc::new);
-        self.known.insert(key, found.clone());
-        found
+        self.known.or_read(key, || found).clone()
     }
 }
 

@@ -1,20 +1,24 @@
 //! Facts into an OpenTelemetry resource, and the order in which a service's name is looked for.
 //!
 //! The name is, in this order: what a `service-name` rule says; `OTEL_SERVICE_NAME`, then `service.name` of
-//! `OTEL_RESOURCE_ATTRIBUTES`, of the process's own environment; the systemd unit; the container, if its name (not only its id)
-//! is known; what the command line says the program is; the executable's name.
+//! `OTEL_RESOURCE_ATTRIBUTES`, of the process's own environment; its pod, by the conventions for Kubernetes; the systemd unit; the
+//! container, if its name (not only its id) is known; what the command line says the program is; the executable's name.
 //!
 //! `process.command_args` is not among the attributes: command lines hold passwords.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use wirespan_kubernetes::names::Service;
 
 use super::facts::{Facts, read_small};
 use super::host::HostInfo;
 use super::naming::{Language, Program, Source};
 use super::selection;
 use crate::config::{Config, Rule};
+use crate::kubernetes::Cluster;
 use crate::span::{KeyValue, Resource, Value, instance_id};
 
 /// The most attributes taken from one `OTEL_RESOURCE_ATTRIBUTES`.
@@ -26,6 +30,8 @@ pub struct Resources {
     names: Vec<(Rule, String)>,
     host: HostInfo,
     users: HashMap<u32, String>,
+    /// Where pods are known.
+    pub(super) cluster: Option<Arc<Cluster>>,
 }
 
 impl Resources {
@@ -37,7 +43,8 @@ impl Resources {
             let name = fields.next()?.to_string();
             Some((fields.nth(1)?.parse().ok()?, name))
         };
-        Self { names: config.service_names.clone(), host, users: passwd.lines().rev().filter_map(user).collect() }
+        let users = passwd.lines().rev().filter_map(user).collect();
+        Self { names: config.service_names.clone(), host, users, cluster: None }
     }
 
     /// Whether some `service-name` rule is about ports.
@@ -65,6 +72,7 @@ impl Resources {
                 let (_, name) = stated().into_iter().find(|(key, value)| key == "service.name" && !value.is_empty())?;
                 Some((name, Source::Variable("OTEL_RESOURCE_ATTRIBUTES")))
             })
+            .or_else(|| of(&self.service(facts)?.name, Source::Pod))
             .or_else(|| of(facts.cgroup.unit.as_deref()?, Source::Unit))
             .or_else(|| of(&facts.container.as_ref()?.service, Source::Container))
             .filter(|(name, _)| !name.is_empty())
@@ -77,7 +85,13 @@ impl Resources {
         let name = if name.is_empty() { "unknown_service" } else { name };
         let mut set = Attributes::default();
         set.text("service.name", name.to_string());
-        set.text("service.instance.id", self.instance_id(tgid, facts));
+        let service = self.service(facts);
+        let instance = service.as_ref().and_then(|service| service.instance.clone());
+        set.text("service.instance.id", instance.unwrap_or_else(|| self.instance_id(tgid, facts)));
+        if let Some(service) = &service {
+            set.some("service.namespace", &service.namespace);
+            set.some("service.version", service.version.as_deref().unwrap_or_default());
+        }
         set.0.push(KeyValue::int("process.pid", tgid.into()));
         if facts.parent != 0 {
             set.0.push(KeyValue::int("process.parent_pid", facts.parent.into()));
@@ -96,7 +110,9 @@ impl Resources {
         set.some("host.arch", &self.host.arch);
         set.text("os.type", "linux");
         set.some("container.id", facts.cgroup.container_id.as_deref().unwrap_or_default());
-        if let Some(container) = &facts.container {
+        if let (Some(cluster), Some(found)) = (&self.cluster, &facts.pod) {
+            set.0.extend(cluster.attributes(found));
+        } else if let Some(container) = &facts.container {
             set.some("container.name", &container.name);
             container.attributes.iter().for_each(|(key, value)| set.some(key, value));
         }
@@ -113,6 +129,11 @@ impl Resources {
         }
         set.telemetry(program.language);
         Resource { attributes: set.0 }
+    }
+
+    /// What the service is called by the pod.
+    fn service(&self, facts: &Facts) -> Option<Service> {
+        Some(self.cluster.as_ref()?.wanted().service(facts.pod.as_ref()?))
     }
 
     /// The same for the same life of a process, whoever asks and however often.

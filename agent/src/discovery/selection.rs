@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use wirespan_kubernetes::pods::Found;
+
 use super::Process;
 use super::facts::Facts;
 use crate::config::{Config, Rule};
@@ -37,6 +39,8 @@ pub enum Reason {
     NotIncluded,
     /// It exports its own telemetry.
     Exports,
+    /// It is in a pod of which nothing is known yet, and there are exclude rules about pods.
+    PodUnknown,
 }
 
 /// The rules.
@@ -84,6 +88,10 @@ impl Selection {
         match (excluded, included) {
             _ if tgid == self.own_pid => (Choice::Nothing, Reason::Own),
             (Some(rule), _) => (Choice::Nothing, Reason::Excluded(rule)),
+            // Nobody knows yet whether it is meant.
+            (None, _) if self.exclude.iter().any(|rule| rule.rule.is_about_pods()) && pod_is_unknown(facts) => {
+                (Choice::Nothing, Reason::PodUnknown)
+            }
             (None, Some(rule)) => (Choice::All, Reason::Included(rule)),
             (None, None) if self.include.is_empty() => (Choice::All, Reason::Default),
             (None, None) if self.include.iter().any(|rule| rule.rule.is_port()) => (Choice::ByPort, Reason::Ports),
@@ -138,6 +146,7 @@ impl Selection {
             Reason::Default => "default".into(),
             Reason::NotIncluded => "no --include rule".into(),
             Reason::Exports => "exports its own telemetry".into(),
+            Reason::PodUnknown => "its pod is not known yet, and --exclude is about pods".into(),
         }
     }
 }
@@ -154,7 +163,39 @@ pub(super) fn matches(rule: &Rule, tgid: u32, facts: &Facts) -> bool {
             let id = facts.cgroup.container_id.as_deref();
             id.is_some_and(|id| glob.matches_beginning(id))
                 || facts.container.as_ref().is_some_and(|container| glob.matches(&container.name))
+                || facts.pod.as_ref().and_then(Found::container).is_some_and(|container| glob.matches(&container.name))
+        }
+        Rule::Image(glob) => match facts.pod.as_ref().and_then(Found::container) {
+            Some(container) => {
+                glob.matches(&container.image) || glob.matches(&format!("{}:{}", container.image, container.tag))
+            }
+            None => of_files(facts, "container.image.name").is_some_and(|image| glob.matches(image)),
+        },
+        Rule::Namespace(glob) => match &facts.pod {
+            Some(found) => glob.matches(&found.pod.namespace),
+            None => of_files(facts, "k8s.namespace.name").is_some_and(|namespace| glob.matches(namespace)),
+        },
+        Rule::Workload(glob) => match &facts.pod {
+            Some(found) => found.pod.owners.iter().any(|owner| {
+                glob.matches(&owner.name) || glob.matches(&format!("{}/{}", owner.kind.word(), owner.name))
+            }),
+            None => of_files(facts, "k8s.deployment.name").is_some_and(|name| glob.matches(name)),
+        },
+        Rule::Label(key, value) => {
+            let label = facts.pod.as_ref().and_then(|found| found.pod.label(key));
+            label.is_some_and(|label| value.as_ref().is_none_or(|value| value.matches(label)))
         }
         Rule::Port(_) => false,
     }
+}
+
+/// What the files of a container's runtime say of it.
+fn of_files<'a>(facts: &'a Facts, key: &str) -> Option<&'a str> {
+    let attributes = &facts.container.as_ref()?.attributes;
+    attributes.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_str())
+}
+
+/// Whether it is in a pod that nobody has told of.
+fn pod_is_unknown(facts: &Facts) -> bool {
+    facts.cgroup.pod_uid.is_some() && facts.pod.is_none() && of_files(facts, "k8s.namespace.name").is_none()
 }

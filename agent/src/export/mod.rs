@@ -1,9 +1,11 @@
-//! Spans out: OTLP, the console and the local view's store.
+//! Spans out: OTLP, Zipkin, the console and the local view's store; and records of logs, to OTLP and the store.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`otlp`] | batches to a collector, by gRPC or HTTP, with a bounded queue and retries |
 //! | [`console`] | finished traces on standard output: a tree for people, JSON lines for programs |
+//!
+//! Which traces the console and OTLP get is decided before ([`wirespan_sampling`]); the view gets all.
 //!
 //! Invariants: [`Exporters::export`] never blocks and never fails. Each exporter bounds what it holds by a number of
 //! spans and of bytes; what does not fit is dropped whole trace by whole trace, newest first (what waits has waited longest and may
@@ -16,6 +18,7 @@ pub mod otlp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::clock;
 use crate::config::otlp::{BatchConfig, OtlpConfig};
 use crate::memory::{Account, Ledger};
 use crate::metrics::Counters;
@@ -26,13 +29,18 @@ pub(crate) use wirespan_delivery::{Bundle, Parcel, admission};
 
 use admission::Admission;
 use console::{Console, ConsoleSettings};
-use otlp::OtlpExporter;
+use otlp::logs::LogsExporter;
+use otlp::{Format, OtlpExporter};
+use wirespan_sampling::Sampler;
+use wirespan_signals::Log;
 
 /// Which exporters run, and how.
 #[derive(Clone, Debug, Default)]
 pub struct ExportSettings {
     /// OTLP, if wanted.
     pub otlp: Option<OtlpConfig>,
+    /// Zipkin, if wanted.
+    pub zipkin: Option<OtlpConfig>,
     /// Standard output, if wanted.
     pub console: Option<ConsoleSettings>,
     /// The local view's store, if wanted.
@@ -64,10 +72,14 @@ pub enum ExportError {
 pub struct Lost {
     /// Spans that the OTLP endpoint did not acknowledge. Some may have arrived.
     pub otlp: usize,
+    /// The same of Zipkin.
+    pub zipkin: usize,
     /// Spans that were not written to standard output.
     pub console: usize,
     /// Spans that did not get into the local view's store.
     pub store: usize,
+    /// Records that the OTLP endpoint did not acknowledge. Some may have arrived.
+    pub logs: usize,
 }
 
 /// The running exporters.
@@ -80,13 +92,17 @@ pub struct Exporters {
 pub struct Feed {
     /// Gone once the exporters are shut down.
     running: Arc<Mutex<Option<Running>>>,
+    /// Decides which are kept; all are without.
+    sampler: Arc<Mutex<Option<Sampler>>>,
     counters: Arc<Counters>,
 }
 
 struct Running {
     otlp: Option<OtlpExporter>,
+    zipkin: Option<OtlpExporter>,
     console: Option<Console>,
     store: Option<Store>,
+    logs: Option<LogsExporter>,
 }
 
 impl Feed {
@@ -98,23 +114,71 @@ impl Feed {
     /// Hands finished pieces of traces to every exporter. Never blocks; what does not fit a queue, or comes after the
     /// shutdown, is dropped and counted.
     pub fn export(&self, traces: Vec<Trace>) {
+        self.export_told(traces, |_, _| {});
+    }
+
+    /// The same. `tell` is told before of all traces whether each is kept for certain; all are if nothing is said.
+    pub fn export_told(&self, traces: Vec<Trace>, tell: impl FnOnce(&[Trace], Option<&[bool]>)) {
         if traces.is_empty() {
             return;
         }
+        let mut sampler = self.sampler();
+        let Some(decides) = sampler.as_mut() else {
+            drop(sampler);
+            tell(&traces, None);
+            let all = Bundle::new(traces);
+            return self.pass(Some(&all), std::slice::from_ref(&all), &[]);
+        };
+        let taken = decides.take(traces, clock::now());
+        drop(sampler);
+        tell(taken.all.lot(), Some(&taken.kept));
+        let kept = taken.kept.iter().enumerate().filter_map(|(at, kept)| kept.then_some(at)).collect();
+        self.pass(Some(&taken.all), &[taken.all.only(kept)], &taken.dropped);
+    }
+
+    /// Hands records to the view and to who sends them. Never blocks; what does not fit, or comes after the shutdown, is dropped and
+    /// counted. (Whether a trace is kept says nothing of its records, as OpenTelemetry has it.)
+    pub fn export_logs(&self, logs: Vec<Log>) {
+        if logs.is_empty() {
+            return;
+        }
         let running = self.running();
-        let Some(Running { otlp, console, store }) = &*running else {
-            let spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
+        let Some(Running { store, logs: exporter, .. }) = &*running else {
+            return self.counters.log_records_dropped.add(logs.len() as u64);
+        };
+        store.iter().for_each(|store| store.take_lines(&logs));
+        if let Some(exporter) = exporter {
+            exporter.export(logs);
+        }
+    }
+
+    /// Decides about traces that have waited for that until `now`, or about all.
+    fn release(&self, now: u64) {
+        let released = self.sampler().as_mut().map(|sampler| sampler.release(now)).unwrap_or_default();
+        if !(released.kept.is_empty() && released.dropped.is_empty()) {
+            self.pass(None, &released.kept, &released.dropped);
+        }
+    }
+
+    fn sampler(&self) -> MutexGuard<'_, Option<Sampler>> {
+        self.sampler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The view gets all, and is told which had better go first; the others get what is kept.
+    fn pass(&self, all: Option<&Bundle>, kept: &[Bundle], dropped: &[[u8; 16]]) {
+        let running = self.running();
+        let Some(Running { otlp, zipkin, console, store, .. }) = &*running else {
+            let spans = all.iter().flat_map(|bundle| bundle.lot()).map(|trace| trace.spans.len()).sum::<usize>();
             return self.counters.queues.exporter_queue_dropped.add(spans as u64);
         };
-        let traces = Bundle::new(traces);
-        if let Some(console) = console {
-            console.export(&traces);
-        }
         if let Some(store) = store {
-            store.export(&traces);
+            all.iter().for_each(|all| store.export(all));
+            store.dispensable(dropped);
         }
-        if let Some(otlp) = otlp {
-            otlp.export(&traces);
+        for bundle in kept {
+            console.iter().for_each(|console| console.export(bundle));
+            otlp.iter().for_each(|otlp| otlp.export(bundle));
+            zipkin.iter().for_each(|zipkin| zipkin.export(bundle));
         }
     }
 }
@@ -131,21 +195,43 @@ impl Exporters {
         counters: Arc<Counters>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, ExportError> {
-        let ExportSettings { otlp, console, store, batch, memory } = settings;
+        let ExportSettings { otlp, zipkin, console, store, batch, memory } = settings;
         let mut queues = 0..;
         let mut admission = || {
             let nth = queues.next().unwrap_or_default();
             let bytes = memory.as_ref().map_or_else(|| Account::new(usize::MAX), |ledger| ledger.queue(nth));
             Arc::new(Admission::new(batch.queue_spans, bytes))
         };
-        let otlp =
-            otlp.map(|c| OtlpExporter::start(c, batch, admission(), Arc::clone(&counters), runtime)).transpose()?;
+        let mut sending = |config: Option<OtlpConfig>, format| {
+            let start =
+                |config| OtlpExporter::start((config, format), batch, admission(), Arc::clone(&counters), runtime);
+            config.map(start).transpose()
+        };
+        let (otlp, zipkin) = (sending(otlp, Format::Otlp)?, sending(zipkin, Format::Zipkin)?);
         let console = console.map(|c| Console::start(c, admission(), Arc::clone(&counters))).transpose()?;
         let failed = |source| ExportError::System { what: "the store", source };
         let store =
             store.map(|s| Store::start(s, admission(), Arc::clone(&counters.view), Arc::clone(&counters.queues)));
-        let running = Running { otlp, console, store: store.transpose().map_err(failed)? };
-        Ok(Self { feed: Feed { running: Arc::new(Mutex::new(Some(running))), counters } })
+        let running = Running { otlp, zipkin, console, store: store.transpose().map_err(failed)?, logs: None };
+        let (running, sampler) = (Arc::new(Mutex::new(Some(running))), Arc::default());
+        Ok(Self { feed: Feed { running, sampler, counters } })
+    }
+
+    /// From now on, not all traces are kept.
+    pub fn decide_by(&self, sampler: Sampler) {
+        *self.feed.sampler() = Some(sampler);
+    }
+
+    /// From now on records are sent, too.
+    pub fn send_logs(&self, logs: LogsExporter) {
+        if let Some(running) = self.feed.running().as_mut() {
+            running.logs = Some(logs);
+        }
+    }
+
+    /// Hands on records, see [`Feed::export_logs`].
+    pub fn export_logs(&self, logs: Vec<Log>) {
+        self.feed.export_logs(logs);
     }
 
     /// Where others may put traces in.
@@ -156,6 +242,16 @@ impl Exporters {
     /// Hands finished pieces of traces to every exporter, see [`Feed::export`].
     pub fn export(&self, traces: Vec<Trace>) {
         self.feed.export(traces);
+    }
+
+    /// The same, see [`Feed::export_told`].
+    pub fn export_told(&self, traces: Vec<Trace>, tell: impl FnOnce(&[Trace], Option<&[bool]>)) {
+        self.feed.export_told(traces, tell);
+    }
+
+    /// Does what time demands, at `now`: to be called some times a second.
+    pub fn tick(&self, now: u64) {
+        self.feed.release(now);
     }
 
     /// The connections by which spans go, if they go by OTLP.
@@ -172,12 +268,15 @@ impl Exporters {
     /// Delivers what is queued until `deadline`, and says what was lost. Blocks: call it from a plain thread, while the
     /// runtime still runs.
     pub fn shutdown(self, deadline: Instant) -> Lost {
+        self.feed.release(u64::MAX);
         let running = self.feed.running().take();
-        let Some(Running { otlp, console, store }) = running else { return Lost::default() };
+        let Some(Running { otlp, zipkin, console, store, logs }) = running else { return Lost::default() };
         // OTLP is told first, so that it works while the others drain.
-        let otlp = otlp.map(|o| o.stop(deadline));
+        let (otlp, zipkin) = (otlp.map(|o| o.stop(deadline)), zipkin.map(|z| z.stop(deadline)));
         let console = console.map_or(0, |c| c.shutdown(deadline));
         let store = store.map_or(0, |s| s.shutdown(deadline));
-        Lost { otlp: otlp.map_or(0, |o| o.wait()), console, store }
+        let logs = logs.map_or(0, |logs| logs.shutdown(deadline));
+        let wait = |stopping: Option<otlp::Stopping>| stopping.map_or(0, otlp::Stopping::wait);
+        Lost { otlp: wait(otlp), zipkin: wait(zipkin), console, store, logs }
     }
 }

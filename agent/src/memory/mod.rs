@@ -37,12 +37,16 @@ pub struct Ledger {
     pub received: Account,
     /// Metrics and logs of applications that wait to be passed on: a quarter of what messages of OTLP in have.
     pub relayed: Account,
+    /// Records of logs that wait to be sent.
+    pub logs: Account,
     /// Spans being built.
     pub spans: Account,
     /// The queues of the exporters, each with its own.
     pub queues: Vec<Account>,
     /// Bytes that metrics may take; what they take is the counter `memory_metrics`.
     pub metrics: usize,
+    /// Bytes that sampling may take; what they take is the counter `memory_sampling`.
+    pub sampling: usize,
     /// Bytes that the view's traces may take; what they take is the counter `store_bytes`.
     pub store: usize,
 }
@@ -56,9 +60,11 @@ impl Ledger {
             signals: Account::new(shares.signals),
             received: Account::new(shares.received - shares.received / 4),
             relayed: Account::new(shares.received / 4),
+            logs: Account::new(shares.logs),
             spans: Account::new(shares.spans),
             queues: (0..shares.exporters).map(|_| Account::new(shares.queue())).collect(),
             metrics: shares.metrics,
+            sampling: shares.sampling,
             store: shares.store,
         }
     }
@@ -70,10 +76,13 @@ impl Ledger {
 
     /// Tells the counters what is taken. Returns the sum.
     pub fn publish(&self, counters: &Counters) -> usize {
-        let queues: usize = self.queues.iter().map(Account::held).sum();
+        let queues = self.queues.iter().chain([&self.logs]).map(Account::held).sum::<usize>();
         let (connections, signals, spans) = (self.connections.held(), self.signals.held(), self.spans.held());
         let received = self.received.held() + self.relayed.held();
-        let elsewhere = counters.view.store_bytes.get() + counters.meters.memory_metrics.get();
+        let elsewhere = counters.view.store_bytes.get()
+            + counters.view.store_lines_bytes.get()
+            + counters.meters.memory_metrics.get()
+            + counters.sampling.memory_sampling.get();
         let held = connections + signals + received + spans + queues + elsewhere as usize;
         counters.memory_limit.set(self.total as u64);
         counters.memory_held.set(held as u64);

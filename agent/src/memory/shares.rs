@@ -6,6 +6,8 @@
 //! | signals | a sixteenth | |
 //! | messages of OTLP in | a sixteenth, none where it is off | |
 //! | metrics | a sixteenth, none where they are off | |
+//! | records of logs that wait to be sent | a 32nd, none where none are told | |
+//! | sampling | an eighth where traces wait to be decided about, else a 32nd, none where all are kept | |
 //! | the view's traces | five sixteenths, none without a view | `store-bytes`, for up to half |
 //! | spans being built | half of what is left | |
 //! | the exporters' queues | the other half, in equal parts | |
@@ -25,6 +27,10 @@ pub struct Shares {
     pub received: usize,
     /// Metrics.
     pub metrics: usize,
+    /// Records of logs that wait to be sent.
+    pub logs: usize,
+    /// Traces that wait to be decided about, and decisions.
+    pub sampling: usize,
     /// Spans being built.
     pub spans: usize,
     /// All queues of exporters.
@@ -60,7 +66,19 @@ impl Shares {
         let signals = total / 16;
         let rest = total - connections - store - signals;
         let queues = if exporters == 0 { 0 } else { rest / 2 };
-        Self { total, connections, signals, received: 0, metrics: 0, spans: rest - queues, queues, store, exporters }
+        Self {
+            total,
+            connections,
+            signals,
+            received: 0,
+            metrics: 0,
+            logs: 0,
+            sampling: 0,
+            spans: rest - queues,
+            queues,
+            store,
+            exporters,
+        }
     }
 
     /// As it was asked for.
@@ -70,8 +88,12 @@ impl Shares {
         let exporters = [console, store.is_some(), config.otlp.is_some()].into_iter().filter(|runs| *runs).count();
         let received = if config.otlp_in.is_some() { config.max_memory / 16 } else { 0 };
         let metrics = if config.metrics.is_measured() { config.max_memory / 16 } else { 0 };
-        let others = Self::divide(config.max_memory - received - metrics, config.max_buffer, store, exporters);
-        Self { total: config.max_memory, received, metrics, ..others }
+        let sampling = config.sampling.share().map_or(0, |part| config.max_memory / part);
+        let sends_logs = config.logs.is_some() && config.telling.has_records();
+        let logs = if sends_logs { config.max_memory / 32 } else { 0 };
+        let rest = config.max_memory - received - metrics - sampling - logs;
+        let others = Self::divide(rest, config.max_buffer, store, exporters);
+        Self { total: config.max_memory, received, metrics, logs, sampling, ..others }
     }
 
     /// Bytes of one exporter's queue.

@@ -2,6 +2,8 @@
 
 use wirespan_protocols::weight::{piece, text};
 
+use wirespan_links::Speaks;
+
 use crate::connections::{Signal, StartedSignal};
 
 /// A signal, with its place in a list.
@@ -11,6 +13,8 @@ pub fn signal(signal: &Signal) -> usize {
         Signal::Finished(_, exchange) => exchange.weight(),
         Signal::UnderWay(_, name) => text(name),
         Signal::Task(_, event) => event.weight(),
+        Signal::Speaks(_) => piece(size_of::<Speaks>()),
+        Signal::Said { said: Some(said), .. } | Signal::SaidByNobody(said) => said.weight(),
         _ => 0,
     };
     // A list has up to twice the room that it needs.

@@ -10,7 +10,7 @@ use super::{Counters, Reading};
 use crate::memory::trim;
 
 /// Counters that are values of the moment.
-const GAUGES: [&str; 18] = [
+const GAUGES: [&str; 20] = [
     "connections_open",
     "exchanges_open",
     "exchanges_lasting",
@@ -26,6 +26,8 @@ const GAUGES: [&str; 18] = [
     "memory_spans",
     "memory_queues",
     "memory_metrics",
+    "memory_sampling",
+    "sampling_traces_waiting",
     "store_traces",
     "store_spans",
     "store_bytes",

@@ -60,7 +60,7 @@ impl Operations {
         let mut callees: Vec<([u8; 8], usize, Box<str>)> = Vec::new();
         for (at, span) in spans.iter_mut().enumerate().filter(|(_, span)| span.kind == SpanKind::Server) {
             if is_ours(span)
-                && let Some(template) = text(span, TEMPLATE)
+                && let Some(template) = span.text(TEMPLATE)
             {
                 callees.push((span.parent_span_id, at, template.into()));
                 self.name_callee(span);
@@ -71,14 +71,14 @@ impl Operations {
             if !is_ours(&spans[at]) || spans[at].kind != SpanKind::Client {
                 continue;
             }
-            let Some(own) = text(&spans[at], TEMPLATE) else { continue };
+            let Some(own) = spans[at].text(TEMPLATE) else { continue };
             let first = callees.partition_point(|(parent, ..)| *parent < spans[at].span_id);
             // (What a proxy in between asked for is another path.)
             let callee = callees.get(first).filter(|(parent, _, path)| *parent == spans[at].span_id && **path == *own);
             match callee.map(|(_, callee, _)| &spans[*callee]) {
                 Some(callee) => {
                     let (template, service) =
-                        (text(callee, TEMPLATE).unwrap_or(own).to_owned(), service(callee).to_owned());
+                        (callee.text(TEMPLATE).unwrap_or(own).to_owned(), service(callee).to_owned());
                     self.note_answer(&spans[at], &service);
                     rename(&mut spans[at], &template);
                 }
@@ -88,7 +88,7 @@ impl Operations {
     }
 
     fn name_callee(&mut self, span: &mut Span) {
-        let Some(template) = text(span, TEMPLATE) else { return };
+        let Some(template) = span.text(TEMPLATE) else { return };
         let accepted = accepted(span);
         let name = self.tree(service(span)).learn(template, accepted);
         name.iter().for_each(|name| rename(span, name));
@@ -96,9 +96,9 @@ impl Operations {
 
     /// A call of which the other end was not seen: what is learnt is about this caller and that place.
     fn name_caller(&mut self, span: &mut Span) {
-        let Some(template) = text(span, TEMPLATE) else { return };
-        let place = [service(span), "\n", text(span, "server.address").unwrap_or_default()].concat();
-        let place = format!("{place}:{}", number(span, "server.port").unwrap_or(0));
+        let Some(template) = span.text(TEMPLATE) else { return };
+        let place = [service(span), "\n", span.text("server.address").unwrap_or_default()].concat();
+        let place = format!("{place}:{}", span.number("server.port").unwrap_or(0));
         let accepted = accepted(span);
         let name = self.tree(&place).learn(template, accepted);
         name.iter().for_each(|name| rename(span, name));
@@ -114,7 +114,7 @@ impl Operations {
     }
 
     fn note_answer(&mut self, caller: &Span, service: &str) {
-        let (Some(address), Some(port)) = (text(caller, "network.peer.address"), number(caller, "network.peer.port"))
+        let (Some(address), Some(port)) = (caller.text("network.peer.address"), caller.number("network.peer.port"))
         else {
             return;
         };
@@ -152,7 +152,8 @@ impl Operations {
         if self.listed.as_ref().is_some_and(|listed| Arc::ptr_eq(listed, &list)) {
             return;
         }
-        let named = OpenList { total: list.total, spans: list.spans.iter().map(|span| self.open(span)).collect() };
+        let spans = list.spans.iter().map(|span| self.open(span)).collect();
+        let named = OpenList { total: list.total, spans, active: list.active.clone() };
         self.listed = Some(open.set(named));
     }
 
@@ -184,27 +185,9 @@ fn service(span: &Span) -> &str {
     span.resource.service_name()
 }
 
-fn value<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
-    span.attributes.iter().find(|attribute| attribute.key == key).map(|attribute| &attribute.value)
-}
-
-fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
-    match value(span, key)? {
-        Value::Str(text) => Some(text),
-        _ => None,
-    }
-}
-
-fn number(span: &Span, key: &str) -> Option<i64> {
-    match value(span, key)? {
-        Value::Int(number) => Some(*number),
-        _ => None,
-    }
-}
-
 /// Whether the answer shows that there is such a thing: who scans for holes makes no operations, nor does who may not look.
 fn accepted(span: &Span) -> bool {
-    number(span, "http.response.status_code").is_some_and(|code| !(400..500).contains(&code))
+    span.number("http.response.status_code").is_some_and(|code| !(400..500).contains(&code))
 }
 
 /// Gives a span another template, and the name that goes with it.

@@ -49,7 +49,7 @@ fn both_ends_of_an_exchange_have_one_name_always() {
         operations.name(&mut traces);
         let [caller, callee] = &traces[0].spans[..] else { panic!("two spans") };
         assert_eq!(caller.name, callee.name);
-        assert_eq!(text(caller, TEMPLATE), text(callee, TEMPLATE));
+        assert_eq!(caller.text(TEMPLATE), callee.text(TEMPLATE));
         if n > 100 {
             assert_eq!(callee.name, "GET /users/{word}/orders");
         }
@@ -105,7 +105,7 @@ fn what_is_under_way_is_called_as_what_is_over() {
         span_id: [0; 8],
     };
     let spans = vec![under_way("users", SpanKind::Server), under_way("shop", SpanKind::Client)];
-    open.set(OpenList { total: 2, spans });
+    open.set(OpenList { total: 2, spans, active: Vec::new() });
     operations.name_open(&open);
     for span in &open.get().spans {
         assert_eq!(span.name.as_deref(), Some("GET /users/{word}/orders"));

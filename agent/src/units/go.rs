@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wirespan_common::{RuntimeState, UNIT_GOROUTINE};
-use wirespan_inspect::go::{self, Goroutines, Module, Probe};
+use wirespan_inspect::go::{self, Goroutines, Module, Probe, Probed};
 use wirespan_inspect::{Error, Image};
 
 use crate::bpf::probes::{Place, Probes, Program};
@@ -20,6 +20,8 @@ pub struct Known {
     /// Where the program is entered, if it runs anywhere.
     entry: Option<u64>,
     places: Arc<[Place]>,
+    /// Where goroutines are made, and where they end.
+    births: Arc<[Place]>,
     /// What of its functions cannot be probed, and why.
     gaps: Arc<[String]>,
 }
@@ -37,12 +39,12 @@ impl Known {
         }
         let module = Module::find(&image)?;
         let units = go::goroutines(&image, &module)?;
-        let (places, gaps) = match go::probes(&image, &module) {
-            Ok(found) => (found.probes, found.gaps),
-            Err(error) => (Vec::new(), vec![error.to_string()]),
-        };
+        let found = go::probes(&image, &module)
+            .unwrap_or_else(|error| Probed { gaps: vec![error.to_string()], ..Probed::default() });
         let place = |probe: Probe| Place { offset: probe.offset, cookie: probe.cookie };
-        Ok(Self { units, entry, places: places.into_iter().map(place).collect(), gaps: gaps.into() })
+        let places = |probes: Vec<Probe>| probes.into_iter().map(place).collect();
+        let (births, gaps) = (places(found.births), found.gaps.into());
+        Ok(Self { units, entry, places: places(found.probes), births, gaps })
     }
 
     /// Reads a file that a process runs, and says what is not known of it.
@@ -60,8 +62,8 @@ impl Known {
     }
 
     /// What the kernel programs need of a process that runs it; `None` if the process is gone. `dir` is its directory below
-    /// `/proc`.
-    pub fn state(&self, dir: &Path) -> Option<RuntimeState> {
+    /// `/proc`; `births`: it is told which of its goroutines make others.
+    pub fn state(&self, dir: &Path, births: bool) -> Option<RuntimeState> {
         let Self { units, entry, .. } = self;
         let loaded = match entry {
             Some(entry) => entered(dir)?.wrapping_sub(*entry),
@@ -76,17 +78,26 @@ impl Known {
             start: units.start,
             thread: units.thread,
             current: units.current,
-            reserved: 0,
+            births: births.into(),
             helpers: units.helpers.map(helper),
         })
     }
 
     /// What is to be probed in a process that runs it.
     pub fn probes(&self, file: File) -> Vec<Probes> {
-        match self.places.is_empty() {
-            true => Vec::new(),
-            false => vec![Probes { program: Program::Go, file: Arc::new(file), places: Arc::clone(&self.places) }],
-        }
+        probes(Program::Go, file, &self.places)
+    }
+
+    /// What is to be probed in addition, so that it is known which goroutines make others.
+    pub fn births(&self, file: File) -> Vec<Probes> {
+        probes(Program::GoBirths, file, &self.births)
+    }
+}
+
+fn probes(program: Program, file: File, places: &Arc<[Place]>) -> Vec<Probes> {
+    match places.is_empty() {
+        true => Vec::new(),
+        false => vec![Probes { program, file: Arc::new(file), places: Arc::clone(places) }],
     }
 }
 

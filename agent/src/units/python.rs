@@ -1,7 +1,7 @@
 //! Where CPython keeps the task that runs: asked of the process's memory, because the objects that tell it are made while it
 //! runs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use wirespan_inspect::{Error, Image, Source as _};
 use super::{Found, Units, Wanted};
 use crate::bpf::probes::{Place, Probes, Program};
 use crate::discovery::mappings::{self, Mapping};
-use crate::discovery::programs::{self, FileKey};
+use crate::discovery::programs::{self, ByFile, FileKey};
 
-/// Files remembered.
+/// Files of which something was said.
 const MAX_FILES: usize = 1024;
 /// Bytes of a function that are looked at.
 const CODE: usize = 64;
@@ -35,7 +35,7 @@ struct Exported {
 #[derive(Debug, Default)]
 pub(super) struct Interpreters {
     /// What a file has of it, if it has one.
-    exported: HashMap<FileKey, Option<Exported>>,
+    exported: ByFile<Option<Exported>>,
     /// Files of which was said that tasks cannot be told apart.
     said: HashSet<FileKey>,
 }
@@ -93,10 +93,7 @@ impl Interpreters {
 
     /// The addresses of the interpreter's state and functions in a process, if this file has it.
     fn exported(&mut self, file: &File, key: FileKey, loaded: &Loaded) -> Option<Exported> {
-        if self.exported.len() >= MAX_FILES {
-            self.exported.clear();
-        }
-        let known = (*self.exported.entry(key).or_insert_with(|| in_file(file)))?;
+        let known = (*self.exported.or_read(key, || in_file(file)))?;
         let image = Image::parse(file).ok()?;
         let moved = loaded.address.wrapping_sub(image.address(loaded.offset)?);
         let of_process = |address: u64| address.wrapping_add(moved);
@@ -135,6 +132,7 @@ fn wanted_of(dir: &Path, found: &Interpreter, exported: &Exported, wanted: Wante
         Wanted::Units => Ok(Found::Units(Units::Python(state(found)))),
         Wanted::Probes => probes(dir, found).map(Found::Probes),
         Wanted::Lent => lent(dir, found, exported).map(Found::Probes),
+        Wanted::Births => Err(Error::Missing("units that others make, besides tasks")),
     }
 }
 
@@ -144,7 +142,12 @@ fn probes(dir: &Path, found: &Interpreter) -> Result<Vec<Probes>, Error> {
     if let Some(asyncio) = &found.asyncio {
         code.add(asyncio.task_init, python_place::MADE, place::place)?;
         code.add(asyncio.task_dealloc, python_place::GONE, place::place)?;
-        code.add(asyncio.set_result, python_place::RESULT, place::place)?;
+        let (result, function) = (asyncio.set_result, asyncio.set_result.address);
+        match (result.takes_its_type(), result.takes_one()) {
+            (true, _) => code.add(function, python_place::RESULT_LISTED, place::place_of_three)?,
+            (_, true) => code.add(function, python_place::RESULT, place::place_of_two)?,
+            _ => return Err(Error::Missing("known way of calling asyncio's futures")),
+        }
     }
     if let Some(greenlets) = &found.greenlets {
         code.add(greenlets.init, python_place::GREENLET_MADE, place::place)?;
@@ -168,6 +171,9 @@ fn lent(dir: &Path, found: &Interpreter, exported: &Exported) -> Result<Vec<Prob
     let mut code = Code::of(dir);
     code.add(contexts.dealloc, python_place::CONTEXT_GONE, place::place)?;
     code.add_copies(copy)?;
+    for function in found.jobs.iter().flat_map(|jobs| [jobs.get, jobs.get_nowait]) {
+        code.add(function, python_place::ASKS, place::place)?;
+    }
     match code.add_copies(contexts.copy) {
         // (It may only call the other.)
         Ok(()) | Err(Error::Missing(_)) => Ok(code.probes()),
@@ -253,6 +259,8 @@ fn state(found: &Interpreter) -> PythonState {
         text_type: found.text_type,
         number_type: found.number_type,
         context_type: found.contexts.map_or(0, |contexts| contexts.kind),
+        nothing: found.empty.nothing,
+        truth_type: found.empty.truth_type,
         slot: found.slot,
         thread_id: layout.thread_id,
         context: layout.context,
@@ -262,7 +270,7 @@ fn state(found: &Interpreter) -> PythonState {
         old_tables: layout.old_tables.into(),
         greenlets: found.greenlets.map_or(0, |greenlets| greenlets.block),
         greenlets_at: found.greenlets.map_or(0, |greenlets| greenlets.at),
-        reserved: 0,
+        running_task: found.asyncio.map_or(0, |_| layout.running_task),
     }
 }
 

@@ -375,6 +375,8 @@ impl Machine {
             endpoints,
             inode: 0,
             fd: 0,
+            ran: 0,
+            queued: 0,
             reserved2: 0,
         };
         let record = Owned::Io(event, captured.to_vec());

@@ -172,6 +172,7 @@ fn a_request_that_is_not_answered_in_time_is_sent_again() {
         let agent = Agent::start(OtlpConfig { timeout, ..plain(protocol, &receiver) }, quick());
         agent.export(10);
         until("the batch is delivered", || agent.counters.spans_exported.get() == 10);
-        assert_eq!(agent.stop().export_retries.get(), 1);
+        // (A busy machine may not answer the next one in time either.)
+        assert!(agent.stop().export_retries.get() >= 1);
     }
 }

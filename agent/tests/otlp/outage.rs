@@ -10,6 +10,9 @@ use wirespan_agent::export::Lost;
 use crate::receiver::{Answer, Receiver};
 use crate::{Agent, config, quick, runtime, until};
 
+/// A busy machine may take its time; what these tests are about would take for ever.
+const SOON: Duration = Duration::from_secs(15);
+
 #[test]
 fn a_collector_that_comes_up_late_gets_everything_that_fits_the_queue() {
     for (protocol, compression) in [(Protocol::Grpc, Compression::None), (Protocol::HttpProtobuf, Compression::Gzip)] {
@@ -60,12 +63,12 @@ fn what_does_not_fit_the_queue_is_counted_and_export_does_not_wait() {
     for _ in 0..10 {
         agent.export(500);
     }
-    assert!(before.elapsed() < Duration::from_secs(2), "export must not block");
+    assert!(before.elapsed() < SOON, "export must not block");
     assert_eq!(agent.counters.queues.exporter_queue_dropped.get(), 4000);
     let before = Instant::now();
     let lost = agent.exporters.shutdown(before + Duration::from_millis(300));
     assert_eq!(lost, Lost { otlp: 1000, ..Lost::default() }, "what the queue held was never acknowledged");
-    assert!(before.elapsed() < Duration::from_secs(2), "shutdown keeps its deadline");
+    assert!(before.elapsed() < SOON, "shutdown keeps its deadline");
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn stopping_sends_what_waits_without_waiting_for_the_delay() {
         let before = Instant::now();
         agent.stop();
         assert_eq!(receiver.span_ids().len(), 700);
-        assert!(before.elapsed() < Duration::from_secs(2));
+        assert!(before.elapsed() < SOON);
     }
 }
 
@@ -99,7 +102,7 @@ fn stopping_without_a_collector_keeps_the_deadline_and_says_what_is_lost() {
     let before = Instant::now();
     let lost = agent.exporters.shutdown(before + Duration::from_millis(500));
     assert_eq!(lost, Lost { otlp: 42, ..Lost::default() });
-    assert!(before.elapsed() < Duration::from_secs(2));
+    assert!(before.elapsed() < SOON);
 }
 
 /// A port that refuses connections and that nobody else can take meanwhile: bound, not listening.

@@ -41,6 +41,41 @@ fn what_a_server_answers_one_by_one_hangs_below_the_batch_that_asked_for_it() {
     assert_eq!(attribute(&traces[0][2], "db.operation.batch.size"), Some(&Value::Int(40)));
 }
 
+/// As Redis reads: as much as its buffer holds, which may end within a command.
+#[test]
+fn what_a_server_reads_of_one_pipeline_in_pieces_is_one_span() {
+    let mut world = World::new();
+    let (mut a, mut b) = world.connect(6379);
+    world.pass(&mut a, CLIENT, &mut b, BACK, "*1\r\n$4\r\nPING\r\n");
+    world.pass(&mut b, BACK, &mut a, CLIENT, "+PONG\r\n");
+    assert_eq!(world.traces().len(), 1);
+    let all = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n".repeat(100);
+    world.send(&mut a, CLIENT, &all);
+    // Of 20 bytes each; of the last piece each is told by itself.
+    let none = "$-1\r\n";
+    let answers = [none.repeat(45), none.repeat(46), [&none.repeat(7), "-ERR no\r\n", none].concat()];
+    for (piece, answer) in all.as_bytes().chunks(915).zip(&answers) {
+        world.receive(&mut b, BACK, std::str::from_utf8(piece).unwrap());
+        world.send(&mut b, BACK, answer);
+    }
+    world.receive(&mut a, CLIENT, &answers.concat());
+    let traces = world.traces();
+    assert_eq!(traces.len(), 1);
+    let [call, served] = &traces[0][..] else { panic!("{:?}", describe(&traces[0])) };
+    assert_eq!((&*call.name, &*served.name), ("PIPELINE GET", "PIPELINE GET"));
+    assert_eq!(served.parent_span_id, call.span_id);
+    for end in [call, served] {
+        assert_eq!(attribute(end, "db.operation.batch.size"), Some(&Value::Int(100)));
+        assert_eq!(attribute(end, "db.query.text"), Some(&Value::Str("GET ?".into())));
+    }
+    assert_eq!(attribute(served, "wirespan.batch.shared"), None);
+    for end in [call, served] {
+        let places: Vec<_> = end.events.iter().map(|event| event.attributes[0].value.clone()).collect();
+        assert_eq!(places, [Value::Int(98)]);
+        assert_eq!(attribute(end, "error.type"), Some(&Value::Str("ERR".into())));
+    }
+}
+
 #[test]
 fn a_server_that_reads_several_calls_at_once_says_that_its_span_is_of_all_of_them() {
     for (calls, shared) in [(vec![20, 20], true), (vec![40], false), (vec![36, 4], true)] {

@@ -1,5 +1,7 @@
 //! Parents by join and by unit.
 
+use wirespan_common::FLAG_NONBLOCKING;
+
 use super::*;
 
 #[test]
@@ -46,17 +48,25 @@ fn a_call_by_another_thread_is_a_trace_of_its_own() {
 }
 
 #[test]
-fn where_requests_are_answered_by_another_thread_no_thread_is_taken_for_a_request() {
-    let mut world = World::new();
-    let (mut a, mut b) = world.connect(80);
-    let request = get("/", "");
-    world.pass(&mut a, CLIENT, &mut b, FRONT, &request);
-    world.send(&mut b, thread(FRONT.tgid, 29), OK);
-    world.receive(&mut a, CLIENT, OK);
-    let _ = world.traces();
-    // A goroutine that serves this request sleeps, while its thread runs another one's call.
-    two_hops(&mut world, FRONT);
-    assert_eq!(world.traces().iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+fn where_requests_are_answered_by_another_thread_a_thread_is_taken_for_its_request_only_if_it_blocks() {
+    for (reads, expected) in [(FLAG_NONBLOCKING, &[2, 2][..]), (0, &[4])] {
+        let mut world = World::new();
+        world.reads = reads;
+        let (mut a, mut b) = world.connect(80);
+        let request = get("/", "");
+        world.pass(&mut a, CLIENT, &mut b, FRONT, &request);
+        world.send(&mut b, thread(FRONT.tgid, 29), OK);
+        world.receive(&mut a, CLIENT, OK);
+        let _ = world.traces();
+        // A goroutine that serves this request may sleep, while its thread runs another one's call: what never blocks proves nothing.
+        two_hops(&mut world, FRONT);
+        let traces: Vec<_> = std::iter::repeat_with(|| world.traces()).take(20).flatten().collect();
+        assert_eq!(traces.iter().map(Vec::len).collect::<Vec<_>>(), expected);
+        let evidence = traces.iter().flatten().flat_map(|span| &span.attributes);
+        let evidence: Vec<_> = evidence.filter(|a| a.key == "wirespan.link.evidence").map(|a| &a.value).collect();
+        let pools = Value::Str("pool_thread".into());
+        assert_eq!(evidence, if reads == 0 { vec![&pools] } else { vec![] });
+    }
 }
 
 #[test]

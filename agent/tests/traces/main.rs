@@ -24,7 +24,10 @@ mod heap;
 mod links;
 mod memory;
 mod messages;
+mod opaque;
 mod open;
+mod said;
+mod spent;
 mod streams;
 mod tasks;
 mod wire;
@@ -44,6 +47,10 @@ struct World {
     cookies: u64,
     /// Threads that were seen, by process.
     threads: HashMap<u32, BTreeSet<u32>>,
+    /// How long whoever does something has run, and waited for a CPU.
+    clocks: (u32, u32),
+    /// Flags of whatever is received.
+    reads: u8,
 }
 
 /// A socket: its cookie, its ends, its positions.
@@ -79,6 +86,7 @@ impl World {
             idle_timeout: u64::MAX / 100,
             keep_query_values: false,
             keep_query_text: false,
+            rules: None,
         };
         Self {
             connections: Connections::new(connections, Arc::clone(&counters)),
@@ -90,6 +98,8 @@ impl World {
             now: 1_000_000,
             cookies: 0,
             threads: HashMap::new(),
+            clocks: (0, 0),
+            reads: 0,
         }
     }
 
@@ -161,6 +171,8 @@ impl World {
             endpoints: socket.endpoints,
             inode: 0,
             fd: 0,
+            ran: self.clocks.0,
+            queued: self.clocks.1,
             reserved2: 0,
         };
         let process = self.process(unit.tgid);
@@ -181,7 +193,7 @@ impl World {
 
     fn receive(&mut self, socket: &mut Socket, unit: UnitId, text: &str) {
         socket.rx += text.len() as u64;
-        self.operation(&*socket, unit, INGRESS, text.len() as i32, text.as_bytes());
+        self.flagged_operation(&*socket, unit, INGRESS, text.len() as i32, text.as_bytes(), self.reads);
     }
 
     /// One end sends, the other receives.

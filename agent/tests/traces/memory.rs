@@ -43,6 +43,8 @@ fn a_client_that_never_waits_costs_one_signal_an_operation_once_its_connection_i
             endpoints: client.endpoints,
             inode: 0,
             fd: 0,
+            ran: 0,
+            queued: 0,
             reserved2: 0,
         };
         let mut signals = Vec::new();

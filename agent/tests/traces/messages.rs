@@ -1,7 +1,7 @@
 //! Links from receivers of messages to their senders.
 
+use wirespan_protocols::context::TraceContext;
 use wirespan_protocols::exchange::{Exchange, Mark, Marks, MessageKey, Started, Unit};
-use wirespan_protocols::{Role, context::TraceContext};
 
 use super::*;
 use wirespan_agent::connections::{ConnectionInfo, ExchangeKey, StartedSignal};
@@ -31,19 +31,10 @@ impl World {
                 message: (!id.is_empty()).then(|| MessageKey { system: "test", id: id.into() }),
                 denied: false,
                 stream: None,
+                asks: None,
             },
             process: self.process(by.tgid),
-            connection: ConnectionInfo {
-                cookie: connection,
-                endpoints: Endpoints::default(),
-                role: Role::Client,
-                connect: None,
-                streams: false,
-                datagrams: false,
-                opening: false,
-                inside: None,
-                first: false,
-            },
+            connection: ConnectionInfo::unknown(connection),
         };
         let now = self.now;
         self.traces.signal(Signal::Started(Box::new(signal)), now);

@@ -1,6 +1,5 @@
 //! The spans of tasks that workers take and run.
 
-use wirespan_protocols::Role;
 use wirespan_protocols::exchange::{
     Exchange, KeyValue, Mark, Marks, MessageKey, Started, TakenTask, TaskEvent, TaskFact, TaskPhase, TaskState, Unit,
 };
@@ -36,17 +35,7 @@ impl World {
             protocol: name,
             started,
             process: self.process(by.tgid),
-            connection: ConnectionInfo {
-                cookie: connection,
-                endpoints: Endpoints { family: AF_INET, local_port: connection as u16, ..Endpoints::default() },
-                role: Role::Client,
-                connect: None,
-                streams: false,
-                datagrams: false,
-                opening: false,
-                inside: None,
-                first: false,
-            },
+            connection: ConnectionInfo::unknown(connection),
         };
         let now = self.now;
         self.traces.signal(Signal::Started(Box::new(signal)), now);
@@ -108,6 +97,7 @@ impl World {
             phase: TaskPhase::Ended,
             attributes: vec![KeyValue::str("celery.state", "FAILURE")],
             status: Status::Error("".into()),
+            exception: Vec::new(),
         };
         self.tell(key, by, TaskFact::State(Box::new(state)));
         self.end(key, "result", by);

@@ -11,6 +11,7 @@ use opentelemetry_semantic_conventions::SCHEMA_URL;
 use wirespan_signals::{Resource, Scope, Span};
 
 use super::{encode, wire};
+use crate::gather::Body;
 
 /// An export request under construction.
 #[derive(Default)]
@@ -18,9 +19,7 @@ pub struct Gathering {
     resources: Vec<ResourceGroup>,
     /// Index into `resources` by address; the group's `Arc` keeps the address from being reused.
     by_address: HashMap<usize, usize>,
-    spans: usize,
     bytes: usize,
-    weight: usize,
 }
 
 struct ResourceGroup {
@@ -38,9 +37,8 @@ struct ScopeGroup {
     spans: Vec<u8>,
 }
 
-impl Gathering {
-    /// Adds a span.
-    pub fn push(&mut self, span: &Span) {
+impl Body for Gathering {
+    fn push(&mut self, span: &Span) {
         let address = Arc::as_ptr(&span.resource) as usize;
         let index = *self.by_address.entry(address).or_insert_with(|| {
             self.resources.push(ResourceGroup::new(&span.resource));
@@ -50,31 +48,14 @@ impl Gathering {
         let before = buffer.len();
         encode::span(buffer, 2, span);
         self.bytes += buffer.len() - before;
-        self.spans += 1;
     }
 
-    /// What the queue counts for a trace whose spans come.
-    pub fn weigh(&mut self, bytes: usize) {
-        self.weight += bytes;
-    }
-
-    /// What the queue counts for all that is inside.
-    pub fn weight(&self) -> usize {
-        self.weight
-    }
-
-    /// Spans inside.
-    pub fn spans(&self) -> usize {
-        self.spans
-    }
-
-    /// Encoded size of the spans inside.
-    pub fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The `ExportTraceServiceRequest`, leaving nothing behind.
-    pub fn take(&mut self) -> Vec<u8> {
+    /// An `ExportTraceServiceRequest`.
+    fn take(&mut self) -> Vec<u8> {
         let gathered = std::mem::take(self);
         // Resources repeat per batch and take about half a kilobyte each.
         let mut body = Vec::with_capacity(gathered.bytes + gathered.resources.len() * 768);

@@ -3,7 +3,7 @@
 //! Field numbers: opentelemetry-proto `trace/v1/trace.proto`, `common/v1/common.proto`, `resource/v1/resource.proto`.
 //! The tests read the result back with the crate generated from those files.
 
-use wirespan_signals::{KeyValue, Link, Resource, SCOPE_PREFIX, Scope, Span, SpanEvent, SpanKind, Status, Value};
+use wirespan_signals::{KeyValue, Link, Log, Resource, SCOPE_PREFIX, Scope, Span, SpanEvent, SpanKind, Status, Value};
 
 use super::wire;
 
@@ -101,6 +101,27 @@ fn attributes(buffer: &mut Vec<u8>, field: u32, attributes: &[KeyValue]) {
             wire::message(b, 2, |b| value(b, &attribute.value));
         });
     }
+}
+
+/// `LogRecord` (`logs/v1/logs.proto`).
+pub fn log(buffer: &mut Vec<u8>, field: u32, log: &Log) {
+    wire::message(buffer, field, |b| {
+        wire::fixed64(b, 1, log.time_unix_nano);
+        if log.severity != 0 {
+            wire::integer(b, 2, u64::from(log.severity));
+        }
+        wire::text(b, 3, &log.severity_text);
+        wire::message(b, 5, |b| wire::bytes(b, 1, log.body.as_bytes()));
+        attributes(b, 6, &log.attributes);
+        if let Some(span) = &log.span {
+            wire::fixed32(b, 8, u32::from(span.flags));
+            wire::bytes(b, 9, &span.trace_id);
+            if span.span_id != [0; 8] {
+                wire::bytes(b, 10, &span.span_id);
+            }
+        }
+        wire::fixed64(b, 11, log.time_unix_nano);
+    });
 }
 
 /// `AnyValue`. Its fields form a `oneof`, so they are written even if zero or empty.

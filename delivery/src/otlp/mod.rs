@@ -1,8 +1,9 @@
-//! Spans as OTLP protobuf, and back.
+//! Spans as OTLP protobuf, and back; records of logs as OTLP protobuf.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`batch`] | the body of one export request, gathered span by span |
+//! | [`logs`] | the same of records of logs |
 //! | [`encode`] | spans and resources, field by field |
 //! | [`wire`] | protobuf's wire format |
 //! | [`decode`] | the way back |
@@ -10,9 +11,12 @@
 pub mod batch;
 pub mod decode;
 pub mod encode;
+pub mod logs;
 pub mod wire;
 
 use wirespan_signals::Span;
+
+use crate::gather::Body as _;
 
 /// An `ExportTraceServiceRequest` of these spans, encoded.
 pub fn request(spans: &[Span]) -> Vec<u8> {

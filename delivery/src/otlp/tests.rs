@@ -14,14 +14,16 @@ use crate::testing::{full_span, resource, span, span_of};
 use wirespan_signals::{Span, SpanKind};
 
 use super::batch::Gathering;
+use crate::gather::Body as _;
 
 /// What spans are on the wire.
 pub fn request(spans: &[Span]) -> ExportTraceServiceRequest {
     let mut gathering = Gathering::default();
     spans.iter().for_each(|s| gathering.push(s));
-    assert_eq!(gathering.spans(), spans.len());
     let request = ExportTraceServiceRequest::decode(&*gathering.take()).expect("valid protobuf");
-    assert_eq!((gathering.spans(), gathering.bytes()), (0, 0), "nothing stays behind");
+    let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+    assert_eq!(scopes.map(|scope| scope.spans.len()).sum::<usize>(), spans.len());
+    assert_eq!(gathering.bytes(), 0, "nothing stays behind");
     request
 }
 

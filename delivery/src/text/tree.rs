@@ -24,6 +24,8 @@ pub struct Style {
     pub rows: usize,
 }
 
+/// What a span did itself is told if it took so long, nanoseconds.
+const WORTH_TELLING: u64 = 10_000_000;
 const DIM: &str = "2";
 const BOLD: &str = "1";
 const ERROR: &str = "1;31";
@@ -155,7 +157,7 @@ struct Row {
     service: String,
     kind: &'static str,
     name: String,
-    note: &'static str,
+    note: String,
     duration: String,
     offset: String,
     status: String,
@@ -171,9 +173,9 @@ impl Row {
             kind: kind(span.kind),
             name: harmless(&span.name).into_owned(),
             note: match (place.top && span.parent_span_id != [0; 8], span.parent_is_remote) {
-                (false, _) => "",
-                (true, true) => "(remote parent)",
-                (true, false) => "(parent in another piece)",
+                (false, _) => spent(span),
+                (true, true) => "(remote parent)".to_owned(),
+                (true, false) => "(parent in another piece)".to_owned(),
             },
             duration: duration(span.end_unix_nano.saturating_sub(span.start_unix_nano)),
             offset: if offset == 0 { String::new() } else { format!("+{}", duration(offset)) },
@@ -188,7 +190,7 @@ impl Row {
     }
 
     fn left(&self) -> usize {
-        let note = if self.note.is_empty() { 0 } else { 1 + width(self.note) };
+        let note = if self.note.is_empty() { 0 } else { 1 + width(&self.note) };
         self.fixed() + 1 + width(&self.name) + note
     }
 
@@ -199,7 +201,7 @@ impl Row {
         let name = shorten(&self.name, columns.left.saturating_sub(used).max(1));
         used += width(&name);
         let mut note = String::new();
-        if !self.note.is_empty() && used + 1 + width(self.note) <= columns.left {
+        if !self.note.is_empty() && used + 1 + width(&self.note) <= columns.left {
             note = format!(" {}", self.note);
             used += width(&note);
         }
@@ -265,13 +267,41 @@ fn status(span: &Span) -> String {
     let code =
         ["http.response.status_code", "rpc.grpc.status_code", "db.response.status_code"].into_iter().find_map(text);
     let mut status = code.clone().unwrap_or_default();
-    if let Status::Error(message) = &span.status {
-        let why = [text("error.type"), Some(harmless(message).into_owned())];
-        let why: Vec<String> =
-            why.into_iter().flatten().filter(|w| !w.is_empty() && Some(w) != code.as_ref()).collect();
-        status = [&status, "✗", &why.join(": ")].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
-    }
+    let exception = span.events.iter().rev().find(|event| event.name == "exception").map(|event| {
+        let of = |key: &str| event.attributes.iter().find(|a| a.key == key).map(|a| &a.value);
+        [of("exception.type"), of("exception.message")].map(|value| match value {
+            Some(Value::Str(text)) => harmless(text).into_owned(),
+            _ => String::new(),
+        })
+    });
+    let why = match (&span.status, exception) {
+        // It says more than a code.
+        (_, Some(exception)) => exception.map(Some),
+        (Status::Error(message), None) => [text("error.type"), Some(harmless(message).into_owned())],
+        _ => return status,
+    };
+    let why: Vec<String> = why.into_iter().flatten().filter(|w| !w.is_empty() && Some(w) != code.as_ref()).collect();
+    status = [&status, "✗", &why.join(": ")].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
     status
+}
+
+/// Where its own time went, if that is long and not all of it was work.
+fn spent(span: &Span) -> String {
+    if span.kind != SpanKind::Server {
+        return String::new();
+    }
+    let nanos = |part: &str| match span.attribute(&format!("wirespan.time.{part}")) {
+        Some(Value::Double(seconds)) if seconds.is_finite() => (seconds * 1e9) as u64,
+        _ => 0,
+    };
+    let (ran, queued, blocked) = (nanos("cpu"), nanos("runqueue"), nanos("blocked"));
+    if ran + queued + blocked < WORTH_TELLING || (queued + blocked) * 10 < ran {
+        return String::new();
+    }
+    let parts = [(ran, "on CPU"), (queued, "waiting for a CPU"), (blocked, "blocked")];
+    let told =
+        parts.iter().filter(|(nanos, _)| *nanos >= 100_000).map(|(nanos, what)| format!("{} {what}", duration(*nanos)));
+    format!("({})", told.collect::<Vec<_>>().join(", "))
 }
 
 /// The same service always has the same colour (FNV-1a).

@@ -52,6 +52,22 @@ fn a_trace_is_a_tree_in_order_of_time() {
 }
 
 #[test]
+fn where_a_span_spent_its_own_time_is_told_if_it_was_not_all_work() {
+    let with = |parts: [f64; 3]| {
+        let mut span = span("GET /orders");
+        let attribute =
+            |(part, seconds)| KeyValue { key: format!("wirespan.time.{part}").into(), value: Value::Double(seconds) };
+        span.attributes = ["cpu", "runqueue", "blocked"].into_iter().zip(parts).map(attribute).collect();
+        lines(&trace(vec![span]), PLAIN).swap_remove(1)
+    };
+    let told = with([0.038, 0.014, 0.009]);
+    assert!(told.contains("(38.0 ms on CPU, 14.0 ms waiting for a CPU, 9.00 ms blocked)"), "{told}");
+    for quiet in [[0.0, 0.0, 0.009], [0.05, 0.0, 0.001], [0.0; 3]] {
+        assert!(!with(quiet).contains('('), "{}", with(quiet));
+    }
+}
+
+#[test]
 fn a_span_without_its_parent_stands_at_the_top_and_says_so() {
     let mut remote = span("a");
     (remote.parent_span_id, remote.parent_is_remote) = ([7; 8], true);
@@ -132,4 +148,22 @@ fn colours_change_nothing_but_colours() {
     }
     plain.push_str(rest);
     assert_eq!(plain, text(&example(), Style { width: Some(100), ..PLAIN }));
+}
+
+#[test]
+fn an_exception_says_more_than_a_code() {
+    let mut failed = span("GET /w");
+    failed.attributes = vec![KeyValue::int("http.response.status_code", 500), KeyValue::str("error.type", "500")];
+    failed.status = Status::Error(Cow::Borrowed(""));
+    let attributes =
+        vec![KeyValue::str("exception.type", "ValueError"), KeyValue::str("exception.message", "n=\u{1b}7")];
+    failed.events = vec![wirespan_signals::SpanEvent { time_unix_nano: 1, name: "exception".into(), attributes }];
+    let mut handled = failed.clone();
+    handled.attributes[0] = KeyValue::int("http.response.status_code", 200);
+    handled.status = Status::Unset;
+    let lines = lines(&trace(vec![failed, handled]), PLAIN);
+    assert!(
+        lines[1].ends_with("500 ✗ ValueError: n=\\x1b7") && lines[2].ends_with("200 ✗ ValueError: n=\\x1b7"),
+        "{lines:?}"
+    );
 }

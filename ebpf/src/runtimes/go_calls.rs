@@ -1,10 +1,14 @@
 //! What goroutines do for each other: who serves a request, who made a call that another writes, and which request the context
-//! that it carries belongs to. `wirespan_common::go_place` says which place is which.
+//! that it carries belongs to. `wirespan_common::go_place` says which place is which. (`go_births.rs`: who made whom.)
 //!
-//! A request is known by its context and that one's parent, which only requests of one connection derive from: addresses alone
-//! are used again. Every context of Go's own begins with its parent, so the request's is found by going up. What was noted of a
-//! request that is gone may be met on the way, where another context has got its address, and another one that of its parent:
-//! of all that is met, the youngest is the request's. What is older was noted before the memory was used again.
+//! A request is known by its context, that one's parent, which only requests of one connection derive from, and how far it is
+//! from the context of the server: addresses alone are used again. Every context of Go's own begins with its parent, so the
+//! request's is found by going up. What was noted of a request that is gone may be met on the way, where another context has got
+//! its address, and another one that of its parent: of all that is met, the youngest is the request's. What is older was noted
+//! before the memory was used again. User space is told the address, and when it was noted: nothing else is ever called so.
+//!
+//! That what is met is a request's context *now*, whether or not that was answered, is known by the server's: it lives as long as
+//! that serves, and what derives from it at that distance are contexts of requests, each of which is noted when its handler begins.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -13,7 +17,7 @@ use aya_ebpf::{
 };
 use wirespan_common::{FactEvent, FactKind, Note, NoteKey, RuntimeState, UNIT_GOROUTINE, go_place};
 
-use super::word;
+use super::{word, words};
 use crate::{
     arch, facts,
     maps::{NOTES, RUNTIMES},
@@ -21,8 +25,13 @@ use crate::{
 
 /// Contexts between a call's and its request's.
 const DEPTH: usize = 16;
+/// Contexts between a request's and its server's.
+const ABOVE: u32 = 8;
+/// Where a context that has a value has its address: four words behind that of its parent.
+const VALUE: u64 = 40;
 
-/// [`NoteKey::what`]: the context of a request.
+/// [`NoteKey::what`]: the context of a request. The handle is the address of its parent, and that of its server's context; the
+/// unit is the server.
 const CONTEXT: u32 = 1;
 /// A connection of `net/http`'s client that is about to be written to.
 const CONNECTION: u32 = 2;
@@ -30,44 +39,49 @@ const CONNECTION: u32 = 2;
 const OPENS: u32 = 3;
 /// The head of a stream of gRPC that is on its way to the goroutine that writes.
 const HEAD: u32 = 4;
+/// A goroutine that serves requests, or was made by one that does, or by one that was: then the unit is 1. Noted only where who
+/// makes goroutines is told.
+pub(super) const WORKS: u32 = 5;
 
 /// Where a probe was hit.
-struct Here {
-    tgid: u32,
-    tid: u32,
+pub(super) struct Here<'a> {
+    pub tgid: u32,
+    pub tid: u32,
     /// Address of the running goroutine, and its number.
-    g: u64,
-    id: u64,
-    /// Offset of its maker's number.
-    parent: u64,
-    cookie: u64,
+    pub g: u64,
+    pub id: u64,
+    pub runtime: &'a RuntimeState,
+    pub cookie: u64,
 }
 
-impl Here {
-    /// The offsets in the cookie.
+impl Here<'_> {
+    /// The first offset in the cookie.
     #[inline(always)]
-    fn a(&self) -> u64 {
+    pub fn a(&self) -> u64 {
         self.cookie >> 16 & 0xffff
     }
 
+    /// The second.
     #[inline(always)]
-    fn b(&self) -> u64 {
+    pub fn b(&self) -> u64 {
         self.cookie >> 32 & 0xffff
     }
 
+    /// What something of this process is noted by.
     #[inline(always)]
-    fn key(&self, what: u32, address: u64) -> NoteKey {
+    pub fn key(&self, what: u32, address: u64) -> NoteKey {
         NoteKey { tgid: self.tgid, what, address }
     }
 
     /// Number of the goroutine that made this one.
     #[inline(always)]
     fn maker(&self) -> u64 {
-        word(self.g + self.parent)
+        word(self.g + self.runtime.parent as u64)
     }
 
+    /// Tells a fact of goroutines.
     #[inline(always)]
-    fn say(&self, what: FactKind, unit: u64, other: u64, handle: [u64; 2], stream: u64) {
+    pub fn say(&self, what: FactKind, unit: u64, other: u64, handle: [u64; 2], stream: u64) {
         facts::tell(FactEvent {
             what: what as u8,
             tgid: self.tgid,
@@ -83,23 +97,22 @@ impl Here {
     }
 }
 
+/// What is known of the runtime of the process in which a probe was hit.
+#[inline(always)]
+pub(super) fn runtime(tgid: u32) -> Option<&'static RuntimeState> {
+    // SAFETY: the agent writes each value before it attaches a probe to the process.
+    unsafe { RUNTIMES.get(tgid) }.filter(|runtime| runtime.kind == UNIT_GOROUTINE)
+}
+
 /// A probe was hit.
 #[inline(always)]
 pub fn on_probe(ctx: &ProbeContext) {
-    let id = bpf_get_current_pid_tgid();
-    let tgid = (id >> 32) as u32;
-    // SAFETY: the agent writes each value before it attaches a probe to the process.
-    let Some(runtime) = (unsafe { RUNTIMES.get(tgid) }) else { return };
-    if runtime.kind != UNIT_GOROUTINE {
-        return;
-    }
-    // SAFETY: the context of this program.
-    let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
-    let Some(here) = here(ctx, id, runtime, cookie) else { return };
+    let Some(here) = here(ctx) else { return };
+    let cookie = here.cookie;
     // SAFETY: the kernel hands every probe its registers.
     let argument = |n: usize| arch::go_argument(unsafe { &*ctx.regs }, n);
     match cookie as u8 {
-        go_place::SERVES => serves(&here, word(argument(3) + here.a() + 8)),
+        go_place::SERVES => serves(&here, word(argument(3) + here.a() + 8), argument(0)),
         go_place::ROUND_TRIP => makes(&here, CONNECTION, argument(0), word(argument(1) + here.a() + 8)),
         go_place::ROUND_TRIP_INDIRECT => {
             makes(&here, CONNECTION, argument(0), word(word(argument(1)) + here.a() + 8));
@@ -116,12 +129,12 @@ pub fn on_probe(ctx: &ProbeContext) {
         go_place::STREAM_SERVES => {
             let stream = word(word(word(argument(1))) + here.b()) as u32;
             here.say(FactKind::TakenUp, here.id, here.maker(), [0; 2], stream as u64);
-            serves(&here, word(argument(2) + here.a() + 8));
+            serves(&here, word(argument(2) + here.a() + 8), 0);
         }
         go_place::RPC_SERVES => {
             let stream = word(argument(3) + here.b()) as u32;
             here.say(FactKind::TakenUp, here.id, here.maker(), [0; 2], stream as u64);
-            serves(&here, word(argument(3) + here.a() + 8));
+            serves(&here, word(argument(3) + here.a() + 8), 0);
         }
         go_place::RPC_CALLS => makes(&here, OPENS, here.id, argument(2)),
         go_place::RPC_PUTS => {
@@ -141,36 +154,88 @@ pub fn on_probe(ctx: &ProbeContext) {
 
 /// `None` on the runtime's own stacks, which are no goroutine's.
 #[inline(always)]
-fn here(ctx: &ProbeContext, id: u64, runtime: &RuntimeState, cookie: u64) -> Option<Here> {
+pub(super) fn here(ctx: &ProbeContext) -> Option<Here<'static>> {
+    let id = bpf_get_current_pid_tgid();
+    let (tgid, tid) = ((id >> 32) as u32, id as u32);
+    let runtime = runtime(tgid)?;
     // SAFETY: the kernel hands every probe its registers.
     let g = arch::go_unit(unsafe { &*ctx.regs });
     let number = word(g + runtime.id as u64);
-    let (tgid, tid) = ((id >> 32) as u32, id as u32);
-    (number != 0).then_some(Here { tgid, tid, g, id: number, parent: runtime.parent as u64, cookie })
+    // SAFETY: the context of this program.
+    let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
+    (number != 0).then_some(Here { tgid, tid, g, id: number, runtime, cookie })
 }
 
-/// The goroutine serves a request with this context.
+/// The goroutine serves a request with this context, for a server if that is known.
 #[inline(always)]
-fn serves(here: &Here, context: u64) {
+fn serves(here: &Here<'_>, context: u64, server: u64) {
+    if here.runtime.births != 0 {
+        works(here);
+    }
     let parent = if context == 0 { 0 } else { word(context + 8) };
     if parent == 0 {
         return;
     }
-    let note = Note { handle: [context, parent], time: facts::now(), ..Note::default() };
-    let _ = NOTES.insert(here.key(CONTEXT, context), note, 0);
-    here.say(FactKind::Named, here.id, 0, [context, parent], 0);
+    let (tid, above) = if server == 0 { (0, 0) } else { above(context, server) };
+    let note = Note { unit: server, handle: [parent, above], time: facts::now(), tid, told: 0 };
+    let key = here.key(CONTEXT, context);
+    if NOTES.insert(key, note, 0).is_err() {
+        let _ = NOTES.remove(key);
+    }
+    here.say(FactKind::Named, here.id, 0, [context, note.time], (above != 0) as u64);
+}
+
+/// What the goroutine makes is told from now on.
+#[inline(always)]
+fn works(here: &Here<'_>) {
+    let key = here.key(WORKS, here.id);
+    // SAFETY: only looked at.
+    if unsafe { NOTES.get(key) }.is_none() {
+        let _ = NOTES.insert(key, Note::default(), 0);
+    }
+}
+
+/// The nearest context above a request's that has its server as its value: how far up, and its address; noughts if there is none.
+#[inline(always)]
+fn above(context: u64, server: u64) -> (u32, u64) {
+    let mut at = word(context + 8);
+    for steps in 1..=ABOVE {
+        if at == 0 {
+            break;
+        }
+        // (From its parent on to its value.)
+        let [parent, .., value] = words::<5>(at + 8);
+        if value == server {
+            return (steps, at);
+        }
+        at = parent;
+    }
+    (0, 0)
+}
+
+/// Whether what was noted of a context is so still: it is as far from the server's.
+#[inline(always)]
+fn is_so_still(context: u64, note: &Note) -> bool {
+    let mut at = context;
+    for steps in 0..ABOVE {
+        if steps == note.tid {
+            break;
+        }
+        at = word(at + 8);
+    }
+    note.tid == 0 || (at == note.handle[1] && word(at + VALUE) == note.unit)
 }
 
 /// The goroutine made a call with this context, that others write.
 #[inline(always)]
-fn makes(here: &Here, what: u32, address: u64, context: u64) {
+fn makes(here: &Here<'_>, what: u32, address: u64, context: u64) {
     let note = Note { unit: here.id, handle: handle(here, context), ..Note::default() };
     let _ = NOTES.insert(here.key(what, address), note, 0);
 }
 
 /// What was noted, which is used once.
 #[inline(always)]
-fn taken(key: NoteKey) -> Option<Note> {
+pub(super) fn taken(key: NoteKey) -> Option<Note> {
     // SAFETY: copied at once; whoever may write it meanwhile waits for this goroutine.
     let note = unsafe { NOTES.get(key) }.copied()?;
     let _ = NOTES.remove(key);
@@ -178,22 +243,30 @@ fn taken(key: NoteKey) -> Option<Note> {
 }
 
 /// The handle of the request that a context derives from; zeroes if it derives from none that is known.
+///
+/// It is looked no further than the context of a server that the youngest so far is a request of: what is above that is as old as
+/// the server.
 #[inline(always)]
-fn handle(here: &Here, context: u64) -> [u64; 2] {
-    let (mut at, mut found, mut noted) = (context, [0; 2], 0);
+fn handle(here: &Here<'_>, context: u64) -> [u64; 2] {
+    let (mut at, mut found, mut noted) = (context, 0, Note::default());
+    let mut below = 0;
     for _ in 0..DEPTH {
         if at == 0 {
             break;
         }
+        if found != 0 && below == noted.tid && at == noted.handle[1] && word(at + VALUE) == noted.unit {
+            return [found, noted.time];
+        }
         let parent = word(at + 8);
         // SAFETY: copied at once.
         if let Some(note) = unsafe { NOTES.get(here.key(CONTEXT, at)) }.copied()
-            && note.handle == [at, parent]
-            && note.time > noted
+            && note.handle[0] == parent
+            && note.time > noted.time
         {
-            (found, noted) = (note.handle, note.time);
+            (found, noted, below) = (at, note, 0);
         }
         at = parent;
+        below += 1;
     }
-    found
+    if found != 0 && is_so_still(found, &noted) { [found, noted.time] } else { [0; 2] }
 }

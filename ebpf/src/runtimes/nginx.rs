@@ -31,7 +31,7 @@ pub fn on_probe(ctx: &ProbeContext) {
     if came_on == 0 || came_on == connection {
         return;
     }
-    let (to, from) = (cookie(word(connection + FD) as u32), cookie(word(came_on + FD) as u32));
+    let (to, from) = (files::identity_of(word(connection + FD) as u32), files::identity_of(word(came_on + FD) as u32));
     if to == 0 || from == 0 || to == from {
         return;
     }
@@ -45,13 +45,4 @@ pub fn on_probe(ctx: &ProbeContext) {
         cookie: to,
         ..FactEvent::default()
     });
-}
-
-/// What identifies the socket behind a descriptor; 0 if there is none.
-#[inline(always)]
-fn cookie(fd: u32) -> u64 {
-    match files::socket_of(fd as u64) {
-        Some((sk, inode, _)) => files::identity(sk, inode),
-        None => 0,
-    }
 }

@@ -4,10 +4,9 @@
 //! Everything is read while the thread is inside a system call and others may change what is read. So what is found is believed
 //! only if it agrees: the state with the thread, the task with the state's context.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use wirespan_common::{PythonState, UNIT_GREENLET, UNIT_TASK, UnitId};
 
-use super::{python_greenlets, python_lent, python_streams, word};
+use super::{python_greenlets, python_lent, python_streams, word, words};
 use crate::maps::PYTHONS;
 
 /// Entries of the dictionary of running tasks that are looked at: the last ones. Each loop has one.
@@ -76,12 +75,19 @@ pub fn running_on(python: &PythonState, thread: u64) -> Running {
         return Running { context: 0, task: 0 };
     }
     let context = word(state + python.context as u64);
-    Running { context, task: if context == 0 || python.running == 0 { 0 } else { running(python, context) } }
+    Running { context, task: if context == 0 { 0 } else { running(python, state, context) } }
 }
 
-/// The task that works in a context, of those that loops say to run; 0 if there is none.
+/// The task that works in a context, of those that loops, or the thread's state, say to run; 0 if there is none.
 #[inline(always)]
-fn running(python: &PythonState, context: u64) -> u64 {
+fn running(python: &PythonState, state: u64, context: u64) -> u64 {
+    if python.running_task != 0 {
+        let task = word(state + python.running_task as u64);
+        return if task != 0 && word(task + python.task_context as u64) == context { task } else { 0 };
+    }
+    if python.running == 0 {
+        return 0;
+    }
     // Entries in use, a version, the table.
     let dictionary: [u64; 3] = words(python.running + 16);
     if dictionary[0] == 0 || dictionary[2] == 0 {
@@ -166,13 +172,4 @@ fn decimal(text: u64, digits: u64) -> u64 {
     let tens = (text & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(2561) >> 8;
     let hundreds = (tens & 0x00ff_00ff_00ff_00ff).wrapping_mul(6_553_601) >> 16;
     (hundreds & 0x0000_ffff_0000_ffff).wrapping_mul(42_949_672_960_001) >> 32
-}
-
-/// Words at an address of the current process; noughts if they cannot be read.
-#[inline(always)]
-fn words<const N: usize>(address: u64) -> [u64; N] {
-    let mut words = [0_u64; N];
-    // SAFETY: the helper checks the address, and zeroes what it cannot read.
-    unsafe { bpf_probe_read_user((&raw mut words).cast(), 8 * N as u32, address as *const _) };
-    words
 }

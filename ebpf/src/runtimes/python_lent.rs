@@ -33,6 +33,15 @@ pub fn on_copy(python: &PythonState, id: u64, running: &Running, context: u64) {
     let _ = NOTES.insert(key(tgid, context), note, 0);
 }
 
+/// The thread that copied a context, and when, if it is another than this and no task ran on it.
+#[inline(always)]
+pub fn copied_by(id: u64, context: u64) -> Option<(u32, u64)> {
+    let key = key((id >> 32) as u32, context);
+    // SAFETY: copied at once; the interpreter's lock is held by this thread.
+    let note = (unsafe { NOTES.get(key) }).copied()?;
+    (note.unit == 0 && note.tid != id as u32).then_some((note.tid, note.time))
+}
+
 /// A context is gone.
 #[inline(always)]
 pub fn on_gone(id: u64, context: u64) {
@@ -55,10 +64,11 @@ pub fn store_unit(to: &mut UnitId, context: u64) {
         return;
     }
     if note.told == 0 {
-        let _ = NOTES.insert(key, Note { told: 1, ..note }, 0);
         let born = fact(FactKind::Born, key, to.tid);
         let born = FactEvent { other: note.unit, other_kind: UNIT_TASK as u8, a: note.handle[0], ..born };
-        facts::tell_since(born, note.time);
+        if facts::tell_since(born, note.time) {
+            let _ = NOTES.insert(key, Note { told: 1, ..note }, 0);
+        }
     }
     to.kind = UNIT_LENT;
     to.parent = note.time;

@@ -8,13 +8,17 @@
 //! | `types.rs` | structures and their fields, from the runtime's type data |
 //! | `unit.rs` | where the running goroutine's number is |
 //! | `probes.rs` | where goroutines do things for each other |
+//! | `births.rs` | where they are made, and end |
+//! | `tls.rs` | where plaintext passes in `crypto/tls` |
 //!
 //! No offset comes from a table of versions: each is what this binary says of itself.
 
+mod births;
 mod build;
 mod functions;
 mod module;
 mod probes;
+mod tls;
 mod types;
 mod unit;
 
@@ -22,6 +26,7 @@ pub use build::{Build, build};
 pub use functions::Function;
 pub use module::Module;
 pub use probes::{Probe, Probed, probes};
+pub use tls::tls;
 pub use unit::{Goroutines, goroutines};
 
 use crate::Image;

@@ -3,8 +3,8 @@
 
 use wirespan_common::go_place as place;
 
-use super::Module;
 use super::types::Offsets;
+use super::{Function, Module, births};
 use crate::image::{Image, Machine};
 use crate::{Error, code};
 
@@ -27,6 +27,8 @@ pub struct Probe {
 pub struct Probed {
     /// The places.
     pub probes: Vec<Probe>,
+    /// Those at which goroutines are made, and where they end.
+    pub births: Vec<Probe>,
     /// Functions that the program has and that cannot be probed, with the reason.
     pub gaps: Vec<String>,
 }
@@ -122,27 +124,44 @@ pub fn probes(image: &Image<'_>, module: &Module) -> Result<Probed, Error> {
         found.gaps.push("what goroutines do for each other is not looked for on this processor".to_owned());
         return Ok(found);
     }
-    let functions = module.functions(image, |name| WANTED.iter().any(|wanted| wanted.is_called(name)))?;
-    if functions.is_empty() {
+    let is_wanted = |name: &str| WANTED.iter().any(|wanted| wanted.is_called(name));
+    let functions = module.functions(image, |name| is_wanted(name) || births::is_called(name))?;
+    if !functions.iter().any(|function| is_wanted(&function.name)) {
         return Ok(found);
     }
     let fields = Fields::read(image, module)?;
+    let mut serves = false;
     for function in &functions {
         let Some(wanted) = WANTED.iter().find(|wanted| wanted.is_called(&function.name)) else { continue };
         let Some(cookie) = wanted.cookie(&fields) else {
             found.gaps.push(format!("of {} the structures are not known", function.name));
             continue;
         };
-        let len = function.end.saturating_sub(function.address).min(LOOKED_AT) as usize;
-        let offset = image.bytes(function.address, len).ok().and_then(|bytes| code::emulated(&bytes));
-        match offset.and_then(|offset| image.file_offset(function.address.checked_add(offset)?)) {
-            Some(offset) => found.probes.push(Probe { offset, cookie }),
+        match entry(image, function) {
+            Some(offset) => {
+                serves |= wanted.serves();
+                found.probes.push(Probe { offset, cookie });
+            }
             None => {
                 found.gaps.push(format!("in {} a probe would be single-stepped, which costs too much", function.name))
             }
         }
     }
+    if serves {
+        let offsets = births::FIELDS.map(|wanted| fields.offset(wanted).map(|(_, offset)| offset));
+        match births::births(image, &functions, offsets) {
+            Ok(probes) => found.births.extend(probes),
+            Err(error) => found.gaps.push(format!("who makes goroutines is not seen: {error}")),
+        }
+    }
     Ok(found)
+}
+
+/// Where in the file the instruction is in front of a function's body at which a probe is cheap.
+pub(super) fn entry(image: &Image<'_>, function: &Function) -> Option<u64> {
+    let len = function.end.saturating_sub(function.address).min(LOOKED_AT) as usize;
+    let offset = image.bytes(function.address, len).ok().and_then(|bytes| code::emulated(&bytes))?;
+    image.file_offset(function.address.checked_add(offset)?)
 }
 
 /// Offsets of all fields that are wanted.
@@ -150,7 +169,8 @@ struct Fields(Vec<(&'static str, &'static str, u16)>);
 
 impl Fields {
     fn read(image: &Image<'_>, module: &Module) -> Result<Self, Error> {
-        let all: Vec<(&str, &str)> = WANTED.iter().flat_map(|w| w.fields).flatten().copied().collect();
+        let of_functions = WANTED.iter().flat_map(|wanted| wanted.fields);
+        let all: Vec<(&str, &str)> = of_functions.chain(births::FIELDS).flatten().copied().collect();
         let mut structures: Vec<&str> = all.iter().map(|(structure, _)| *structure).collect();
         structures.sort_unstable();
         structures.dedup();
@@ -196,6 +216,11 @@ impl Wanted {
         let package =
             |package: &&&str| name.strip_prefix(**package).and_then(|n| n.strip_prefix('.')) == Some(self.function);
         self.packages.iter().find(package).is_some()
+    }
+
+    /// Whether it is passed by whoever serves a request.
+    fn serves(&self) -> bool {
+        [place::SERVES, place::STREAM_SERVES, place::RPC_SERVES].contains(&self.place)
     }
 
     /// `None` if a field is not known.

@@ -15,10 +15,17 @@ const FLAGS: usize = 20;
 const KIND: usize = 23;
 const NAME: usize = 40;
 const FIELDS: usize = 56;
+const HASH: u64 = 16;
+/// Where the type of pointers to a type is described, from where types begin; 0 if the program has none.
+const POINTER: u64 = 44;
+/// Of a structure, its package; of a pointer, what it points to.
+const PACKAGE: u64 = 48;
+const ELEMENT: u64 = 48;
 /// One field: its name, its type, its offset.
 const FIELD: u64 = 24;
 /// `abi.Struct` of `abi.Kind`; since 1.24 nothing else stands in the byte, before it flags did.
 const STRUCT: u8 = 25;
+const POINTER_KIND: u8 = 22;
 const KIND_MASK: u8 = 31;
 /// `TFlagExtraStar`: the name is that of the pointer to the type.
 const STAR: u8 = 2;
@@ -41,9 +48,28 @@ impl Module {
     /// # Errors
     /// If the type data cannot be read.
     pub fn fields(&self, image: &Image<'_>, wanted: &[Wanted<'_>]) -> Result<Vec<Option<Offsets>>, Error> {
+        let mut found: Vec<Vec<Offsets>> = vec![Vec::new(); wanted.len()];
+        self.each(image, wanted, |slot, _, offsets| {
+            if !found[slot].contains(&offsets) {
+                found[slot].push(offsets);
+            }
+        })?;
+        let one = |mut all: Vec<Offsets>| if all.len() == 1 { all.pop() } else { None };
+        Ok(found.into_iter().map(one).collect())
+    }
+
+    /// Tells of each structure that is called so: which of those wanted it is, where it is described, where its fields are.
+    ///
+    /// # Errors
+    /// If the type data cannot be read.
+    pub(super) fn each(
+        &self,
+        image: &Image<'_>,
+        wanted: &[Wanted<'_>],
+        mut tell: impl FnMut(usize, u64, Offsets),
+    ) -> Result<(), Error> {
         let (from, end) = self.types;
         let mut window = Window::new(image, end, MAX_TYPES);
-        let mut found: Vec<Vec<Offsets>> = vec![Vec::new(); wanted.len()];
         let last = end.saturating_sub(TYPE as u64);
         let mut at = from.next_multiple_of(8);
         while at <= last {
@@ -52,14 +78,28 @@ impl Module {
                 && let Some(name) = self.name(image, from.saturating_add(shape.name))
                 && let Some(slot) = wanted.iter().position(|(wanted, _)| shape.is_called(&name, wanted))
                 && let Some(offsets) = self.offsets(image, at, &shape, wanted[slot].1)
-                && !found[slot].contains(&offsets)
             {
-                found[slot].push(offsets);
+                tell(slot, at, offsets);
             }
             at += 8;
         }
-        let one = |mut all: Vec<Offsets>| if all.len() == 1 { all.pop() } else { None };
-        Ok(found.into_iter().map(one).collect())
+        Ok(())
+    }
+
+    /// The package of a structure that has fields of its own, by where it is described.
+    pub(super) fn package(&self, image: &Image<'_>, at: u64) -> Option<String> {
+        let name = image.word(at.checked_add(PACKAGE)?).ok().filter(|name| *name != 0)?;
+        self.name(image, name)
+    }
+
+    /// What Go calls the hash of the type of pointers to a type, by where that is described.
+    pub(super) fn hash_of_pointer(&self, image: &Image<'_>, at: u64) -> Option<u32> {
+        let half = |at: u64| Some(u32::from_le_bytes(image.bytes(at, 4).ok()?.try_into().ok()?));
+        let offset = half(at.checked_add(POINTER)?).filter(|offset| *offset != 0)?;
+        let pointer = self.types.0.checked_add(u64::from(offset))?;
+        let kind = image.bytes(pointer.checked_add(KIND as u64)?, 1).ok()?;
+        let points_to = image.word(pointer.checked_add(ELEMENT)?).ok()?;
+        (kind[0] & KIND_MASK == POINTER_KIND && points_to == at).then(|| half(pointer + HASH))?
     }
 
     /// The offsets of a structure's fields; `None` if it is no structure.

@@ -19,7 +19,7 @@ pub mod object;
 pub mod process;
 
 pub use greenlets::Greenlets;
-pub use process::{Asyncio, Contexts, Found, Streams, find};
+pub use process::{Asyncio, Contexts, Empty, Found, Jobs, Streams, find};
 
 /// What exports the interpreter's state, in an executable or a library.
 pub const RUNTIME: &str = "_PyRuntime";

@@ -34,7 +34,12 @@ pub struct Function {
 impl Function {
     /// Whether the second argument points to what it is called with (`METH_FASTCALL`, perhaps with keywords).
     pub fn takes_a_list(&self) -> bool {
-        matches!(self.flags & 0xff, 0x80 | 0x82)
+        matches!(self.flags & 0x2ff, 0x80 | 0x82)
+    }
+
+    /// Whether the third does, behind its type (`METH_METHOD` as well).
+    pub fn takes_its_type(&self) -> bool {
+        self.flags & 0x2ff == 0x282
     }
 
     /// Whether the second argument is what it is called with (`METH_O`).

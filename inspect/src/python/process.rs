@@ -35,6 +35,10 @@ pub struct Found {
     pub asyncio: Option<Asyncio>,
     /// Contexts, once it has loaded `contextvars`, as asyncio does.
     pub contexts: Option<Contexts>,
+    /// What a future is given that hands over nothing.
+    pub empty: Empty,
+    /// Queues of pools, once it has loaded their module.
+    pub jobs: Option<Jobs>,
     /// uvloop, once the program has loaded it.
     pub streams: Option<Streams>,
     /// Greenlets, once the program has loaded their module, and a thread has used it.
@@ -52,6 +56,24 @@ pub struct Contexts {
     pub copy: u64,
 }
 
+/// Values that say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Empty {
+    /// None.
+    pub nothing: u64,
+    /// The type of true and false.
+    pub truth_type: u64,
+}
+
+/// Queues from which threads of a pool (`concurrent.futures`) take their jobs: `SimpleQueue.get`, and `get_nowait`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jobs {
+    /// Waits for one.
+    pub get: u64,
+    /// Does not.
+    pub get_nowait: u64,
+}
+
 /// Streams of uvloop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Streams {
@@ -64,7 +86,7 @@ pub struct Streams {
 /// asyncio's own parts that are written in C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asyncio {
-    /// The dictionary of the tasks that run, by loop.
+    /// The dictionary of the tasks that run, by loop; 0 where the threads' states tell that.
     pub running: u64,
     /// The type of tasks.
     pub task_type: u64,
@@ -73,7 +95,7 @@ pub struct Asyncio {
     /// The function that destroys a task.
     pub task_dealloc: u64,
     /// `Future.set_result`.
-    pub set_result: u64,
+    pub set_result: Function,
 }
 
 /// What the interpreter whose state is at `runtime` looks like.
@@ -118,6 +140,11 @@ fn fits(memory: &dyn Source, runtime: u64, layout: &'static Layout) -> Result<Fo
         Ok(module) => Some(contexts(&heap, module).map_err(other)?),
         Err(_) => None,
     };
+    let empty = empty(&heap, modules).map_err(other)?;
+    let jobs = match heap.item(modules, "_queue") {
+        Ok(module) => Some(jobs(&heap, module).map_err(other)?),
+        Err(_) => None,
+    };
     Ok(Found {
         version: (major, minor, micro),
         layout,
@@ -126,9 +153,26 @@ fn fits(memory: &dyn Source, runtime: u64, layout: &'static Layout) -> Result<Fo
         number_type: heap.type_of(number)?,
         asyncio,
         contexts,
+        empty,
+        jobs,
         streams,
         greenlets: greenlets::find(&heap, modules, interpreter),
     })
+}
+
+fn empty(heap: &Heap<'_>, modules: u64) -> Result<Empty, Error> {
+    let names = heap.names(heap.item(modules, "builtins")?)?;
+    let nothing = heap.item(names, "None")?;
+    heap.is_type(heap.type_of(nothing)?, "NoneType")?;
+    let truth_type = heap.type_of(heap.item(names, "True")?)?;
+    heap.is_type(truth_type, "bool")?;
+    Ok(Empty { nothing, truth_type })
+}
+
+fn jobs(heap: &Heap<'_>, module: u64) -> Result<Jobs, Error> {
+    let kind = heap.item(heap.names(module)?, "SimpleQueue")?;
+    heap.is_type(kind, "SimpleQueue")?;
+    Ok(Jobs { get: heap.method(kind, "get")?.address, get_nowait: heap.method(kind, "get_nowait")?.address })
 }
 
 fn contexts(heap: &Heap<'_>, module: u64) -> Result<Contexts, Error> {
@@ -177,9 +221,14 @@ fn context_fits(heap: &Heap<'_>, state: u64) -> Result<bool, Error> {
 
 fn asyncio(heap: &Heap<'_>, module: u64) -> Result<Asyncio, Error> {
     let names = heap.names(module)?;
-    let (running, task) = (heap.item(names, "_current_tasks")?, heap.item(names, "Task")?);
-    let future = heap.item(names, "Future")?;
-    heap.is_type(heap.type_of(running)?, "dict")?;
+    let (task, future) = (heap.item(names, "Task")?, heap.item(names, "Future")?);
+    let running = match heap.layout().running_task {
+        0 => heap.item(names, "_current_tasks")?,
+        _ => 0,
+    };
+    if running != 0 {
+        heap.is_type(heap.type_of(running)?, "dict")?;
+    }
     heap.is_type(future, "Future")?;
     if heap.is_type(task, "Task")? != heap.layout().task_size {
         return Err(Error::Malformed("the size of a task"));
@@ -189,6 +238,6 @@ fn asyncio(heap: &Heap<'_>, module: u64) -> Result<Asyncio, Error> {
         task_type: task,
         task_init: heap.word(task, SET_UP)?,
         task_dealloc: heap.word(task, DESTROY)?,
-        set_result: heap.method(future, "set_result")?.address,
+        set_result: heap.method(future, "set_result")?,
     })
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::*;
-use crate::{Error, Image, Source};
+use crate::{Error, Image, Source, place};
 
 /// Says that it is ready, and waits.
-const PROGRAM: &str = "import asyncio, sys\nprint(sys.version.split()[0], flush=True)\nsys.stdin.read()";
+const PROGRAM: &str = "import asyncio, queue, sys\nprint(sys.version.split()[0], flush=True)\nsys.stdin.read()";
 
 struct Running {
     child: Child,
@@ -80,7 +80,7 @@ fn every_interpreter_here_is_known_with_its_version_and_its_asyncio() {
         let (major, minor, micro) = found.version;
         assert_eq!(format!("{major}.{minor}.{micro}"), running.version);
         let asyncio = found.asyncio.unwrap();
-        assert!(asyncio.running != 0 && asyncio.task_init != asyncio.task_dealloc && asyncio.set_result != 0);
+        assert!(asyncio.task_init != asyncio.task_dealloc && asyncio.set_result.address != 0);
     }
 }
 
@@ -93,6 +93,28 @@ fn every_interpreter_here_shows_the_contexts_that_it_copies() {
         let (file, offset) = exported(&PathBuf::from(format!("/proc/{}", running.child.id())), COPY);
         let places = copies::places(&file, offset).unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         assert!(places.iter().any(|(_, holds)| *holds == copies::Holds::Result), "{}: {places:?}", program.display());
+    }
+}
+
+#[test]
+fn every_interpreter_here_has_cheap_places_where_results_are_given_and_jobs_taken() {
+    for program in interpreters() {
+        let running = Running::start(&program, PROGRAM);
+        let (found, program) = (running.find().unwrap(), program.display());
+        let memory = File::open(format!("/proc/{}/mem", running.child.id())).unwrap();
+        let code = |address: u64| {
+            let mut code = [0; 64];
+            assert!(memory.read_at(address, &mut code), "{program}");
+            code
+        };
+        let result = found.asyncio.unwrap().set_result;
+        // One of the two ways is how it is called.
+        assert_ne!(result.takes_one(), result.takes_its_type(), "{program}: {result:?}");
+        let place = if result.takes_one() { place::place_of_two } else { place::place_of_three };
+        assert!(place(&code(result.address)).is_some(), "{program}: {result:?}");
+        let jobs = found.jobs.unwrap();
+        assert!([jobs.get, jobs.get_nowait].iter().all(|f| place::place(&code(*f)).is_some()), "{program}: {jobs:?}");
+        assert!(found.empty.nothing != 0 && found.empty.truth_type != 0, "{program}");
     }
 }
 
@@ -115,7 +137,7 @@ fn exported(dir: &Path, name: &'static str) -> (File, u64) {
 
 #[test]
 fn a_program_without_asyncio_has_none_yet() {
-    let running = Running::start("/usr/bin/python3".as_ref(), &PROGRAM.replace("asyncio, ", ""));
+    let running = Running::start("/usr/bin/python3".as_ref(), &PROGRAM.replace("asyncio, queue, ", ""));
     assert_eq!(running.find().unwrap().asyncio, None);
 }
 

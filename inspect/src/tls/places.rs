@@ -5,10 +5,16 @@ use iced_x86::{
     Code, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
 };
 
+use wirespan_common::tls_place::ANY;
+
+use super::Places;
+use super::returns::compared;
 use crate::code::is_emulated;
 use crate::flow::Function;
+use crate::{Error, Image};
 
-/// Instructions of a function's beginning that are looked at.
+/// Bytes, and instructions, of a function's beginning that are looked at.
+const BEGINNING: usize = 64;
 const MAX_BEGINNING: usize = 24;
 /// Instructions between a comparison and the branch that depends on it.
 const MAX_BETWEEN: usize = 4;
@@ -37,6 +43,29 @@ pub struct Leaves {
     pub framed: bool,
     /// The number of the register that holds the result.
     pub register: u8,
+    /// With which results, as of [`Returns`](super::returns::Returns).
+    pub results: u8,
+}
+
+/// Where the function at an address is entered.
+pub fn enters_at(image: &Image<'_>, address: u64, arguments: usize, places: Places) -> Result<Enters, Error> {
+    let code = image.bytes(address, BEGINNING)?;
+    let cheap = enters(&code, address, arguments);
+    let first = || (places == Places::Any).then(|| begins(&code, address)).flatten();
+    cheap.or_else(first).ok_or(Error::Missing("cheap place to see a call"))
+}
+
+/// The first instruction of a function that does something, whatever that costs.
+fn begins(code: &[u8], address: u64) -> Option<Enters> {
+    let mut decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
+    let first = decoder.iter().take(2).find(|i| i.code() != Code::Endbr64).filter(|i| !i.is_invalid())?;
+    Some(Enters { address: first.ip(), words: 0, moved: false })
+}
+
+/// Where a function returns, whatever that costs.
+pub fn ends(function: &Function) -> Vec<Leaves> {
+    let all = function.instructions().filter(|i| i.code() == Code::Retnq);
+    all.map(|i| Leaves { address: i.ip(), words: 0, framed: false, register: 0, results: ANY }).collect()
 }
 
 /// Where a function whose code begins with these bytes is entered; `arguments`: how many it has.
@@ -76,7 +105,7 @@ pub fn enters(code: &[u8], address: u64, arguments: usize) -> Option<Enters> {
 }
 
 /// Where a function leaves, as far as it can be told: places at which it leaves for sure, or at which the branch depends on the
-/// result, and it leaves if that is 1.
+/// result, and it leaves if that is 1; and branches to its end that are taken with some results only.
 pub fn leaves(function: &Function) -> Vec<Leaves> {
     let mut found = Vec::new();
     for last in function.instructions().filter(|i| matches!(i.code(), Code::Retnq)) {
@@ -86,13 +115,21 @@ pub fn leaves(function: &Function) -> Vec<Leaves> {
             && let Some(end) = end(&run)
             && depends(function, branch, end.result)
         {
-            found.extend(end.at(branch));
+            found.extend(end.at(branch, ANY));
+        }
+        let end_at = |jump: &Instruction| {
+            let at = run.iter().position(|i| i.ip() == jump.near_branch_target())?;
+            end(&run[at..])
+        };
+        for branch in function.instructions().filter(|i| i.is_jcc_short_or_near()) {
+            if let Some((equal, results)) = compared(function, branch)
+                && let Some(end) = end_at(branch).filter(|end| equal & bit(end.result) != 0)
+            {
+                found.extend(end.at(branch, results));
+            }
         }
         for jump in function.instructions().filter(|i| i.is_jmp_short_or_near()) {
-            let target = run.iter().position(|i| i.ip() == jump.near_branch_target());
-            if let Some(end) = target.and_then(|at| end(&run[at..])) {
-                found.extend(end.at(jump));
-            }
+            found.extend(end_at(jump).and_then(|end| end.at(jump, ANY)));
         }
     }
     found.sort_unstable_by_key(|leave| leave.address);
@@ -111,9 +148,9 @@ struct End {
 }
 
 impl End {
-    fn at(self, instruction: &Instruction) -> Option<Leaves> {
+    fn at(self, instruction: &Instruction, results: u8) -> Option<Leaves> {
         let register = u8::try_from(self.result.number()).ok()?;
-        Some(Leaves { address: instruction.ip(), words: words(self.bytes)?, framed: self.framed, register })
+        Some(Leaves { address: instruction.ip(), words: words(self.bytes)?, framed: self.framed, register, results })
     }
 }
 
@@ -135,9 +172,9 @@ fn run_up_to<'f>(function: &'f Function, last: &'f Instruction) -> Vec<&'f Instr
 
 /// How it is in front of a run up to a function's return. `None` if the run itself makes the result.
 fn end(run: &[&Instruction]) -> Option<End> {
-    let (mut bytes, mut framed, mut result) = (0_u64, false, Register::RAX);
-    let mut written: Vec<Register> = Vec::new();
-    for instruction in run.iter().take(run.len().saturating_sub(1)) {
+    let (mut bytes, mut framed) = (0_u64, false);
+    let run = &run[..run.len().saturating_sub(1)];
+    for instruction in run {
         match instruction.code() {
             Code::Add_rm64_imm8 | Code::Add_rm64_imm32 if instruction.op0_register() == Register::RSP => {
                 bytes = bytes.checked_add(instruction.immediate(1))?;
@@ -152,14 +189,12 @@ fn end(run: &[&Instruction]) -> Option<End> {
             _ if writes(instruction, Register::RSP) => return None,
             _ => {}
         }
-        if writes(instruction, Register::RAX) {
-            let (_, from) = copies(instruction).filter(|(to, _)| *to == Register::RAX)?;
-            if result != Register::RAX || written.contains(&Register::RAX) || written.contains(&from) {
-                return None;
-            }
-            result = from;
+    }
+    let mut result = Register::RAX;
+    for instruction in run.iter().rev().filter(|i| !matches!(i.code(), Code::Leaveq)) {
+        if writes(instruction, result) {
+            result = copies(instruction).filter(|(to, _)| *to == result)?.1;
         }
-        written.extend(all().filter(|register| writes(instruction, *register)));
     }
     Some(End { result, bytes: if framed { 8 } else { bytes }, framed })
 }
@@ -184,7 +219,7 @@ fn depends(function: &Function, branch: &Instruction, register: Register) -> boo
 }
 
 /// From which register to which an instruction copies a value, at least its lower half.
-fn copies(instruction: &Instruction) -> Option<(Register, Register)> {
+pub(super) fn copies(instruction: &Instruction) -> Option<(Register, Register)> {
     let moves =
         matches!(instruction.code(), Code::Mov_r32_rm32 | Code::Mov_r64_rm64 | Code::Mov_rm32_r32 | Code::Mov_rm64_r64);
     let registers = instruction.op0_kind() == OpKind::Register && instruction.op1_kind() == OpKind::Register;
@@ -192,26 +227,30 @@ fn copies(instruction: &Instruction) -> Option<(Register, Register)> {
     (moves && registers).then_some(pair)
 }
 
-fn all() -> impl Iterator<Item = Register> {
-    use Register::{R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI};
-    [RAX, RCX, RDX, RBX, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15].into_iter()
+/// A register among the sixteen, by its number.
+pub(super) fn bit(register: Register) -> u16 {
+    1 << register.number()
 }
 
 /// Whether an instruction writes a register, or a part of it.
-fn writes(instruction: &Instruction, register: Register) -> bool {
+pub(crate) fn writes(instruction: &Instruction, register: Register) -> bool {
+    written(instruction) & bit(register) != 0
+}
+
+/// The registers that an instruction writes, or a part of which.
+pub(super) fn written(instruction: &Instruction) -> u16 {
     let mut factory = InstructionInfoFactory::new();
-    factory.info(instruction).used_registers().iter().any(|used| {
-        let changes = matches!(
-            used.access(),
-            OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-        );
-        changes && used.register().full_register() == register
-    })
+    let used = factory.info(instruction).used_registers().iter();
+    let changed = used.filter(|used| {
+        matches!(used.access(), OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
+    });
+    changed.map(|used| used.register().full_register()).filter(|r| r.is_gpr64()).fold(0, |all, r| all | bit(r))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wirespan_common::tls_place;
 
     #[test]
     fn a_function_is_entered_at_its_first_push() {
@@ -228,12 +267,33 @@ mod tests {
     }
 
     #[test]
+    fn without_a_cheap_place_the_first_is_taken_only_if_any_may_be() {
+        // endbr64; mov rax,rdi; ret
+        let code = [0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x89, 0xf8, 0xc3];
+        assert_eq!(enters(&code, 0x100, 4), None);
+        assert_eq!(begins(&code, 0x100), Some(Enters { address: 0x104, words: 0, moved: false }));
+    }
+
+    #[test]
     fn where_arguments_are_gone_or_the_stack_is_elsewhere_nothing_is_taken() {
         // mov rdi,rbx; push rbx
         assert_eq!(enters(&[0x48, 0x89, 0xdf, 0x53], 0, 4), None);
         // and rsp,-16; push rbx
         assert_eq!(enters(&[0x48, 0x83, 0xe4, 0xf0, 0x53], 0, 4), None);
         assert_eq!(enters(&[0xc3], 0, 4), None);
+    }
+
+    #[test]
+    fn a_branch_that_is_taken_by_what_failed_is_a_place_for_that_alone() {
+        // test eax,eax; pop rcx; jle +5; mov r8d,1 (a success, which goes on elsewhere); ret
+        // and at the branch's end: mov r8d,eax; mov eax,r8d; ret
+        let code = [
+            0x85, 0xc0, 0x59, 0x7e, 0x08, 0x41, 0xb8, 1, 0, 0, 0, 0xeb, 0x03, 0x41, 0x89, 0xc0, 0x44, 0x89, 0xc0, 0xc3,
+        ];
+        let function = Function::of(0x100, &code);
+        let found: Vec<_> = leaves(&function).iter().map(|l| (l.address, l.register, l.results)).collect();
+        let failed = tls_place::NEGATIVE | tls_place::ZERO;
+        assert_eq!(found, [(0x103, 0, failed), (0x10b, 8, ANY)]);
     }
 
     #[test]

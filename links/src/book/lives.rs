@@ -154,6 +154,11 @@ impl Lives {
         }
     }
 
+    /// The calls that may wait for what a unit does.
+    pub fn waiting(&self, unit: UnitKey) -> Vec<SpanKey> {
+        self.lives.get(&unit).map(|life| life.waiting.clone()).unwrap_or_default()
+    }
+
     /// What a call waited for did not come.
     pub fn gave_up(&mut self, unit: UnitKey, time: u64) {
         for unit in self.line(unit, time) {
@@ -261,7 +266,12 @@ impl Lives {
 
     /// Whether what lived at an address at some moment has ended since.
     pub fn has_ended(&self, unit: UnitKey, since: u64) -> bool {
-        self.lives.get(&unit).is_some_and(|life| life.changed(since, u64::MAX))
+        self.ended_by(unit, since, u64::MAX)
+    }
+
+    /// Whether what lived at an address at some moment had ended by another.
+    pub fn ended_by(&self, unit: UnitKey, since: u64, time: u64) -> bool {
+        self.lives.get(&unit).is_some_and(|life| life.changed(since, time))
     }
 
     /// Records of a process, or of nobody knows whom, were lost: what was told since may miss anything.

@@ -8,22 +8,32 @@
 //! | `losses.rs` | whose records are missing |
 //! | `sleeps.rs` | what threads sleep on |
 //! | `lives.rs` | what units were seen to do that others read for |
+//! | `loops/` | what loops were seen to do that number their pieces of work |
 //! | `places.rs` | calls on their way |
 //! | `handles.rs` | what requests are known by |
 //! | `streams.rs` | requests that one unit takes in and another serves |
+//! | `readers.rs` | what threads of pools read, called and answered, one after the other |
 //! | `recent.rs` | the bound on both |
+//! | `results.rs` | what workers give to those who wait |
+//! | `births.rs` | whether it is worth being told of births |
+//! | `spawns.rs` | units that others made, and which places in a program are believed that make them |
 //!
 //! It holds what its spans' owner has not taken out by [`Book::forget`], and bounded memories of units and places.
 
+pub mod births;
 mod connections;
 mod doubt;
 mod handles;
 pub mod lives;
+pub mod loops;
 mod losses;
 mod places;
+pub mod readers;
 mod recent;
+pub mod results;
 mod served;
 mod sleeps;
+pub mod spawns;
 mod streams;
 pub mod units;
 
@@ -32,17 +42,23 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap as HashMap;
 use slotmap::SecondaryMap;
 
-use crate::facts::{At, Fact, Handle, Place, UnitKey};
+use crate::court::SETTLED;
+use crate::facts::{At, Cause, Fact, Handle, Place, UnitKey};
 use crate::live::SpanKey;
 use crate::rules::Missing;
+use births::Births;
 use connections::Connections;
 use handles::{Handles, Named};
 use lives::Lives;
+use loops::Loops;
 pub use places::Made;
 use places::Places;
+use readers::{Did, Readers, Step};
+use results::{Given, Results};
 pub use served::Alone;
 use served::Served;
 use sleeps::Sleeps;
+use spawns::Spawns;
 use streams::Streams;
 use units::{Proof, Request, Units};
 use wirespan_signals::Slim as _;
@@ -102,6 +118,8 @@ pub struct CallNote {
     pub responded: Option<([Option<UnitKey>; 2], [At; 2])>,
     /// It is decided that it hangs below its request.
     pub linked: bool,
+    /// It is no call: something that its unit writes where its lines go. Nobody else can have had that written.
+    pub says: bool,
 }
 
 impl CallNote {
@@ -129,15 +147,29 @@ pub struct Book {
     calls: SecondaryMap<SpanKey, Box<CallNote>>,
     served: Served,
     places: Places,
+    /// Requests by who read them, of units whose ids are never used again.
+    read_by: HashMap<UnitKey, Vec<SpanKey>>,
     /// Requests that are not over, by process and in the order in which they were read.
     open: HashMap<u32, BTreeSet<(u64, SpanKey)>>,
     /// What units were seen to do that others read for.
     pub lives: Lives,
+    /// What they gave to each other.
+    pub results: Results,
+    /// Which units others made.
+    pub spawns: Spawns,
+    /// Of which processes that is told.
+    pub births: Births,
+    /// How late it is, `CLOCK_BOOTTIME` nanoseconds.
+    now: u64,
+    /// What loops were seen to do that number their pieces of work.
+    pub loops: Loops,
     handles: Handles,
     streams: Streams,
     connections: Connections,
     /// What threads sleep on.
     pub sleeps: Sleeps,
+    /// What threads of pools did, one thing after the other.
+    pub readers: Readers,
 }
 
 impl Book {
@@ -145,21 +177,40 @@ impl Book {
     pub fn hear(&mut self, fact: &Fact) -> Vec<SpanKey> {
         if let Some(time) = fact.time() {
             self.units.set_time(time);
+            self.now = self.now.max(time);
         }
         match *fact {
             Fact::Read { request, unit, connection, cookie, at, waited, queued } => {
                 self.read(request, unit, connection, at, waited, queued);
                 self.connections.came(cookie, request, queued);
+                self.loops.read(unit, request, cookie, at);
             }
-            Fact::Called { call, unit, place, at, opened } => self.called(call, unit, place, at, opened),
-            Fact::Responded { call, units, at, waited } => self.responded(call, units, at, waited),
+            Fact::Called { call, unit, place, at, opened } => {
+                self.called(call, unit, place, at, opened);
+                self.loops.called(unit, call, place, at, opened);
+            }
+            Fact::Responded { call, units, at, waited, operation } => {
+                self.responded(call, units, at, waited);
+                self.loops.responded(call, operation, at[1]);
+            }
             Fact::Over { request, answered, read } => {
                 self.over(request, answered, read);
+                if let Some((_, at)) = answered {
+                    self.loops.answered(request, at);
+                }
                 let mut waiting = self.requests.get(request).map(|note| note.calls.clone()).unwrap_or_default();
-                if let Some((Some(by), at)) = answered.filter(|(by, _)| by.is_some_and(UnitKey::is_fed)) {
-                    waiting.extend(self.lives.answered(by, request, at));
+                match answered {
+                    Some((Some(by), at)) if by.is_fed() => waiting.extend(self.lives.answered(by, request, at)),
+                    Some((Some(by), at)) => {
+                        let more = self.readers.calls_before(by, at.time);
+                        waiting.extend(more.into_iter().filter(|call| !waiting.contains(call)).collect::<Vec<_>>());
+                    }
+                    _ => {}
                 }
                 return waiting;
+            }
+            Fact::Born { unit, of: Some(of), site, time, .. } if unit.is_numbered() => {
+                self.spawns.born(unit, of, site, time);
             }
             Fact::Born { unit, of, mark, time, .. } => {
                 if !unit.is_fed() {
@@ -169,6 +220,7 @@ impl Book {
                     self.lives.born(unit, of, lives::Moment { time, mark });
                 }
                 self.sleeps.forget(unit);
+                self.readers.gone(unit);
                 if let Some(creator) = of.filter(|_| unit.is_thread()) {
                     self.units.created(creator, unit);
                 }
@@ -177,12 +229,18 @@ impl Book {
                 self.served.ended(unit);
                 return self.lives.ended(unit, time);
             }
+            Fact::Ended { unit, time, .. } if unit.is_numbered() => self.spawns.ended(unit, time),
             Fact::Ended { unit, with_process, .. } => {
                 self.served.ended(unit);
                 self.sleeps.forget(unit);
+                self.readers.gone(unit);
+                self.results.ended(unit);
+                self.loops.gone(unit);
                 if unit.leads() {
                     self.places.gone(unit.tgid);
                     self.lives.gone(unit.tgid);
+                    self.spawns.gone(unit.tgid);
+                    self.births.gone(unit.tgid);
                 }
                 return self.one_shots(unit, with_process);
             }
@@ -192,7 +250,7 @@ impl Book {
             Fact::Relayed { by, to, of, time } => {
                 self.handed_over(Place::Connection(to), Made { by, handle: None, relays: Some(of), time });
             }
-            Fact::Named { unit, handle, time } => self.handles.named(handle, Named { unit, time }),
+            Fact::Named { unit, handle, lasts, time } => self.handles.named(handle, Named { unit, time, lasts }),
             Fact::CameOn { request, reader, reader_of, stream, time } => {
                 self.streams.came(request, [Some(reader), reader_of], stream, time);
             }
@@ -201,12 +259,32 @@ impl Book {
                 self.units.lost_records(of, losing);
                 self.places.lost(of);
                 self.lives.lost(of);
+                self.results.lose(of);
+                self.loops.lost(of);
+                self.spawns.lost(of);
+                self.readers.lost(of, self.now);
+            }
+            Fact::Watched { tgid, births: false, time } => {
+                self.spawns.lost(Some(tgid));
+                self.births.calls_told(tgid, time);
+            }
+            Fact::Watched { tgid, births: true, time } => {
+                self.spawns.listen(tgid);
+                self.births.told(tgid, time);
             }
             Fact::Unread { tgid } => self.units.reads_unknown(tgid),
             Fact::Slept { thread, on, cookie, .. } => self.sleeps.slept(thread, on, cookie),
             Fact::Woke { unit, by, at } if unit.is_fed() && by.is_thread() => self.lives.woken(unit, at),
+            // A pool's thread numbers no work, and begins jobs.
+            Fact::Turn { thread, cause: Cause::Immediate, newest: 0, time, .. } => {
+                return self.results.took_up(thread, time);
+            }
+            Fact::Turn { thread, cause, cookie, newest, time } => {
+                self.loops.begins(thread, cause, cookie, newest, time);
+            }
+            Fact::Resolved { unit, by, time } => return self.resolved(unit, by, time),
             // No rule asks for these yet.
-            Fact::Turn { .. } | Fact::Woke { .. } | Fact::Resolved { .. } => {}
+            Fact::Woke { .. } => {}
         }
         Vec::new()
     }
@@ -232,10 +310,24 @@ impl Book {
             calls: Vec::new(),
         };
         self.requests.insert(request, Box::new(note));
+        self.readers.did(unit, Step { time: at.time, span: request, did: Did::Read(connection) });
+        if !unit.is_thread() && !unit.is_fed() {
+            self.read_by.entry(unit).or_default().push(request);
+        }
+    }
+
+    /// A unit has what it waited for. Calls of whoever gave it wait for what it does with it.
+    fn resolved(&mut self, unit: UnitKey, by: UnitKey, time: u64) -> Vec<SpanKey> {
+        let calls = self.results.gave(by, unit, time).unwrap_or_else(|| self.lives.waiting(by));
+        for call in &calls {
+            self.lives.called(unit, *call, time);
+        }
+        calls
     }
 
     /// A call is on its way. What was told of calls before the first that is handed over is told again.
     fn handed_over(&mut self, to: Place, made: Made) {
+        self.spawns.called(made.by, None, made.handle.is_some(), made.time);
         if self.places.handed_over(to, made) {
             let earlier = self.calls.values().filter(|c| c.writer.tgid == made.by.tgid);
             earlier.for_each(|call| self.places.called(call.place, call.writer, call.at.time));
@@ -245,25 +337,65 @@ impl Book {
     fn called(&mut self, call: SpanKey, writer: UnitKey, place: Place, at: At, opened: Option<At>) {
         let thread = writer.on_thread(at.tid);
         self.units.calls(thread);
-        let proof = self.units.proof(thread);
+        let note = self.note(call, writer, place, at);
+        let proof = note.proof;
         if let Proof::IfOneShot(_) = proof {
             self.units.wait_for_end(thread, call);
         }
         self.places.called(place, writer, at.time);
-        if let (Proof::Perhaps(..), Some(cookie), true) = (proof, place.cookie(), thread.is_thread()) {
+        self.readers.did(writer, Step { time: at.time, span: call, did: Did::Called });
+        let watched = || self.readers.knows(thread) && self.units.held(thread.tgid).handed_on;
+        if let (Some(cookie), true) = (place.cookie(), thread.is_thread())
+            && (matches!(proof, Proof::Perhaps(..)) || watched())
+        {
             self.sleeps.called(thread, cookie);
         }
         self.lives.called(writer, call, at.time);
-        let missing = self.units.missing(thread);
-        let (one_shot, responded, linked) = (false, None, false);
-        let note =
-            CallNote { key: call, writer, thread, place, at, opened, proof, missing, one_shot, responded, linked };
-        self.calls.insert(call, Box::new(note));
+        self.spawns.called(writer, Some(place), false, at.time);
+        self.results.called(writer, call, at.time);
+        // What its maker gave may have been told before it.
+        if let Given::To(unit, time) = self.results.given(writer, at.time) {
+            self.lives.called(unit, call, time);
+        }
+        self.calls.insert(call, Box::new(CallNote { opened, ..note }));
+    }
+
+    /// A unit says something. Whose that is, is asked as of a call; but it speaks for or against nothing else.
+    pub fn says(&mut self, key: SpanKey, writer: UnitKey, at: At) {
+        let note = self.note(key, writer, Place::Unit(writer), at);
+        self.lives.called(writer, key, at.time);
+        self.loops.said(writer, key, at);
+        self.calls.insert(key, Box::new(CallNote { says: true, ..note }));
+    }
+
+    /// What is known of a call as it is told.
+    fn note(&self, key: SpanKey, writer: UnitKey, place: Place, at: At) -> CallNote {
+        let thread = writer.on_thread(at.tid);
+        CallNote {
+            key,
+            writer,
+            thread,
+            place,
+            at,
+            opened: None,
+            proof: self.units.proof(thread),
+            missing: self.units.missing(thread),
+            one_shot: false,
+            responded: None,
+            linked: false,
+            says: false,
+        }
     }
 
     fn responded(&mut self, call: SpanKey, units: [Option<UnitKey>; 2], at: [At; 2], waited: bool) {
         let Some(note) = self.calls.get_mut(call) else { return };
         note.responded = Some((units, at));
+        if units == [Some(note.writer); 2] {
+            self.readers.did(note.writer, Step { time: at[1].time, span: call, did: Did::Responded });
+            if waited {
+                self.readers.waited(note.writer);
+            }
+        }
         if waited && units[0].map(|unit| unit.on_thread(at[0].tid)) == Some(note.thread) {
             self.units.waited(note.thread);
         }
@@ -286,14 +418,22 @@ impl Book {
         note.over = answered.map(|(_, at)| at.time);
         note.read_last = read.unwrap_or(note.read_last);
         let (unit, thread, read, over) = (note.unit, note.thread(), note.read.time, note.over);
+        if let Some((Some(by), at)) = answered {
+            let did = Did::Answered { connection: note.connection, own: by == unit, read };
+            self.readers.did(by, Step { time: at.time, span: request, did });
+        }
         self.closed(unit.tgid, read, request);
         self.served.over(unit, request, over);
         if thread != unit {
             self.served.over(thread, request, over);
         }
         self.units.over(thread, request, answered.is_some());
+        self.spawns.over(request, self.now);
         if let Some((Some(by), at)) = answered {
-            self.units.passed(thread, by.on_thread(at.tid));
+            match unit.is_greenlet() {
+                true => self.units.passed(unit, by),
+                false => self.units.passed(thread, by.on_thread(at.tid)),
+            }
         }
     }
 
@@ -306,6 +446,18 @@ impl Book {
             }
         }
         proven.into_iter().map(|(call, _)| call).collect()
+    }
+
+    /// It is so late by now, whatever is told.
+    pub fn passes(&mut self, now: u64) {
+        self.now = self.now.max(now);
+        self.learn_of_spawns();
+        self.readers.learn(self.now);
+    }
+
+    /// Whether all that happened at a moment has been told, in whatever order.
+    pub fn is_settled(&self, time: u64) -> bool {
+        time.saturating_add(SETTLED) <= self.now
     }
 
     /// Whether a process was seen to take in a request.
@@ -328,6 +480,9 @@ impl Book {
     /// What its maker had in flight is asked of the moment at which it was handed over. The kernel tells of a write when that has
     /// returned: who is asked may have answered by then, and the request be over that the call was made for.
     pub fn maker(&self, call: &CallNote) -> Maker {
+        if call.says {
+            return Maker::Unit(Made { by: call.writer, handle: None, relays: None, time: call.at.time });
+        }
         match self.places.maker(call.place, call.writer, call.at.time) {
             Some(Some(made)) => Maker::Unit(made),
             Some(None) => Maker::Unseen,
@@ -355,6 +510,14 @@ impl Book {
         self.served.at(unit, time).and(taken)
     }
 
+    /// The request that a unit, whose id is never used again, had read last at a moment, if that has ended without an answer: the
+    /// unit was at work for it, as long as it read no other.
+    pub fn unanswered(&self, unit: UnitKey, time: u64) -> Option<SpanKey> {
+        let read = self.read_by.get(&unit)?.iter().filter_map(|key| Some((*key, self.requests.get(*key)?)));
+        let (request, note) = read.filter(|(_, note)| note.read.time <= time).max_by_key(|(_, note)| note.read.time)?;
+        (note.is_over && note.answered.is_none()).then_some(request)
+    }
+
     /// The requests of a process that a handle named at a moment.
     pub fn named(&self, tgid: u32, handle: Handle, time: u64) -> Alone {
         let mut found = Alone::None;
@@ -365,7 +528,9 @@ impl Book {
             }
             // It is another's by now, if that request is over.
             match self.in_flight(named.unit, named.time) {
-                Alone::One(request) if !self.was_over(request, time) => found = found.and(Alone::One(request)),
+                Alone::One(request) if named.lasts || !self.was_over(request, time) => {
+                    found = found.and(Alone::One(request));
+                }
                 Alone::One(_) | Alone::None => {}
                 Alone::Several => found = Alone::Several,
             }
@@ -401,7 +566,8 @@ impl Book {
         self.open.get(&tgid).and_then(BTreeSet::first).is_some_and(|(read, _)| *read <= time)
     }
 
-    fn was_over(&self, request: SpanKey, time: u64) -> bool {
+    /// Whether a request was over at a moment, or its span is gone.
+    pub fn was_over(&self, request: SpanKey, time: u64) -> bool {
         self.requests.get(request).is_none_or(|r| r.over.is_some_and(|over| over < time))
     }
 
@@ -433,28 +599,45 @@ impl Book {
     /// A span is gone.
     pub fn forget(&mut self, span: SpanKey) {
         self.calls.remove(span);
+        self.loops.forget(span);
         self.streams.forget(span);
         self.connections.forget(span);
         if let Some(note) = self.requests.remove(span) {
+            if let Some(read) = self.read_by.get_mut(&note.unit) {
+                read.retain(|request| *request != span);
+                if read.is_empty() {
+                    self.read_by.remove(&note.unit);
+                }
+            }
             self.closed(note.unit.tgid, note.read.time, span);
+            self.spawns.over(span, self.now);
+            // (What is over has been told, and is listed with when, or not at all.)
             if !note.is_over {
                 self.units.over(note.thread(), span, false);
+                self.served.forget(note.unit, span);
+                self.served.forget(note.thread(), span);
             }
-            self.served.forget(note.unit, span);
-            self.served.forget(note.thread(), span);
         }
     }
 
     /// Forgets what refers to spans that are gone, and what is too old to be asked for.
     pub fn sweep(&mut self, now: u64, alive: impl Fn(SpanKey) -> bool) {
         self.units.retain(&alive);
-        self.lives.sweep(now, alive);
+        self.lives.sweep(now, &alive);
+        self.results.sweep(now, alive);
         self.served.sweep(now);
         self.places.sweep(now);
         self.handles.sweep(now);
         self.streams.sweep(now);
+        for tgid in self.births.give_up(now) {
+            self.spawns.ignore(tgid);
+        }
+        self.spawns.sweep(now);
+        self.readers.sweep(now);
         self.connections.slim();
+        self.loops.slim();
         self.sleeps.slim();
         self.open.slim();
+        self.read_by.slim();
     }
 }

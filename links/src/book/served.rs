@@ -150,6 +150,12 @@ impl Served {
         self.lives.slim();
     }
 
+    /// When a request was over that a unit had in flight, if that is still listed.
+    pub fn over_of(&self, unit: UnitKey, request: SpanKey) -> Option<u64> {
+        let interval = self.lives.get(&unit)?.requests.iter().find(|interval| interval.request == request)?;
+        Some(interval.over).filter(|over| *over != u64::MAX)
+    }
+
     /// Whether what a unit had in flight at `time` is over, and forgotten.
     pub fn is_past(&self, unit: UnitKey, time: u64) -> bool {
         self.lives.get(&unit).is_none_or(|life| time <= life.floor)

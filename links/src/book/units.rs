@@ -249,7 +249,7 @@ impl Units {
             if let Some(doubt) = self.wandering.get_mut(&reader.tgid) {
                 doubt.calm(self.now);
             }
-        } else if reader.is_thread() {
+        } else if reader.is_thread() || reader.is_greenlet() {
             self.wandering.entry(reader.tgid).or_default().raise(self.now);
         }
     }

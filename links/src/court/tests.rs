@@ -16,7 +16,7 @@ struct Bench {
 }
 
 fn at(time: u64) -> At {
-    At { time, tid: 1, switches: 0, mark: 0, only: false }
+    At { time, tid: 1, ..At::default() }
 }
 
 impl Bench {
@@ -108,7 +108,7 @@ fn a_call_is_its_makers_even_if_its_write_is_told_after_the_request_was_answered
     for handle in [Some(handle), None] {
         let mut bench = Bench::new();
         let [r, s, call] = std::array::from_fn(|_| bench.key());
-        let named = handle.map(|handle| Fact::Named { unit: G, handle, time: 11 });
+        let named = handle.map(|handle| Fact::Named { unit: G, handle, lasts: false, time: 11 });
         bench.hear(&[read(r, G, 10)]);
         bench.hear(named.as_slice());
         bench.hear(&[
@@ -129,13 +129,13 @@ fn a_handle_names_the_request_in_flight_that_carries_it_and_none_that_is_over() 
     let [r, s, call, late] = std::array::from_fn(|_| bench.key());
     bench.hear(&[
         read(r, G, 10),
-        Fact::Named { unit: G, handle, time: 11 },
+        Fact::Named { unit: G, handle, lasts: false, time: 11 },
         Fact::HandedOver { by: H, to: SOCKET, handle: Some(handle), time: 20 },
         called(call, WRITER, 21),
         over(r, G, 30),
         // The memory is used again, for another request.
         read(s, H, 40),
-        Fact::Named { unit: H, handle, time: 41 },
+        Fact::Named { unit: H, handle, lasts: false, time: 41 },
         Fact::HandedOver { by: WRITER, to: SOCKET, handle: Some(handle), time: 50 },
         called(late, WRITER, 51),
     ]);
@@ -150,7 +150,7 @@ fn exact_rules_that_disagree_cancel_each_other_and_that_is_counted() {
     let [r, s, call] = std::array::from_fn(|_| bench.key());
     bench.hear(&[
         read(r, G, 10),
-        Fact::Named { unit: G, handle, time: 11 },
+        Fact::Named { unit: G, handle, lasts: false, time: 11 },
         read(s, H, 12),
         Fact::HandedOver { by: H, to: SOCKET, handle: Some(handle), time: 20 },
         called(call, WRITER, 21),

@@ -11,6 +11,8 @@ use crate::facts::UnitKey;
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     match next(asked) {
+        // (What a greenlet does is inferred.)
+        Next::Answer(unit, ..) | Next::Unknown(unit) if unit.is_greenlet() => Verdict::Silent,
         Next::None => Verdict::Silent,
         Next::Unknown(_) if asked.stage == Stage::Made => Verdict::Waits(Until::Settled),
         Next::Unknown(unit) => Verdict::Waits(Until::Unit(unit)),
@@ -56,7 +58,7 @@ pub fn may_answer(asked: &Asked<'_>, unit: UnitKey, at: Moment) -> bool {
 }
 
 /// Whether a request that a unit answers was its own when it made a call.
-fn is_its_own(asked: &Asked<'_>, unit: UnitKey, at: Moment, answer: &Answer) -> bool {
+pub fn is_its_own(asked: &Asked<'_>, unit: UnitKey, at: Moment, answer: &Answer) -> bool {
     let Some(request) = asked.book.request(answer.request) else { return false };
     // One that reads for itself may have read the next one with the one before.
     if request.unit == unit && asked.book.in_flight(unit, at.time) != Alone::One(answer.request) {

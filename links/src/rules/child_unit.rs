@@ -1,9 +1,11 @@
 //! The unit that made the call answers nothing and ends, and was made by one that answers this request next, which had been read
 //! by then. Inferred: it may have done another's work as well. One that does not end is a worker, and whose work it does is not
-//! known by who made it. What a thread does in a context that a unit lent it is such a unit: it ends when the context is gone.
+//! known by who made it; nor of one that gives results to others ([`resolved`](super::resolved)), or that outlives its maker. A
+//! greenlet must have ended before the answer. What a thread does in a context that a unit lent it is such a unit: it ends when the
+//! context is gone.
 
 use super::answering_unit::may_answer;
-use super::{Asked, Until, Verdict};
+use super::{Asked, Missing, Until, Verdict};
 use crate::book::lives::{Answer, Moment};
 use crate::facts::UnitKey;
 
@@ -11,8 +13,15 @@ use crate::facts::UnitKey;
 const MAX_DEPTH: usize = 8;
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
-    let (book, at) = (asked.book, Moment::from(asked.call.at));
-    let Some(unit) = asked.fed_or_lent_maker() else { return Verdict::Silent };
+    match asked.fed_or_lent_maker() {
+        Some(unit) => of(asked, unit, asked.call.at.into()),
+        None => Verdict::Silent,
+    }
+}
+
+/// The request that what a unit did at a moment was done for, if it is one of those.
+pub fn of(asked: &Asked<'_>, unit: UnitKey, at: Moment) -> Verdict {
+    let book = asked.book;
     if book.lives.last_answer(unit, at).is_some() || book.lives.next_answer(unit, at).is_some() {
         return Verdict::Silent;
     }
@@ -20,6 +29,10 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
     match above(asked, unit, at) {
         Above::Nothing => Verdict::Silent,
         Above::Unknown(answering) => Verdict::Waits(Until::Unit(answering)),
+        // A pool's thread is a greenlet as well, under gevent's patch: one that shrinks ends too, but not while it has work.
+        Above::Answer(answer) if ended && unit.is_greenlet() && !book.lives.ended_by(unit, at.time, answer.at.time) => {
+            Verdict::Refuses(Missing::NoEnd)
+        }
         Above::Answer(answer) if ended => Verdict::Claims(answer.request, Until::Settled),
         Above::Answer(answer) => Verdict::Claims(answer.request, Until::Unit(unit)),
     }
@@ -33,8 +46,16 @@ enum Above {
 }
 
 fn above(asked: &Asked<'_>, unit: UnitKey, at: Moment) -> Above {
-    let (book, mut unit, mut at) = (asked.book, unit, at);
+    let (book, first, mut unit, mut at) = (asked.book, unit, unit, at);
     for _ in 0..MAX_DEPTH {
+        // Whose a worker's doings are, its results say.
+        if book.results.gives(unit, book.lives.birth(unit, at).map_or(0, |birth| birth.at.time)) {
+            return Above::Nothing;
+        }
+        // Nor of one that was left behind by who made it, and answers nothing: a client's next call, begun as one was through.
+        if unit != first && book.lives.ended_by(unit, at.time, asked.call.at.time) {
+            return Above::Nothing;
+        }
         let Some(birth) = book.lives.birth(unit, at).filter(|birth| birth.of.is_fed()) else { return Above::Nothing };
         (unit, at) = (birth.of, birth.at);
         if let Some(answer) = book.lives.next_answer(unit, at) {

@@ -6,6 +6,7 @@ use super::{Asked, Missing, Until, Verdict};
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     match next(asked) {
+        Next::Answer(unit, ..) if unit.is_greenlet() => Verdict::Silent,
         Next::Answer(unit, _, answer) if asked.book.lives.is_first(unit, &answer) => {
             Verdict::Claims(answer.request, Until::Settled)
         }

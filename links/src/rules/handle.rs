@@ -1,4 +1,5 @@
-//! The call carries a handle that one request in flight carries: its context derives from that request's. Exact.
+//! The call carries a handle that one request carries: its context derives from that request's. Exact. Of one that is over by
+//! then only if the handle outlives it, and if whoever made the call serves no other.
 
 use super::{Asked, Missing, Until, Verdict};
 use crate::book::{Alone, Made, Maker};
@@ -8,6 +9,10 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
         return Verdict::Silent;
     };
     match asked.book.named(by.tgid, handle, time) {
+        // (A client that was made with the context of the first request is used for all.)
+        Alone::One(request) if asked.book.was_over(request, time) && asked.book.in_flight(by, time) != Alone::None => {
+            Verdict::Silent
+        }
         Alone::One(request) => Verdict::Claims(request, Until::Settled),
         Alone::Several => Verdict::Refuses(Missing::SeveralRequests),
         Alone::None => Verdict::Silent,

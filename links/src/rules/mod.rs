@@ -4,7 +4,10 @@
 //! says the same. What it is not sure of yet it claims with what must be waited for; it is asked again then.
 
 mod after_answer;
+mod answer;
+mod answering_thread;
 mod answering_unit;
+mod async_id;
 mod child_unit;
 mod first_answer;
 mod handle;
@@ -12,8 +15,13 @@ pub mod lone_request;
 mod one_shot;
 mod own_thread;
 mod own_unit;
+mod pool_thread;
 mod relayed;
+mod resolved;
+mod same_greenlet;
 mod same_thread;
+mod spawned_goroutine;
+mod turn;
 pub mod waiting_thread;
 
 use crate::book::{Book, CallNote, Maker};
@@ -30,7 +38,16 @@ pub const RULES: &[Rule] = &[
     Rule { name: "own_thread", strength: Strength::Exact, judge: own_thread::judge },
     Rule { name: "first_answer", strength: Strength::Inferred(Evidence::FirstAnswer), judge: first_answer::judge },
     Rule { name: "child_unit", strength: Strength::Inferred(Evidence::ChildUnit), judge: child_unit::judge },
+    Rule { name: "resolved", strength: Strength::Inferred(Evidence::Resolved), judge: resolved::judge },
     Rule { name: "after_answer", strength: Strength::Inferred(Evidence::AfterAnswer), judge: after_answer::judge },
+    Rule {
+        name: "spawned_goroutine",
+        strength: Strength::Inferred(Evidence::SpawnedGoroutine),
+        judge: spawned_goroutine::judge,
+    },
+    Rule { name: "async_id", strength: Strength::Inferred(Evidence::AsyncId), judge: async_id::judge },
+    Rule { name: "turn", strength: Strength::Inferred(Evidence::Turn), judge: turn::judge },
+    Rule { name: "answer", strength: Strength::Inferred(Evidence::Answer), judge: answer::judge },
     Rule { name: "lone_request", strength: Strength::Inferred(Evidence::LoneRequest), judge: lone_request::judge },
     Rule {
         name: "waiting_thread",
@@ -38,6 +55,13 @@ pub const RULES: &[Rule] = &[
         judge: waiting_thread::judge,
     },
     Rule { name: "same_thread", strength: Strength::Inferred(Evidence::SameThread), judge: same_thread::judge },
+    Rule { name: "pool_thread", strength: Strength::Inferred(Evidence::PoolThread), judge: pool_thread::judge },
+    Rule {
+        name: "answering_thread",
+        strength: Strength::Inferred(Evidence::AnsweringThread),
+        judge: answering_thread::judge,
+    },
+    Rule { name: "same_greenlet", strength: Strength::Inferred(Evidence::SameGreenlet), judge: same_greenlet::judge },
     Rule { name: "one_shot", strength: Strength::Inferred(Evidence::OneShot), judge: one_shot::judge },
 ];
 
@@ -62,11 +86,29 @@ pub enum Evidence {
     FirstAnswer,
     /// The unit was made by one that answers this request, answers nothing itself, and ended.
     ChildUnit,
+    /// The unit gave its result to one that waited for it, and answers this request.
+    Resolved,
     /// The unit had answered this request, and nothing else until it ended.
     AfterAnswer,
+    /// The unit was made by one that served this request, and was through when that was answered, as all that its place in the
+    /// program makes.
+    SpawnedGoroutine,
     /// The only request in flight on the thread, which waited for it and answers it itself; other threads there may hand it
     /// work.
     SameThread,
+    /// The thread had read this request last, and answers it next; threads there that read requests answer no others.
+    PoolThread,
+    /// The thread answers this request next, which another had read; threads there that answer were never seen to call when they
+    /// had nothing to answer.
+    AnsweringThread,
+    /// The greenlet read this request, and nothing else, and answers it itself; others there may hand it work.
+    SameGreenlet,
+    /// Numbers of a loop's work, given earlier, lead from the call to work that was about this request.
+    AsyncId,
+    /// The loop's work that the call was made in was about this request, which was answered with what the call got.
+    Turn,
+    /// This request alone was answered with what the call got.
+    Answer,
     /// The request that the thread was made for: it ended soon, and did nothing else that was seen.
     OneShot,
     /// The thread told the result of a task that a worker took, and is not known to have done anything else since it can
@@ -82,8 +124,16 @@ impl Evidence {
             Self::WaitingThread => "waiting_thread",
             Self::FirstAnswer => "first_answer",
             Self::ChildUnit => "child_unit",
+            Self::Resolved => "resolved",
             Self::AfterAnswer => "after_answer",
+            Self::SpawnedGoroutine => "spawned_goroutine",
             Self::SameThread => "same_thread",
+            Self::PoolThread => "pool_thread",
+            Self::AnsweringThread => "answering_thread",
+            Self::SameGreenlet => "same_greenlet",
+            Self::AsyncId => "async_id",
+            Self::Turn => "turn",
+            Self::Answer => "answer",
             Self::OneShot => "one_shot",
             Self::TaskResult => "task_result",
         }
@@ -114,6 +164,17 @@ impl Asked<'_> {
     /// Whether whoever wrote the call made it.
     pub fn is_writers_own(&self) -> bool {
         matches!(self.book.maker(self.call), Maker::Unit(made) if made.by == self.call.writer && made.relays.is_none())
+    }
+
+    /// The thread that made the call, and when, if it is one of a process in which requests are answered by other threads than
+    /// read them, or ever were.
+    pub fn pools_thread(&self) -> Option<(UnitKey, u64)> {
+        match self.book.maker(self.call) {
+            Maker::Unit(made) if made.by.is_thread() && made.relays.is_none() && made.handle.is_none() => {
+                self.book.units.held(made.by.tgid).handed_on.then_some((made.by, made.time))
+            }
+            _ => None,
+        }
     }
 
     /// The unit that made the call, if it is one that others read for, and that may answer.
@@ -149,7 +210,7 @@ impl Stage {
         match until {
             Until::Settled => self >= Self::Settled,
             Until::Quiet => self >= Self::Quiet,
-            Until::Unit(_) => false,
+            Until::Unit(_) | Until::Over => false,
         }
     }
 }
@@ -165,6 +226,8 @@ pub enum Verdict {
     Waits(Until),
     /// The call was made for this request, if nothing contradicts until then.
     Claims(SpanKey, Until),
+    /// The same, if what it rests on were believed here, which it is not, for this reason: it is no parent.
+    Suggests(SpanKey, Until, Missing),
 }
 
 /// What must have come before a claim stands.
@@ -176,6 +239,8 @@ pub enum Until {
     Quiet,
     /// Something that decides it happened to a unit: it ended, or answered.
     Unit(UnitKey),
+    /// The request that it may be for is over, and what was done for it has been seen.
+    Over,
 }
 
 /// Why a call has no parent, as the attribute `wirespan.link.missing` says it.

@@ -11,7 +11,11 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
         Maker::Unit(made) if made.by.is_thread() || made.by.is_lent() || made.by.is_greenlet() => {
             return Verdict::Silent;
         }
-        Maker::Unit(made) => Some(asked.book.in_flight(made.by, made.time)),
+        Maker::Unit(made) => Some(match asked.book.in_flight(made.by, made.time) {
+            // A handler that panics never answers.
+            Alone::None => asked.book.unanswered(made.by, made.time).map_or(Alone::None, Alone::One),
+            found => found,
+        }),
         Maker::Unseen => None,
     };
     let Some(found) = found.filter(|_| asked.stage >= Stage::Settled) else {

@@ -75,6 +75,11 @@ def node(script, *arguments):
                    env={**os.environ, "NODE_PATH": NODE_PATH})
 
 
+def python(script, *arguments):
+    """A client that holds the interpreter's lock while it waits for answers: the relay here would wait for it."""
+    subprocess.run([sys.executable, "-c", script, *map(str, arguments)], check=True, timeout=DEADLINE)
+
+
 def node_version(package):
     return lambda: f"{package} " + json.loads((pathlib.Path(NODE_PATH) / package / "package.json").read_text())["version"]
 

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 
 from .common import (
-    DEADLINE, SERVERS, as_user, debian_version, free_port, go, jdbc, node, node_version, patiently, process, python_version, scenario,
-    version)
+    DEADLINE, SERVERS, as_user, debian_version, free_port, go, jdbc, node, node_version, patiently, process, python, python_version,
+    scenario, version)
 
 
 @contextlib.contextmanager
@@ -131,6 +131,41 @@ def mariadb_cli(recorder, work):
     subprocess.run(["mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", str(recorder.port), "-u", "app", "-phunter2", "--skip-ssl", "-A", "-f", "shop",
                     "-e", "CREATE TABLE cli (id int); USE other; SHOW TABLES; SELECT * FROM shop.cli; SELECT * FROM nowhere"],
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=DEADLINE)
+
+
+@scenario("mysql", "mariadb-python", python_version("mariadb"), [
+    "SET", "CREATE TABLE bulks", "PREPARE shop", "BATCH INSERT bulks", "PREPARE shop", "BATCH UPDATE bulks", "PREPARE shop",
+    "BATCH UPDATE bulks", "PREPARE shop", "BATCH INSERT bulks error 1062", "RESET shop", "ROLLBACK"])
+def mariadb_python(recorder, work):
+    python("""
+import contextlib, datetime, mariadb, sys
+c = mariadb.connect(host="127.0.0.1", port=int(sys.argv[1]), user="app", password="hunter2", database="shop")
+cur = c.cursor()
+cur.execute("CREATE TABLE bulks (id int PRIMARY KEY, name varchar(20), at datetime)")
+cur.executemany("INSERT INTO bulks (id, name) VALUES (?, ?)", [(n, None if n % 5 == 2 else f"name {n}") for n in range(60)])
+for name in ("new", "newer"):
+    cur.executemany("UPDATE bulks SET name = ? WHERE id = ?", [(name, n) for n in range(40)])
+with contextlib.suppress(mariadb.Error):
+    cur.executemany("INSERT INTO bulks VALUES (?, ?, ?)", [(n, "again", datetime.datetime(2026, 11, 30, 1, 2, 3)) for n in range(3)])
+c.rollback()
+c.close()
+""", recorder.port)
+
+
+@scenario("mysql", "mariadb-node", node_version("mariadb"), [
+    "SET", "CREATE TABLE bulks", "PREPARE shop", "BATCH INSERT bulks", "PREPARE shop", "BATCH UPDATE bulks",
+    "BATCH INSERT bulks error 1062"])
+def mariadb_node(recorder, work):
+    node("""
+    const mariadb = require('mariadb');
+    (async () => { const c = await mariadb.createConnection({host: '127.0.0.1', port: +process.argv[1], user: 'app', password: 'hunter2', database: 'shop'});
+      await c.query('CREATE TABLE bulks (id int PRIMARY KEY, name varchar(20))');
+      const all = (count, row) => Array.from({ length: count }, (_, n) => row(n));
+      await c.batch('INSERT INTO bulks VALUES (?, ?)', all(60, (n) => [n, n % 5 === 2 ? null : `name ${n}`]));
+      await c.batch('UPDATE bulks SET name = ? WHERE id = ?', all(40, (n) => ['new', n]));
+      await c.batch('INSERT INTO bulks VALUES (?, ?)', all(3, (n) => [n, 'again'])).catch(() => {});
+      await c.end(); })();
+    """, recorder.port)
 
 
 @scenario("mysql", "tls", python_version("pymysql"), [], leaves=True, server="mysql-tls")

@@ -244,9 +244,7 @@ impl Amqp {
         let (name, attributes) = attributes::message(Operation::Receive, &destination, None, None, None);
         let (id, request) = (self.next_id, Marks { first: get.first, last: get.last });
         self.next_id += 1;
-        let (context, links, message) = Default::default();
-        let kind = SpanKind::Client;
-        out.push(Output::Started(Started { id, request, kind, context, links, message, denied: false, stream: None }));
+        out.push(Output::Started(Started::call(id, request, SpanKind::Client, None, false)));
         Box::new(Exchange {
             id,
             name,
@@ -330,7 +328,8 @@ fn start(
         _ => (None, found.into_iter().collect()),
     };
     let span = Exchange { id, name, request, response, end: 0, status: Status::Unset, attributes, events: Vec::new() };
-    Some((Started { id, request, kind, context, links, message, denied, stream: None }, Box::new(span), fact))
+    let started = Started { links, message, ..Started::call(id, request, kind, context, denied) };
+    Some((started, Box::new(span), fact))
 }
 
 /// Says of an exchange that is under way what it tells of a task's execution.

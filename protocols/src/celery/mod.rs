@@ -8,7 +8,7 @@
 //! | `redis` | where both are in Redis: kombu's virtual transport, and the Redis backend |
 //! | `json` | a JSON object's members, also of one that is cut short |
 //!
-//! Arguments of tasks, their results and their tracebacks are never looked at.
+//! Arguments of tasks and their results are never looked at; of what exceptions say, what they quote is left out.
 
 mod json;
 mod redis;

@@ -51,8 +51,8 @@ impl Call {
         let context = variables.carrier().context();
         let denied = context.is_none() && variables.carrier().denies_sampling();
         let kind = SpanKind::from(settings.role);
-        out.push(Output::Started(Started::call(id, request, kind, context, denied)));
-        let (name, attributes) = variables.describe(settings);
+        let (name, attributes, asks) = variables.describe(settings);
+        out.push(Output::Started(Started { asks, ..Started::call(id, request, kind, context, denied) }));
         let document = Document::new(variables.is_head());
         Self { id, name, attributes, request, response: None, missed: false, document, events: Vec::new() }
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::Settings;
 use crate::context::Carrier;
-use crate::exchange::KeyValue;
+use crate::exchange::{Asks, KeyValue};
 use crate::http::attributes::{self, Gateway, Request, Target};
 use crate::http::fields::Fields;
 
@@ -142,8 +142,8 @@ impl<'a> Variables<'a> {
         }
     }
 
-    /// The span's name and the attributes that the request alone gives.
-    pub(crate) fn describe(&self, settings: &Settings) -> (Cow<'static, str>, Vec<KeyValue>) {
+    /// The span's name and the attributes that the request alone gives, and what it asks.
+    pub(crate) fn describe(&self, settings: &Settings) -> (Cow<'static, str>, Vec<KeyValue>, Option<Asks>) {
         let (method, whole) = (self.method(), self.target());
         let mut target = Target::parse(method.unwrap_or_default(), &whole);
         target.scheme = target.scheme.or(self.scheme());
@@ -151,6 +151,8 @@ impl<'a> Variables<'a> {
             target.authority = target.authority.or(self.server_name());
         }
         let (version, gateway) = (self.version(), self.gateway());
-        attributes::request(&Request { method, version, target, fields: &self.fields, gateway }, settings)
+        let request = Request { method, version, target, fields: &self.fields, gateway };
+        let (name, attributes) = attributes::request(&request, settings);
+        (name, attributes, attributes::asks(&request, settings))
     }
 }

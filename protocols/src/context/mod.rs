@@ -9,7 +9,7 @@ mod jaeger;
 mod w3c;
 
 /// W3C trace flag: the sender records this trace.
-const SAMPLED: u8 = 1;
+pub const SAMPLED: u8 = 1;
 
 /// Remote parent of a request, as the request itself states it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,9 +15,9 @@ const MAX_TEXTS: usize = 16;
 /// Most of them, bytes.
 const MAX_TEXT: usize = 4096;
 /// Name of the event of a statement that failed. The conventions have none.
-const EVENT: &str = "wirespan.batch.failure";
+pub const BATCH_FAILURE: &str = "wirespan.batch.failure";
 /// Which statement of the batch it was, from 0.
-const INDEX: &str = "wirespan.batch.index";
+pub const BATCH_INDEX: &str = "wirespan.batch.index";
 
 /// What is said of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +53,12 @@ pub(crate) struct Failure {
 impl Failure {
     /// As the batch's span tells it.
     pub(crate) fn event(self) -> Event {
-        let mut attributes = vec![KeyValue::int(INDEX, i64::from(self.index))];
+        let mut attributes = vec![KeyValue::int(BATCH_INDEX, i64::from(self.index))];
         if self.code {
             attributes.push(KeyValue::str(semconv::DB_RESPONSE_STATUS_CODE, self.error.clone()));
         }
         attributes.push(KeyValue::str(semconv::ERROR_TYPE, self.error));
-        Event { time: self.time, name: EVENT.into(), attributes }
+        Event { time: self.time, name: BATCH_FAILURE.into(), attributes }
     }
 }
 
@@ -88,6 +88,21 @@ impl Together {
             self.name = None;
         }
         self.size = self.size.saturating_add(1);
+        self.tell(text);
+    }
+
+    /// All commands of another one.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        if self.name != other.name {
+            self.name = None;
+        }
+        self.size = self.size.saturating_add(other.size);
+        (self.hidden, self.unsure) = (self.hidden || other.hidden, self.unsure || other.unsure);
+        other.texts.into_iter().for_each(|text| self.tell(text));
+        self.more |= other.more;
+    }
+
+    fn tell(&mut self, text: Cow<'static, str>) {
         if self.more || self.texts.contains(&text) {
             return;
         }

@@ -24,6 +24,10 @@ pub(crate) trait Request {
     fn events(&mut self) -> Vec<Event> {
         Vec::new()
     }
+    /// It waits for what somebody else may bring, or nobody: a client that leaves meanwhile has lost nothing.
+    fn waits(&self) -> bool {
+        false
+    }
 }
 
 /// One request, and what came of its response.
@@ -93,12 +97,29 @@ pub(crate) struct Calls<T> {
     hold: Option<u64>,
     /// The oldest of `queue`, so many, are answered and held.
     held: usize,
+    /// The client has finished sending: it has left, if the server does not answer any more.
+    client_finished: bool,
 }
 
 impl<T: Request> Calls<T> {
     pub(crate) fn new(settings: &Settings) -> Self {
         let (role, pairing) = (settings.role, Pairing::new(settings.missed));
-        Self { role, next_id: 0, queue: VecDeque::new(), bytes: 0, pairing, hidden_end: false, hold: None, held: 0 }
+        Self {
+            role,
+            next_id: 0,
+            queue: VecDeque::new(),
+            bytes: 0,
+            pairing,
+            hidden_end: false,
+            hold: None,
+            held: 0,
+            client_finished: false,
+        }
+    }
+
+    /// Whether this end asks.
+    pub(crate) fn asks(&self) -> bool {
+        self.role == Role::Client
     }
 
     /// Those that are not answered.
@@ -156,21 +177,27 @@ impl<T: Request> Calls<T> {
         self.pairing.opens(mark)
     }
 
-    /// A request came that begins at `first`. What can be told of its response. Ends a response whose end was hidden.
-    pub(crate) fn pairs(&mut self, first: &Mark, out: &mut Vec<Output>) -> Verdict {
+    /// A request came whole. What can be told of its response. Ends a response whose end was hidden.
+    pub(crate) fn pairs(&mut self, request: &Marks, out: &mut Vec<Output>) -> Verdict {
         self.settle_hidden(out);
-        if self.len() > 0 && self.pairing.is_stale(first) {
+        if self.len() > 0 && self.pairing.is_stale(&request.first) {
             self.forget(Reason::Gap, out);
         }
-        self.pairing.request(first, self.len())
+        self.verdict(request, self.len())
     }
 
-    /// More of the latest call is asked for, which begins at `first`. `answered`: all that was asked for so far is.
-    pub(crate) fn pairs_more(&mut self, first: &Mark, answered: bool, out: &mut Vec<Output>) -> Verdict {
-        if self.pairing.is_stale(first) {
+    /// More of the latest call is asked for. `answered`: all that was asked for so far is.
+    pub(crate) fn pairs_more(&mut self, request: &Marks, answered: bool, out: &mut Vec<Output>) -> Verdict {
+        if self.pairing.is_stale(&request.first) {
             self.forget(Reason::Gap, out);
         }
-        self.pairing.request(first, self.len().saturating_sub(usize::from(answered)))
+        self.verdict(request, self.len().saturating_sub(usize::from(answered)))
+    }
+
+    /// Servers answer whole requests: what one has seen when its last byte went is no answer to it.
+    fn verdict(&mut self, request: &Marks, waiting: usize) -> Verdict {
+        let Marks { first, last } = request;
+        self.pairing.request(first, first.opposite.max(last.opposite), waiting)
     }
 
     /// Announces a request, and takes it in if its response will be known and there is room. Returns whether it is in
@@ -290,6 +317,12 @@ impl<T: Request> Calls<T> {
 
     pub(crate) fn oldest(&mut self) -> Option<&mut Call<T>> {
         self.queue.get_mut(self.held)
+    }
+
+    /// What was asked for after the oldest, in order.
+    pub(crate) fn behind_oldest(&mut self) -> impl Iterator<Item = &mut Call<T>> {
+        let first = (self.held + 1).min(self.queue.len());
+        self.queue.range_mut(first..)
     }
 
     pub(crate) fn latest(&mut self) -> Option<&mut Call<T>> {
@@ -424,17 +457,18 @@ impl<T: Request> Calls<T> {
     /// A direction of the connection ended.
     pub(crate) fn end(&mut self, end: End, of_requests: bool, mark: &Mark, out: &mut Vec<Output>) {
         let broke = match end {
-            End::Finished if of_requests => return,
+            End::Finished if of_requests => return self.client_finished = true,
             End::Unwatched => return self.forget(Reason::Unwatched, out),
-            _ => end.breaks(self.role, false),
+            _ => end.breaks(self.role, self.client_finished),
         };
         self.settle_hidden(out);
         self.release(out);
         while let Some(mut call) = self.pop() {
-            if let Some(error) = broke.error(self.role, false) {
+            let waits = call.request.waits();
+            if let Some(error) = broke.error(self.role, waits) {
                 call.failure.get_or_insert((error.into(), "".into()));
             }
-            call.given_up = broke.client_left && self.role == Role::Server;
+            call.given_up = broke.client_left && self.role == Role::Server && !waits;
             end_call(call, Some(mark.time), out);
         }
     }

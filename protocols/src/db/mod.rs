@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use opentelemetry_semantic_conventions::attribute as semconv;
 
+pub use batch::{BATCH_FAILURE, BATCH_INDEX};
 pub(crate) use batch::{Batch, Failure, MAX_FAILURES, MAX_SINGLES, Together};
 pub(crate) use calls::{Call, Calls, Request};
 pub(crate) use frames::{Frame, Lane, Layout, Read, Skip};
@@ -65,7 +66,8 @@ impl Description<'_> {
         }
         let known = self.query.is_some();
         // Most are nobody else's, so that nothing is copied.
-        let Query { text, summary, procedure, statements } = self.query.map(Arc::unwrap_or_clone).unwrap_or_default();
+        let Query { text, summary, procedure, statements, asked } =
+            self.query.map(Arc::unwrap_or_clone).unwrap_or_default();
         let mut summary = summary.filter(|_| !self.prepared);
         let mut operation = self.operation;
         if let Some(batch) = self.batch {
@@ -88,6 +90,7 @@ impl Description<'_> {
         }
         let size = self.batch.map_or((statements > 1).then_some(statements), |batch| batch.size);
         attributes.extend(size.map(|size| KeyValue::int(semconv::DB_OPERATION_BATCH_SIZE, i64::from(size))));
+        attributes.extend(asked);
         (name, attributes)
     }
 }

@@ -37,13 +37,17 @@ impl Pipeline {
         if calls.by_id(id).is_none() {
             return false;
         }
-        if calls.pairs_more(&marks.first, false, out) != Verdict::Pair {
+        if calls.pairs_more(&marks, false, out) != Verdict::Pair {
             calls.doom(id, Reason::Gap);
         }
         let Some(call) = calls.by_id(id) else { return false };
         call.marks.last = marks.last;
         call.request.add(command);
         calls.reweigh(id);
+        if calls.asks() {
+            // What the other end reads by itself may begin here.
+            calls.join(marks, id, out);
+        }
         true
     }
 

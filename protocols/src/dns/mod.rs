@@ -88,9 +88,7 @@ impl Dns {
         let named = Mark { position: question.named(message_id), ..*mark };
         let (id, request) = (self.next_id, Marks { first: named, last: *mark });
         self.next_id += 1;
-        let kind = SpanKind::from(self.role);
-        let (context, links, message) = Default::default();
-        out.push(Output::Started(Started { id, request, kind, context, links, message, denied: false, stream: None }));
+        out.push(Output::Started(Started::call(id, request, SpanKind::from(self.role), None, false)));
         self.queries.push_back(Query { id, message_id, question, request, resent: 0 });
     }
 

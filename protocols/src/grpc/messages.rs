@@ -20,6 +20,8 @@ pub(crate) struct Messages {
     count: u32,
     /// Where messages begin is not known any more.
     lost: bool,
+    /// That is so because something passed that is no message.
+    odd: bool,
     trailers: Option<Vec<u8>>,
 }
 
@@ -53,8 +55,13 @@ impl Messages {
         match flags {
             0 | 1 => self.count = self.count.saturating_add(1),
             _ if flags & TRAILERS != 0 && flags & !TRAILERS <= 1 => self.trailers = Some(Vec::new()),
-            _ => self.lost = true,
+            _ => (self.lost, self.odd) = (true, true),
         }
+    }
+
+    /// Whether all that passed may be messages, whole ones if it has `ended`.
+    pub fn may_fit(&self, ended: bool) -> bool {
+        self.fits(ended) || (self.lost && !self.odd)
     }
 
     /// So many bytes of the body were not captured.

@@ -23,11 +23,14 @@ use crate::exchange::{KeyValue, Status, unknown};
 use crate::http::attributes::address;
 use crate::http::fields::media;
 use crate::redact::{self, clip};
+use crate::rules::form;
 use crate::{Direction, Role};
 
 /// Messages of a call, by direction. The conventions have no name for it.
 const REQUEST_MESSAGES: &str = "wirespan.rpc.request.messages";
 const RESPONSE_MESSAGES: &str = "wirespan.rpc.response.messages";
+/// Bytes of a message that are looked at.
+const MAX_MESSAGE: usize = 1536;
 /// Longest method that is recorded.
 const MAX_METHOD: usize = 512;
 /// The path of an export of spans (<https://opentelemetry.io/docs/specs/otlp/#otlpgrpc>).
@@ -85,8 +88,12 @@ pub(crate) struct Call {
     hidden: bool,
     /// It is not certain that this is a call: what would say so was said before anybody listened.
     pub guessed: bool,
+    /// Its head speaks of calls.
+    hinted: bool,
     /// The server described what went wrong.
     described: bool,
+    /// That, without the values that it quotes.
+    said: Box<str>,
 }
 
 impl Call {
@@ -100,9 +107,9 @@ impl Call {
         self.code = code.or(self.code);
     }
 
-    /// What may be a call: its `Content-Type` is one that was said before anybody listened.
-    pub fn guessed(timeout: Option<u64>) -> Self {
-        Self { guessed: true, ..Self::new(timeout) }
+    /// What may be a call: its `Content-Type` is one that was said before anybody listened. `hinted`: its head has what calls have.
+    pub fn guessed(timeout: Option<u64>, hinted: bool) -> Self {
+        Self { guessed: true, hinted, ..Self::new(timeout) }
     }
 
     /// The server's last fields name a status that is not known.
@@ -112,17 +119,25 @@ impl Call {
 
     /// The server's last fields have a `grpc-message`: "a description of the error" (PROTOCOL-HTTP2.md, *Responses*). One of grpc-js's
     /// servers describes success, too.
-    pub fn message(&mut self, text: &[u8]) {
-        self.described |= !text.is_empty() && text != b"OK";
+    pub fn message(&mut self, text: &[u8], keep_values: bool) {
+        if text.is_empty() || text == b"OK" {
+            return;
+        }
+        self.described = true;
+        let text = form::percent_decoded(&text[..text.len().min(MAX_MESSAGE)], false);
+        self.said = redact::complaint(&String::from_utf8_lossy(&text), keep_values).into();
     }
 
     /// Whether what passed can be nothing but a call: messages in both directions as the protocol frames them, or a
-    /// response that has none and ends with its head.
+    /// response that has none and ends with its head, or a head that speaks of calls.
     pub fn is_certain(&self, request_ended: bool, response: Option<Ending>) -> bool {
         if !self.guessed {
             return true;
         }
         let asked = self.sent.fits(request_ended) && self.sent.count() > Some(0);
+        if self.hinted {
+            return asked;
+        }
         let answered = self.received.fits(response == Some(Ending::Trailers)) && self.received.count() > Some(0);
         asked
             && match response {
@@ -131,6 +146,12 @@ impl Call {
                 Some(Ending::Data) => false,
                 None => answered,
             }
+    }
+
+    /// Whether it may be a call of which nothing came back that would show it: nothing that passed is against it. (Other protocols
+    /// frame what they ask in the same way.)
+    pub fn is_possible(&self, request_ended: bool, response: Option<Ending>) -> bool {
+        self.guessed && response.is_none() && self.sent.may_fit(request_ended) && self.received.may_fit(false)
     }
 
     /// The messages of one direction.
@@ -214,7 +235,7 @@ pub(crate) fn describe(
     let failed = failed.or(error.map(Cow::Borrowed)).or(other);
     let Some(failed) = failed else { return (name, attributes, Status::Unset) };
     attributes.push(KeyValue::str(semconv::ERROR_TYPE, failed));
-    (name, attributes, Status::Error("".into()))
+    (name, attributes, Status::Error(call.said.clone().into_string().into()))
 }
 
 /// The span's name, and `rpc.method`. One that the server does not have could be anything, so it names no span.

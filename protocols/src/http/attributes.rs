@@ -12,7 +12,7 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 
 use super::fields::{Fields, media};
 use super::forwarded::{self, host_port};
-use crate::exchange::{KeyValue, Status};
+use crate::exchange::{Asks, KeyValue, Status};
 use crate::redact::{self, clip};
 use crate::template::template;
 use crate::{Role, Settings};
@@ -64,6 +64,11 @@ pub(crate) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
+    /// What stands behind `?`.
+    pub(crate) fn query(&self) -> Option<&'a str> {
+        self.query
+    }
+
     /// Takes a request-target in any of its four forms apart.
     pub(crate) fn parse(method: &str, target: &'a str) -> Self {
         let target = target.split('#').next().unwrap_or_default();
@@ -97,7 +102,7 @@ fn is_scheme(text: &str) -> bool {
 /// The span's name and the attributes that the request alone gives.
 pub(crate) fn request(head: &Request<'_>, settings: &Settings) -> (Cow<'static, str>, Vec<KeyValue>) {
     let mut attributes = Vec::with_capacity(14);
-    let method = METHODS.into_iter().find(|known| Some(*known) == head.method);
+    let method = known(head.method);
     if let Some(original) = head.method {
         attributes.push(KeyValue::str(semconv::HTTP_REQUEST_METHOD, method.unwrap_or("_OTHER")));
         if method.is_none() {
@@ -132,11 +137,30 @@ pub(crate) fn request(head: &Request<'_>, settings: &Settings) -> (Cow<'static, 
     (name.into(), attributes)
 }
 
+fn known(method: Option<&str>) -> Option<&'static str> {
+    METHODS.into_iter().find(|known| Some(*known) == method)
+}
+
+/// What is asked of a server, as its requests under way are told apart; nothing of what has no scheme of HTTP.
+pub(crate) fn asks(head: &Request<'_>, settings: &Settings) -> Option<Asks> {
+    if settings.role != Role::Server {
+        return None;
+    }
+    let scheme = scheme(head, settings)?;
+    Some(Asks { method: known(head.method).unwrap_or("_OTHER"), scheme })
+}
+
+/// `url.scheme` of what is asked of a server.
+fn scheme(head: &Request<'_>, settings: &Settings) -> Option<&'static str> {
+    let target = &head.target;
+    forwarded::scheme(head.fields).or(target.scheme).or((!target.foreign).then_some(usual_scheme(settings)))
+}
+
 fn server(head: &Request<'_>, settings: &Settings, attributes: &mut Vec<KeyValue>) {
     let (fields, target, gateway) = (head.fields, &head.target, &head.gateway);
     let host = forwarded::host(fields).or(target.authority).or_else(|| forwarded::text(fields.host?));
     address(host, attributes);
-    let scheme = forwarded::scheme(fields).or(target.scheme).or((!target.foreign).then_some(usual_scheme(settings)));
+    let scheme = scheme(head, settings);
     // What a proxy forwards was asked of the proxy: the port that this server listens on is another one.
     if forwarded::is_forwarded(fields) {
         let port = forwarded::port(fields).unwrap_or(if scheme == Some("https") { 443 } else { 80 });

@@ -88,7 +88,12 @@ pub(crate) fn media(content_type: &[u8]) -> &[u8] {
 }
 
 /// Whether a `Content-Type` says that a body is a stream of events, which has no end but that its reader leaves
-/// (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+/// (<https://html.spec.whatwg.org/multipage/server-sent-events.html>), of pictures that replace one another, or of what changes
+/// in Kubernetes.
 pub(crate) fn is_events(content_type: &[u8]) -> bool {
-    media(content_type).eq_ignore_ascii_case(b"text/event-stream")
+    let is = |a: &[u8], b: &[u8]| a.trim_ascii().eq_ignore_ascii_case(b);
+    let media = media(content_type);
+    is(media, b"text/event-stream")
+        || is(media, b"multipart/x-mixed-replace")
+        || content_type.split(|b| *b == b';').skip(1).any(|parameter| is(parameter, b"stream=watch"))
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::exchange::{Exchange, KeyValue, Mark, Marks, Output, Reason, Value};
 use crate::grpc::{self, Call};
 use crate::http::attributes;
+use crate::rules::Answers;
 use crate::{Break, Role};
 
 /// Most requests in flight.
@@ -29,6 +30,8 @@ pub(super) struct Request {
     pub upgrades: bool,
     /// It is a call by gRPC-Web.
     pub call: Option<Box<Rpc>>,
+    /// What people ask for.
+    pub answers: Option<Box<Answers>>,
     /// The response, once its head was seen.
     pub answer: Option<Answer>,
     /// It shows whether the connection waits, and is dropped in the end.
@@ -67,6 +70,7 @@ impl Request {
             + self.attributes.iter().map(text).sum::<usize>()
             + self.name.len()
             + self.call.as_ref().map_or(0, |rpc| size_of::<Rpc>() + rpc.path.len())
+            + self.answers.as_ref().map_or(0, |answers| answers.bytes())
     }
 
     fn finish(mut self, role: Role, end: u64, broke: Option<Break>) -> Exchange {
@@ -89,6 +93,7 @@ impl Request {
             }
         };
         attributes.extend(broke.and_then(|b| b.mark(role, events)));
+        attributes.extend(self.answers.into_iter().flat_map(|answers| answers.finish()));
         let response = self.answer.map(|a| a.marks);
         Exchange { id: self.id, name, request: self.marks, response, end, status, attributes, events: Vec::new() }
     }

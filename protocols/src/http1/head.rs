@@ -10,6 +10,7 @@ use super::start_line::{self, Fit};
 use crate::grpc;
 use crate::http::attributes::{Gateway, Request, Target};
 use crate::http::fields::{self, Length};
+use crate::rules::{Applied, Asked};
 
 /// Heads with more fields than this are read a second time, into a list on the heap.
 const FIELDS: usize = 64;
@@ -81,12 +82,17 @@ pub(super) struct Fields<'a> {
     pub expects_continue: bool,
     /// `Upgrade: h2c` (RFC 7540 §3.2).
     pub upgrades_to_http2: bool,
+    /// Those that people ask for.
+    pub asked: Vec<(&'a str, &'a [u8])>,
 }
 
 impl<'a> Fields<'a> {
-    fn read(headers: &[Header<'a>]) -> Self {
+    fn read(headers: &[Header<'a>], rules: Option<Applied>) -> Self {
         let mut fields = Self::default();
         for header in headers {
+            if rules.is_some_and(|rules| rules.wants(header.name)) {
+                fields.asked.push((header.name, header.value));
+            }
             if fields.coding.offer(header.name, header.value) {
                 continue;
             }
@@ -133,6 +139,13 @@ impl RequestHead<'_> {
         Request { method: Some(self.method), version: Some(version), target, fields, gateway: Gateway::default() }
     }
 
+    /// What rules look at.
+    pub(super) fn asked<'b>(&'b self, target: &Target<'b>, is_call: bool) -> Asked<'b> {
+        let fields = &self.fields.asked;
+        let content_type = self.fields.common.content_type;
+        Asked { method: self.method, path: target.path, query: target.query(), fields, content_type, is_call }
+    }
+
     /// RFC 9112 §6.3, items 3 to 7.
     pub(super) fn framing(&self) -> Framing {
         match (self.fields.coding, self.fields.common.length) {
@@ -162,7 +175,7 @@ impl ResponseHead {
 }
 
 /// Reads a request's head, which ends in an empty line.
-pub(super) fn request(bytes: &[u8]) -> Parsed<RequestHead<'_>> {
+pub(super) fn request(bytes: &[u8], rules: Option<Applied>) -> Parsed<RequestHead<'_>> {
     let line = match start_line::request_line(bytes) {
         Fit::Whole(line) => line,
         Fit::Prefix => return Parsed::Partial,
@@ -173,12 +186,12 @@ pub(super) fn request(bytes: &[u8]) -> Parsed<RequestHead<'_>> {
     let fields = match with_list(|list| {
         let mut request = httparse::Request::new(&mut []);
         Ok(match config.parse_request_with_uninit_headers(&mut request, bytes, list)? {
-            Status::Complete(len) => Status::Complete((Fields::read(request.headers), len)),
+            Status::Complete(len) => Status::Complete((Fields::read(request.headers, rules), len)),
             Status::Partial => Status::Partial,
         })
     }) {
         // httparse wants a target in UTF-8; most servers do not.
-        Parsed::Invalid => match header_lines(&bytes[line.len..]) {
+        Parsed::Invalid => match header_lines(&bytes[line.len..], rules) {
             Parsed::Whole(fields, len) => Parsed::Whole(fields, line.len + len),
             other => other,
         },
@@ -195,10 +208,10 @@ pub(super) fn request(bytes: &[u8]) -> Parsed<RequestHead<'_>> {
 }
 
 /// Reads header lines without a start line.
-fn header_lines(bytes: &[u8]) -> Parsed<Fields<'_>> {
+fn header_lines(bytes: &[u8], rules: Option<Applied>) -> Parsed<Fields<'_>> {
     let mut list = vec![httparse::EMPTY_HEADER; MAX_FIELDS];
     match httparse::parse_headers(bytes, &mut list) {
-        Ok(Status::Complete((len, headers))) => Parsed::Whole(Fields::read(headers), len),
+        Ok(Status::Complete((len, headers))) => Parsed::Whole(Fields::read(headers, rules), len),
         Ok(Status::Partial) => Parsed::Partial,
         Err(_) => Parsed::Invalid,
     }

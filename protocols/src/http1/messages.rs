@@ -7,13 +7,14 @@ use super::lane::State;
 use super::start_line::{self, Fit};
 use super::{Http1, Step};
 use crate::context::Carrier;
-use crate::exchange::{Marks, Output, Reason, SpanKind, Started};
+use crate::exchange::{Asks, Marks, Output, Reason, SpanKind, Started};
 use crate::grpc::{self, Call};
 use crate::http::attributes;
 use crate::http::fields::Length;
 use crate::http::lines;
 use crate::http2::{Asked, Http2};
 use crate::pairing::Verdict;
+use crate::rules::Applied;
 use crate::{Direction, Progress};
 
 /// A head of more bytes is followed by others: so large are the cookies of who sends it.
@@ -28,7 +29,7 @@ impl Http1 {
         out: &mut Vec<Output>,
     ) -> Parsed<Option<Progress>> {
         match direction {
-            Direction::Request => match head::request(bytes) {
+            Direction::Request => match head::request(bytes, self.settings.rules) {
                 Parsed::Whole(head, len) => {
                     self.request(&head, head.framing(), out);
                     if len > LARGE {
@@ -50,8 +51,10 @@ impl Http1 {
     fn request(&mut self, head: &RequestHead<'_>, framing: Framing, out: &mut Vec<Output>) {
         self.settle_hidden_end(out);
         let marks = Marks { first: self.requests.first, last: self.requests.operation };
-        let id = self.started(marks, &head.fields.common.carrier, out);
-        if !self.exports && attributes::exports_telemetry(&head.common()) {
+        let (common, call) = (head.common(), rpc(head));
+        let asks = if call.is_none() { attributes::asks(&common, &self.settings) } else { None };
+        let id = self.started(marks, &head.fields.common.carrier, asks, out);
+        if !self.exports && attributes::exports_telemetry(&common) {
             self.exports = true;
             out.push(Output::ExportsTelemetry);
         }
@@ -67,14 +70,15 @@ impl Http1 {
             self.flight.forget(Reason::Gap, out);
         }
         let waiting = self.flight.len();
-        let verdict = self.pairing.request(&marks.first, waiting);
+        let verdict = self.pairing.request(&marks.first, marks.first.opposite, waiting);
         if verdict == Verdict::Drop {
             out.push(Output::Dropped { id, reason: self.flight.reason() });
             return;
         }
-        let (name, attributes) = attributes::request(&head.common(), &self.settings);
-        let to_head = head.method == "HEAD";
-        let (call, upgrades) = (rpc(head), head.fields.upgrades_to_http2);
+        let (name, attributes) = attributes::request(&common, &self.settings);
+        let (to_head, upgrades) = (head.method == "HEAD", head.fields.upgrades_to_http2);
+        let asked = |rules: Applied| rules.request(&head.asked(&common.target, call.is_some()));
+        let answers = self.settings.rules.and_then(asked);
         let probe = verdict == Verdict::Probe;
         let request = Request {
             id,
@@ -85,6 +89,7 @@ impl Http1 {
             connect,
             upgrades,
             call,
+            answers,
             answer: None,
             probe,
             weight: 0,
@@ -98,13 +103,13 @@ impl Http1 {
     }
 
     /// Announces a request.
-    fn started(&mut self, request: Marks, carrier: &Carrier<'_>, out: &mut Vec<Output>) -> u64 {
+    fn started(&mut self, request: Marks, carrier: &Carrier<'_>, asks: Option<Asks>, out: &mut Vec<Output>) -> u64 {
         let context = carrier.context();
         let denied = context.is_none() && carrier.denies_sampling();
         let id = self.next_id;
         self.next_id += 1;
         let kind = SpanKind::from(self.settings.role);
-        out.push(Output::Started(Started::call(id, request, kind, context, denied)));
+        out.push(Output::Started(Started { asks, ..Started::call(id, request, kind, context, denied) }));
         id
     }
 
@@ -187,6 +192,7 @@ impl Http1 {
         match direction {
             Direction::Request => {
                 if let Some(request) = self.sending.take().and_then(|id| self.flight.latest(id)) {
+                    request.answers.iter_mut().for_each(|answers| answers.complete(direction));
                     request.attributes.extend(chunked.map(attributes::request_body));
                 }
             }
@@ -249,7 +255,7 @@ impl Http1 {
             self.pairing.note_cut();
         }
         if let Some(closed) = lines::close(cut)
-            && let Parsed::Whole(head, _) = head::request(&closed)
+            && let Parsed::Whole(head, _) = head::request(&closed, self.settings.rules)
         {
             self.request(&head, Framing::Unknown, out);
             return self.pairing.requests_hidden();
@@ -259,7 +265,7 @@ impl Http1 {
         self.sending = None;
         if begun {
             let marks = Marks { first: self.requests.first, last: self.requests.operation };
-            let id = self.started(marks, &Carrier::default(), out);
+            let id = self.started(marks, &Carrier::default(), None, out);
             out.push(Output::Dropped { id, reason: Reason::Gap });
         }
         self.pairing.requests_hidden();

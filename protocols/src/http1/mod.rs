@@ -147,7 +147,13 @@ impl Http1 {
             Direction::Request => self.sending.and_then(|id| self.flight.latest(id)),
             Direction::Response => self.flight.oldest(),
         };
-        let mut messages = call.and_then(|r| r.call.as_deref_mut()).map(|rpc| rpc.call.messages(direction));
+        let (mut messages, mut answers) = match call {
+            Some(request) => {
+                let rpc = request.call.as_deref_mut();
+                (rpc.map(|rpc| rpc.call.messages(direction)), request.answers.as_deref_mut())
+            }
+            None => (None, None),
+        };
         let lane = match direction {
             Direction::Request => &mut self.requests,
             Direction::Response => &mut self.responses,
@@ -156,6 +162,9 @@ impl Http1 {
         let fed = body.feed(bytes, |content| {
             if let Some(messages) = &mut messages {
                 messages.feed(content);
+            }
+            if let Some(answers) = &mut answers {
+                answers.feed(direction, content);
             }
         });
         match fed {
@@ -192,8 +201,12 @@ impl Http1 {
             Direction::Request => self.sending.and_then(|id| self.flight.latest(id)),
             Direction::Response => self.flight.oldest(),
         };
-        if let Some(rpc) = request.and_then(|r| r.call.as_deref_mut()) {
+        let Some(request) = request else { return };
+        if let Some(rpc) = request.call.as_deref_mut() {
             rpc.call.messages(direction).lose();
+        }
+        if let Some(answers) = request.answers.as_deref_mut() {
+            answers.lose(direction);
         }
     }
 
@@ -337,10 +350,11 @@ impl Parser for Http1 {
     }
 
     fn wants_more(&self) -> bool {
-        self.pairing.wants_more() || self.http2.as_ref().is_some_and(|http2| http2.wants_more())
+        let bodies = self.settings.rules.is_some_and(|rules| rules.reads(Direction::Response));
+        bodies || self.pairing.wants_more() || self.http2.as_ref().is_some_and(|http2| http2.wants_more())
     }
 
     fn wants_requests(&self) -> bool {
-        self.pairing.wants_requests()
+        self.pairing.wants_requests() || self.settings.rules.is_some_and(|rules| rules.reads(Direction::Request))
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use opentelemetry_semantic_conventions::attribute as semconv;
 
 use super::hpack;
-use crate::exchange::{KeyValue, unknown};
+use crate::exchange::{Asks, KeyValue, unknown};
 use crate::http::attributes::{self, Gateway, Request, Target};
 use crate::http::fields::Fields;
 use crate::redact;
@@ -98,8 +98,26 @@ impl Head {
         self.iter().find(|(name, _)| *name == "content-type").map(|(_, value)| value)
     }
 
-    /// Name and attributes of a request that is plain HTTP.
-    pub(super) fn http(&self, settings: &Settings) -> (Cow<'static, str>, Vec<KeyValue>) {
+    /// What is asked of a server.
+    pub(super) fn asks(&self, settings: &Settings) -> Option<Asks> {
+        self.request(|request| attributes::asks(request, settings))
+    }
+
+    /// Name and attributes of a request that is plain HTTP, or may be a call (`possible`).
+    pub(super) fn http(&self, settings: &Settings, possible: bool) -> (Cow<'static, str>, Vec<KeyValue>) {
+        let (name, mut attributes) = self.request(|request| attributes::request(request, settings));
+        let (method, path) = (self.method(), self.path());
+        let hidden = path.is_none() && method.as_deref() != Some("CONNECT");
+        attributes.extend(unknown([
+            method.is_none().then_some(semconv::HTTP_REQUEST_METHOD),
+            possible.then_some(semconv::RPC_SYSTEM_NAME),
+            hidden.then_some(if settings.role == Role::Server { semconv::URL_PATH } else { semconv::URL_FULL }),
+        ]));
+        (name, attributes)
+    }
+
+    /// What every version of HTTP knows of it.
+    fn request<T>(&self, describe: impl FnOnce(&Request<'_>) -> T) -> T {
         let (method, path) = (self.method(), self.path());
         let (scheme, authority) = (self.text(SCHEME), self.authority());
         let mut fields = Fields::default();
@@ -112,13 +130,6 @@ impl Head {
         // An authority should have no user information (RFC 9113 §8.3.1).
         target.authority = target.authority.or(authority.as_deref().and_then(redact::authority));
         let gateway = Gateway::default();
-        let request = Request { method: method.as_deref(), version: Some("2"), target, fields: &fields, gateway };
-        let (name, mut attributes) = attributes::request(&request, settings);
-        let hidden = path.is_none() && method.as_deref() != Some("CONNECT");
-        attributes.extend(unknown([
-            method.is_none().then_some(semconv::HTTP_REQUEST_METHOD),
-            hidden.then_some(if settings.role == Role::Server { semconv::URL_PATH } else { semconv::URL_FULL }),
-        ]));
-        (name, attributes)
+        describe(&Request { method: method.as_deref(), version: Some("2"), target, fields: &fields, gateway })
     }
 }

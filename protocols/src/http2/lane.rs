@@ -54,6 +54,8 @@ pub(super) struct Lane {
     pub decoder: Decoder,
     /// The decoder before frames were missed, until it is known whether there were heads among these.
     pub before_gap: Option<Decoder>,
+    /// Decoders that there were before.
+    decoders: u32,
     /// The operation that is being read. Its `position` is where the operation's bytes begin.
     pub operation: Mark,
     /// Frames were missed at some time, so that nonsense says little.
@@ -84,6 +86,7 @@ impl Lane {
             block: None,
             decoder,
             before_gap: None,
+            decoders: 0,
             operation: Mark::default(),
             doubtful,
             misses: 0,
@@ -149,8 +152,14 @@ impl Lane {
         self.buffer = Vec::new();
         self.block = None;
         self.doubtful = true;
-        let before = std::mem::replace(&mut self.decoder, Decoder::joined_late());
+        let before = self.forget_heads();
         self.before_gap.get_or_insert(before);
+    }
+
+    /// What heads have inserted so far is not known any more. Returns what was known.
+    pub(super) fn forget_heads(&mut self) -> Decoder {
+        self.decoders += 1;
+        std::mem::replace(&mut self.decoder, Decoder::joined_late().numbered(self.decoders))
     }
 
     /// A frame begins with the next byte, whatever was not known before.

@@ -3,7 +3,8 @@
 use super::detect::direction_of;
 use super::frame::{self, Header};
 use super::head::Head;
-use super::hpack::Outcome;
+use super::hpack::{Fields, Outcome};
+use super::kin::Unsaid;
 use super::lane::{Block, MAX_BLOCK};
 use super::stream::{Failure, Stream};
 use super::{Http2, Verdict};
@@ -11,7 +12,9 @@ use crate::Direction;
 use crate::context::Carrier;
 use crate::exchange::{Mark, Marks, Output, SpanKind, Started};
 use crate::grpc::{self, Call, Ending};
+use crate::http::attributes::Target;
 use crate::http::fields::{Length, is_events};
+use crate::rules::{Answers, Applied, Asked};
 
 impl Http2 {
     /// A HEADERS or PUSH_PROMISE frame came whole, or was cut and its beginning is in the block.
@@ -83,7 +86,7 @@ impl Http2 {
             return Verdict::Nonsense;
         }
         if cut {
-            lane.decoder.lose();
+            lane.forget_heads();
         }
         let operation = lane.operation;
         if header.kind == frame::PUSH_PROMISE {
@@ -175,18 +178,42 @@ impl Http2 {
         let id = self.next_id;
         self.next_id += 1;
         let kind = SpanKind::from(self.settings.role);
-        let started = Started::call(id, request, kind, context, denied);
-        out.push(Output::Started(Started { stream: Some(u64::from(number)), ..started }));
         let head = Head::keep(&self.fields);
+        // (All fields are read for it, so only where it is wanted.)
+        let is_plain = kind == SpanKind::Server && !head.content_type().is_some_and(grpc::is_grpc);
+        let asks = if is_plain { head.asks(&self.settings) } else { None };
+        let started = Started::call(id, request, kind, context, denied);
+        out.push(Output::Started(Started { stream: Some(u64::from(number)), asks, ..started }));
+        let unsaid = match head.content_type() {
+            // Of a connection that is older than the agent, the table may hold the type.
+            None if head.method().is_none_or(|method| method == "POST") => {
+                Unsaid::of(&self.fields, self.requests.decoder.number())
+            }
+            _ => None,
+        };
         let call = match head.content_type() {
             Some(kind) => grpc::is_grpc(kind).then(|| Call::new(timeout)),
-            // Of a connection that is older than the agent, the table may hold the type.
-            None if self.fields.iter().any(|(name, value)| name.is_none() && value.is_none()) => {
-                head.method().is_none_or(|method| method == "POST").then(|| Call::guessed(timeout))
-            }
-            None => None,
+            None => unsaid.is_some().then(|| Call::guessed(timeout, speaks_of_calls(&self.fields))),
         };
-        Stream::new(id, head, request, call)
+        let mut stream = Stream::new(id, head, request, call);
+        stream.unsaid = unsaid.map(Box::new);
+        stream.answers = self.settings.rules.and_then(|rules| self.asked(rules, &stream));
+        stream
+    }
+
+    /// What people ask for, as far as the head says it, and what is looked for in the bodies.
+    fn asked(&self, rules: Applied, stream: &Stream) -> Option<Box<Answers>> {
+        let mut fields: Vec<(&str, &[u8])> = Vec::new();
+        for (name, value) in self.fields.iter() {
+            let name = name.and_then(|name| std::str::from_utf8(name).ok()).filter(|name| rules.wants(name));
+            fields.extend(name.zip(value));
+        }
+        let (method, target) = (stream.head.method(), stream.head.path());
+        let method = method.as_deref().unwrap_or_default();
+        let target = Target::parse(method, target.as_deref().unwrap_or_default());
+        let (content_type, is_call) = (stream.head.content_type(), stream.call.is_some());
+        let (path, query) = (target.path, target.query());
+        rules.request(&Asked { method, path, query, fields: &fields, content_type, is_call })
     }
 
     fn response(&mut self, header: &Header, marks: Marks, out: &mut Vec<Output>) {
@@ -204,8 +231,12 @@ impl Http2 {
             return;
         }
         stream.touch(Direction::Response, &marks);
+        let mut proven = None;
         match &mut stream.call {
-            Some(call) if call.guessed && known.is_grpc => call.guessed = false,
+            Some(call) if call.guessed && known.is_grpc => {
+                call.guessed = false;
+                proven = stream.unsaid.take();
+            }
             Some(call) if call.guessed && known.is_other => stream.call = None,
             _ => {}
         }
@@ -225,7 +256,7 @@ impl Http2 {
         stream.events |= known.is_events;
         if let Some(call) = &mut stream.call {
             call.stated(known.code.and_then(grpc::Code::parse));
-            call.message(known.message.unwrap_or_default());
+            call.message(known.message.unwrap_or_default(), self.settings.keep_query_values);
             if ended && known.code.is_none() {
                 let nameless = self.fields.iter().filter(|(name, _)| name.is_none()).map(|(_, value)| value);
                 match grpc::status_among(nameless) {
@@ -238,6 +269,7 @@ impl Http2 {
             stream.ending = Some(if head { Ending::Head } else { Ending::Trailers });
         }
         let tunnel = stream.connects() && stream.status.is_some_and(|s| (200..300).contains(&s));
+        self.streams.kin.learn(proven);
         if ended || tunnel {
             self.strays |= !ended;
             self.streams.finish(header.stream, marks.last.time, None, out);
@@ -261,6 +293,9 @@ impl Http2 {
             if let Some(messages) = stream.messages(direction) {
                 messages.feed(&bytes[..content]);
             }
+            if let Some(answers) = &mut stream.answers {
+                answers.feed(direction, &bytes[..content]);
+            }
             let nameless = direction == Direction::Request && stream.call.is_some() && stream.head.path().is_none();
             if nameless && !self.exports && self.suspect.shows(header.stream, &bytes[..content]) {
                 self.exports = true;
@@ -276,6 +311,7 @@ impl Http2 {
         let padding = lane.padding;
         let Some(stream) = self.streams.get(number) else { return };
         stream.touch(direction, &marks);
+        stream.answers.iter_mut().for_each(|answers| answers.lose(direction));
         if direction == Direction::Request {
             self.suspect.miss(number);
         }
@@ -297,6 +333,7 @@ impl Http2 {
             (_, None) => {}
             (Direction::Request, Some(stream)) => {
                 stream.request_ended = true;
+                stream.answers.iter_mut().for_each(|answers| answers.complete(direction));
                 stream.request.last = operation;
                 stream.seen = operation.time;
             }
@@ -319,6 +356,15 @@ impl Http2 {
         self.strays |= self.streams.contains(number);
         self.streams.finish(number, time, Some(Failure::Reset(code, direction)), out);
     }
+}
+
+/// Whether fields have names, or a value, that calls have. REST gateways are asked with some of them, too, so that is no proof.
+fn speaks_of_calls(fields: &Fields) -> bool {
+    fields.iter().any(|(name, value)| match name {
+        Some(b"grpc-timeout" | b"grpc-encoding" | b"grpc-accept-encoding" | b"grpc-message-type") => true,
+        Some(b"user-agent") => value.is_some_and(|value| value.starts_with(b"grpc-")),
+        _ => false,
+    })
 }
 
 /// What a response's head or trailers say that matters.

@@ -11,6 +11,7 @@
 //! | `streams`, `stream` | requests in flight |
 //! | `export` | whether calls without a name export spans |
 //! | `head` | what is kept of a request's head |
+//! | `kin` | which requests are calls because another one was |
 //!
 //! An exchange is one stream. It ends with the frame that ends the response, whatever the request's body does.
 //!
@@ -28,6 +29,7 @@ mod export;
 mod frame;
 mod head;
 pub mod hpack;
+mod kin;
 mod lane;
 mod messages;
 mod stream;
@@ -403,6 +405,10 @@ impl Parser for Http2 {
     }
 
     fn wants_more(&self) -> bool {
-        self.wants_more
+        self.wants_more || self.settings.rules.is_some_and(|rules| rules.reads(Direction::Response))
+    }
+
+    fn wants_requests(&self) -> bool {
+        self.settings.rules.is_some_and(|rules| rules.reads(Direction::Request))
     }
 }

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use super::head::Head;
+use super::kin::{Kin, Unsaid};
 use super::{Asked, frame};
 use crate::exchange::{Exchange, KeyValue, Marks, Status};
 use crate::grpc::{self, Call, Ending, Messages};
 use crate::http::attributes;
+use crate::rules::Answers;
 use crate::{Break, Direction, Role, Settings, given_up};
 
 /// `error.type` of a stream that was reset, nobody knows why.
@@ -92,6 +94,10 @@ pub(super) struct Stream {
     pub ending: Option<Ending>,
     /// Set once it is known, or may turn out, to be gRPC.
     pub call: Option<Box<Call>>,
+    /// What people ask for.
+    pub answers: Option<Box<Answers>>,
+    /// What of its head was said before anybody listened, if that decides whether it is gRPC.
+    pub unsaid: Option<Box<Unsaid>>,
     /// The client has said all.
     pub request_ended: bool,
     /// Frames were missed that may have ended it.
@@ -120,6 +126,8 @@ impl Stream {
             received: Body::default(),
             ending: None,
             call: call.map(Box::new),
+            answers: None,
+            unsaid: None,
             request_ended: false,
             doubtful: false,
             misses: 0,
@@ -136,7 +144,11 @@ impl Stream {
 
     /// Bytes of memory that it takes, about.
     pub(super) fn weight(&self) -> usize {
-        size_of::<Self>() + self.head.bytes() + self.call.as_ref().map_or(0, |_| size_of::<Call>())
+        size_of::<Self>()
+            + self.head.bytes()
+            + self.call.as_ref().map_or(0, |_| size_of::<Call>())
+            + self.answers.as_ref().map_or(0, |answers| answers.bytes())
+            + self.unsaid.as_ref().map_or(0, |unsaid| unsaid.bytes())
     }
 
     /// A method whose success makes a tunnel of the stream (RFC 9113 §8.5, RFC 8441).
@@ -151,16 +163,21 @@ impl Stream {
             return;
         }
         self.doubtful = true;
-        self.received.miss();
-        if let Some(call) = &mut self.call {
-            call.received.lose();
-        }
+        self.miss(Direction::Response);
         // Of a request that is complete, nothing can have been missed.
         if !self.request_ended {
-            self.sent.miss();
-            if let Some(call) = &mut self.call {
-                call.sent.lose();
-            }
+            self.miss(Direction::Request);
+        }
+    }
+
+    /// Nobody knows how much of one direction was missed.
+    fn miss(&mut self, direction: Direction) {
+        self.body(direction).miss();
+        if let Some(messages) = self.messages(direction) {
+            messages.lose();
+        }
+        if let Some(answers) = &mut self.answers {
+            answers.lose(direction);
         }
     }
 
@@ -194,26 +211,40 @@ impl Stream {
         self.call.as_deref_mut().map(|call| call.messages(direction))
     }
 
+    /// Whether it is a call because another one was.
+    fn is_kin(&self, kin: &Kin) -> bool {
+        self.unsaid.as_ref().is_some_and(|unsaid| kin.has(unsaid))
+    }
+
     /// What its span would be called if it ended now.
-    pub(super) fn name(&self, settings: &Settings) -> Cow<'static, str> {
+    pub(super) fn name(&self, settings: &Settings, kin: &Kin) -> Cow<'static, str> {
         match (&self.call, &self.made) {
-            (Some(call), _) if call.is_certain(self.request_ended, self.ending) => {
+            (Some(call), _) if call.is_certain(self.request_ended, self.ending) || self.is_kin(kin) => {
                 grpc::name(self.head.path().as_deref())
             }
             (_, Some(made)) => made.0.clone(),
-            (_, None) => self.head.http(settings).0,
+            (_, None) => self.head.http(settings, false).0,
         }
     }
 
     /// Ends it at `end`, in `CLOCK_BOOTTIME` nanoseconds.
-    pub(super) fn finish(mut self, settings: &Settings, end: u64, failure: Option<Failure>) -> Exchange {
-        let unanswered = matches!(self.status, Some(status) if status != 200);
-        let is_call = |call: &Call| call.is_certain(self.request_ended, self.ending) && !(call.guessed && unanswered);
-        let call = self.call.take().filter(|call| is_call(call));
-        let (name, attributes, status) = match call {
-            Some(call) => self.rpc(*call, settings.role, end, failure),
-            None => self.http(settings, failure),
+    pub(super) fn finish(mut self, settings: &Settings, kin: &mut Kin, end: u64, failure: Option<Failure>) -> Exchange {
+        let refused = matches!(self.status, Some(status) if status != 200);
+        let known = self.is_kin(kin);
+        let is_call =
+            |call: &Call| known || (call.is_certain(self.request_ended, self.ending) && !(call.guessed && refused));
+        let answers = self.answers.take();
+        let (name, mut attributes, status) = match self.call.take() {
+            Some(call) if is_call(&call) => {
+                kin.learn(self.unsaid.take());
+                self.rpc(*call, settings.role, end, failure)
+            }
+            call => {
+                let possible = !refused && call.is_some_and(|call| call.is_possible(self.request_ended, self.ending));
+                self.http(settings, failure, possible)
+            }
         };
+        attributes.extend(answers.into_iter().flat_map(|answers| answers.finish()));
         Exchange {
             id: self.id,
             name,
@@ -226,9 +257,10 @@ impl Stream {
         }
     }
 
-    fn http(&mut self, settings: &Settings, failure: Option<Failure>) -> Described {
+    /// `possible`: it may be a call, which is not known.
+    fn http(&mut self, settings: &Settings, failure: Option<Failure>, possible: bool) -> Described {
         let made = self.made.take();
-        let (name, mut attributes) = made.map_or_else(|| self.head.http(settings), |made| *made);
+        let (name, mut attributes) = made.map_or_else(|| self.head.http(settings, possible), |made| *made);
         let stated = attributes.iter().any(|a| a.key == attributes::REQUEST_BODY_SIZE);
         if let Some(length) = self.sent.length().filter(|_| self.request_ended && !stated) {
             attributes.push(attributes::request_body(length));

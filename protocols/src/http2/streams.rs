@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::kin::Kin;
 use super::stream::{Failure, Stream};
 use crate::exchange::{Output, Reason};
 use crate::{Break, Settings};
 
-/// Most memory that streams in flight may take together, bytes: about 1600 streams.
+/// Most memory that streams in flight may take together, bytes: about 1550 streams.
 const MAX_BYTES: usize = 768 * 1024;
 /// From so many on it is seen from time to time whether some of them are dead. Fewer may stay: one of them may be a stream
 /// that lives for hours and is silent.
@@ -23,6 +24,8 @@ const SWEEP_EVERY: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub(super) struct Streams {
     settings: Settings,
+    /// Which of them are calls because others were.
+    pub kin: Kin,
     open: BTreeMap<u32, Box<Stream>>,
     bytes: usize,
     /// Some of them are doubtful.
@@ -35,11 +38,12 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, open: BTreeMap::new(), bytes: 0, doubtful: false, misses: 0, sweep_after: 0 }
+        let kin = Kin::default();
+        Self { settings, kin, open: BTreeMap::new(), bytes: 0, doubtful: false, misses: 0, sweep_after: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.kin.bytes()
     }
 
     pub(super) fn contains(&self, stream: u32) -> bool {
@@ -77,7 +81,7 @@ impl Streams {
     /// Tells the requests that began in `began`, see [`crate::Parser::under_way`].
     pub(super) fn under_way(&self, began: &Range<u64>, tell: &mut dyn FnMut(u64, Cow<'static, str>)) {
         for stream in self.open.values().filter(|s| began.contains(&s.request.first.time)) {
-            tell(stream.id, stream.name(&self.settings));
+            tell(stream.id, stream.name(&self.settings, &self.kin));
         }
     }
 
@@ -92,7 +96,7 @@ impl Streams {
     /// Ends a stream at `end`, in `CLOCK_BOOTTIME` nanoseconds.
     pub(super) fn finish(&mut self, number: u32, end: u64, failure: Option<Failure>, out: &mut Vec<Output>) {
         if let Some(stream) = self.remove(number) {
-            out.push(Output::Finished(Box::new(stream.finish(&self.settings, end, failure))));
+            out.push(Output::Finished(Box::new(stream.finish(&self.settings, &mut self.kin, end, failure))));
         }
     }
 

@@ -163,7 +163,7 @@ impl Memcached {
         if head[1] == 0x17 {
             return;
         }
-        let verdict = self.calls.pairs(&marks.first, out);
+        let verdict = self.calls.pairs(&marks, out);
         let alone = self.calls.len() == 0;
         if self.calls.start(marks, work, verdict, out).is_some() && alone {
             self.responses.expect();

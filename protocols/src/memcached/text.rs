@@ -194,7 +194,7 @@ impl Memcached {
             return true;
         }
         let mergeable = !work.behind_quiet;
-        let verdict = self.calls.pairs(&marks.first, out);
+        let verdict = self.calls.pairs(&marks, out);
         let alone = self.calls.len() == 0;
         let id = self.calls.start(marks, work, verdict, out);
         if id.is_some() && alone {

@@ -134,11 +134,6 @@ pub(super) struct Chain {
     many: bool,
 }
 
-/// Whether two operations are of one unit.
-fn same(one: &Unit, other: &Unit) -> bool {
-    (one.tgid, one.tid, one.kind, one.id) == (other.tgid, other.tid, other.kind, other.id)
-}
-
 impl Work {
     /// Whether it runs what the `other` one runs.
     fn is_like(&self, other: &Self) -> bool {
@@ -159,11 +154,11 @@ impl MySql {
             return false;
         };
         let id = chain.first;
-        let ours = same(&chain.unit, &marks.first.unit);
+        let ours = chain.unit.is(&marks.first.unit);
         if !ours || !self.calls.by_id(id).is_some_and(|call| call.request.is_like(work)) {
             return false;
         }
-        if self.calls.pairs_more(&marks.first, false, out) != Verdict::Pair {
+        if self.calls.pairs_more(&marks, false, out) != Verdict::Pair {
             self.calls.doom(id, Reason::Gap);
         }
         let Some(call) = self.calls.by_id(id) else { return false };
@@ -176,7 +171,7 @@ impl MySql {
 
     /// Whether the command is like the one before it, which is not answered yet, and of the same unit.
     pub(super) fn follows(&mut self, marks: &Marks, work: &Work) -> bool {
-        let chain = self.chain.as_ref().filter(|chain| !chain.many && same(&chain.unit, &marks.first.unit));
+        let chain = self.chain.as_ref().filter(|chain| !chain.many && chain.unit.is(&marks.first.unit));
         let Some(last) = chain.map(|chain| chain.last) else { return false };
         self.calls.by_id(last).is_some_and(|call| call.request.is_like(work))
     }
@@ -226,7 +221,7 @@ impl MySql {
 
     /// An answer passes that `unit` reads: what it sends from now on, it may have waited with.
     pub(super) fn heard(&mut self, unit: &Unit, out: &mut Vec<Output>) {
-        if self.chain.as_ref().is_some_and(|chain| same(&chain.unit, unit)) {
+        if self.chain.as_ref().is_some_and(|chain| chain.unit.is(unit)) {
             self.calls.release(out);
             self.chain = None;
         }

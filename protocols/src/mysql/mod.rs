@@ -70,6 +70,8 @@ pub struct MySql {
     stage: Stage,
     /// The packet before described the last parameter of a statement.
     behind_parameters: bool,
+    /// The number of the `EOF` that may still come behind a statement's parts.
+    perhaps_eof: Option<u8>,
     /// The client sends a file.
     uploads: bool,
     /// Prepared statements by number.
@@ -77,6 +79,8 @@ pub struct MySql {
     statement_bytes: usize,
     /// The statement that was prepared last, which has the number -1 for some clients.
     prepared: Option<Arc<Query>>,
+    /// Its own number, once the server has told it.
+    last: Option<u32>,
     /// Capabilities that the server offers, if that was seen.
     offered: Option<u32>,
     /// Whether result sets come without `EOF` packets, once that is known.
@@ -104,10 +108,12 @@ impl MySql {
             continues: [false; 2],
             stage: Stage::First,
             behind_parameters: false,
+            perhaps_eof: None,
             uploads: false,
             statements: HashMap::new(),
             statement_bytes: 0,
             prepared: None,
+            last: None,
             offered: None,
             without_eof: None,
             compressed: false,

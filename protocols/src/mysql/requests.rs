@@ -58,7 +58,7 @@ impl MySql {
         self.continues[0] = false;
         // What was prepared meanwhile has numbers that are known, but not here; what was closed has none any more.
         self.statements.clear();
-        (self.statement_bytes, self.prepared) = (0, None);
+        (self.statement_bytes, self.prepared, self.last) = (0, None, None);
         (self.namespace, self.uploads) = (None, false);
         if self.phase != Phase::Commands {
             self.phase = Phase::Commands;
@@ -139,7 +139,7 @@ impl MySql {
             _ => None,
         };
         match command.byte {
-            work::STMT_PREPARE => self.prepared = query.clone(),
+            work::STMT_PREPARE => (self.prepared, self.last) = (query.clone(), None),
             work::STMT_CLOSE => self.forget_statement(statement),
             work::RESET_CONNECTION | work::CHANGE_USER => {
                 self.statements.clear();
@@ -162,11 +162,16 @@ impl MySql {
             _ => None,
         };
         let (system, namespace) = (self.system, self.namespace.clone());
-        let (byte, answer, name) = (command.byte, command.answer, command.name);
-        let rows = statement.filter(|_| byte == work::STMT_BULK_EXECUTE).and_then(|id| self.rows(id, frame));
+        let byte = command.byte;
+        let bulk = statement.filter(|_| byte == work::STMT_BULK_EXECUTE);
+        let number = if bulk == Some(LAST_STATEMENT) { self.last } else { bulk };
+        let rows = number.and_then(|id| self.rows(id, frame));
+        let awaited = bulk == Some(LAST_STATEMENT) && number.is_none() && frame.is_whole();
+        let uncounted = awaited.then(|| frame.body.get(5..).unwrap_or_default().into());
         let statement = statement.filter(|_| byte == work::STMT_EXECUTE);
-        let many = None;
-        self.start(frame, Work { byte, answer, name, system, query, namespace, selects, statement, rows, many }, out);
+        let (answer, name, many) = (command.answer, command.name, None);
+        let work = Work { byte, answer, name, system, query, namespace, selects, statement, rows, uncounted, many };
+        self.start(frame, work, out);
     }
 
     fn start(&mut self, frame: &Frame<'_>, work: Work, out: &mut Vec<Output>) {
@@ -175,7 +180,7 @@ impl MySql {
             return;
         }
         let follows = self.follows(&marks, &work);
-        let verdict = self.calls.pairs(&frame.first, out);
+        let verdict = self.calls.pairs(&marks, out);
         if verdict != Verdict::Drop && self.calls.len() == 0 {
             self.responses.expect();
             self.stage = Stage::First;
@@ -194,11 +199,25 @@ impl MySql {
         rows.filter(|_| frame.is_whole())
     }
 
+    /// The statement that was prepared last has this number: counts the rows of bulks that were sent before that was known.
+    pub(super) fn number_known(&mut self, id: u32) {
+        let is_last = !self.calls.behind_oldest().any(|call| call.request.byte == work::STMT_PREPARE);
+        self.last = is_last.then_some(id);
+        let Some(statement) = self.statements.get_mut(&id) else { return };
+        let before = statement.weight();
+        for call in self.calls.behind_oldest().take_while(|call| call.request.byte != work::STMT_PREPARE) {
+            if let Some(body) = call.request.uncounted.take() {
+                call.request.rows = statement.rows(&body);
+            }
+        }
+        self.statement_bytes = self.statement_bytes + statement.weight() - before;
+    }
+
     fn read(&self, sql: &[u8], whole: bool) -> Arc<Query> {
         // What is in flight may change how strings are meant.
         let dialect = if self.calls.len() == 0 { self.dialect } else { self.dialect.unsure() };
         let query = Query::read(sql, dialect, self.settings.keep_query_text);
-        Arc::new(if whole { query } else { query.cut() })
+        Arc::new(if whole { query.with(self.settings.rules, sql) } else { query.cut() })
     }
 
     fn statement(&self, id: u32) -> Option<Arc<Query>> {

@@ -107,6 +107,7 @@ impl MySql {
             self.responses.lose();
             self.stage = Stage::First;
             self.continues[1] = false;
+            self.perhaps_eof = None;
             self.response_end_hidden(out);
         } else {
             self.touch_open();
@@ -130,6 +131,9 @@ impl MySql {
         if self.phase != Phase::Commands {
             return self.authentication(first, frame);
         }
+        if self.ends_parts(sequence, first, frame.len) {
+            return Progress::Continue;
+        }
         if self.calls.len() == 0 {
             self.calls.responses_unread();
             return Progress::Continue;
@@ -152,6 +156,16 @@ impl MySql {
             return Progress::Continue;
         }
         self.response_nonsense(out)
+    }
+
+    /// Whether this is the `EOF` behind the parts of a statement, if nobody knew whether one comes: the numbers of packets go on,
+    /// and an answer begins with 1.
+    fn ends_parts(&mut self, sequence: u8, first: Option<u8>, len: u64) -> bool {
+        let ends = self.perhaps_eof.take() == Some(sequence) && sequence > 1 && first == Some(0xfe) && len == 5;
+        if ends {
+            self.without_eof = Some(false);
+        }
+        ends
     }
 
     fn packet_hidden(&mut self, out: &mut Vec<Output>) -> Progress {
@@ -271,6 +285,7 @@ impl MySql {
             self.calls.oldest().filter(|c| c.request.byte == STMT_PREPARE).and_then(|c| c.request.query.clone());
         if let Some(query) = query {
             self.remember(id, Statement { parameters: Some(parameters), ..Statement::new(query) });
+            self.number_known(id);
         }
         let (columns, parameters) = (u64::from(columns), u64::from(parameters));
         let ends = u32::from(columns > 0) + u32::from(parameters > 0);
@@ -316,8 +331,9 @@ impl MySql {
         } else {
             return false;
         }
-        // If nobody knows whether an EOF comes, one that does answers nothing.
         if parameters + columns == 0 && ends.unwrap_or(0) == 0 {
+            // If nobody knows whether an EOF comes, one that does answers nothing.
+            self.perhaps_eof = ends.is_none().then(|| frame.head()[3].wrapping_add(1));
             return self.complete(out);
         }
         self.stage = Stage::Parts { parameters, columns, ends };

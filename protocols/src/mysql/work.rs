@@ -106,6 +106,9 @@ pub(super) struct Work {
     pub statement: Option<u32>,
     /// Rows of a bulk, if they could be counted.
     pub rows: Option<u32>,
+    /// The rows of a bulk that was sent together with the preparation of its statement: how they are to be counted, the answer to
+    /// that will tell.
+    pub uncounted: Option<Box<[u8]>>,
     /// It is many.
     pub many: Option<Box<Many>>,
 }
@@ -128,7 +131,8 @@ impl Work {
 
 impl Request for Work {
     fn weight(&self) -> usize {
-        self.query.as_ref().map_or(0, |q| q.weight()) + self.many.as_ref().map_or(0, |many| many.held())
+        let uncounted = self.uncounted.as_ref().map_or(0, |body| body.len());
+        self.query.as_ref().map_or(0, |q| q.weight()) + self.many.as_ref().map_or(0, |many| many.held()) + uncounted
     }
 
     fn events(&mut self) -> Vec<Event> {

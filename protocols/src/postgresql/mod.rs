@@ -23,6 +23,7 @@
 
 mod awaited;
 mod batch;
+mod conditions;
 mod detect;
 mod requests;
 mod responses;

@@ -198,7 +198,8 @@ impl PostgreSql {
             }
             return verdict;
         }
-        let verdict = self.calls.pairs(first, out);
+        let request = Marks { first: *first, last: self.requests.operation };
+        let verdict = self.calls.pairs(&request, out);
         if self.calls.len() == 0 {
             self.awaited.clear();
             if verdict != Verdict::Drop {
@@ -300,7 +301,7 @@ impl PostgreSql {
         let told = self.calls.len() == 0 && self.awaited.is_empty();
         let dialect = if told { self.dialect } else { self.dialect.unsure() };
         let query = Query::read(sql, dialect, self.settings.keep_query_text);
-        Arc::new(if whole { query } else { query.cut() })
+        Arc::new(if whole { query.with(self.settings.rules, sql) } else { query.cut() })
     }
 
     /// What the open call is about.

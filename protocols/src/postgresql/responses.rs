@@ -222,12 +222,13 @@ impl PostgreSql {
     }
 
     pub(super) fn fail(&mut self, id: u64, frame: &Frame<'_>) {
-        let time = self.responses.operation.time;
+        let (time, keep_values) = (self.responses.operation.time, self.settings.keep_query_text);
         let Some(call) = self.calls.by_id(id) else { return };
         let (error, code) = wire::code(&frame.body).map_or((UNKNOWN.into(), false), |code| (Cow::Owned(code), true));
         call.request.failed = Some(Failure { time, index: call.request.done, error: error.clone(), code });
         if code {
-            call.fail(error, "");
+            let words = wire::words(&frame.body, &error, keep_values);
+            call.fail(error, words);
         } else {
             call.failure = Some((error, "".into()));
         }

@@ -1,6 +1,8 @@
 //! Messages of protocol 3.0 and 3.2 (PostgreSQL manual, *Message Formats*).
 
+use super::conditions;
 use crate::db::Layout;
+use crate::redact;
 use crate::sql::MAX_READ;
 
 /// Longest startup message; the server's own limit.
@@ -80,6 +82,25 @@ pub(super) fn field(mut body: &[u8], wanted: u8) -> Option<&[u8]> {
         body = rest;
     }
     None
+}
+
+/// What an error is called, and what the server says of it, as far as that has no values: quoted ones become `?`, and words that
+/// a program raised are left out, unless values are to be kept.
+pub(super) fn words(body: &[u8], code: &str, keep_values: bool) -> String {
+    let said = field(body, b'M').filter(|_| keep_values || conditions::is_servers(code));
+    let said = said.map(|said| String::from_utf8_lossy(said).into_owned()).unwrap_or_default();
+    // (Other languages quote in their own ways.)
+    let plain = if keep_values {
+        said.len()
+    } else {
+        said.find(['«', '‹', '„', '“', '”', '‘', '「', '『']).unwrap_or(said.len())
+    };
+    let said = redact::complaint(&said[..plain], keep_values);
+    match (conditions::name(code), said.trim_end()) {
+        (Some(name), "") => name.to_owned(),
+        (Some(name), said) => format!("{name}: {said}"),
+        (None, said) => said.to_owned(),
+    }
 }
 
 /// `SQLSTATE` of an error or a notice.

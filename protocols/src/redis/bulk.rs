@@ -76,12 +76,26 @@ impl Bulk {
     fn expect(&mut self, effect: Effect) {
         // What else has an effect may not be among many.
         if matches!(effect, Effect::Select(_) | Effect::Reset | Effect::Execute) {
-            self.overflown |= self.effects.len() == MAX_EFFECTS;
-            if !self.overflown {
-                self.effects.push_back((self.asked, effect));
-            }
+            self.note(self.asked, effect);
         }
         self.asked = self.asked.saturating_add(1);
+    }
+
+    fn note(&mut self, at: u32, effect: Effect) {
+        self.overflown |= self.effects.len() == MAX_EFFECTS;
+        if !self.overflown {
+            self.effects.push_back((at, effect));
+        }
+    }
+
+    /// All commands of another one, of which none was answered, are of this one.
+    fn absorb(&mut self, other: Self) {
+        for (at, effect) in other.effects {
+            self.note(self.asked.saturating_add(at), effect);
+        }
+        self.asked = self.asked.saturating_add(other.asked);
+        self.overflown |= other.overflown;
+        self.commands.absorb(other.commands);
     }
 
     /// A reply came: what it does.
@@ -146,8 +160,10 @@ impl Gather for Command {
     }
 
     fn add(&mut self, other: &mut Self) {
-        if let Some(bulk) = &mut self.bulk {
-            bulk.add(other);
+        match (&mut self.bulk, other.bulk.take()) {
+            (Some(bulk), Some(many)) => bulk.absorb(*many),
+            (Some(bulk), None) => bulk.add(other),
+            (None, _) => {}
         }
     }
 
@@ -199,7 +215,7 @@ impl Redis {
             Some(bulk) => bulk.is_answered(),
             None => return false,
         };
-        if self.calls.pairs_more(&marks.first, answered, out) != Verdict::Pair {
+        if self.calls.pairs_more(&marks, answered, out) != Verdict::Pair {
             self.calls.doom(id, Reason::Gap);
         }
         let told = messages::written(&self.arguments);

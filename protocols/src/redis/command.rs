@@ -12,8 +12,8 @@ use crate::exchange::{Event, KeyValue, unknown};
 
 /// Most of an argument that is kept to understand a command, bytes.
 const SHORT: usize = 48;
-/// Arguments that are kept to understand a command.
-const FEW: usize = 4;
+/// Arguments that are kept to understand a command: `XREADGROUP GROUP g c COUNT 1 BLOCK`.
+const FEW: usize = 7;
 /// Most of an argument that is kept if arguments are wanted, bytes.
 const LONG: usize = 1024;
 /// Most of all arguments that is kept, bytes.
@@ -156,6 +156,8 @@ pub(super) struct Command {
     pub effect: Effect,
     /// Its reply may bring a message of Celery's.
     pub pops: bool,
+    /// It waits until somebody brings something.
+    waits: bool,
     /// What a result that it writes says of a task.
     pub outcome: Vec<KeyValue>,
     /// It is many.
@@ -198,6 +200,7 @@ impl Command {
             namespace: None,
             effect,
             pops,
+            waits: waits(capitals, arguments),
             outcome: Vec::new(),
             bulk: None,
         }
@@ -232,6 +235,15 @@ fn render(name: &str, words: u64, arguments: &Arguments, keep: bool) -> String {
     out
 }
 
+/// Whether a command waits for what others bring.
+fn waits(name: &[u8], arguments: &Arguments) -> bool {
+    match name {
+        b"BLPOP" | b"BRPOP" | b"BLMOVE" | b"BRPOPLPUSH" | b"BLMPOP" | b"BZPOPMIN" | b"BZPOPMAX" | b"BZMPOP" => true,
+        b"XREAD" | b"XREADGROUP" => (1..FEW).any(|n| arguments.is(n, b"BLOCK")),
+        _ => false,
+    }
+}
+
 fn effect(name: &[u8], arguments: &Arguments) -> Effect {
     match name {
         b"SELECT" => {
@@ -264,6 +276,10 @@ impl Request for Command {
     fn events(&mut self) -> Vec<Event> {
         let failures = self.bulk.as_mut().map(|bulk| std::mem::take(&mut bulk.failures));
         failures.unwrap_or_default().into_iter().map(Failure::event).collect()
+    }
+
+    fn waits(&self) -> bool {
+        self.waits
     }
 
     /// The conventions leave the database out of the name, since it is a number.

@@ -7,6 +7,7 @@
 //! | `detect` | recognising it |
 //! | `command` | one command, and what its span says |
 //! | `bulk` | pipelines and transactions, many commands that are one call |
+//! | `run` | pipelines that are sent in several writes |
 //! | `requests`, `replies` | the two directions |
 //! | `messages` | Celery's tasks inside them |
 //!
@@ -27,6 +28,7 @@ mod names;
 mod replies;
 mod requests;
 mod resp;
+mod run;
 
 use std::collections::VecDeque;
 
@@ -36,6 +38,7 @@ pub use detect::detect;
 use messages::Sent;
 use replies::Reply;
 use resp::Reader;
+use run::Run;
 
 use crate::db::{Calls, Pipeline};
 use crate::exchange::{Mark, Output};
@@ -113,6 +116,8 @@ pub struct Redis {
     replies: Replies,
     /// Those that may be a pipeline.
     pipeline: Pipeline,
+    /// Writes of which those may be one pipeline.
+    run: Run,
     /// Since `MULTI`.
     transaction: Option<Transaction>,
     /// `SELECT` was queued in a transaction.
@@ -144,6 +149,7 @@ impl Redis {
             reply: Reply::default(),
             replies: Replies::On,
             pipeline: Pipeline::default(),
+            run: Run::default(),
             transaction: None,
             queued_select: None,
             namespace: None,
@@ -169,7 +175,10 @@ impl Parser for Redis {
         self.calls.bytes(direction, mark, bytes.len(), out);
         let progress = match direction {
             Direction::Request => self.request_bytes(bytes, mark, out),
-            Direction::Response => self.response_bytes(bytes, mark, out),
+            Direction::Response => {
+                self.end_run(out);
+                self.response_bytes(bytes, mark, out)
+            }
         };
         self.settle_sent(before, out);
         progress
@@ -181,7 +190,10 @@ impl Parser for Redis {
             self.calls.gap(direction, mark, len, out);
             match direction {
                 Direction::Request => self.request_gap(len, mark, out),
-                Direction::Response => self.response_gap(len, mark, out),
+                Direction::Response => {
+                    self.end_run(out);
+                    self.response_gap(len, mark, out);
+                }
             }
             self.settle_sent(before, out);
         }
@@ -190,6 +202,7 @@ impl Parser for Redis {
 
     fn end(&mut self, direction: Direction, end: End, mark: &Mark, out: &mut Vec<Output>) {
         let before = out.len();
+        self.end_run(out);
         self.calls.end(end, direction == Direction::Request, mark, out);
         self.settle_sent(before, out);
     }

@@ -47,6 +47,7 @@ impl Redis {
         if fresh {
             (self.batch, self.pipeline) = ((None, 0), Pipeline::default());
         }
+        self.writes(fresh, mark, bytes.len(), out);
         if self.requests.lost {
             if !fresh || detect(bytes) != Detection::Match(Direction::Request) {
                 self.requests_hidden(out);
@@ -142,11 +143,12 @@ impl Redis {
         let part = self.part();
         let tracking = self.arguments.is(0, b"CLIENT") && self.arguments.is(1, b"TRACKING");
         self.unasked |= tracking || matches!(command.effect, Effect::Subscribe { .. } | Effect::Monitor);
+        let mergeable = part == Part::Stranger && command.may_be_among_many();
+        self.run.takes(mergeable && !silent, &marks.first);
         if silent {
             self.note_part(part, None);
             return self.calls.unanswered(marks, command, out);
         }
-        let mergeable = part == Part::Stranger && command.may_be_among_many();
         if self.transacts(part, marks, &mut command, out)
             || (mergeable && self.pipeline.adds(&mut self.calls, marks, &mut command, out))
         {
@@ -162,6 +164,7 @@ impl Redis {
         }
         let id = self.start(marks, command, out);
         self.note_part(part, id);
+        self.run.began(id);
         self.group(id.filter(|_| mergeable), out);
     }
 
@@ -180,7 +183,7 @@ impl Redis {
 
     /// A command is a call of its own.
     fn start(&mut self, marks: Marks, mut command: Command, out: &mut Vec<Output>) -> Option<u64> {
-        let verdict = self.calls.pairs(&marks.first, out);
+        let verdict = self.calls.pairs(&marks, out);
         let alone = self.calls.len() == 0;
         let (mut sent, mut fact) = (None, None);
         match messages::written(&self.arguments) {
@@ -239,6 +242,7 @@ impl Redis {
     }
 
     fn request_nonsense(&mut self, out: &mut Vec<Output>) -> Progress {
+        self.run.spoil();
         let sound = self.requests.doubtful || self.calls.len() > 0;
         self.requests.lose();
         self.namespace = None;
@@ -253,6 +257,7 @@ impl Redis {
 
     pub(super) fn request_gap(&mut self, len: u64, mark: &Mark, out: &mut Vec<Output>) {
         let fresh = self.requests.begin(mark);
+        self.run.spoil();
         if fresh {
             (self.batch, self.pipeline) = ((None, 0), Pipeline::default());
         }

@@ -21,7 +21,10 @@ use token::{Kind, Token, Tokens, is};
 use values::Values;
 pub(crate) use words::known_tag;
 
+use crate::exchange::KeyValue;
 use crate::redact::clip;
+use crate::rules::Applied;
+use crate::weight::attributes;
 
 /// Most bytes of a text that are read.
 pub(crate) const MAX_READ: usize = 16 * 1024;
@@ -51,7 +54,7 @@ impl Dialect {
 }
 
 /// What is known of a query.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Query {
     /// `db.query.text`: without literals and comments, blanks collapsed, at most 4096 bytes.
     pub text: String,
@@ -61,6 +64,8 @@ pub struct Query {
     pub procedure: Option<String>,
     /// How many statements there are.
     pub statements: u32,
+    /// What people ask for, see [`crate::rules`].
+    pub asked: Vec<KeyValue>,
 }
 
 impl Query {
@@ -81,7 +86,7 @@ impl Query {
         let (summary, procedure, statements) = summary.finish();
         let mut text = if keep { String::from_utf8_lossy(text).trim().to_owned() } else { clean.finish() };
         text.truncate(clip(&text, MAX_TEXT).len());
-        Self { text, summary, procedure, statements }
+        Self { text, summary, procedure, statements, asked: Vec::new() }
     }
 
     /// The end of the text is missing, and with it perhaps more statements.
@@ -90,11 +95,18 @@ impl Query {
         Self { statements: 1, procedure: None, ..self }
     }
 
+    /// With what rules find in its text, if there are any.
+    #[must_use]
+    pub(crate) fn with(self, rules: Option<Applied>, text: &[u8]) -> Self {
+        Self { asked: rules.map(|rules| rules.sql(text)).unwrap_or_default(), ..self }
+    }
+
     /// Bytes held beyond its own size.
     pub(crate) fn weight(&self) -> usize {
         self.text.capacity()
             + self.summary.as_ref().map_or(0, String::capacity)
             + self.procedure.as_ref().map_or(0, String::capacity)
+            + attributes(&self.asked)
     }
 }
 

@@ -29,8 +29,9 @@ fn place(bytes: &[u8]) -> Place {
 
 /// A text with its length in front, and what follows.
 fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = bytes.split_first_chunk::<2>()?;
-    rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))
+    let [low, high, rest @ ..] = bytes else { return None };
+    let len = usize::from(u16::from_le_bytes([*low, *high]));
+    Some((rest.get(..len)?, rest.get(len..)?))
 }
 
 fn each<'a>(mut bytes: &'a [u8], variables: &mut Variables<'a>) {

@@ -56,6 +56,27 @@ fn a_bulk_says_how_many_rows_it_brings() {
     assert!(!format!("{:?}", wire.out).contains("secret"));
 }
 
+/// As MariaDB's connector for C does, and so Python's: the statement is the one that was prepared last.
+#[test]
+fn a_bulk_that_is_sent_with_its_preparation_says_how_many_rows_it_brings() {
+    let last = |rows: u32| {
+        let mut sent = bulk(rows, true);
+        sent[5..9].copy_from_slice(&[0xff; 4]);
+        sent
+    };
+    let mut wire = wire();
+    for number in [7, 8] {
+        wire.request([packet(0, b"\x16INSERT INTO t VALUES (?, ?)"), last(200)].concat());
+        let described = packet(1, [0, number, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0]);
+        wire.response([described, column(2), column(3), eof(4, 2), ok(1, 2)].concat());
+        wire.request(last(3)).response(ok(1, 2));
+    }
+    let sizes: Vec<_> = wire.finished().iter().map(|exchange| int(exchange, SIZE)).collect();
+    assert_eq!(sizes, [None, Some(200), Some(3), None, Some(200), Some(3)]);
+    assert_eq!(wire.last().name, "BATCH INSERT t");
+    assert!(!format!("{:?}", wire.out).contains("secret"));
+}
+
 #[test]
 fn a_bulk_of_which_not_all_was_captured_is_a_batch_of_unknown_size() {
     let mut wire = prepared();

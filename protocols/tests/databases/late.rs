@@ -72,9 +72,10 @@ impl Listener {
 }
 
 /// How many exchanges are lost at most, where it is more than one, and why.
-const COST: [(&str, usize, &str); 7] = [
+const COST: [(&str, usize, &str); 8] = [
     ("memcached/pymemcache", 3, "`stats`, `version` and `flush_all` are words that anybody may say"),
     ("mysql/jdbc", 4, "a pipeline: the answers to its beginning are under way"),
+    ("mysql/mariadb-python", 2, "a statement is prepared and run in one go"),
     ("postgresql/asyncpg", 6, "a sequence, up to its Sync"),
     ("postgresql/jdbc", 5, "a sequence, up to its Sync"),
     ("postgresql/pgx", 2, "a batch: one sequence, up to its Sync"),

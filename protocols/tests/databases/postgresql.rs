@@ -1,7 +1,7 @@
 //! PostgreSQL, message by message.
 
 use wirespan_protocols::Direction::{Request, Response};
-use wirespan_protocols::exchange::{SpanKind, Value};
+use wirespan_protocols::exchange::{SpanKind, Status, Value};
 use wirespan_protocols::{Detection, End, Progress, Role, Settings, postgresql::detect};
 
 use crate::wire::{TICK, Wire, int, text};
@@ -92,7 +92,26 @@ fn the_databases_own_end_is_a_server() {
 }
 
 #[test]
-fn an_error_has_its_sqlstate_and_nothing_of_its_text() {
+fn an_error_says_what_its_condition_is_called_and_nothing_that_it_quotes() {
+    let said = |code: &str, text: &str| {
+        let mut wire = connected();
+        let fields = format!("SERROR\0VERROR\0C{code}\0M{text}\0DKey (id)=(s3cret)\0\0");
+        wire.request(query("SELECT 1")).response([message(b'E', &fields), ready()].concat());
+        match &wire.last().status {
+            Status::Error(text) => text.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let missing = "relation \"s3cret\" does not exist";
+    assert_eq!(said("42P01", missing), "undefined_table: relation ? does not exist");
+    assert_eq!(said("22012", "division by zero"), "division_by_zero: division by zero");
+    assert_eq!(said("42P01", "Relation «s3cret» existiert nicht"), "undefined_table: Relation");
+    assert_eq!(said("P0001", "no user s3cret"), "raise_exception");
+    assert_eq!(said("ZZ999", "no user s3cret"), "");
+}
+
+#[test]
+fn an_error_has_its_sqlstate_and_nothing_of_its_details() {
     let mut wire = connected();
     wire.request(query("INSERT INTO t VALUES (1)")).response([error("23505"), ready()].concat());
     assert_eq!(wire.summary(), ["INSERT t error 23505"]);
@@ -325,4 +344,15 @@ fn it_is_recognised_from_any_message_that_says_enough() {
     ] {
         assert_eq!(detect(&bytes), expected, "{}", bytes[..bytes.len().min(60)].escape_ascii());
     }
+}
+
+#[test]
+fn what_a_comment_says_is_read_if_people_ask_for_it() {
+    use wirespan_protocols::rules::{Rule, Rules};
+    let rules = Rules::new(vec![Rule::parse("action = sql-comment action").unwrap()]);
+    let mut wire = Wire::with("postgresql", Settings { rules: rules.of("any"), ..Settings::of(Role::Server) });
+    wire.request(query("SELECT 'secret' /*action='list',db_driver='x'*/"))
+        .response([done("SELECT 1"), ready()].concat());
+    assert_eq!(text(wire.last(), "action"), Some("list"));
+    assert_eq!(text(wire.last(), "db.query.text"), Some("SELECT ?"));
 }

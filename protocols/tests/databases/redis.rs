@@ -266,3 +266,41 @@ fn a_list_counts_as_a_command_if_it_begins_with_one() {
         assert_eq!(detect(bytes.as_bytes()), expected, "{bytes:?}");
     }
 }
+
+/// `error.type` and whether it was given up, of a command whose client leaves before it is answered, at both ends.
+fn left(words: &[&str]) -> [(Option<String>, bool); 2] {
+    [Role::Client, Role::Server].map(|role| {
+        let mut wire = Wire::with("redis", Settings::of(role));
+        wire.request(command(&["GET", "a"])).response("$-1\r\n").request(command(words));
+        match role {
+            Role::Client => wire.end(Response, End::LetGo),
+            // The server reads the end, and closes.
+            Role::Server => wire.end(Request, End::Finished).end(Response, End::LetGo),
+        };
+        let exchange = wire.last();
+        let given_up = exchange.attributes.iter().any(|a| a.key == "wirespan.given_up");
+        (text(exchange, "error.type").map(str::to_owned), given_up)
+    })
+}
+
+#[test]
+fn a_client_that_leaves_is_no_error_of_the_server_s() {
+    assert_eq!(left(&["EVAL", "return 1", "0"]), [(Some("given_up".to_owned()), false), (None, true)]);
+}
+
+#[test]
+fn who_leaves_while_nothing_comes_has_lost_nothing() {
+    let patient = [
+        &["BLPOP", "jobs", "0"][..],
+        &["brpop", "jobs", "0"],
+        &["BZPOPMIN", "jobs", "0"],
+        &["XREAD", "BLOCK", "0", "STREAMS", "s", "$"],
+        &["XREADGROUP", "GROUP", "g", "c", "COUNT", "1", "BLOCK", "0", "STREAMS", "s", ">"],
+    ];
+    for words in patient {
+        assert_eq!(left(words), [(None, false), (None, false)], "{words:?}");
+    }
+    for words in [&["XREAD", "STREAMS", "s", "0"][..], &["LPOP", "jobs"]] {
+        assert_eq!(left(words)[0].0.as_deref(), Some("given_up"), "{words:?}");
+    }
+}

@@ -62,6 +62,25 @@ fn an_event_stream_ends_when_its_reader_leaves() {
 }
 
 #[test]
+fn what_has_no_end_by_its_kind_ends_when_its_reader_leaves() {
+    let left = |media: &str| {
+        let mut wire = Wire::client();
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n");
+        wire.request(GET).response(&head).end(Response, End::LetGo);
+        wire.summary()
+    };
+    for media in
+        ["Text/Event-Stream; charset=utf-8", "multipart/x-mixed-replace; boundary=b", "application/json; stream=watch"]
+    {
+        assert_eq!(left(media), ["GET /a 200"], "{media}");
+    }
+    for media in ["application/json", "application/json; charset=stream=watch", "multipart/mixed"] {
+        assert_eq!(left(media), ["GET /a 200 error given_up"], "{media}");
+    }
+}
+
+#[test]
 fn a_client_that_only_stops_sending_still_gets_its_response() {
     let mut wire = Wire::server();
     wire.request(GET).end(Request, End::Finished);

@@ -9,6 +9,7 @@ mod gaps;
 mod hostile;
 mod properties;
 mod replay;
+mod rules;
 mod wire;
 
 use wirespan_protocols::http1::parser;

@@ -1,7 +1,7 @@
 //! gRPC: how calls are named, counted and ended.
 
 use wirespan_protocols::Direction::{Request, Response};
-use wirespan_protocols::exchange::Output;
+use wirespan_protocols::exchange::{Output, Status};
 use wirespan_protocols::{End, Role};
 
 use crate::bytes::{END_STREAM, Peer, data, greetings, message, reset};
@@ -38,6 +38,32 @@ fn a_unary_call_follows_the_conventions() {
     assert_eq!(int(call, "wirespan.rpc.request.messages"), Some(1));
     assert_eq!(int(call, "wirespan.rpc.response.messages"), Some(1));
     assert_eq!(call.attributes.len(), 9, "{:?}", call.attributes);
+}
+
+#[test]
+fn a_failure_says_what_the_server_says_without_what_it_quotes() {
+    let (mut wire, mut client, mut server) = client();
+    wire.request([client.call(1, PATH, &[]), data(END_STREAM, 1, &message(3))].concat());
+    let trailers = [("grpc-status", "7"), ("grpc-message", "not%20%27s3cret%27")];
+    wire.response([server.reply(1), server.head(END_STREAM, 1, &trailers)].concat());
+    assert_eq!(wire.only().status, Status::Error("not ?".into()));
+}
+
+#[test]
+fn of_a_long_description_the_beginning_is_told_wherever_it_is_cut() {
+    let said = |words: &str| {
+        let (mut wire, mut client, mut server) = client();
+        wire.request([client.call(1, PATH, &[]), data(END_STREAM, 1, &message(3))].concat());
+        let trailers = [("grpc-status", "13"), ("grpc-message", words)];
+        wire.response([server.reply(1), server.head(END_STREAM, 1, &trailers)].concat());
+        match &wire.only().status {
+            Status::Error(text) => text.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(said(&"a".repeat(900)), "a".repeat(512));
+    assert!(said(&"%E2%82%AC".repeat(200)).starts_with(&"€".repeat(170)));
+    assert_eq!(said(&format!("no %27{}", "s3cret".repeat(300))), "no ?");
 }
 
 #[test]
@@ -199,4 +225,20 @@ fn calls_under_way_tell_their_names_once_they_have_lasted() {
     assert_eq!(names(0..u64::MAX), [(0, "shop.v1.Stock/Reserve".into()), (1, "GET /users/{id}".into())]);
     assert_eq!(names(0..first), []);
     assert_eq!(names(first + 1..u64::MAX), [(1, "GET /users/{id}".into())]);
+}
+
+#[test]
+fn what_people_ask_for_is_read_in_this_version_too() {
+    use wirespan_protocols::rules::{Rule, Rules};
+    let lines = ["tenant = metadata x-tenant", "method = path /shop.v1.Stock/{method}"];
+    let rules = Rules::new(lines.iter().map(|line| Rule::parse(line).unwrap()).collect());
+    let (mut wire, mut client, mut server) = greeted();
+    let settings =
+        wirespan_protocols::Settings { rules: rules.of("any"), ..wirespan_protocols::Settings::of(Role::Server) };
+    wire.parser = crate::parser(settings);
+    let (hello, answer) = greetings();
+    wire.request(hello).response(answer);
+    wire.request([client.call(1, PATH, &[("x-tenant", "acme")]), data(END_STREAM, 1, &message(3))].concat());
+    wire.response([server.reply(1), data(0, 1, &message(7)), server.trailers(1, "0")].concat());
+    assert_eq!((text(wire.only(), "tenant"), text(wire.only(), "method")), (Some("acme"), Some("Reserve")));
 }

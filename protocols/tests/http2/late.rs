@@ -1,9 +1,9 @@
 //! A connection joined in its middle: what is known is said, what is not is absent, and it gets better.
 
-use wirespan_protocols::exchange::{Status, Value};
+use wirespan_protocols::exchange::{Exchange, Status, Value};
 use wirespan_protocols::{Detection, Direction, Role, registry};
 
-use crate::bytes::{END_STREAM, Peer, data, message};
+use crate::bytes::{END_STREAM, Peer, data, message, reset};
 use crate::wire::{Wire, int, text};
 
 const PATH: &str = "/shop.v1.Stock/Reserve";
@@ -96,7 +96,11 @@ fn met() -> (Peer, Peer) {
 }
 
 fn unknown(wire: &Wire) -> Vec<String> {
-    match wire.only().attributes.iter().find(|a| a.key == "wirespan.unknown").map(|a| &a.value) {
+    unknown_of(wire.only())
+}
+
+fn unknown_of(exchange: &Exchange) -> Vec<String> {
+    match exchange.attributes.iter().find(|a| a.key == "wirespan.unknown").map(|a| &a.value) {
         Some(Value::StrArray(keys)) => keys.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     }
@@ -121,9 +125,10 @@ fn a_call_of_which_all_is_referred_to_is_a_call_whose_end_is_not_known() {
 fn a_status_that_is_said_anew_is_known_although_its_name_is_not() {
     let ((mut client, mut server), mut wire) = (met(), Wire::new(Role::Client));
     wire.request([client.call(3, PATH, &[]), data(END_STREAM, 3, &message(3))].concat());
-    let trailers = server.head(END_STREAM, 3, &[("grpc-status", "7"), ("grpc-message", "not yours")]);
+    let trailers = server.head(END_STREAM, 3, &[("grpc-status", "7"), ("grpc-message", "not%20%27s3cret%27")]);
     wire.response([server.reply(3), trailers].concat());
     assert_eq!(wire.summary(), ["grpc PERMISSION_DENIED error PERMISSION_DENIED"]);
+    assert_eq!(wire.only().status, Status::Error("".into()), "which of the values is the message is not known");
     assert_eq!(unknown(&wire), ["rpc.method"]);
 }
 
@@ -142,4 +147,83 @@ fn a_post_that_is_no_call_stays_one() {
     wire.request([client.call(3, PATH, &[]), data(END_STREAM, 3, &message(3))].concat());
     wire.response([server.reply(3), data(END_STREAM, 3, &message(3))].concat());
     assert_eq!(wire.summary(), ["POST 200"]);
+}
+
+/// A call that passes whole.
+fn whole(wire: &mut Wire, client: &mut Peer, server: &mut Peer, stream: u32, path: &str) {
+    wire.request([client.call(stream, path, &[]), data(END_STREAM, stream, &message(3))].concat());
+    wire.response([server.reply(stream), data(0, stream, &message(7)), server.trailers(stream, "0")].concat());
+}
+
+/// One that its client cancels before anything comes back.
+fn cancelled(wire: &mut Wire, client: &mut Peer, stream: u32, path: &str, body: &[u8]) {
+    wire.request([client.call(stream, path, &[]), data(END_STREAM, stream, body)].concat());
+    wire.request(reset(stream, 8));
+}
+
+#[test]
+fn a_call_that_is_cancelled_is_one_if_another_showed_what_its_head_refers_to() {
+    const OTHER: &str = "/shop.v1.Stock/Watch";
+    for (role, error) in [(Role::Client, " error CANCELLED"), (Role::Server, "")] {
+        let (mut client, mut server) = met();
+        client.call(1, OTHER, &[]);
+        let mut wire = Wire::new(role);
+        whole(&mut wire, &mut client, &mut server, 3, PATH);
+        // Of another path, which was said before as well.
+        cancelled(&mut wire, &mut client, 5, OTHER, &message(3));
+        cancelled(&mut wire, &mut client, 7, PATH, b"");
+        assert_eq!(wire.summary()[1..], [format!("grpc CANCELLED{error}"), format!("grpc CANCELLED{error}")]);
+        for call in &wire.finished()[1..] {
+            assert_eq!(unknown_of(call), ["rpc.method"]);
+        }
+    }
+}
+
+#[test]
+fn what_is_known_of_one_head_is_not_said_of_another() {
+    let json = [(":method", "POST"), (":scheme", "http"), (":path", "/rest"), (":authority", "shop.test:8080")];
+    let json = [&json[..], &[("te", "trailers"), ("content-type", "application/json")]].concat();
+    let (mut client, mut server) = met();
+    client.head(0, 1, &json);
+    let mut wire = Wire::new(Role::Client);
+    whole(&mut wire, &mut client, &mut server, 3, PATH);
+    wire.request([client.head(0, 5, &json), data(END_STREAM, 5, &message(3))].concat()).request(reset(5, 8));
+    assert_eq!(wire.summary()[1..], ["POST error cancel"]);
+    assert_eq!(unknown_of(wire.finished()[1]), ["rpc.system.name", "url.full"]);
+}
+
+#[test]
+fn what_is_given_up_before_anything_shows_what_it_is_may_be_a_call_or_not() {
+    for (body, maybe) in [(&message(3)[..], true), (b"{\"a\": 1}", false)] {
+        let ((mut client, _), mut wire) = (met(), Wire::new(Role::Client));
+        cancelled(&mut wire, &mut client, 3, PATH, body);
+        assert_eq!(wire.summary(), ["POST error cancel"]);
+        let listed: &[&str] = if maybe { &["rpc.system.name", "url.full"] } else { &["url.full"] };
+        assert_eq!(unknown(&wire), listed);
+    }
+}
+
+#[test]
+fn a_head_that_speaks_of_calls_before_messages_is_a_call_s() {
+    for (body, expected) in
+        [(&message(3)[..], "grpc DEADLINE_EXCEEDED error DEADLINE_EXCEEDED"), (b"{}", "POST error cancel")]
+    {
+        let ((mut client, _), mut wire) = (met(), Wire::new(Role::Client));
+        wire.request(client.call(3, PATH, &[("grpc-timeout", "1n")]));
+        wire.request(data(END_STREAM, 3, body)).request(reset(3, 8));
+        assert_eq!(wire.summary(), [expected]);
+    }
+}
+
+#[test]
+fn places_in_one_table_say_nothing_of_another() {
+    let ((mut client, mut server), mut wire) = (met(), Wire::new(Role::Client));
+    whole(&mut wire, &mut client, &mut server, 3, PATH);
+    // Two heads are missed, with what they inserted.
+    client.call(5, "/shop.v1.Stock/Two", &[]);
+    client.call(7, "/shop.v1.Stock/Three", &[]);
+    wire.gap(Direction::Request, 100);
+    cancelled(&mut wire, &mut client, 9, PATH, &message(3));
+    assert_eq!(wire.summary()[1..], ["POST error cancel"]);
+    assert_eq!(unknown_of(wire.finished()[1]), ["rpc.system.name", "url.full"]);
 }

@@ -1,4 +1,4 @@
-// Go's net/http as server and client: one goroutine a request.
+// Go's net/http as server and client: one goroutine a request. With STACK_MODE plain, no call carries its request's context.
 package main
 
 import (
@@ -11,6 +11,8 @@ import (
 	"os"
 	"strconv"
 )
+
+var plain = os.Getenv("STACK_MODE") == "plain"
 
 // get asks for a URL and reads the body to its end.
 func get(ctx context.Context, client *http.Client, url string) (status int, err error) {
@@ -47,7 +49,11 @@ func (s *service) serveHop(w http.ResponseWriter, r *http.Request) {
 	depth, _ := strconv.Atoi(query.Get("depth"))
 	delay, _ := strconv.Atoi(query.Get("delay"))
 	h := &hop{service: s, request: r.PathValue("request"), name: r.PathValue("hop"), delay: delay, depth: depth}
-	if err := shape(r.Context(), h); err != nil {
+	ctx := r.Context()
+	if plain {
+		ctx = context.Background()
+	}
+	if err := shape(ctx, h); err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}

@@ -1,4 +1,4 @@
-"""An event loop (asyncio alone), and the shapes that turns of a loop do not tell. See ../README.md."""
+"""An event loop (asyncio alone, or under uvloop), and the shapes that turns of a loop do not tell. See ../README.md."""
 
 import asyncio
 import http.client
@@ -204,4 +204,9 @@ async def main():
         await server.serve_forever()
 
 
-asyncio.run(main())
+if os.environ["STACK_MODE"] == "uvloop":
+    import uvloop
+
+    uvloop.run(main())
+else:
+    asyncio.run(main())

@@ -1,4 +1,4 @@
-"""A thread a connection (the standard library's server), blocking calls, and the shapes that threads alone do not tell.
+"""A thread a connection (the standard library's server; under gevent's patch, a greenlet), blocking calls, and the shapes that threads alone do not tell.
 
 See ../README.md.
 """

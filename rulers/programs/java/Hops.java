@@ -11,7 +11,8 @@ import java.util.concurrent.Executors;
 
 /**
  * The JDK's HTTP server and client. STACK_MODE says which threads handle requests: {@code fixed}, {@code cached} (both
- * answer asynchronously where the client lets them) or {@code virtual} (all blocking).
+ * answer asynchronously where the client lets them), {@code blocking} or {@code virtual} (all blocking); with {@code -url}
+ * behind it the client is {@code HttpURLConnection}.
  */
 public final class Hops {
     private static final int BACKLOG = 1024;
@@ -30,9 +31,9 @@ public final class Hops {
         // By default it closes what is idle beyond 200 connections, under the hands of who is about to ask.
         System.setProperty("sun.net.httpserver.maxIdleConnections", "1024");
         String mode = System.getenv("STACK_MODE");
-        ExecutorService executor = executor(mode);
-        var calls = new Calls(System.getenv("NEXT"));
-        var hops = new Hops("virtual".equals(mode) ? new BlockingShapes(calls, executor) : new AsyncShapes(calls, executor));
+        ExecutorService executor = executor(mode.replace("-url", ""));
+        var calls = new Calls(System.getenv("NEXT"), mode.endsWith("-url"));
+        var hops = new Hops(shapes(mode, calls, executor));
 
         var address = new InetSocketAddress("127.0.0.1", Integer.parseInt(System.getenv("PORT")));
         HttpServer server = HttpServer.create(address, BACKLOG);
@@ -42,9 +43,18 @@ public final class Hops {
         server.start();
     }
 
+    private static Shapes shapes(String mode, Calls calls, ExecutorService executor) {
+        return switch (mode.replace("-url", "")) {
+            case "fixed", "cached" -> new AsyncShapes(calls, executor);
+            // What a request has done aside, the threads that serve do not do: all of them may be waiting for that.
+            case "blocking" -> new BlockingShapes(calls, Executors.newCachedThreadPool());
+            default -> new BlockingShapes(calls, executor);
+        };
+    }
+
     private static ExecutorService executor(String mode) {
         return switch (mode) {
-            case "fixed" -> Executors.newFixedThreadPool(THREADS);
+            case "fixed", "blocking" -> Executors.newFixedThreadPool(THREADS);
             case "cached" -> Executors.newCachedThreadPool();
             case "virtual" -> virtualThreads();
             default -> throw new IllegalArgumentException("no such STACK_MODE: " + mode);

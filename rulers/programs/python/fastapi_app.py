@@ -1,5 +1,10 @@
-"""FastAPI under uvicorn, with httpx. Background work is a `BackgroundTasks` task, as FastAPI's documentation has it."""
+"""FastAPI under ASGI servers, with httpx. Background work is a `BackgroundTasks` task, as FastAPI's documentation has it.
 
+With the mode `to_thread` or `executor` the calls are made by httpx's blocking client, in threads that the tasks hand them to.
+"""
+
+import asyncio
+import os
 from contextlib import asynccontextmanager
 
 import httpx
@@ -9,20 +14,21 @@ from fastapi.responses import PlainTextResponse
 from asynchronous import Hops
 
 state = {}
+blocking = {"to_thread": asyncio.to_thread, "executor": lambda *call: asyncio.get_running_loop().run_in_executor(None, *call)}
 
 
 @asynccontextmanager
 async def lifespan(app):
-    usual = httpx.AsyncClient(timeout=60)
-    pool = httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=2))
-    clients = {"usual": usual, "pool": pool}
+    in_thread = blocking.get(os.environ["STACK_MODE"])
+    kind = httpx.Client if in_thread else httpx.AsyncClient
+    clients = {"usual": kind(timeout=60), "pool": kind(timeout=60, limits=httpx.Limits(max_connections=2))}
 
     async def get(url, client):
-        return (await clients[client].get(url)).status_code
+        call = clients[client].get
+        return (await (in_thread(call, url) if in_thread else call(url))).status_code
 
-    async with usual, pool:
-        state["hops"] = Hops(get)
-        yield
+    state["hops"] = Hops(get)
+    yield
 
 
 app = FastAPI(lifespan=lifespan)

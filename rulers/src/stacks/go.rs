@@ -5,10 +5,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Place, Prepared, Shape, Stack, Start, output, pypi, run};
+use super::{Place, Prepared, Shape, Stack, Start, hard, output, pypi, run};
 
-/// Every stack of this family.
-pub const STACKS: &[Stack] = &[Stack {
+const USUAL: Stack = Stack {
     name: "go-net-http",
     title: "Go `net/http`, server and client",
     mode: "",
@@ -17,15 +16,49 @@ pub const STACKS: &[Stack] = &[Stack {
     serves: None,
     passes_through: false,
     cheap: true,
-    limits: "goroutines wander between threads, and the client's connections are written by goroutines of their own",
-    prepare,
+    limits: "what goroutines do of which nothing says for whom",
+    prepare: |place| prepare(place, "go"),
     start,
-}];
+};
 
-fn prepare(place: &Place) -> Result<Prepared> {
+const HARD: Stack = Stack {
+    shapes: hard::USUAL,
+    left_out: hard::NOT_OF_THREADS,
+    prepare: |place| prepare(place, "hard-go"),
+    start,
+    ..hard::HARD
+};
+
+/// Every stack of this family.
+pub const STACKS: &[Stack] = &[
+    USUAL,
+    Stack {
+        name: "go-net-http-plain",
+        title: "the same; calls carry no context",
+        mode: "plain",
+        cheap: false,
+        limits: "`queue`, and `forget`: who made a goroutine is no proof of what it works for",
+        ..USUAL
+    },
+    Stack {
+        name: "hard-go",
+        title: "Go `net/http`; calls carry the context of the request that they are made for",
+        mode: "contexts",
+        ..HARD
+    },
+    Stack {
+        name: "hard-go-plain",
+        title: "Go `net/http`; calls carry no context",
+        mode: "plain",
+        cheap: false,
+        ..HARD
+    },
+];
+
+fn prepare(place: &Place, folder: &str) -> Result<Prepared> {
     let root = pypi::installed(place, "go", "go-toolchain")?.join("go");
-    let sources = place.sources("go");
-    let home = place.made_once("go", |folder| {
+    let sources = place.sources(folder);
+    let home = place.made_once(folder, |folder| {
         run(go(&root).current_dir(&sources).args(["build", "-o"]).arg(folder.join("hops")).arg("."))
     })?;
     let version = output(go(&root).args(["env", "GOVERSION"]))?.trim_start_matches("go").to_owned();

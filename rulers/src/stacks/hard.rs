@@ -6,15 +6,36 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use super::{Place, Prepared, Shape, Stack, output, run};
+use super::{Place, Prepared, Shape, Stack, output, python, run};
 
 /// `Hard.THREADS`.
 const JAVA_THREADS: u32 = 16;
 
 const NO_LOOP: &str = "no event loop";
+const NO_CALL_BLOCKS: &str = "none of its clients blocks the loop";
 const OWN_POOL: &str = "it has no pool of its own that work could be left to";
 
-const HARD: Stack = Stack {
+/// What nearly all of them can do.
+pub(super) const USUAL: &[Shape] = &[
+    Shape::Shared,
+    Shape::Semaphore,
+    Shape::Token,
+    Shape::Timed,
+    Shape::Sized,
+    Shape::Barrier,
+    Shape::Refresh,
+    Shape::Prefetch,
+    Shape::Shrinking,
+    Shape::Lazy,
+    Shape::After,
+    Shape::Mix,
+];
+/// What those without a loop, and without a pool of their own, cannot.
+pub(super) const NOT_OF_THREADS: &[(Shape, &str)] =
+    &[(Shape::Blocking, NO_LOOP), (Shape::Other, OWN_POOL), (Shape::Handon, OWN_POOL)];
+
+/// What all of them share.
+pub(super) const HARD: Stack = Stack {
     name: "",
     title: "",
     mode: "",
@@ -56,50 +77,76 @@ pub const STACKS: &[Stack] = &[
     Stack {
         name: "hard-python-threads",
         title: "Python's `ThreadingHTTPServer`, `http.client`: a thread a connection",
-        shapes: &[
-            Shape::Shared,
-            Shape::Semaphore,
-            Shape::Token,
-            Shape::Timed,
-            Shape::Sized,
-            Shape::Barrier,
-            Shape::Refresh,
-            Shape::Prefetch,
-            Shape::Shrinking,
-            Shape::Lazy,
-            Shape::After,
-            Shape::Mix,
-        ],
-        left_out: &[(Shape::Blocking, NO_LOOP), (Shape::Other, OWN_POOL), (Shape::Handon, OWN_POOL)],
+        shapes: USUAL,
+        left_out: NOT_OF_THREADS,
         prepare: prepare_python,
-        start: |prepared, _| Ok(start_python(prepared, "threads.py")),
+        start: |prepared, _| Ok(start_python(prepared, &["threads.py"])),
         ..HARD
     },
     Stack {
-        name: "hard-asyncio",
-        title: "Python, asyncio alone",
+        name: "hard-gevent",
+        title: "The same under gevent's patch: a greenlet a connection",
         cheap: false,
-        shapes: &[
-            Shape::Shared,
-            Shape::Semaphore,
-            Shape::Token,
-            Shape::Timed,
-            Shape::Sized,
-            Shape::Barrier,
-            Shape::Refresh,
-            Shape::Prefetch,
-            Shape::Shrinking,
-            Shape::Lazy,
-            Shape::After,
-            Shape::Blocking,
-            Shape::Mix,
-        ],
-        left_out: &[(Shape::Other, OWN_POOL), (Shape::Handon, OWN_POOL)],
-        prepare: prepare_python,
-        start: |prepared, _| Ok(start_python(prepared, "loop.py")),
+        shapes: USUAL,
+        left_out: NOT_OF_THREADS,
+        prepare: |place| prepare_venv(place, &["gevent"]),
+        start: |prepared, _| Ok(start_python(prepared, &["-m", "gevent.monkey", "threads.py"])),
+        ..HARD
+    },
+    Stack { name: "hard-asyncio", title: "Python, asyncio alone", ..LOOP },
+    Stack {
+        name: "hard-uvloop",
+        title: "Python, asyncio on uvloop",
+        mode: "uvloop",
+        prepare: |place| prepare_venv(place, &["uvloop"]),
+        ..LOOP
+    },
+    Stack {
+        name: "hard-node",
+        title: "Node's own `http`, server and client",
+        shapes: USUAL,
+        left_out: &[(Shape::Blocking, NO_CALL_BLOCKS), (Shape::Other, OWN_POOL), (Shape::Handon, OWN_POOL)],
+        prepare: prepare_node,
+        start: |prepared, _| Ok(start_node(prepared)),
         ..HARD
     },
 ];
+
+/// An event loop of Python.
+const LOOP: Stack = Stack {
+    cheap: false,
+    shapes: &[
+        Shape::Shared,
+        Shape::Semaphore,
+        Shape::Token,
+        Shape::Timed,
+        Shape::Sized,
+        Shape::Barrier,
+        Shape::Refresh,
+        Shape::Prefetch,
+        Shape::Shrinking,
+        Shape::Lazy,
+        Shape::After,
+        Shape::Blocking,
+        Shape::Mix,
+    ],
+    left_out: &[(Shape::Other, OWN_POOL), (Shape::Handon, OWN_POOL)],
+    prepare: prepare_python,
+    start: |prepared, _| Ok(start_python(prepared, &["loop.py"])),
+    ..HARD
+};
+
+fn prepare_node(place: &Place) -> Result<Prepared> {
+    let program = PathBuf::from("node");
+    let version = output(Command::new(&program).arg("--version"))?.trim_start_matches('v').to_owned();
+    Ok(Prepared { program, home: place.sources("hard-node"), versions: vec![("Node".into(), version)] })
+}
+
+fn start_node(prepared: &Prepared) -> Command {
+    let mut command = Command::new(&prepared.program);
+    command.arg(prepared.home.join("server.js"));
+    command
+}
 
 fn prepare_java(place: &Place) -> Result<Prepared> {
     let sources = place.sources("hard-java");
@@ -125,8 +172,20 @@ fn prepare_python(place: &Place) -> Result<Prepared> {
     Ok(Prepared { program, home: place.sources("hard-python"), versions: vec![("Python".into(), version)] })
 }
 
-fn start_python(prepared: &Prepared, file: &str) -> Command {
+/// With these packages, in the environment of the other Python stacks.
+fn prepare_venv(place: &Place, packages: &[&str]) -> Result<Prepared> {
+    Ok(Prepared { home: place.sources("hard-python"), ..python::prepare(place, packages)? })
+}
+
+/// The last argument is a file.
+fn start_python(prepared: &Prepared, arguments: &[&str]) -> Command {
     let mut command = Command::new(&prepared.program);
-    command.env("PYTHONDONTWRITEBYTECODE", "1").arg(prepared.home.join(file));
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    for argument in arguments {
+        match argument.ends_with(".py") {
+            true => command.arg(prepared.home.join(argument)),
+            false => command.arg(argument),
+        };
+    }
     command
 }

@@ -1,13 +1,14 @@
-//! Java: the JDK's own server and client, on three kinds of threads.
+//! Java: the JDK's own server and clients, on three kinds of threads; and Tomcat.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
+use wirespan_tests::services::java::tomcat;
 
 use super::{Place, Prepared, Shape, Stack, Start, output, pypi, run};
 
-/// `Hops.THREADS`.
+/// `Hops.THREADS`, and Tomcat's.
 const THREADS: u32 = 16;
 
 const JAVA: Stack = Stack {
@@ -47,7 +48,49 @@ pub const STACKS: &[Stack] = &[
         prepare: |place| prepare(place, newer(place)?),
         ..JAVA
     },
+    Stack {
+        name: "java-virtual-url",
+        title: "The same, `HttpURLConnection`",
+        mode: "virtual-url",
+        limits: POOLED,
+        prepare: |place| prepare(place, newer(place)?),
+        ..JAVA
+    },
+    Stack {
+        name: "java-blocking",
+        title: "Java `HttpServer` on a fixed pool of threads, `HttpClient` blocking",
+        mode: "blocking",
+        serves: Some(THREADS),
+        ..JAVA
+    },
+    Stack {
+        name: "java-blocking-url",
+        title: "Java `HttpServer` on a fixed pool of threads, `HttpURLConnection`",
+        mode: "blocking-url",
+        serves: Some(THREADS),
+        limits: POOLED,
+        ..JAVA
+    },
+    Stack {
+        name: "tomcat",
+        title: "Tomcat, `HttpClient` blocking",
+        mode: "blocking",
+        serves: Some(THREADS),
+        start: start_tomcat,
+        ..JAVA
+    },
+    Stack {
+        name: "tomcat-url",
+        title: "Tomcat, `HttpURLConnection`",
+        mode: "blocking-url",
+        serves: Some(THREADS),
+        limits: POOLED,
+        start: start_tomcat,
+        ..JAVA
+    },
 ];
+
+const POOLED: &str = "what a request has other threads do: a queue's workers, a pool, what is left after the answer";
 
 /// A Java that has virtual threads (21 or newer), which Debian 12 has not. It carries no compiler.
 fn newer(place: &Place) -> Result<PathBuf> {
@@ -58,7 +101,8 @@ fn prepare(place: &Place, java: PathBuf) -> Result<Prepared> {
     let sources = place.sources("java");
     let home = place.made_once("java", |folder| {
         let mut javac = Command::new("javac");
-        javac.current_dir(&sources).args(["--release", "17", "-d"]).arg(folder).arg("Hops.java");
+        javac.current_dir(&sources).args(["--release", "17", "-sourcepath", ".", "-cp", &tomcat(), "-d"]).arg(folder);
+        javac.args(["Hops.java", "TomcatHops.java"]);
         run(javac.stdin(Stdio::null()).stdout(std::io::stderr()))
     })?;
     // `openjdk 17.0.15 2025-04-15`
@@ -70,5 +114,12 @@ fn prepare(place: &Place, java: PathBuf) -> Result<Prepared> {
 fn start(prepared: &Prepared, _: &Start<'_>) -> Result<Command> {
     let mut command = Command::new(&prepared.program);
     command.args(["-Xmx256m", "-cp"]).arg(&prepared.home).arg("Hops");
+    Ok(command)
+}
+
+fn start_tomcat(prepared: &Prepared, _: &Start<'_>) -> Result<Command> {
+    let mut command = Command::new(&prepared.program);
+    let class_path = format!("{}:{}", prepared.home.display(), tomcat());
+    command.args(["-Xmx256m", "-cp", &class_path, "TomcatHops"]);
     Ok(command)
 }

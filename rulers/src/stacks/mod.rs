@@ -19,6 +19,7 @@ mod php;
 mod place;
 mod pypi;
 mod python;
+mod ruby;
 mod rust;
 
 pub use place::{Place, output, run};
@@ -131,6 +132,7 @@ pub fn all() -> Vec<&'static Stack> {
         node::STACKS,
         go::STACKS,
         java::STACKS,
+        ruby::STACKS,
         rust::STACKS,
         php::STACKS,
         cpp::STACKS,

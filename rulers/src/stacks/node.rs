@@ -9,8 +9,7 @@ use anyhow::{Context, Result};
 use super::{Place, Prepared, Shape, Stack, Start, output, run};
 
 /// One event loop handles everything.
-const LIMITS: &str =
-    "one thread reads all requests and makes all calls: under concurrency nothing tells whose call it is";
+const LIMITS: &str = "what is called after the answer by `fetch`, and what two requests wait for at once";
 
 const NODE: Stack = Stack {
     name: "",

@@ -1,4 +1,4 @@
-//! Flask and Django under gunicorn, FastAPI under uvicorn, aiohttp.
+//! Flask and Django under gunicorn, FastAPI and Django under ASGI servers, aiohttp, Tornado.
 
 use std::process::Command;
 
@@ -14,8 +14,10 @@ const THREADS: u32 = 16;
 
 const HANDED_OVER: &str = "`queue`, and `forget` on a pool: the work is handed to a thread that lives on, and nothing on the \
 wire says whose it is";
-const ONE_THREAD: &str =
-    "one thread runs all requests: unless requests come one at a time, nothing tells whose call it is";
+const TASKS: &str = "after the answer, what comes when the request's trace has left";
+const GREENLETS: &str =
+    "`queue`, and `forget`: the work is handed to a greenlet that lives on, and nothing says whose it is";
+const THREADS_OF_TASKS: &str = "after the answer, threads' work";
 
 /// One line a stack.
 pub const STACKS: &[Stack] = &[
@@ -39,7 +41,7 @@ pub const STACKS: &[Stack] = &[
         mode: "gevent",
         cheap: false,
         prepare: |place| prepare(place, &["gunicorn", "gevent", "Flask", "requests"]),
-        ..stack(ONE_THREAD)
+        ..stack(GREENLETS)
     },
     Stack {
         name: "django-gunicorn-threads",
@@ -55,14 +57,62 @@ pub const STACKS: &[Stack] = &[
         title: "FastAPI and httpx (asyncio) under uvicorn, one process",
         mode: "fastapi",
         prepare: |place| prepare(place, &["fastapi", "uvicorn", "httpx"]),
-        ..stack(ONE_THREAD)
+        ..stack(TASKS)
+    },
+    Stack {
+        name: "fastapi-uvloop-httpx",
+        title: "FastAPI and httpx under uvicorn with uvloop and httptools, one process",
+        mode: "uvloop",
+        cheap: false,
+        prepare: |place| prepare(place, &["fastapi", "uvicorn", "uvloop", "httptools", "httpx"]),
+        ..stack(TASKS)
+    },
+    Stack {
+        name: "fastapi-hypercorn-httpx",
+        title: "FastAPI and httpx (asyncio) under Hypercorn, one process",
+        mode: "hypercorn",
+        cheap: false,
+        prepare: |place| prepare(place, &["fastapi", "Hypercorn", "httpx"]),
+        ..stack(TASKS)
+    },
+    Stack {
+        name: "fastapi-to-thread",
+        title: "FastAPI under uvicorn, httpx (blocking) by `asyncio.to_thread`",
+        mode: "to_thread",
+        cheap: false,
+        prepare: |place| prepare(place, &["fastapi", "uvicorn", "httpx"]),
+        ..stack(THREADS_OF_TASKS)
+    },
+    Stack {
+        name: "fastapi-executor",
+        title: "FastAPI under uvicorn, httpx (blocking) by `run_in_executor`",
+        mode: "executor",
+        cheap: false,
+        prepare: |place| prepare(place, &["fastapi", "uvicorn", "httpx"]),
+        ..stack(THREADS_OF_TASKS)
+    },
+    Stack {
+        name: "django-uvicorn-httpx",
+        title: "Django and httpx (asyncio) under uvicorn, one process",
+        mode: "django-asgi",
+        cheap: false,
+        prepare: |place| prepare(place, &["Django", "uvicorn", "httpx"]),
+        ..stack(TASKS)
+    },
+    Stack {
+        name: "tornado",
+        title: "Tornado, server and client",
+        mode: "tornado",
+        cheap: false,
+        prepare: |place| prepare(place, &["tornado"]),
+        ..stack(TASKS)
     },
     Stack {
         name: "aiohttp",
         title: "aiohttp, server and client",
         mode: "aiohttp",
         prepare: |place| prepare(place, &["aiohttp"]),
-        ..stack(ONE_THREAD)
+        ..stack(TASKS)
     },
 ];
 
@@ -84,7 +134,7 @@ const fn stack(limits: &'static str) -> Stack {
 }
 
 /// The environment, and the versions of `packages` in it.
-fn prepare(place: &Place, packages: &[&str]) -> Result<Prepared> {
+pub(super) fn prepare(place: &Place, packages: &[&str]) -> Result<Prepared> {
     let sources = place.sources("python");
     let venv = place.made("python-venv");
     python::ensure_venv_of(&sources.join("requirements.txt"), &venv)?;
@@ -105,6 +155,7 @@ fn start(prepared: &Prepared, start: &Start<'_>) -> Result<Command> {
     let gunicorn = ["-m", "gunicorn", "--bind", &bind, "--timeout", "120", "--no-control-socket", "--workers"];
     let (processes, threads) = (SYNC_WORKERS.to_string(), THREADS.to_string());
     let port = start.port.to_string();
+    let uvicorn = ["-m", "uvicorn", "--port", &port, "--no-access-log", "--log-level", "warning"];
     match start.mode {
         "sync" => command.args(gunicorn).args([&processes, "flask_app:app"]),
         "threads" => {
@@ -114,9 +165,11 @@ fn start(prepared: &Prepared, start: &Start<'_>) -> Result<Command> {
         "django" => {
             command.args(gunicorn).args(["1", "--worker-class", "gthread", "--threads", &threads, "django_app:app"])
         }
-        "fastapi" => command
-            .args(["-m", "uvicorn", "--port", &port, "--no-access-log", "--log-level", "warning"])
-            .arg("fastapi_app:app"),
+        "fastapi" | "to_thread" | "executor" => command.args(uvicorn).args(["--loop", "asyncio", "fastapi_app:app"]),
+        "uvloop" => command.args(uvicorn).args(["--loop", "uvloop", "fastapi_app:app"]),
+        "django-asgi" => command.args(uvicorn).args(["--loop", "asyncio", "django_asgi_app:app"]),
+        "hypercorn" => command.args(["-m", "hypercorn", "--bind", &bind, "--workers", "0", "fastapi_app:app"]),
+        "tornado" => command.arg(prepared.home.join("tornado_app.py")),
         _ => command.arg(prepared.home.join("aiohttp_app.py")),
     };
     Ok(command)

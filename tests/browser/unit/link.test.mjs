@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { detached, inferred, state } from '../../../view/web/js/link.js';
+import { detached, inferred, state, suggested } from '../../../view/web/js/link.js';
 
 const span = (attributes, parent_span_id = '') => ({ attributes, parent_span_id });
 
@@ -25,4 +25,11 @@ test('the linking of a process is counted, and what is off is named', () => {
   const process = { exact: 3, inferred: { same_thread: 2 }, missing: { no_request: 1 }, rules: [{ name: 'handle' }, off] };
   assert.deepEqual(state(process), { linked: 5, inferred: 2, calls: 6, off: [off] });
   assert.deepEqual(state({ exact: 0 }), { linked: 0, inferred: 0, calls: 0, off: [] });
+});
+
+test('a link says what speaks for the request that a call may well be for, and others say nothing', () => {
+  assert.match(suggested({ attributes: { 'wirespan.link.evidence': 'answer' } }), /may well .* that request alone was answered/);
+  assert.match(suggested({ attributes: { 'wirespan.link.evidence': 'later_rule' } }), /later_rule/);
+  assert.equal(suggested({ attributes: {} }), null);
+  assert.equal(suggested({}), null);
 });

@@ -1,15 +1,16 @@
 // A service whose requests ask it for more, in the ways in which Go programs share work between goroutines; and what loads it.
 //
-//	relay serve PORT NEXT h1|h2         answers, and asks NEXT
+//	relay serve PORT NEXT VERSION       answers, and asks NEXT
 //	relay proxy PORT NEXT               passes on
-//	relay load PORT SHAPE FIRST COUNT AT_A_TIME h1|h2
+//	relay load PORT SHAPE FIRST COUNT AT_A_TIME VERSION
 //
-// A path is /hop/SHAPE/NUMBER/NAME: a.2 is asked for the sake of a.
+// A version is h1 or h2, of HTTP; or s1 or s2, of HTTPS, with cert.pem and key.pem where it runs. A path is /hop/SHAPE/NUMBER/NAME: a.2 is asked for the sake of a.
 //go:debug httpmuxgo121=0
 package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -59,10 +60,11 @@ func client(version string, connections int) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
 	transport.MaxConnsPerHost = connections
-	if version == "h2" {
-		transport.Protocols = new(http.Protocols)
-		transport.Protocols.SetUnencryptedHTTP2(true)
-	}
+	transport.Protocols = new(http.Protocols)
+	transport.Protocols.SetHTTP1(version == "h1" || version == "s1")
+	transport.Protocols.SetUnencryptedHTTP2(version == "h2")
+	transport.Protocols.SetHTTP2(version == "s2")
+	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	return &http.Client{Transport: transport}
 }
 
@@ -92,7 +94,10 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request) {
 		for n := 1; n <= calls && err == nil; n++ {
 			err = get(ctx, s.client, deeper(n, "leaf"))
 		}
-	case "parallel":
+	case "parallel", "helpers":
+		if shape == "helpers" {
+			ctx = context.Background()
+		}
 		var group sync.WaitGroup
 		errs := make([]error, calls)
 		for n := range calls {
@@ -149,6 +154,10 @@ func serve(port, next, version string) error {
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
+	if strings.HasPrefix(version, "s") {
+		server.Protocols.SetHTTP2(true)
+		return server.ListenAndServeTLS("cert.pem", "key.pem")
+	}
 	return server.ListenAndServe()
 }
 
@@ -171,12 +180,16 @@ func load(port, shape string, first, count, atATime int, version string) error {
 	failed := make(chan error, count)
 	var group sync.WaitGroup
 	client := client(version, 0)
+	scheme := "http"
+	if strings.HasPrefix(version, "s") {
+		scheme = "https"
+	}
 	for range atATime {
 		group.Add(1)
 		go func() {
 			defer group.Done()
 			for n := range numbers {
-				url := fmt.Sprintf("http://127.0.0.1:%s/hop/%s/%d/a", port, shape, n)
+				url := fmt.Sprintf("%s://127.0.0.1:%s/hop/%s/%d/a", scheme, port, shape, n)
 				if err := get(context.Background(), client, url); err != nil {
 					failed <- err
 				}

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::program::Program;
 use crate::scene::Scene;
+use crate::services::tls;
 
 /// A running RabbitMQ: it takes long to start, so a test does all that it has to do with one.
 pub struct RabbitMq {
@@ -19,6 +20,23 @@ pub struct RabbitMq {
 impl RabbitMq {
     /// One node without plug-ins, for the user `guest`.
     pub fn start(scene: &Scene) -> Self {
+        Self::configured(scene, "")
+    }
+
+    /// The same, which also speaks TLS, at the port that is returned too.
+    pub fn start_secure(scene: &Scene) -> (Self, u16) {
+        tls::certificate(scene);
+        let (dir, port) = (scene.dir().display(), scene.port());
+        let lines = format!(
+            "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.cacertfile = {dir}/cert.pem\n\
+             ssl_options.certfile = {dir}/cert.pem\nssl_options.keyfile = {dir}/key.pem\n\
+             ssl_options.verify = verify_none\nssl_options.fail_if_no_peer_cert = false\n"
+        );
+        (Self::configured(scene, &lines), port)
+    }
+
+    /// With these lines of its configuration.
+    fn configured(scene: &Scene, lines: &str) -> Self {
         let (port, distribution, mapper_port) = (scene.port(), scene.port(), scene.port());
         let home = scene.dir().join(format!("rabbitmq-{port}"));
         fs::create_dir(&home).expect("RabbitMQ's directory");
@@ -35,7 +53,8 @@ impl RabbitMq {
         command.env("RABBITMQ_DIST_PORT", distribution.to_string());
         command.env("RABBITMQ_MNESIA_BASE", home.join("mnesia")).env("RABBITMQ_LOG_BASE", home.join("log"));
         command.env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("plugins"));
-        command.env("RABBITMQ_CONFIG_FILE", home.join("none"));
+        fs::write(home.join("rabbitmq.conf"), lines).expect("RabbitMQ's configuration");
+        command.env("RABBITMQ_CONFIG_FILE", home.join("rabbitmq.conf"));
         // Threads of Erlang that wait in a loop would take the processors from everything else.
         command.env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none +sbwtdcpu none +sbwtdio none");
         let program = Program::start(&format!("rabbitmq-{port}"), scene.dir(), &mut command).listens_on(port);

@@ -55,7 +55,18 @@ pub fn run(scene: &Scene, name: &str, argument: &str) {
 ///
 /// When it does not start, or when what it needs is not installed.
 pub fn start(scene: &Scene, name: &str, arguments: &[&str]) -> Program {
-    Program::start(name, scene.dir(), command(scene, name).args(arguments))
+    Program::start(name, scene.dir(), command(scene, name).current_dir(scene.dir()).args(arguments))
+}
+
+/// Starts `name` as a service of another name, with these arguments.
+///
+/// # Panics
+///
+/// When it does not start, or when what it needs is not installed.
+pub fn start_as(scene: &Scene, name: &str, service: &str, arguments: &[&str]) -> Program {
+    let mut command = command(scene, name);
+    command.env("OTEL_SERVICE_NAME", service).current_dir(scene.dir()).args(arguments);
+    Program::start(service, scene.dir(), &mut command)
 }
 
 /// Runs `name` to its end, with these arguments.
@@ -90,7 +101,7 @@ pub fn run_as(scene: &Scene, name: &str, service: &str, arguments: &[&str]) {
 /// When it does not start, or when what it needs is not installed.
 pub fn start_built(scene: &Scene, name: &str, build: Build, arguments: &[&str]) -> Program {
     let program = built(&source(name), build).unwrap_or_else(|e| panic!("{name} cannot be built: {e:#}"));
-    Program::start(name, scene.dir(), Command::new(program).args(arguments))
+    Program::start(name, scene.dir(), Command::new(program).current_dir(scene.dir()).args(arguments))
 }
 
 /// Starts a program that nobody here wrote, of those that `cargo xtask setup` builds of `tests/services/foreign`.
@@ -111,7 +122,7 @@ pub fn start_foreign(scene: &Scene, name: &str, arguments: &[&str]) -> Program {
 /// When it does not start, or when what it needs is not installed.
 pub fn start_module(scene: &Scene, name: &str, arguments: &[&str]) -> Program {
     let program = module(name).unwrap_or_else(|e| panic!("{name} cannot be built: {e:#}"));
-    Program::start(name, scene.dir(), Command::new(program).args(arguments))
+    Program::start(name, scene.dir(), Command::new(program).current_dir(scene.dir()).args(arguments))
 }
 
 /// Starts `name` as a server on a port of its own.

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::program::{Program, START};
 use crate::scene::Scene;
+use crate::services::tls;
 use crate::wait;
 
 /// A running database.
@@ -26,6 +27,29 @@ pub fn postgres_programs() -> PathBuf {
 impl Database {
     /// PostgreSQL with the databases `shop` and `postgres`, for the user `app` without a password.
     pub fn postgres(scene: &Scene) -> Self {
+        Self::postgres_with(scene, |_| Vec::new())
+    }
+
+    /// The same, which can be asked by TLS.
+    pub fn postgres_secure(scene: &Scene) -> Self {
+        tls::certificate(scene);
+        Self::postgres_with(scene, |home| {
+            // It takes no key that others may read.
+            let own = |name: &str| {
+                let copy = home.join(name);
+                succeeds(
+                    Command::new("install")
+                        .args(["-m", "600", "-o", "postgres"])
+                        .args([&scene.dir().join(name), &copy]),
+                );
+                copy.display().to_string()
+            };
+            let (certificate, key) = (own("cert.pem"), own("key.pem"));
+            vec!["ssl=on".to_owned(), format!("ssl_cert_file={certificate}"), format!("ssl_key_file={key}")]
+        })
+    }
+
+    fn postgres_with(scene: &Scene, settings: impl Fn(&Path) -> Vec<String>) -> Self {
         let port = scene.port();
         let home = home(scene, "postgres", port);
         let (bin, data) = (postgres_programs(), home.join("data"));
@@ -37,6 +61,9 @@ impl Database {
         let sockets = format!("unix_socket_directories={}", home.display());
         for setting in ["listen_addresses=127.0.0.1", &sockets, "fsync=off", "autovacuum=off", "shared_buffers=16MB"] {
             command.args(["-c", setting]);
+        }
+        for setting in settings(&home) {
+            command.args(["-c", &setting]);
         }
         let program = Program::start(&format!("postgres-{port}"), scene.dir(), &mut command).listens_on(port);
         let sql = |database: &str, text: &str| {

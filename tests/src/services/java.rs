@@ -9,11 +9,14 @@ use anyhow::{Context, ensure};
 use crate::agent::target_dir;
 use crate::program::Program;
 use crate::scene::Scene;
+use crate::services::tls;
 
 /// The programs' sources.
 const PAYMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Payments.java");
 const RELAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Relay.java");
 const STOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Stock.java");
+const FAILING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Failing.java");
+const SEALED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Sealed.java");
 const BILLING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Billing.java");
 /// What a server on Tomcat needs.
 const TOMCAT: [&str; 2] = ["tomcat10-embed-core", "jakarta-annotation-api"];
@@ -65,14 +68,30 @@ impl Java {
         Self { program, port }
     }
 
-    /// Calls `downstream` from the thread that reads the request, or from another thread that answers it, or after the answer.
-    pub fn relay(scene: &Scene, downstream: &str) -> Self {
-        let folder = relay().unwrap_or_else(|e| panic!("Relay.java cannot be built: {e:#}"));
+    /// Calls `downstream` from the thread that reads the request, or from another thread that answers it, or after the answer:
+    /// of the same pool, or of another one of `helpers`.
+    pub fn relay(scene: &Scene, downstream: &str, helpers: bool) -> Self {
+        let folder = compiled("relay", RELAY, "").unwrap_or_else(|e| panic!("Relay.java cannot be built: {e:#}"));
         let port = scene.port();
         let mut command = Command::new("java");
         command.current_dir(scene.dir()).args(["-XX:TieredStopAtLevel=1", "-Xmx64m", "-cp"]).arg(folder).arg("Relay");
-        command.args([&port.to_string(), downstream]);
+        command.args([&port.to_string(), downstream]).args(helpers.then_some("helpers"));
         let program = Program::start(&format!("relay-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
+    /// HTTPS by the JDK's own TLS.
+    pub fn sealed(scene: &Scene) -> Self {
+        let folder = compiled("sealed", SEALED, "").unwrap_or_else(|e| panic!("Sealed.java cannot be built: {e:#}"));
+        tls::certificate(scene);
+        let mut store = Command::new("openssl");
+        store.current_dir(scene.dir()).args(["pkcs12", "-export", "-in", "cert.pem", "-inkey", "key.pem"]);
+        store.args(["-out", "sealed.p12", "-passout", "pass:sealed"]);
+        run(&mut store).unwrap_or_else(|e| panic!("{e:#}"));
+        let port = scene.port();
+        let mut command = Command::new("java");
+        command.current_dir(scene.dir()).args(["-XX:TieredStopAtLevel=1", "-Xmx64m", "-cp"]).arg(folder).arg("Sealed");
+        let program = Program::start("sealed", scene.dir(), command.arg(port.to_string())).listens_on(port);
         Self { program, port }
     }
 
@@ -91,6 +110,11 @@ impl Java {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Starts a client that makes calls of `shop.v1.Stock`, and ends by itself.
+    pub fn start_stock_client(scene: &Scene, port: u16, calls: &[&str]) -> Program {
+        Program::start("stock-client", scene.dir(), stock(scene).args(["call", &port.to_string()]).args(calls))
+    }
+
     /// A URL on it.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
@@ -99,15 +123,26 @@ impl Java {
 
 /// `java Stock`, without arguments.
 fn stock(scene: &Scene) -> Command {
-    let classes = classes().unwrap_or_else(|e| panic!("Stock.java cannot be built: {e:#}"));
+    let class_path = class_path(&GRPC);
+    let classes = compiled("stock", STOCK, &class_path);
+    let classes = classes.unwrap_or_else(|e| panic!("Stock.java cannot be built: {e:#}"));
     let mut command = Command::new("java");
     command.current_dir(scene.dir()).args(["-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp"]);
-    command.arg(format!("{}:{}", class_path(), classes.display())).arg("Stock");
+    command.arg(format!("{class_path}:{}", classes.display())).arg("Stock");
     command
 }
 
-fn class_path() -> String {
-    GRPC.map(|name| format!("{LIBRARIES}/{name}.jar")).join(":")
+/// Archives that Debian has.
+fn class_path(names: &[&str]) -> String {
+    names.iter().map(|name| format!("{LIBRARIES}/{name}.jar")).collect::<Vec<_>>().join(":")
+}
+
+/// `java Failing PORT`.
+pub(super) fn failing(port: &str) -> Command {
+    let folder = compiled("failing", FAILING, "").unwrap_or_else(|e| panic!("Failing.java cannot be built: {e:#}"));
+    let mut command = Command::new("java");
+    command.args(["-XX:TieredStopAtLevel=1", "-Xmx64m", "-cp"]).arg(folder).args(["Failing", port]);
+    command
 }
 
 /// Where built programs lie, and a lock that holds until they do.
@@ -130,35 +165,26 @@ fn jar() -> anyhow::Result<PathBuf> {
     Ok(jar)
 }
 
-/// The folder of the relay's classes, built when the source is newer.
-fn relay() -> anyhow::Result<PathBuf> {
+/// The folder of this name with the classes of a source, which needs these archives; compiled when the source is newer.
+fn compiled(folder: &str, source: &str, class_path: &str) -> anyhow::Result<PathBuf> {
     let (home, _lock) = home()?;
-    let folder = home.join("relay");
-    if is_older(&folder.join("Relay.class"), RELAY) {
-        run(Command::new("javac").arg("-d").arg(&folder).arg(RELAY))?;
+    let folder = home.join(folder);
+    let class = Path::new(source).with_extension("class");
+    if is_older(&folder.join(class.file_name().context("a source has a name")?), source) {
+        run(Command::new("javac").args(["-cp", class_path]).arg("-d").arg(&folder).arg(source))?;
     }
     Ok(folder)
 }
 
-/// The folder of the gRPC program's classes, built when the source is newer.
-fn classes() -> anyhow::Result<PathBuf> {
-    let (home, _lock) = home()?;
-    let folder = home.join("stock");
-    if is_older(&folder.join("Stock.class"), STOCK) {
-        run(Command::new("javac").arg("-cp").arg(class_path()).arg("-d").arg(&folder).arg(STOCK))?;
-    }
-    Ok(folder)
-}
-
-/// The folder of the classes of a server on Tomcat, built when the source is newer, and what else they need.
+/// The folder of the classes of a server on Tomcat, and what else they need.
 pub(super) fn billing() -> anyhow::Result<(PathBuf, String)> {
-    let (home, _lock) = home()?;
-    let folder = home.join("billing");
-    let class_path = TOMCAT.map(|name| format!("{LIBRARIES}/{name}.jar")).join(":");
-    if is_older(&folder.join("Billing.class"), BILLING) {
-        run(Command::new("javac").arg("-cp").arg(&class_path).arg("-d").arg(&folder).arg(BILLING))?;
-    }
-    Ok((folder, class_path))
+    let class_path = tomcat();
+    Ok((compiled("billing", BILLING, &class_path)?, class_path))
+}
+
+/// The archives of Tomcat, as a class path.
+pub fn tomcat() -> String {
+    class_path(&TOMCAT)
 }
 
 fn is_older(built: &Path, source: &str) -> bool {

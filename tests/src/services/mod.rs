@@ -4,6 +4,7 @@ pub mod brokers;
 pub mod celery;
 pub mod clients;
 pub mod databases;
+pub mod failing;
 pub mod gunicorn;
 pub mod java;
 pub mod loops;

@@ -1,13 +1,13 @@
 //! Node's `http` module, as server and client.
 
 use std::process::Command;
-use std::time::Duration;
 
 use crate::curl;
 use crate::node_modules;
 use crate::program::Program;
 use crate::scene::Scene;
 use crate::services::install;
+use crate::wait;
 
 /// A running Node program.
 pub struct Node {
@@ -30,6 +30,33 @@ impl Node {
     pub fn later(scene: &Scene, downstream: &str) -> Self {
         let port = scene.port();
         let program = spawn(scene, "later.js", &[&port.to_string(), downstream], port).listens_on(port);
+        Self { program, port }
+    }
+
+    /// `node hops.js` as a service of the server's name (`http`, `express`, `fastify`, `nest`): each request calls `downstream`
+    /// (a URL without a path).
+    pub fn hops(scene: &Scene, server: &str, downstream: &str) -> Self {
+        Self::named(scene, "hops.js", server, &[server, downstream], &[])
+    }
+
+    /// `node hops.js` as a service `leaf`: each request is answered after some milliseconds.
+    pub fn leaf(scene: &Scene) -> Self {
+        Self::named(scene, "hops.js", "leaf", &["http"], &[])
+    }
+
+    /// `node stores.js`: each request asks one of the stores, whose addresses the variables name.
+    pub fn stores(scene: &Scene, has: &[(&str, String)]) -> Self {
+        Self::named(scene, "stores.js", "stores", &[], has)
+    }
+
+    fn named(scene: &Scene, script: &str, service: &str, arguments: &[&str], has: &[(&str, String)]) -> Self {
+        install(script, scene.dir());
+        let port = scene.port();
+        let mut command = Command::new("node");
+        command.current_dir(scene.dir()).arg(script).arg(port.to_string()).args(arguments);
+        command.env("NODE_PATH", node_modules::folder()).env("OTEL_SERVICE_NAME", service);
+        command.envs(has.iter().map(|(name, value)| (name, value)));
+        let program = Program::start(&format!("{service}-{port}"), scene.dir(), &mut command).listens_on(port);
         Self { program, port }
     }
 
@@ -59,6 +86,12 @@ impl Node {
         command.env("NODE_PATH", node_modules::folder()).arg(script).arg(port.to_string()).args(calls);
         let status = command.status().expect("node is installed");
         assert!(status.success(), "stock.js {calls:?} ended with {status}");
+    }
+
+    /// Starts `stock.js` as the client of a gRPC server on `port`, which ends by itself.
+    pub fn start_stock_client(scene: &Scene, port: u16, calls: &[&str]) -> Program {
+        let server = port.to_string();
+        spawn(scene, "stock.js", &[&[&server[..]], calls].concat(), port)
     }
 
     /// `node faults.js`: answers of every kind.
@@ -94,6 +127,28 @@ impl Node {
         Self { program, port }
     }
 
+    /// `node faults.js` in a network namespace of its own, on all its `addresses`, and behind a Service's address, which is
+    /// translated to the first of them as kube-proxy does it. Reach it by [`Node::curl`].
+    pub fn faults_behind_service(scene: &Scene, service: &str, addresses: &[&str]) -> Self {
+        install("faults.js", scene.dir());
+        let port = scene.port();
+        let own: String = addresses.iter().map(|ip| format!("ip address add {ip}/32 dev lo; ")).collect();
+        let first = addresses[0];
+        let script = format!(
+            "set -e; ip link set lo up; {own} ip route add local {service}/32 dev lo
+            nft add table ip nat
+            nft add chain ip nat output '{{ type nat hook output priority -100; }}'
+            nft add rule ip nat output ip daddr {service} tcp dport {port} dnat to {first}:{port}
+            exec node faults.js {port} 0.0.0.0"
+        );
+        let mut command = Command::new("unshare");
+        command.current_dir(scene.dir()).args(["--net", "sh", "-c", &script]);
+        let url = format!("http://127.0.0.1:{port}/");
+        let answers = |program: &Program| curl::run_in(inside_of(program), &[&url]).code == 200;
+        let program = Program::start("service", scene.dir(), &mut command).ready("answer", answers);
+        Self { program, port }
+    }
+
     /// A command that leads to a curl in this program's network namespace.
     pub fn curl(&self) -> Command {
         inside_of(&self.program)
@@ -103,7 +158,7 @@ impl Node {
     pub fn call_stock_web(scene: &Scene, port: u16, calls: &[&str]) {
         let server = port.to_string();
         let mut program = spawn(scene, "stock_web.js", &[&[&server[..]], calls].concat(), port);
-        assert!(program.wait(Duration::from_secs(20)).is_some_and(|status| status.success()), "{}", program.log());
+        assert!(program.wait(wait::PATIENCE).is_some_and(|status| status.success()), "{}", program.log());
     }
 
     /// A script that is in the test's directory already, started with a port.

@@ -1,7 +1,7 @@
 //! PHP: its built-in server, and php-fpm for use behind nginx.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::program::Program;
@@ -35,6 +35,13 @@ impl Php {
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
+}
+
+/// `php -S` with these options, each request by this script.
+pub(super) fn built_in(port: u16, options: &[&str], script: &Path) -> Command {
+    let mut command = Command::new("php");
+    command.arg("-n").args(options).args(["-S", &format!("127.0.0.1:{port}")]).arg(script);
+    command
 }
 
 /// php-fpm, which speaks FastCGI.

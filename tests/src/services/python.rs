@@ -67,6 +67,21 @@ impl Python {
         Program::start("patient.py-unix", scene.dir(), &mut command).listens_at(socket)
     }
 
+    /// `python two_logs.py`: prints exceptions to two files.
+    pub fn two_logs(scene: &Scene) -> Self {
+        Self::script(scene, "two_logs.py", &[])
+    }
+
+    /// `python spender.py`: answers with where the time of each request went, and may call `downstream`.
+    pub fn spender(scene: &Scene, downstream: &str) -> Self {
+        Self::script(scene, "spender.py", &[("DOWNSTREAM", downstream)])
+    }
+
+    /// `python restless.py`: answers, and makes tasks without end.
+    pub fn restless(scene: &Scene) -> Self {
+        Self::script(scene, "restless.py", &[])
+    }
+
     /// `python chat.py`: a WebSocket server.
     pub fn chat(scene: &Scene) -> Self {
         Self::script(scene, "chat.py", &[])
@@ -156,9 +171,14 @@ impl Python {
 
     /// Starts a script of `tests/services` that ends by itself, in the test's directory.
     pub fn start(scene: &Scene, name: &str, arguments: &[&str]) -> Program {
+        Self::start_with(scene, name, arguments, &[])
+    }
+
+    /// Starts a script of `tests/services` that ends by itself, with more environment variables, in the test's directory.
+    pub fn start_with(scene: &Scene, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Program {
         let script = install(name, scene.dir());
         let mut command = Command::new(python::bin("python"));
-        command.current_dir(scene.dir()).arg(script).args(arguments);
+        command.current_dir(scene.dir()).arg(script).args(arguments).envs(environment.iter().copied());
         Program::start(name, scene.dir(), &mut command)
     }
 

@@ -1,5 +1,6 @@
 //! Programs that speak TLS, with a certificate that the test makes for them.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::program::Program;
@@ -32,6 +33,21 @@ impl Secure {
         Self::script(scene, Command::new("node"), "safe.js", downstream)
     }
 
+    /// granian, a server in Rust whose TLS is rustls with ring: each request asks `downstream`, if it is given, by a client whose
+    /// TLS is rustls with AWS-LC. Its process is called `name`.
+    pub fn granian(scene: &Scene, name: &str, downstream: &str) -> Self {
+        certificate(scene);
+        install("rusty.py", scene.dir());
+        let port = scene.port();
+        let mut command = Command::new(python::rust_bin("granian"));
+        command.current_dir(scene.dir()).args(["--interface", "wsgi", "--no-ws", "--log-level", "warning"]);
+        command.args(["--host", "127.0.0.1", "--port", &port.to_string(), "--blocking-threads", "16"]);
+        command.args(["--ssl-certificate", "cert.pem", "--ssl-keyfile", "key.pem", "rusty:application"]);
+        command.env("DOWNSTREAM", downstream).env("PYTHONDONTWRITEBYTECODE", "1").env("OTEL_SERVICE_NAME", name);
+        let program = Program::start(name, scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
     /// nginx with one worker; `server` are lines of its only server, beside those about TLS.
     pub fn nginx(scene: &Scene, server: &str) -> Nginx {
         certificate(scene);
@@ -48,7 +64,8 @@ impl Secure {
         format!("https://localhost:{}{path}", self.port)
     }
 
-    fn script(scene: &Scene, mut command: Command, name: &str, downstream: &str) -> Self {
+    /// A script with a port and, perhaps, a downstream.
+    pub fn script(scene: &Scene, mut command: Command, name: &str, downstream: &str) -> Self {
         certificate(scene);
         let script = install(name, scene.dir());
         let port = scene.port();
@@ -74,16 +91,42 @@ pub fn certificate(scene: &Scene) {
 
 /// `tls_crowd.py`: many clients that check every answer.
 pub fn crowd(scene: &Scene, url: &str, clients: usize, each: usize, mode: &str) {
-    let script = install("tls_crowd.py", scene.dir());
-    let mut command = Command::new(python::bin("python"));
-    command.current_dir(scene.dir()).arg(script).args([url, &clients.to_string(), &each.to_string(), mode]);
-    let output = command.output().expect("python");
+    run(scene, "tls_crowd.py", &[url, &clients.to_string(), &each.to_string(), mode]);
+}
+
+/// Runs a script of `tests/services` to its end, beside the certificate.
+pub fn run(scene: &Scene, name: &str, arguments: &[&str]) {
+    run_by(scene, python::bin("python"), name, arguments);
+}
+
+/// The same, by this Python.
+pub fn run_by(scene: &Scene, python: PathBuf, name: &str, arguments: &[&str]) {
+    let script = install(name, scene.dir());
+    let mut command = Command::new(python);
+    let output = command.current_dir(scene.dir()).arg(script).args(arguments).output().expect("python");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Waits until the agent has probed what one of these processes runs, which has a TLS library in it, and all else that it has found.
+pub fn until_programs_are_read(scene: &mut Scene, pids: &[u32]) {
+    let said = wait::until_true(crate::scene::ARRIVAL, || {
+        let log = scene.agent().log();
+        let count = |text: &str| log.matches(text).count();
+        let found = |pid: &u32| count(&format!("/proc/{pid}/exe: what programs read and write")) > 0;
+        let done = count("a TLS library is read from now on") + count("a TLS library cannot be probed");
+        pids.iter().any(found) && count("what programs read and write with this TLS library") == done
+    });
+    assert!(said, "the program's TLS was not found:\n{}", scene.agent().log());
 }
 
 /// Waits until the agent has probed a TLS library.
 pub fn until_read(scene: &mut Scene) {
-    let said =
-        wait::until_true(crate::scene::ARRIVAL, || scene.agent().log().contains("a TLS library is read from now on"));
-    assert!(said, "no TLS library was found");
+    until_reads(scene, 1);
+}
+
+/// Waits until the agent has probed so many.
+pub fn until_reads(scene: &mut Scene, wanted: usize) {
+    let said = |scene: &mut Scene| scene.agent().log().matches("a TLS library is read from now on").count();
+    let enough = wait::until_true(crate::scene::ARRIVAL, || said(scene) >= wanted);
+    assert!(enough, "only {} TLS libraries were found", said(scene));
 }

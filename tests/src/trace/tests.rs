@@ -22,6 +22,7 @@ fn span(trace: &str, id: &str, parent: &str, service: &str, kind: Kind) -> Span 
         resource: [("service.name".to_owned(), Value::Str(service.into()))].into(),
         links: Vec::new(),
         scope: "wirespan".into(),
+        events: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use wirespan_tests::services::brokers::RabbitMq;
 use wirespan_tests::services::celery::Celery;
 use wirespan_tests::services::databases::Database as Server;
 use wirespan_tests::services::gunicorn::Gunicorn;
-use wirespan_tests::span::{Kind, Span, Status};
+use wirespan_tests::span::{Kind, Span, Status, Value};
 use wirespan_tests::trace;
 
 /// With this, the thread that runs a task says when it begins, and all its calls since then are promised to hang below the
@@ -222,6 +222,13 @@ fn a_celery_task_that_fails_says_why_and_one_that_is_tried_again_has_two_executi
     for key in ["exception.type", "error.type"] {
         assert_eq!(run.text(key), Some("builtins.KeyError"));
     }
+    let [(name, raised)] = &run.events[..] else { panic!("{:?}", run.events) };
+    let trace = raised.get("exception.stacktrace").map(ToString::to_string).unwrap_or_default();
+    assert_eq!(
+        (name.as_str(), raised.get("exception.type")),
+        ("exception", Some(&Value::Str("builtins.KeyError".into())))
+    );
+    assert!(trace.contains("Traceback (most recent call last)") && trace.contains(", in fail"), "{trace}");
     assert_eq!(run.text("wirespan.celery.start"), Some("started"));
     assert_eq!(calls(&spans, run), ["/item/7"]);
     let [first, second] = executions(&spans, &again[0])[..] else { panic!("two attempts in\n{}", all(&spans)) };

@@ -1,16 +1,12 @@
 //! gRPC: Python's grpcio, client and server.
 
-use std::any::Any;
-use std::time::Duration;
-
 use rustix::process::Signal;
 use wirespan_tests::expect::Expected;
 use wirespan_tests::grpc::Call;
 use wirespan_tests::scene::Scene;
-use wirespan_tests::services::java::Java;
 use wirespan_tests::services::node::Node;
 use wirespan_tests::services::python::Python;
-use wirespan_tests::span::{Kind, Span, Status, Value};
+use wirespan_tests::span::{Kind, Span, Status};
 use wirespan_tests::{trace, wait};
 
 /// A call with both its ends.
@@ -77,61 +73,6 @@ fn calls_of_many_threads_on_one_connection_are_pairs() {
     scene.expect(&expected);
 }
 
-/// What stands in tables that were filled before is not known, and called so; a name that is new is, and nothing is wrong.
-fn joined_late(start: impl Fn(&Scene) -> (Box<dyn Any>, u16)) {
-    let mut scene = Scene::new();
-    let (_server, port) = start(&scene);
-    let calls = ["one", "missing", "wait", "one", "missing", "one", "missing", "one", "many"];
-    let mut client = Python::start(&scene, "stock_client.py", &[&[&port.to_string()[..]], &calls[..]].concat());
-    assert!(wait::until_true(Duration::from_secs(10), || client.log().contains("waiting")));
-    scene.trace();
-    std::fs::write(scene.dir().join("go"), "").expect("a sign");
-    assert!(client.wait(Duration::from_secs(20)).is_some_and(|s| s.success()), "{}", client.log());
-    let spans = scene.finish(12);
-    let text = |span: &Span, key: &str| match span.attributes.get(key) {
-        Some(Value::Str(text)) => Some(text.clone()),
-        _ => None,
-    };
-    let names: Vec<&str> = spans.iter().map(|s| s.name.as_str()).collect();
-    assert!(
-        names.len() >= 10 && names.iter().all(|n| ["grpc", "shop.v1.Stock/One", "shop.v1.Stock/Many"].contains(n)),
-        "{names:?}"
-    );
-    for caller in spans.iter().filter(|s| s.kind == Kind::Client) {
-        assert!(!caller.attributes.contains_key("http.response.status_code"), "{caller:?}");
-        let callee =
-            spans.iter().find(|s| s.parent == caller.span_id && s.kind == Kind::Server).expect("its other end");
-        let (said, unknown) = ("rpc.response.status_code", "wirespan.unknown");
-        assert_eq!(text(caller, said), text(callee, said), "the two ends of a call contradict each other");
-        assert_eq!(caller.attributes.get(unknown), callee.attributes.get(unknown));
-        let code = text(caller, said);
-        if code.is_none() {
-            let listed = format!("{:?}", caller.attributes.get(unknown));
-            assert!(listed.contains(said), "{caller:?}");
-        }
-        // A call without an answer failed, whatever it is called.
-        let answered = caller.attributes.get("wirespan.rpc.response.messages") != Some(&Value::Int(0));
-        assert!(answered || code.as_deref() != Some("OK"), "{caller:?}");
-        assert!(!answered || code.as_deref() != Some("NOT_FOUND"), "{caller:?}");
-    }
-}
-
-#[test]
-fn on_a_connection_older_than_the_agent_calls_are_calls_and_what_is_unknown_is_called_so() {
-    joined_late(|scene| {
-        let stock = Python::stock(scene);
-        (Box::new(stock.program), stock.port)
-    });
-    joined_late(|scene| {
-        let stock = Node::stock(scene);
-        (Box::new(stock.program), stock.port)
-    });
-    joined_late(|scene| {
-        let stock = Java::stock(scene);
-        (Box::new(stock.program), stock.port)
-    });
-}
-
 #[test]
 fn calls_of_an_asyncio_client_are_joined() {
     for asynchronous in [false, true] {
@@ -187,17 +128,17 @@ fn a_stream_is_seen_while_it_is_under_way() {
     let both =
         |log: &str| ends.iter().all(|end| log.lines().any(|l| l.contains(end) && l.contains("shop.v1.Stock/Talk")));
     // Once it has been under way for five seconds.
-    let shown = wait::until_true(Duration::from_secs(15), || {
+    let shown = wait::until_true(wait::PATIENCE, || {
         scene.agent().signal(Signal::USR1);
         both(&scene.agent().log())
     });
     assert!(shown, "{}", scene.agent().log());
     assert!(scene.spans().is_empty(), "it has not ended: {:?}", scene.spans());
     std::fs::write(scene.dir().join("end"), "").expect("a sign");
-    assert!(client.wait(Duration::from_secs(20)).is_some_and(|s| s.success()), "{}", client.log());
+    assert!(client.wait(wait::PATIENCE).is_some_and(|s| s.success()), "{}", client.log());
     scene.wait_for_count(2);
     // (What else goes on on this machine may be in the table.)
-    let over = wait::until_true(Duration::from_secs(10), || {
+    let over = wait::until_true(wait::PATIENCE, || {
         scene.agent().signal(Signal::USR1);
         let log = scene.agent().log();
         let last = log.rsplit("wirespan: ").find(|text| text.contains("been under way for more than"));

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use wirespan_tests::curl;
 use wirespan_tests::expect::Expected;
 use wirespan_tests::http::{client, server};
@@ -104,7 +105,7 @@ fn hypercorn_is_understood() {
 
 /// Every request is a CLIENT span with its SERVER span below, whatever else is in flight on its connection.
 fn assert_pairs(scene: &mut Scene, made: usize) {
-    assert!(scene.settles(QUIET), "spans keep arriving");
+    assert!(scene.settles_with(2 * made, QUIET), "spans keep arriving");
     scene.agent().stop();
     let spans = scene.spans();
     let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
@@ -149,7 +150,7 @@ fn a_hundred_streams_of_nginx_are_found() {
     let _front = Nginx::start(&scene, &Settings { workers: 1, http: "", server: &server });
     scene.trace_with(&["--stats"]);
     h2load(&format!("http://127.0.0.1:{port}/tiny.txt"), 4000, 1, 100);
-    assert!(scene.settles(QUIET), "spans keep arriving");
+    assert!(scene.settles_with(8000, QUIET), "spans keep arriving");
     scene.agent().stop();
     let spans = scene.spans();
     let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
@@ -163,13 +164,14 @@ fn a_connection_joined_in_full_swing_makes_pairs_and_invents_nothing() {
     let mut scene = Scene::receiving(Receiver::start(Protocol::Http));
     let files = Nghttpd::start(&scene);
     let mut load = Command::new("h2load");
-    load.args(["-c2", "-m10", "--duration=8", "--rps=400", &files.url("/tiny.txt")]);
+    load.args(["-c2", "-m10", "--duration=120", "--rps=400", &files.url("/tiny.txt")]);
     let mut load = Program::start("load", scene.dir(), &mut load);
-    assert!(wait::until_true(Duration::from_secs(5), || load.log().contains("Application protocol")), "{}", load.log());
+    assert!(wait::until_true(wait::PATIENCE, || load.log().contains("Application protocol")), "{}", load.log());
     scene.trace_with(&["--stats"]);
     scene.wait_for_count(1000);
-    assert!(load.is_running(), "the load outlives the join");
-    assert!(load.wait(Duration::from_secs(20)).is_some_and(|s| s.success()), "{}", load.log());
+    assert!(load.is_running(), "the load outlives the join:\n{}", load.log());
+    load.signal(Signal::TERM);
+    load.wait(wait::PATIENCE).expect("it ends");
     assert!(scene.settles(QUIET), "spans keep arriving");
     scene.agent().stop();
     let spans = scene.spans();
@@ -178,7 +180,7 @@ fn a_connection_joined_in_full_swing_makes_pairs_and_invents_nothing() {
     let wrong: Vec<&Node<'_>> = forest.iter().filter(|root| !is_a_pair(root, &["GET", "GET /tiny.txt"])).collect();
     let shown: Vec<String> = wrong.iter().take(5).flat_map(|root| root.flat()).map(trace::line).collect();
     eprintln!("{} pairs, {} not: {}", forest.len() - wrong.len(), wrong.len(), shown.join(" | "));
-    // The streams under way at the join, one of whose ends may have been seen.
-    assert!(forest.len() >= 1000 && wrong.len() <= 20, "{}", shown.join("\n"));
+    // The streams under way at the join and at the end, one of whose ends may have been seen.
+    assert!(forest.len() >= 500 && wrong.len() <= 2 * 20, "{}", shown.join("\n"));
     assert!(wrong.iter().all(|root| root.flat().len() == 1), "two requests share a trace:\n{}", shown.join("\n"));
 }

@@ -2,7 +2,6 @@
 //! same.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use rustix::process::Signal;
 use wirespan_tests::program::Program;
@@ -13,7 +12,6 @@ use wirespan_tests::span::{Kind, Span, Status};
 use wirespan_tests::wait;
 
 const CODE: &str = "rpc.response.status_code";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Caller's and callee's spans, in the order in which the calls were made.
 fn pairs(spans: &[Span]) -> Vec<(&Span, &Span)> {
@@ -39,10 +37,10 @@ fn grpc_go_s_cancelled_calls_and_left_streams_end_alike_at_both_ends() {
     let sign_text = sign.display().to_string();
     let arguments = [&port_text[..], &sign_text, "wait", "check", "cancel", "leave", "exit"];
     let mut caller = clients::start(&scene, "health_call.go", &arguments);
-    assert!(wait::until_true(PATIENCE, || caller.log().contains("waiting")), "{}", caller.log());
+    assert!(wait::until_true(wait::PATIENCE, || caller.log().contains("waiting")), "{}", caller.log());
     scene.trace();
     std::fs::write(&sign, "").expect("a sign");
-    assert!(caller.wait(PATIENCE).is_some_and(|status| status.success()), "{}", caller.log());
+    assert!(caller.wait(wait::PATIENCE).is_some_and(|status| status.success()), "{}", caller.log());
     let spans = scene.finish(8);
     let pairs = pairs(&spans);
     let [.., cancelled, left, exited] = pairs[..] else { panic!("calls are missing: {spans:?}") };
@@ -56,11 +54,13 @@ fn grpc_go_s_cancelled_calls_and_left_streams_end_alike_at_both_ends() {
     assert_eq!(left.0.name, "grpc.health.v1.Health/Watch");
 }
 
-#[test]
-fn a_watch_of_etcd_whose_client_exits_is_no_error() {
-    let mut scene = Scene::new();
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// etcd, and where it listens.
+pub fn etcd(scene: &Scene) -> (Program, u16) {
     let (port, peers) = (scene.port(), scene.port());
-    let url = |port: u16| format!("http://127.0.0.1:{port}");
     let mut command = Command::new("etcd");
     command.env("ETCD_UNSUPPORTED_ARCH", "arm64").arg("--data-dir").arg(scene.dir().join("etcd"));
     for (option, port) in [("client", port), ("peer", peers)] {
@@ -68,7 +68,13 @@ fn a_watch_of_etcd_whose_client_exits_is_no_error() {
     }
     command.args(["--advertise-client-urls", &url(port), "--initial-advertise-peer-urls", &url(peers)]);
     command.args(["--initial-cluster", &format!("default={}", url(peers))]);
-    let _etcd = Program::start("etcd", scene.dir(), &mut command).listens_on(port);
+    (Program::start("etcd", scene.dir(), &mut command).listens_on(port), port)
+}
+
+#[test]
+fn a_watch_of_etcd_whose_client_exits_is_no_error() {
+    let mut scene = Scene::new();
+    let (_etcd, port) = etcd(&scene);
     scene.trace();
     let ask = |arguments: &[&str]| {
         let mut etcdctl = Command::new("etcdctl");
@@ -78,9 +84,9 @@ fn a_watch_of_etcd_whose_client_exits_is_no_error() {
     let mut watch = Program::start("watch", scene.dir(), &mut ask(&["watch", "key"]));
     // It says what it sees: then it watches.
     let put = || ask(&["put", "key", "value"]).stdout(Stdio::null()).status().expect("etcdctl is installed").success();
-    assert!(wait::until_true(PATIENCE, || put() && watch.log().contains("value")), "{}", watch.log());
+    assert!(wait::until_true(wait::PATIENCE, || put() && watch.log().contains("value")), "{}", watch.log());
     watch.signal(Signal::TERM);
-    watch.wait(PATIENCE).expect("it exits");
+    watch.wait(wait::PATIENCE).expect("it exits");
     let method = |span: &Span| span.name == "etcdserverpb.Watch/Watch";
     let spans = scene.wait_for(|spans| spans.iter().filter(|span| method(span)).count() >= 2);
     let watched: Vec<Span> = spans.into_iter().filter(method).collect();

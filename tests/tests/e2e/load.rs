@@ -32,7 +32,7 @@ fn every_request_of_wrk_has_its_spans_or_is_counted_as_lost() {
     scene.trace_with(&["--stats"]);
     let output = wrk(&front.url("/tiny.txt"), 3).output().expect("wrk is installed");
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(scene.settles(QUIET), "spans keep arriving");
+    assert!(scene.settles_with(2 * front.access_log().len(), QUIET), "spans keep arriving");
     scene.agent().stop();
 
     eprintln!("{report}");
@@ -46,7 +46,7 @@ fn assert_complete(scene: &mut Scene, front: &Nginx) {
     let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
     let lost = scene.agent().lost();
     eprintln!("requests {made}, server spans {servers}, all spans {}, losses counted {lost}", spans.len());
-    assert!(made > 3000, "wrk ran at full rate");
+    assert!(made > 300, "wrk made no load: {made} requests");
     assert!(servers <= made, "{servers} server spans for {made} requests");
     if lost == 0 {
         assert_eq!(servers, made, "requests are missing and nothing says why:\n{}", scene.agent().log());
@@ -90,7 +90,8 @@ fn requests_of_wrk_through_a_proxy_never_share_a_trace() {
     let servers = spans.iter().filter(|span| span.kind == Kind::Server).count();
     let lost = scene.agent().lost();
     eprintln!("requests {made}, server spans {servers}, all spans {}, losses counted {lost}", spans.len());
-    assert!(made > 2000 && servers <= made && (made - servers) as u64 <= lost, "{servers} server spans for {made}");
+    assert!(made > 300, "wrk made no load: {made} requests");
+    assert!(servers <= made && (made - servers) as u64 <= lost, "{servers} server spans for {made}");
     let mut path_of: HashMap<&str, &str> = HashMap::new();
     for span in &spans {
         let path = path_of.entry(&span.trace_id).or_insert(span.path());
@@ -108,7 +109,7 @@ fn every_connection_of_its_own_has_its_spans_or_is_counted_as_lost() {
     scene.trace_with(&["--stats"]);
     let output = wrk(&front.url("/tiny.txt"), 2).args(["-H", "Connection: close"]).output().expect("wrk is installed");
     assert!(output.status.success());
-    assert!(scene.settles(QUIET), "spans keep arriving");
+    assert!(scene.settles_with(2 * front.access_log().len(), QUIET), "spans keep arriving");
     scene.agent().stop();
     assert_complete(&mut scene, &front);
 }
@@ -118,7 +119,8 @@ fn the_agent_ends_in_time_under_load() {
     let mut scene = Scene::new();
     let front = nginx_with_a_tiny_file(&scene);
     scene.trace();
-    let mut load = wrk(&front.url("/tiny.txt"), 6).spawn().expect("wrk is installed");
+    // (Much longer than it is let.)
+    let mut load = wrk(&front.url("/tiny.txt"), 120).spawn().expect("wrk is installed");
     scene.wait_for_count(1000);
     scene.agent().stop();
     let still_running = load.try_wait().expect("waiting for wrk").is_none();

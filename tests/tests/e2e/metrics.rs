@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -13,11 +12,11 @@ use wirespan_tests::program::Program;
 use wirespan_tests::receiver::{Protocol, Receiver};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::nginx::Nginx;
+use wirespan_tests::services::python::Python;
 use wirespan_tests::span::Span;
 use wirespan_tests::view::View;
-use wirespan_tests::{agent, curl, wait};
+use wirespan_tests::{agent, curl, raw, wait};
 
-const SOON: Duration = Duration::from_secs(20);
 /// Requests of each kind: found and sampled, found and not sampled, not found.
 const EACH: usize = 12;
 
@@ -59,7 +58,7 @@ impl Prometheus {
     }
 
     fn wait_for(&self, query: &str, value: f64) {
-        let there = wait::until_true(SOON, || self.value(query) == Some(value));
+        let there = wait::until_true(wait::PATIENCE, || self.value(query) == Some(value));
         assert!(there, "{query} is {:?} and not {value}", self.value(query));
     }
 }
@@ -104,7 +103,7 @@ fn every_request_is_measured_sampled_or_not_and_prometheus_reads_it() {
     }
     let expected = BTreeMap::from([("200".to_owned(), 2 * EACH as u64), ("404".to_owned(), EACH as u64)]);
     let plain = || figures(&view, "text/plain");
-    assert!(wait::until_true(SOON, || requests(&plain()) == expected), "{}", plain());
+    assert!(wait::until_true(wait::PATIENCE, || requests(&plain()) == expected), "{}", plain());
 
     // Examples are of traces that arrived, and of no other.
     let open = figures(&view, "application/openmetrics-text");
@@ -113,7 +112,7 @@ fn every_request_is_measured_sampled_or_not_and_prometheus_reads_it() {
     let named: HashSet<&str> = named.collect();
     let arrived = || scene.receiver.spans().into_iter().map(|span| span.trace_id).collect::<HashSet<String>>();
     let all_arrived = || named.iter().all(|trace| arrived().contains(*trace));
-    assert!(!named.is_empty() && wait::until_true(SOON, all_arrived), "{named:?} {:?}", arrived());
+    assert!(!named.is_empty() && wait::until_true(wait::PATIENCE, all_arrived), "{named:?} {:?}", arrived());
 
     // Prometheus has the same, by its own API.
     prometheus.wait_for("up", 1.0);
@@ -204,7 +203,7 @@ fn figures_go_where_spans_go_cumulative_or_as_what_came_since() {
         let told = |scene: &Scene| exported(&scene.receiver.metrics(), temporality);
         let url = format!("http://127.0.0.1:{}/missing", nginx.port);
         (0..EACH).for_each(|_| drop(curl::get(&url, 404)));
-        assert!(wait::until_true(SOON, || all(&told(&scene).0) == EACH as u64), "{:?}", told(&scene).0);
+        assert!(wait::until_true(wait::PATIENCE, || all(&told(&scene).0) == EACH as u64), "{:?}", told(&scene).0);
         // The last of them leave with the agent.
         (0..EACH).for_each(|_| drop(curl::get(&url, 404)));
         scene.agent().stop();
@@ -235,4 +234,35 @@ fn a_receiver_that_refuses_metrics_gets_all_spans() {
     let complaints = log.lines().filter(|line| line.contains("refused") && line.contains("metrics")).count();
     assert_eq!(complaints, 1, "said once: {log}");
     assert!(log.contains("metric_points_rejected="), "and counted: {log}");
+}
+
+/// How many requests a service has under way, as `/metrics` says it of this method.
+fn under_way(view: &View, method: &str) -> Option<u64> {
+    let text = figures(view, "text/plain");
+    let is = |line: &&str| {
+        let ours = line.starts_with("http_server_active_requests{") && line.contains("job=\"patient");
+        ours && line.contains(&format!("http_request_method=\"{method}\"")) && line.contains("url_scheme=\"http\"")
+    };
+    text.lines().find(is)?.rsplit_once(' ')?.1.parse().ok()
+}
+
+#[test]
+fn requests_under_way_are_counted_while_they_are() {
+    let mut scene = Scene::new();
+    let patient = Python::patient(&scene);
+    let view = View::new(&scene);
+    scene.trace_with(&["--listen", &view.listen()]);
+    let begin = |_| {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", patient.port)).expect("it listens");
+        let request = raw::request("GET", patient.port, "/events");
+        std::io::Write::write_all(&mut stream, request.as_bytes()).expect("it reads");
+        stream
+    };
+    let mut streams: Vec<_> = (0..3).map(begin).collect();
+    for left in [3, 1, 0] {
+        streams.truncate(left);
+        let counted = || under_way(&view, "GET") == Some(left as u64);
+        assert!(wait::until_true(wait::PATIENCE, counted), "{left}: {:?}", under_way(&view, "GET"));
+    }
+    scene.agent().stop();
 }

@@ -84,12 +84,13 @@ fn start(scene: &Scene, folder: &str, file: &str) -> (Program, u16) {
     (Program::start(&format!("{file}-{port}"), scene.dir(), &mut command).listens_on(port), port)
 }
 
-/// The services that answered on these ports, in this order, of what arrived last.
+/// The services that answered on these ports, in this order, of the last requests. (One export has its spans in whatever order.)
 fn answered(spans: &[Span], ports: &[u16]) -> Vec<String> {
     let last = |port: &u16| {
         let answers =
             |span: &&Span| span.kind == Kind::Server && span.attributes["server.port"] == Value::Int(i64::from(*port));
-        spans.iter().rev().find(answers).map(|span| span.service().to_owned()).unwrap_or_default()
+        let last = spans.iter().filter(answers).max_by_key(|span| span.start);
+        last.map(|span| span.service().to_owned()).unwrap_or_default()
     };
     ports.iter().map(last).collect()
 }
@@ -129,6 +130,39 @@ fn namesakes_are_told_apart_and_a_program_keeps_its_name_when_it_is_started_agai
     ask(&[third]);
     let spans = scene.finish(8);
     assert_eq!(answered(&spans, &[first, second, third]), ["red/orders", "blue/orders", "red/orders"]);
+}
+
+/// Starts a program in a mount namespace of its own, in which the folder of this name is mounted where all of them are.
+fn start_mounted(scene: &Scene, color: &str) -> (Program, u16) {
+    let (folder, here, port) = (scene.dir().join(color), scene.dir().join("srv"), scene.port());
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::create_dir_all(&here).expect("a folder");
+    let file = folder.join("app.py");
+    if !file.exists() {
+        std::fs::write(file, format!("# {color}\n{APP}")).expect("a program");
+    }
+    let (folder, here) = (folder.display(), here.display());
+    let script = format!("mount --bind {folder} {here} && cd {here} && exec python3 app.py {port}");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script]);
+    (Program::start(&format!("{color}-{port}"), scene.dir(), &mut command).listens_on(port), port)
+}
+
+#[test]
+fn programs_at_the_same_path_of_two_containers_without_names_are_two_and_keep_their_names() {
+    let mut scene = Scene::new();
+    let (red, first) = start_mounted(&scene, "red");
+    let (_blue, second) = start_mounted(&scene, "blue");
+    scene.trace();
+    ask(&[first, second, first]);
+    scene.wait_for(|spans| spans.len() >= 6);
+    drop(red);
+    let (_again, third) = start_mounted(&scene, "red");
+    ask(&[third]);
+    let spans = scene.finish(8);
+    let [one, other, again] = &answered(&spans, &[first, second, third])[..] else { panic!("{spans:?}") };
+    assert!(one.contains("@") && one.ends_with("/red") && other.ends_with("/blue"), "{one} {other}");
+    assert_eq!(one, again);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! When the collector is away, and when the agent is killed.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use wirespan_tests::expect::Expected;
 use wirespan_tests::receiver::{Protocol, Receiver};
@@ -18,21 +17,28 @@ fn nothing_is_lost_while_the_collector_is_away(protocol: Protocol) {
     for url in &urls {
         curl::get(url, 200);
     }
-    // Long enough for the agent to have tried and failed.
-    let tried = wait::until_true(Duration::from_secs(5), || scene.agent().log().to_lowercase().contains("refused"));
+    assert!(has_said(&mut scene, "fails, spans wait", 1), "it has not tried:\n{}", scene.agent().log());
     scene.receiver.up();
     let mut traces: Vec<Expected> = urls.iter().map(|url| http::curl("faults", "GET", url, 200)).collect();
     let spans = scene.wait_for(|spans| spans.len() >= 20);
     trace::assert_traces(&traces, &spans);
 
+    // (What was taken and not answered would be sent again.)
+    assert!(has_said(&mut scene, "works again", 1), "{}", scene.agent().log());
     scene.receiver.down();
     let url = faults.url("/away-again");
     curl::get(&url, 200);
-    wait::until_true(Duration::from_secs(3), || scene.spans().len() > 20);
+    assert!(has_said(&mut scene, "fails, spans wait", 2), "it has not tried:\n{}", scene.agent().log());
     scene.receiver.up();
     traces.push(http::curl("faults", "GET", &url, 200));
     scene.expect(&traces);
-    assert!(tried, "the agent says that the collector does not answer:\n{}", scene.agent().log());
+    let log = scene.agent().log().to_lowercase();
+    assert!(log.contains("refused"), "it says why:\n{log}");
+}
+
+/// Waits until the agent has said this of its spans so often.
+fn has_said(scene: &mut Scene, text: &str, times: usize) -> bool {
+    wait::until_true(wait::PATIENCE, || scene.agent().log().matches(text).count() >= times)
 }
 
 #[test]
@@ -83,7 +89,7 @@ fn killed_it_leaves_no_program_no_map_and_no_pin() {
     scene.agent().kill();
     // Maps are freed after an RCU grace period.
     let gone = || programs().is_disjoint(&own_programs) && maps().is_disjoint(&own_maps);
-    assert!(wait::until_true(Duration::from_secs(5), gone), "programs or maps outlive the agent");
+    assert!(wait::until_true(wait::PATIENCE, gone), "programs or maps outlive the agent");
     assert_eq!(pins(), pinned, "a pin outlives the agent");
     curl::get(&faults.url("/after"), 200);
 }

@@ -1,6 +1,7 @@
 //! nginx: one thread, many requests, and each call below the request that it was made for.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use wirespan_tests::raw::Crowd;
@@ -21,11 +22,16 @@ fn assert_all_linked(http: &str, server: &str, calls: usize, crowd: &Crowd) {
     let nginx = Nginx::start(&scene, &Settings { workers: 1, http: &upstream, server });
     scene.trace();
     // A worker is probed once it was seen to serve.
-    let warm = Crowd { clients: 8, each: 10 };
-    warm.get(nginx.port, |n| format!("/hop/{}/0", 100_000 + n));
-    assert!(scene.settles(QUIET), "spans keep arriving");
+    let warm = (1..=ATTEMPTS).find(|attempt| {
+        let first = 100_000 * attempt;
+        WARM_UP.get(nginx.port, |n| format!("/hop/{}/0", first + n));
+        let exact = || are_exact(&scene.spans(), first..first + WARM_UP.total(), calls * WARM_UP.total());
+        assert!(scene.settles_unless(QUIET, exact), "spans keep arriving");
+        exact()
+    });
+    let warm = warm.unwrap_or_else(|| panic!("nginx is not known:\n{}", scene.agent().log()));
     crowd.get(nginx.port, |n| format!("/hop/{n}/0"));
-    let spans = scene.finish((2 + 2 * calls) * (warm.total() + crowd.total()));
+    let spans = scene.finish((2 + 2 * calls) * (warm * WARM_UP.total() + crowd.total()));
     assert_never_wrong(&spans);
     let counted = |span: &&Span| identity(span).parse::<usize>().is_ok_and(|n| n < crowd.total());
     let of_nginx = |kind: Kind| spans.iter().filter(move |s| s.service() == "nginx" && s.kind == kind).filter(counted);
@@ -39,6 +45,18 @@ fn assert_all_linked(http: &str, server: &str, calls: usize, crowd: &Crowd) {
     }
 }
 
+/// Whether nginx made so many calls for requests with these numbers, and all links of them are exact.
+fn are_exact(spans: &[Span], numbers: Range<usize>, calls: usize) -> bool {
+    let is_its = |span: &&Span| span.service() == "nginx" && span.kind == Kind::Client;
+    let counted = |span: &&Span| identity(span).parse().is_ok_and(|n| numbers.contains(&n));
+    let is_exact = |span: &Span| !span.parent.is_empty() && span.text("wirespan.link.evidence").is_none();
+    let made: Vec<&Span> = spans.iter().filter(is_its).filter(counted).collect();
+    made.len() == calls && made.into_iter().all(is_exact)
+}
+
+/// Requests until it is known, so often at most.
+const WARM_UP: Crowd = Crowd { clients: 8, each: 4 };
+const ATTEMPTS: usize = 15;
 /// After this time without spans none is on its way.
 const QUIET: Duration = Duration::from_millis(1500);
 const PROXY: &str = "proxy_http_version 1.1; proxy_set_header Connection '';";

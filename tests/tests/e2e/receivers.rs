@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use wirespan_tests::program::Program;
 use wirespan_tests::scene::Scene;
@@ -36,7 +35,7 @@ fn spans_reach_rotel(protocol: &str) {
     curl::get(&faults.url("/to-rotel"), 200);
     let wanted = ["GET /to-rotel", "service.name", "faults", "curl", "http.request.method"];
     let arrived = || wanted.iter().all(|text| rotel.log().contains(text));
-    assert!(wait::until_true(Duration::from_secs(15), arrived), "rotel does not have the spans:\n{}", rotel.log());
+    assert!(wait::until_true(wait::PATIENCE, arrived), "rotel does not have the spans:\n{}", rotel.log());
     scene.agent().stop();
 }
 

@@ -23,7 +23,7 @@ fn receiving() -> (Scene, String) {
 /// Makes requests until the agent has seen that the program exports its own spans: what comes before may be doubled.
 fn warm_up(scene: &mut Scene, pid: u32, url: &str) {
     let seen = format!("process {pid} exports its own telemetry");
-    let noticed = wait::until_true(std::time::Duration::from_secs(15), || {
+    let noticed = wait::until_true(wait::PATIENCE, || {
         curl::get(url, 200);
         scene.agent().log().contains(&seen)
     });
@@ -140,7 +140,7 @@ fn an_export_on_a_connection_that_is_older_than_the_agent_is_recognised() {
     let mut scene = Scene::new();
     let elsewhere = Receiver::start(Protocol::Grpc);
     let shop = Python::sdk_shop(&scene, &elsewhere.endpoint(), "grpc", "");
-    let exported = wait::until_true(std::time::Duration::from_secs(15), || {
+    let exported = wait::until_true(wait::PATIENCE, || {
         curl::get(&shop.url("/order/1"), 200);
         !elsewhere.spans().is_empty()
     });

@@ -131,7 +131,7 @@ fn a_program_that_exports_its_own_spans_is_left_alone() {
     let url = app.url("/plain");
     // The first request may be seen before the first export gives the program away.
     curl::get(&url, 200);
-    assert!(wait::until_true(std::time::Duration::from_secs(10), || !sdk.spans().is_empty()), "the SDK exports");
+    assert!(wait::until_true(wait::PATIENCE, || !sdk.spans().is_empty()), "the SDK exports");
     scene.wait_for(|spans| !spans.is_empty());
     for _ in 0..3 {
         curl::get(&url, 200);
@@ -196,9 +196,7 @@ fn a_rule_that_is_about_nothing_says_so() {
     let arguments: Vec<&str> = rules.iter().flat_map(|rule| ["--include", *rule]).collect();
     scene.trace_with(&arguments);
     let idle = ["--include exe:no-such-program ".to_owned(), format!("--include port:{port} ")];
-    let said = wait::until_true(std::time::Duration::from_secs(15), || {
-        idle.iter().all(|rule| scene.agent().log().contains(rule))
-    });
+    let said = wait::until_true(wait::PATIENCE, || idle.iter().all(|rule| scene.agent().log().contains(rule)));
     let log = scene.agent().log();
     assert!(said, "{log}");
     assert!(!log.contains("exe:node") && !log.contains(&format!("port:{} ", faults.port)), "{log}");
@@ -213,7 +211,7 @@ fn a_program_that_exports_its_own_spans_is_left_alone_where_ports_are_chosen() {
     scene.trace_with(&["--include", &format!("port:{}", app.port)]);
     let url = app.url("/plain");
     let seen = format!("process {} exports its own telemetry", app.program.pid());
-    let noticed = wait::until_true(std::time::Duration::from_secs(15), || {
+    let noticed = wait::until_true(wait::PATIENCE, || {
         curl::get(&url, 200);
         scene.agent().log().contains(&seen)
     });

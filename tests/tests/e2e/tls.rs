@@ -85,7 +85,7 @@ fn under_load_every_request_inside_tls_is_seen_once_and_joined_with_its_own() {
 fn assert_joined(spans: &[Span]) {
     let (mut alone, mut wrong) = (0, Vec::new());
     // (When the first request came, Node's library may not have been read yet: then it is not known to be whole.)
-    for span in spans.iter().filter(|span| span.kind == Kind::Server && span.path() != "/first") {
+    for span in spans.iter().filter(|span| span.kind == Kind::Server && span.path() != "/first" && span.name != "TLS") {
         match spans.iter().find(|other| other.span_id == span.parent) {
             Some(above) if above.kind == Kind::Client && above.path() == span.path() => {}
             Some(above) => wrong.push(format!("{} below {}", trace::line(span), trace::line(above))),
@@ -109,4 +109,26 @@ fn with_tls_off_nothing_inside_it_is_read() {
     curl::get(&plain.url("/hello.txt"), 200);
     let spans = scene.finish(2);
     assert!(!spans.is_empty() && spans.iter().all(|span| !span.path().contains("secret")));
+}
+
+#[test]
+fn tls_of_one_program_is_left_alone_by_a_rule_and_that_of_others_is_read() {
+    let mut scene = Scene::new();
+    let vault = Secure::python(&scene, "");
+    scene.trace_with(&["--tls", &format!("pid:{}=off", vault.program.pid()), "--tls", "auto"]);
+    until_read(&mut scene);
+    for number in 0..3 {
+        assert_eq!(curl::run(&["-k", &vault.url(&format!("/secret/{number}"))]).code, 200);
+    }
+    let spans = scene.finish(6);
+    let (asked, left): (Vec<&Span>, Vec<&Span>) = spans.iter().partition(|span| span.kind == Kind::Client);
+    let mut paths: Vec<&str> = asked.iter().map(|span| span.path()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["/secret/0", "/secret/1", "/secret/2"]);
+    assert_eq!(left.len(), 3);
+    for span in left {
+        assert_eq!((span.service(), span.name.as_str()), ("vault", "TLS"), "{}", trace::line(span));
+        assert_eq!(span.text("wirespan.tls.reason"), Some("off"));
+        assert!(!format!("{span:?}").contains("secret"));
+    }
 }

@@ -15,8 +15,6 @@ use wirespan_tests::span::{Kind, Span, Status, Value};
 use wirespan_tests::view::{View, told};
 use wirespan_tests::{agent, curl, http, python, wait};
 
-const SOON: Duration = Duration::from_secs(10);
-
 /// An agent that exports to the scene's receiver and has a view, too.
 fn viewed(scene: &mut Scene) -> View {
     let view = View::new(scene);
@@ -36,7 +34,7 @@ fn a_trace_is_told_within_a_second_of_its_last_span_and_a_reader_holds_no_exit_u
         curl::get(&shop.url("/hop/1/0"), 200);
         let begun = Instant::now();
         let complete = || told(&watcher).iter().filter(|trace| trace["spans"] == 4).count() >= n;
-        assert!(wait::until_true(SOON, complete), "trace {n} is not told: {}", watcher.log());
+        assert!(wait::until_true(wait::PATIENCE, complete), "trace {n} is not told: {}", watcher.log());
         took.push(begun.elapsed());
     }
     took.sort();
@@ -89,6 +87,7 @@ fn as_arrived(trace: &Json, span: &Json) -> (Span, Json) {
         resource: attributes(&resource["attributes"]),
         links: Vec::new(),
         scope: text(&span["scope"]),
+        events: Vec::new(),
     };
     (span_seen, resource["service"].clone())
 }
@@ -104,7 +103,7 @@ fn the_view_shows_the_very_spans_that_otlp_delivers_and_who_looks_makes_none() {
     let spans = scene.wait_for(|spans| spans.len() >= 4);
     let id = spans[0].trace_id.clone();
     let complete = || view.search(&format!("trace={}", &id[..8])).first().is_some_and(|trace| trace["spans"] == 4);
-    assert!(wait::until_true(SOON, complete), "{:?}", view.search(""));
+    assert!(wait::until_true(wait::PATIENCE, complete), "{:?}", view.search(""));
 
     let trace = view.get(&format!("/api/v1/trace/{id}"));
     let shown = trace["spans"].as_array().expect("spans");
@@ -138,9 +137,8 @@ fn each_search_finds_its_traces_and_figures_are_right() {
     let view = viewed(&mut scene);
     (0..3).for_each(|_| drop(curl::get(&shop.url("/hop/1/0"), 200)));
     curl::get(&faults.url("/status/503"), 503);
-    assert!(
-        wait::until_true(SOON, || view.search("service=shop").len() == 3 && view.search("service=faults").len() == 1)
-    );
+    assert!(wait::until_true(wait::PATIENCE, || view.search("service=shop").len() == 3
+        && view.search("service=faults").len() == 1));
     let count = |query: &str| view.search(query).len();
     assert_eq!(count(&format!("attr=server.port%3D{}", shop.port)), 3);
     assert_eq!(count(&format!("attr=server.port%3D{}&status=error", shop.port)), 0);
@@ -159,7 +157,7 @@ fn each_search_finds_its_traces_and_figures_are_right() {
         edges.into_iter().find(|edge| edge["from"] == "shop" && edge["to"] == "orders")
     };
     let called = || edge(&view.get("/api/v1/services")).is_some_and(|edge| edge["calls"] == 3);
-    assert!(wait::until_true(SOON, called), "{}", view.get("/api/v1/services"));
+    assert!(wait::until_true(wait::PATIENCE, called), "{}", view.get("/api/v1/services"));
     let operations = view.get("/api/v1/operations");
     let operations = operations["operations"].as_array().expect("operations");
     let served =
@@ -197,8 +195,8 @@ fn a_client_of_jaeger_that_nobody_here_wrote_finds_and_understands_traces() {
     let view = viewed(&mut scene);
     curl::get(&shop.url("/hop/1/0"), 200);
     curl::get(&faults.url("/status/500"), 500);
-    assert!(wait::until_true(SOON, || view.search("service=shop").iter().any(|trace| trace["spans"] == 4)));
-    assert!(wait::until_true(SOON, || view.search("service=faults").len() == 1));
+    assert!(wait::until_true(wait::PATIENCE, || view.search("service=shop").iter().any(|trace| trace["spans"] == 4)));
+    assert!(wait::until_true(wait::PATIENCE, || view.search("service=faults").len() == 1));
     let id = view.search("service=shop")[0]["trace_id"].as_str().expect("an id").to_owned();
 
     let ask = |service: &str, operation: &str, id: &str, tag: &str| -> Json {

@@ -14,8 +14,6 @@ use wirespan_tests::services::node::Node;
 use wirespan_tests::view::View;
 use wirespan_tests::{curl, wait};
 
-const SOON: Duration = Duration::from_secs(10);
-
 /// Where this test's agent is asked.
 fn socket(scene: &Scene) -> (PathBuf, String) {
     let path = scene.dir().join("run/wirespan.sock");
@@ -32,7 +30,7 @@ fn query(arguments: &[&str]) -> (i32, Vec<Json>, String) {
 }
 
 fn finds(arguments: &[&str], count: usize) -> bool {
-    wait::until_true(SOON, || query(arguments).1.len() >= count)
+    wait::until_true(wait::PATIENCE, || query(arguments).1.len() >= count)
 }
 
 #[test]
@@ -122,7 +120,8 @@ fn silent_connections_keep_nobody_from_the_view() {
     assert_ne!(query(&["--socket", &text]).0, 3);
     let took = begun.elapsed();
     eprintln!("answered {took:?} after 385 silent connections to each");
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    // (Silent ones are waited for much longer.)
+    assert!(took < Duration::from_secs(10), "{took:?}");
     scene.agent().stop();
 }
 
@@ -150,7 +149,7 @@ fn the_store_is_a_private_file_or_nothing() {
     std::fs::set_permissions(&store, PermissionsExt::from_mode(0o666)).expect("open to all");
     scene.trace_with(&["--store", &text(&store), "--listen", "off"]);
     let mode = || std::fs::metadata(&store).expect("it is there").permissions().mode() & 0o777;
-    assert!(wait::until_true(SOON, || mode() == 0o600), "{:o}", mode());
+    assert!(wait::until_true(wait::PATIENCE, || mode() == 0o600), "{:o}", mode());
     scene.agent().stop();
     let link = scene.dir().join("link");
     let elsewhere = scene.dir().join("elsewhere");
@@ -159,7 +158,7 @@ fn the_store_is_a_private_file_or_nothing() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a FIFO");
     for (path, says) in [(&link, "symbolic link"), (&fifo, "no regular file")] {
         scene.trace_with(&["--store", &text(path), "--listen", "off"]);
-        let said = wait::until_true(SOON, || scene.agent().log().contains(says));
+        let said = wait::until_true(wait::PATIENCE, || scene.agent().log().contains(says));
         assert!(said && scene.agent().log().contains("--store"), "{}", scene.agent().log());
         scene.agent().stop();
     }

@@ -14,7 +14,6 @@ use wirespan_tests::scene::Scene;
 use wirespan_tests::view::View;
 use wirespan_tests::{agent, curl, wait};
 
-const SOON: Duration = Duration::from_secs(20);
 /// As many spans as the view keeps of a trace.
 const LONG: u64 = 20_000;
 
@@ -73,7 +72,7 @@ fn while_the_longest_traces_are_exported_others_are_answered() {
         send(&scene, port, "circle", some.iter().map(|n| span(2, *n, n % LONG + 1)).collect());
     }
     let there = |trace: &Json| trace["spans"].as_u64() == Some(LONG);
-    assert!(wait::until_true(SOON, || view.search("").iter().filter(|t| there(t)).count() == 2));
+    assert!(wait::until_true(wait::PATIENCE, || view.search("").iter().filter(|t| there(t)).count() == 2));
     let url = |n: u64, way: &str| view.url(&format!("/api/v1/trace/{:032x}{way}", n));
     let begun = Instant::now();
     let mut readers: Vec<_> = (0..4)
@@ -100,14 +99,16 @@ fn while_the_longest_traces_are_exported_others_are_answered() {
             curl::get(&view.url(path), 200);
             slowest = slowest.max(asked.elapsed());
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "they take too long");
+        assert!(begun.elapsed() < 2 * wait::PATIENCE, "they take too long");
     }
-    eprintln!("four exports of {LONG} spans: {:?}; the slowest other answer: {slowest:?}", begun.elapsed());
+    let took = begun.elapsed();
+    eprintln!("four exports of {LONG} spans: {took:?}; the slowest other answer: {slowest:?}");
     for reader in readers {
         let output = reader.wait_with_output().expect("what curl says");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "200");
     }
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    // (Who waited for them would wait for nearly as long as they take.)
+    assert!(slowest < (took / 2).max(Duration::from_secs(2)), "{slowest:?} of {took:?}");
     scene.agent().stop();
 }
 
@@ -121,7 +122,7 @@ fn of_what_applications_send_no_more_is_kept_than_the_limits_say() {
     large.attributes = (0..500).map(|n| attribute(&format!("key.{n}"), Any::IntValue(n))).collect();
     large.attributes.insert(0, attribute("large", Any::StringValue("x".repeat(4 << 20))));
     send(&scene, port, &"s".repeat(1 << 20), vec![large]);
-    assert!(wait::until_true(SOON, || view.search("").len() == 1));
+    assert!(wait::until_true(wait::PATIENCE, || view.search("").len() == 1));
     let trace = view.get(&format!("/api/v1/trace/{:032x}", 7));
     let kept = &trace["spans"][0];
     let length = |value: &Json| value.as_str().map(str::len);
@@ -148,7 +149,7 @@ fn a_list_is_found_by_each_of_its_elements() {
         attribute("tags", list(vec![Any::StringValue("red".to_owned()), Any::StringValue("round".to_owned())])),
     ];
     send(&scene, port, "warehouse", vec![listed]);
-    assert!(wait::until_true(SOON, || view.search("").len() == 1));
+    assert!(wait::until_true(wait::PATIENCE, || view.search("").len() == 1));
     for (attribute, found) in
         [("shelves=7", 1), ("shelves=12", 1), ("tags=round", 1), ("shelves=1", 0), ("tags=blue", 0)]
     {

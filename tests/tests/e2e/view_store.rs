@@ -11,8 +11,6 @@ use wirespan_tests::services::node::Node;
 use wirespan_tests::view::View;
 use wirespan_tests::{agent, curl, wait};
 
-const SOON: Duration = Duration::from_secs(15);
-
 fn start(scene: &mut Scene, view: &View, store: &Path) {
     let store = store.to_str().expect("UTF-8").to_owned();
     scene.trace_by(agent::command().args(["--listen", &view.listen(), "--store", &store, "--output", "none"]));
@@ -57,7 +55,11 @@ fn killed_the_agent_loses_at_most_the_last_second() {
     let again = View::new(&scene);
     start(&mut scene, &again, &store);
     let back = || due.is_subset(&paths(&again));
-    assert!(wait::until_true(SOON, back), "missing: {:?}", due.difference(&paths(&again)).collect::<Vec<_>>());
+    assert!(
+        wait::until_true(wait::PATIENCE, back),
+        "missing: {:?}",
+        due.difference(&paths(&again)).collect::<Vec<_>>()
+    );
     let trace = &again.search("service=faults")[0];
     let detail = again.get(&format!("/api/v1/trace/{}", trace["trace_id"].as_str().expect("an id")));
     assert_eq!(detail["spans"].as_array().map(Vec::len), Some(2), "with everything that it had: {detail}");
@@ -72,7 +74,7 @@ fn a_damaged_file_is_set_aside_and_tracing_goes_on() {
     let (view, store) = (View::new(&scene), scene.dir().join("traces.redb"));
     start(&mut scene, &view, &store);
     curl::get(&faults.url("/before"), 200);
-    assert!(wait::until_true(SOON, || paths(&view).contains("GET /before")));
+    assert!(wait::until_true(wait::PATIENCE, || paths(&view).contains("GET /before")));
     scene.agent().stop();
     let mut bytes = std::fs::read(&store).expect("the store");
     let half = bytes.len() / 2;
@@ -82,7 +84,7 @@ fn a_damaged_file_is_set_aside_and_tracing_goes_on() {
     let again = View::new(&scene);
     start(&mut scene, &again, &store);
     curl::get(&faults.url("/after"), 200);
-    assert!(wait::until_true(SOON, || paths(&again).contains("GET /after")));
+    assert!(wait::until_true(wait::PATIENCE, || paths(&again).contains("GET /after")));
     let log = scene.agent().log();
     assert!(log.contains("is damaged") && log.contains("set aside as"), "{log}");
     let names = std::fs::read_dir(scene.dir()).expect("the directory").flatten();
@@ -99,7 +101,7 @@ fn somebody_else_s_file_is_refused_and_left_alone() {
     std::fs::write(&store, "my notes").expect("a file");
     start(&mut scene, &view, &store);
     curl::get(&faults.url("/seen"), 200);
-    assert!(wait::until_true(SOON, || paths(&view).contains("GET /seen")));
+    assert!(wait::until_true(wait::PATIENCE, || paths(&view).contains("GET /seen")));
     assert!(scene.agent().log().contains("it is not a store of wirespan"), "{}", scene.agent().log());
     scene.agent().stop();
     assert_eq!(std::fs::read_to_string(&store).expect("the file"), "my notes");
@@ -137,15 +139,15 @@ fn a_full_disk_is_said_and_stops_nothing_and_is_written_again_when_there_is_room
     let log = scene.agent().log();
     assert!(log.to_lowercase().contains("no space left"), "{log}");
     curl::get(&faults.url("/still-seen"), 200);
-    assert!(wait::until_true(SOON, || paths(&view).contains("GET /still-seen")), "tracing goes on");
+    assert!(wait::until_true(wait::PATIENCE, || paths(&view).contains("GET /still-seen")), "tracing goes on");
     assert!(view.get("/api/v1/status")["lost"]["store_disk_errors"].as_u64() >= Some(1));
 
     let pid = scene.agent().pid();
     beside(pid, &["mount", "-o", "remount,size=64m", &disk]);
-    let again = wait::until_true(Duration::from_secs(30), || said(&mut scene, "traces are written again"));
+    let again = wait::until_true(wait::PATIENCE, || said(&mut scene, "traces are written again"));
     assert!(again, "{}", scene.agent().log());
     curl::get(&faults.url("/after-all"), 200);
-    assert!(wait::until_true(SOON, || paths(&view).contains("GET /after-all")));
+    assert!(wait::until_true(wait::PATIENCE, || paths(&view).contains("GET /after-all")));
     // The file system would end with the agent.
     let kept = std::fs::File::open(format!("/proc/{pid}/ns/mnt")).expect("the agent's namespace");
     let namespace = format!("--mount=/proc/{}/fd/{}", std::process::id(), kept.as_raw_fd());
@@ -157,6 +159,6 @@ fn a_full_disk_is_said_and_stops_nothing_and_is_written_again_when_there_is_room
     let other = View::new(&scene);
     start(&mut scene, &other, &copy);
     let all = || paths(&other).is_superset(&HashSet::from(["GET /still-seen".to_owned(), "GET /after-all".to_owned()]));
-    assert!(wait::until_true(SOON, all), "what came while the disk was full is there too");
+    assert!(wait::until_true(wait::PATIENCE, all), "what came while the disk was full is there too");
     scene.agent().stop();
 }

@@ -4,11 +4,12 @@
 //! |---|---|
 //! | `connection` | one request, and what can go wrong with it |
 //! | [`answer`] | what the agent answers |
-//! | [`query`], [`export`], [`ps`] | the commands for scripts |
+//! | [`query`], [`logs`], [`export`], [`ps`] | the commands for scripts |
 
 pub mod answer;
 mod connection;
 pub mod export;
+pub mod logs;
 pub mod ps;
 pub mod query;
 

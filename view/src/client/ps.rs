@@ -24,8 +24,14 @@ struct Found {
 
 /// Asks, and prints what there is. The exit status is 0 if there is anything, 1 if there is nothing.
 pub fn run(endpoint: Endpoint, wanted: Wanted) -> ExitCode {
+    let place = endpoint.place();
     match ask(endpoint, wanted) {
-        Ok(0) => ExitCode::from(NOTHING_FOUND),
+        Ok(0) => {
+            eprintln!(
+                "wirespan: the agent at {place} has seen no request of any process yet; --all lists all that there are"
+            );
+            ExitCode::from(NOTHING_FOUND)
+        }
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
@@ -49,7 +55,7 @@ fn ask(endpoint: Endpoint, wanted: Wanted) -> Result<usize, ClientError> {
 fn is_of_interest(row: &Row) -> bool {
     let unmentioned = ["default", "no --include rule", "this agent"].contains(&row.reason.as_str());
     let by_port = row.reason.starts_with("--include port:");
-    !row.connections.is_empty() || row.linking.is_some() || !(unmentioned || by_port)
+    row.seen || !row.connections.is_empty() || row.linking.is_some() || !(unmentioned || by_port)
 }
 
 /// A line for each process, below a line of headings.
@@ -78,7 +84,8 @@ fn line(row: &Row) -> [String; 8] {
     let runtime = [row.language.as_deref(), row.language_version.as_deref()];
     let spoken = |c: &Connections| {
         let words = [c.protocol.as_deref().unwrap_or("unknown"), c.role.as_deref().unwrap_or_default()];
-        format!("{}×{}", words.join(" ").trim_end(), c.open)
+        let unread = c.unread.as_ref().map(|why| format!(" (not read: {})", harmless(why))).unwrap_or_default();
+        format!("{}×{}{unread}", words.join(" ").trim_end(), c.open)
     };
     let connections: Vec<String> = row.connections.iter().map(spoken).collect();
     [
@@ -115,6 +122,7 @@ mod tests {
             traced: true,
             reason: reason.to_owned(),
             connections: Vec::new(),
+            seen: false,
             linking: None,
         }
     }
@@ -122,8 +130,8 @@ mod tests {
     #[test]
     fn processes_are_lines_in_columns() {
         let connections = vec![
-            Connections { protocol: Some("http".into()), role: Some("server".into()), open: 2 },
-            Connections { protocol: None, role: None, open: 1 },
+            Connections { protocol: Some("http".into()), role: Some("server".into()), unread: None, open: 2 },
+            Connections { protocol: None, role: None, unread: None, open: 1 },
         ];
         let orders = Row {
             connections,
@@ -152,7 +160,9 @@ mod tests {
         assert!(!is_of_interest(&row(7, "bash", "--include port:80")));
         assert!(is_of_interest(&row(7, "bash", "--include exe:bash")));
         assert!(is_of_interest(&row(7, "bash", "exports its own telemetry")));
-        let seen = vec![Connections { protocol: None, role: None, open: 1 }];
+        let seen = vec![Connections { protocol: None, role: None, unread: None, open: 1 }];
         assert!(is_of_interest(&Row { connections: seen, ..row(7, "bash", "default") }));
+        // Its connections may all be closed by now.
+        assert!(is_of_interest(&Row { seen: true, ..row(7, "bash", "--include port:80") }));
     }
 }

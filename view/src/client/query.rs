@@ -32,10 +32,7 @@ pub fn run(endpoint: Endpoint, query: &Query) -> ExitCode {
 fn ask(endpoint: Endpoint, query: &Query) -> Result<usize, ClientError> {
     let client = Client::new(endpoint)?;
     let mut filters = query.filters.clone();
-    if let Some(since) = query.since {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        filters.push(("from", now.saturating_sub(since).as_millis().to_string()));
-    }
+    filters.extend(query.since.map(from));
     if query.json {
         let mut found: Json = client.get("/api/v1/search", &filters)?;
         let traces = found["traces"].as_array_mut().map(std::mem::take).unwrap_or_default();
@@ -49,6 +46,12 @@ fn ask(endpoint: Endpoint, query: &Query) -> Result<usize, ClientError> {
         eprintln!("wirespan: {left_out} more match: narrow the search, or raise --limit");
     }
     Ok(found.traces.len())
+}
+
+/// The filter for what is at most so old.
+pub(super) fn from(since: Duration) -> (&'static str, String) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    ("from", now.saturating_sub(since).as_millis().to_string())
 }
 
 /// A line for each trace: when, id, how long, spans, who and what, how it ended.

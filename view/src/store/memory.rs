@@ -61,8 +61,8 @@ pub struct Memory {
     slots: Vec<Option<Stored>>,
     free: Vec<Slot>,
     by_id: HashMap<[u8; 16], Slot>,
-    /// In the order of their arrival in the class: [ordinary, kept]. A trace that changed its class is in both.
-    queues: [VecDeque<(Slot, [u8; 16])>; 2],
+    /// In the order of their arrival in the class, as classes are numbered. A trace that changed its class is in both.
+    queues: [VecDeque<(Slot, [u8; 16])>; 3],
     /// The last changes: which trace, and its number of that change.
     changes: VecDeque<(Slot, u64)>,
     change: u64,
@@ -238,7 +238,7 @@ impl Memory {
     /// Drops what left a queue without being asked for, before there is more of it than of traces.
     fn tidy(&mut self) {
         let (slots, room) = (&self.slots, 2 * self.by_id.len() + 64);
-        for (queue, class) in self.queues.iter_mut().zip([Class::Ordinary, Class::Kept]) {
+        for (queue, class) in self.queues.iter_mut().zip([Class::Ordinary, Class::Kept, Class::Dispensable]) {
             if queue.len() > room {
                 let is_there = |stored: &Stored, id: &[u8; 16]| stored.id == *id && stored.class == class;
                 queue.retain(|(slot, id)| slots[*slot as usize].as_ref().is_some_and(|stored| is_there(stored, id)));
@@ -323,7 +323,7 @@ impl Memory {
     fn reckoned(&mut self, slot: Slot, slow: bool) {
         let Some(mut stored) = self.slots[slot as usize].take() else { return };
         stored.reckoned = stored.rows.len() as u32;
-        if slow && stored.class == Class::Ordinary {
+        if slow && stored.class != Class::Kept {
             self.keep(slot, &mut stored);
         }
         self.slots[slot as usize] = Some(stored);
@@ -337,11 +337,23 @@ impl Memory {
         self.queues[Class::Kept as usize].push_back((slot, stored.id));
     }
 
-    /// Forgets the oldest until everything fits. Failed and slow traces go last, unless they take more than half.
+    /// A trace that sampling dropped goes before all others, unless it failed or is slow.
+    pub fn dispense_with(&mut self, id: &[u8; 16]) {
+        let Some(slot) = self.by_id.get(id).copied() else { return };
+        if let Some(stored) = self.slots[slot as usize].as_mut().filter(|stored| stored.class == Class::Ordinary) {
+            stored.class = Class::Dispensable;
+            self.queues[Class::Dispensable as usize].push_back((slot, *id));
+        }
+    }
+
+    /// Forgets the oldest until everything fits. What sampling dropped goes first; failed and slow traces go last, unless
+    /// they take more than half.
     fn make_room(&mut self, inserted: &mut Inserted) {
         while self.by_id.len() > self.limits.traces || self.bytes() > self.limits.bytes {
             let kept_first = self.kept_bytes * 2 > self.limits.bytes || self.kept_traces * 2 > self.limits.traces;
-            let order = if kept_first { [Class::Kept, Class::Ordinary] } else { [Class::Ordinary, Class::Kept] };
+            let [first, last] =
+                if kept_first { [Class::Kept, Class::Ordinary] } else { [Class::Ordinary, Class::Kept] };
+            let order = [Class::Dispensable, first, last];
             let Some(slot) = order.into_iter().find_map(|class| self.oldest(class)) else { return };
             inserted.evicted += 1;
             inserted.evicted_spans += self.evict(slot);

@@ -11,6 +11,7 @@
 //! | `trace`, `row`, `piece` | one trace: a row a span to search by, and its spans compressed |
 //! | `roots`, `senders` | which spans of a long trace have no parent; who sent a message |
 //! | [`packed`], [`stop`] | a trace to be read while memory goes on; when to give up |
+//! | [`lines`] | records of logs |
 //! | `intern`, `resources`, `terms` | what spans share; attributes as hashes |
 //! | [`filter`], [`query`] | what may be asked |
 //! | [`stats`], `histogram`, [`report`] | figures of operations and calls by time |
@@ -23,6 +24,7 @@ mod disk;
 pub mod filter;
 mod histogram;
 mod intern;
+pub mod lines;
 mod memory;
 pub mod packed;
 mod piece;
@@ -40,6 +42,7 @@ mod tests;
 mod trace;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -48,9 +51,11 @@ use tokio::sync::watch;
 
 use crate::Counters;
 use disk::Keeper;
+use lines::Lines;
 use wirespan_delivery::admission::Admission;
 use wirespan_delivery::vital::Vital;
-use wirespan_delivery::{Bundle, Parcel};
+use wirespan_delivery::{Account, Bundle, Parcel};
+use wirespan_signals::Log;
 
 pub use memory::{Limits, MAX_TRACE_BYTES, MAX_TRACE_SPANS, Memory};
 pub use piece::PieceError;
@@ -64,8 +69,14 @@ pub struct Settings {
     pub limits: Limits,
     /// A file that outlives the agent, if one is wanted.
     pub path: Option<PathBuf>,
+    /// Bytes of records of logs, which do not outlive it; 0 if there are none.
+    pub lines: usize,
 }
 
+/// Traces that the thread may still have to be told of that sampling dropped them; beyond, they stay as others do.
+const MAX_DISPENSABLE: usize = 100_000;
+/// Of what records may take, those on their way may take this part besides.
+const LINES_COMING: usize = 8;
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -74,6 +85,10 @@ const TICK: Duration = Duration::from_millis(250);
 pub struct Reader {
     /// How much there may be.
     pub limits: Limits,
+    /// Whether records of logs are kept.
+    pub has_lines: bool,
+    /// They.
+    pub lines: Arc<RwLock<Lines>>,
     memory: Arc<RwLock<Memory>>,
     changed: watch::Receiver<u64>,
 }
@@ -90,10 +105,25 @@ impl Reader {
     }
 }
 
+/// What the thread is told.
+enum Work {
+    /// Traces to take in.
+    Parcel(Parcel),
+    /// Records of logs, so many bytes.
+    Lines(Vec<Log>, usize),
+    /// Traces that sampling dropped.
+    Dispensable(Box<[[u8; 16]]>),
+}
+
 /// Takes finished traces.
 pub struct Store {
-    parcels: Sender<Parcel>,
+    work: Sender<Work>,
+    /// How many [`Work::Dispensable`] are on their way.
+    dispensable: Arc<AtomicUsize>,
+    /// Bytes of records that are on their way.
+    lines: Account,
     admission: Arc<Admission>,
+    counters: Arc<Counters>,
     queues: Arc<wirespan_delivery::Counters>,
     reader: Reader,
     keeper: Option<Keeper>,
@@ -112,26 +142,40 @@ impl Store {
         queues: Arc<wirespan_delivery::Counters>,
     ) -> std::io::Result<Self> {
         let memory = Arc::new(RwLock::new(Memory::new(settings.limits)));
-        let (parcels, parcels_out) = mpsc::channel();
+        let (work, work_out) = mpsc::channel();
         let (changes, changed) = watch::channel(0);
         let (done_in, done) = mpsc::sync_channel(1);
         let keeper = settings.path.map(|path| Keeper::start(&path, Arc::clone(&memory), Arc::clone(&counters)));
         let (keeper, ready) = keeper.transpose()?.unzip();
-        let writer = Writer { memory: Arc::clone(&memory), admission: Arc::clone(&admission), counters, changes };
+        let dispensable = Arc::<AtomicUsize>::default();
+        let lines = Arc::new(RwLock::new(Lines::new(settings.lines)));
+        let coming = Account::new(settings.lines / LINES_COMING);
+        let writer = Writer {
+            memory: Arc::clone(&memory),
+            lines: Arc::clone(&lines),
+            coming: coming.clone(),
+            admission: Arc::clone(&admission),
+            dispensable: Arc::clone(&dispensable),
+            counters: Arc::clone(&counters),
+            changes,
+        };
         std::thread::Builder::new().name("store".to_owned()).spawn(move || {
             let _vital = Vital::of("the store");
             if let Some(ready) = ready {
                 // Fails if the disk's thread has ended, and nothing has to be waited for then.
                 let _ = ready.recv();
             }
-            writer.run(&parcels_out);
+            writer.run(&work_out);
             let _ = done_in.send(());
         })?;
         Ok(Self {
-            parcels,
+            work,
+            dispensable,
+            lines: coming,
             admission,
+            counters,
             queues,
-            reader: Reader { limits: settings.limits, memory, changed },
+            reader: Reader { limits: settings.limits, has_lines: settings.lines > 0, lines, memory, changed },
             keeper,
             done,
         })
@@ -143,20 +187,41 @@ impl Store {
     }
 
     /// Takes what fits the queue.
-    pub fn export(&self, traces: &Arc<Bundle>) {
+    pub fn export(&self, traces: &Bundle) {
         let (parcel, dropped) = Parcel::admit(traces, &self.admission, &self.queues);
         if dropped > 0 && self.admission.overflows(dropped) {
             log::warn!("traces come faster than the local view stores them: some are not shown there, and counted");
         }
         if let Some(parcel) = parcel {
             // The thread ends only after this sender is gone.
-            let _ = self.parcels.send(parcel);
+            let _ = self.work.send(Work::Parcel(parcel));
+        }
+    }
+
+    /// Takes the records that there is room for on their way, if any are kept.
+    pub fn take_lines(&self, logs: &[Log]) {
+        if !self.reader.has_lines {
+            return;
+        }
+        let fitting: Vec<Log> = logs.iter().filter(|log| self.lines.try_take(log.weight())).cloned().collect();
+        let bytes = fitting.iter().map(Log::weight).sum();
+        self.counters.store_lines_refused.add((logs.len() - fitting.len()) as u64);
+        // The thread ends only after this sender is gone.
+        let _ = self.work.send(Work::Lines(fitting, bytes));
+    }
+
+    /// Traces that sampling dropped: they go first when there is no more room. (Of one that is not here, nothing is kept.)
+    pub fn dispensable(&self, traces: &[[u8; 16]]) {
+        let waiting = self.dispensable.load(Ordering::Relaxed);
+        if !traces.is_empty() && waiting + traces.len() <= MAX_DISPENSABLE {
+            self.dispensable.fetch_add(traces.len(), Ordering::Relaxed);
+            let _ = self.work.send(Work::Dispensable(traces.into()));
         }
     }
 
     /// Takes in what is queued until `deadline`; the number of spans that were not.
     pub fn shutdown(self, deadline: Instant) -> usize {
-        drop(self.parcels);
+        drop(self.work);
         let _ = self.done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         if let Some(keeper) = self.keeper {
             keeper.finish(deadline);
@@ -168,17 +233,25 @@ impl Store {
 /// What the thread works with.
 struct Writer {
     memory: Arc<RwLock<Memory>>,
+    lines: Arc<RwLock<Lines>>,
+    coming: Account,
     admission: Arc<Admission>,
+    dispensable: Arc<AtomicUsize>,
     counters: Arc<Counters>,
     changes: watch::Sender<u64>,
 }
 
 impl Writer {
-    fn run(self, parcels: &Receiver<Parcel>) {
+    fn run(self, work: &Receiver<Work>) {
         let mut due = Instant::now() + TICK;
         loop {
-            match parcels.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(parcel) => self.parcel(&parcel),
+            match work.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(Work::Parcel(parcel)) => self.parcel(&parcel),
+                Ok(Work::Lines(logs, bytes)) => self.take_lines(logs, bytes),
+                Ok(Work::Dispensable(traces)) => {
+                    traces.iter().for_each(|id| self.memory().dispense_with(id));
+                    self.dispensable.fetch_sub(traces.len(), Ordering::Relaxed);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -192,6 +265,17 @@ impl Writer {
 
     fn memory(&self) -> RwLockWriteGuard<'_, Memory> {
         self.memory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_lines(&self, logs: Vec<Log>, bytes: usize) {
+        let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
+        let gone = lines.insert(logs);
+        let (held, many) = (lines.bytes(), lines.len());
+        drop(lines);
+        self.coming.give(bytes);
+        self.counters.store_lines_evicted.add(gone as u64);
+        self.counters.store_lines.set(many as u64);
+        self.counters.store_lines_bytes.set(held as u64);
     }
 
     /// How much there is, for those who must not wait for the memory.

@@ -4,7 +4,7 @@ use super::intern::{Interner, Sym};
 use super::resources::{ResourceId, Resources};
 use super::terms;
 use super::trace::{MessageLink, Row, Stored};
-use wirespan_signals::{Span, SpanKind, Value};
+use wirespan_signals::{Span, SpanKind};
 
 /// The row of a span, whose attributes, those of its events, and links are added to those of its trace.
 pub fn of(span: &Span, resource: ResourceId, resources: &Resources, texts: &mut Interner, stored: &mut Stored) -> Row {
@@ -26,8 +26,8 @@ pub fn of(span: &Span, resource: ResourceId, resources: &Resources, texts: &mut 
         name: texts.take(&span.name),
         protocol: texts.take(protocol(span)),
         peer: texts.take(&peer(span)),
-        error_type: text(span, "error.type").map_or(Sym::EMPTY, |text| texts.take(text)),
-        http_status: integer(span, "http.response.status_code").and_then(|code| code.try_into().ok()).unwrap_or(0),
+        error_type: span.text("error.type").map_or(Sym::EMPTY, |text| texts.take(text)),
+        http_status: span.number("http.response.status_code").and_then(|code| code.try_into().ok()).unwrap_or(0),
         kind: span.kind,
         error: span.is_error(),
         remote: span.parent_is_remote,
@@ -38,20 +38,6 @@ fn number(id: &[u8; 8]) -> u64 {
     u64::from_be_bytes(*id)
 }
 
-fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
-    span.attributes.iter().find(|a| a.key == key).and_then(|a| match &a.value {
-        Value::Str(text) => Some(text.as_ref()),
-        _ => None,
-    })
-}
-
-fn integer(span: &Span, key: &str) -> Option<i64> {
-    span.attributes.iter().find(|a| a.key == key).and_then(|a| match &a.value {
-        Value::Int(int) => Some(*int),
-        _ => None,
-    })
-}
-
 fn has(span: &Span, key: &str) -> bool {
     span.attributes.iter().any(|a| a.key == key)
 }
@@ -59,7 +45,7 @@ fn has(span: &Span, key: &str) -> bool {
 /// What the span's exchange speaks: our own protocol, or what the semantic conventions tell it by.
 fn protocol(span: &Span) -> &str {
     let by_system = ["rpc.system", "rpc.system.name", "db.system.name", "db.system", "messaging.system"];
-    if let Some(system) = by_system.iter().find_map(|key| text(span, key)) {
+    if let Some(system) = by_system.iter().find_map(|key| span.text(key)) {
         return system;
     }
     match span.protocol {
@@ -73,12 +59,15 @@ fn peer(span: &Span) -> String {
     if !matches!(span.kind, SpanKind::Client | SpanKind::Producer) {
         return String::new();
     }
-    let system = ["db.system.name", "db.system", "messaging.system"].iter().find_map(|key| text(span, key));
+    if let Some(name) = span.text("service.peer.name") {
+        return name.to_owned();
+    }
+    let system = ["db.system.name", "db.system", "messaging.system"].iter().find_map(|key| span.text(key));
     if let Some(system) = system {
         return system.to_owned();
     }
-    let address = text(span, "server.address").or_else(|| text(span, "network.peer.address"));
-    let port = integer(span, "server.port").or_else(|| integer(span, "network.peer.port"));
+    let address = span.text("server.address").or_else(|| span.text("network.peer.address"));
+    let port = span.number("server.port").or_else(|| span.number("network.peer.port"));
     match (address, port) {
         (Some(address), Some(port)) if address.contains(':') => format!("[{address}]:{port}"),
         (Some(address), Some(port)) => format!("{address}:{port}"),

@@ -177,6 +177,20 @@ fn reckon(memory: &mut Memory) {
 }
 
 #[test]
+fn what_makes_no_spans_is_called_as_its_address_says_where_that_is_known() {
+    let shop = root("shop", "GET /orders", 30);
+    let place: [(&'static str, &'static str); 2] = [("server.address", "10.96.0.7"), ("service.peer.name", "cart")];
+    let call = with(child(&shop, "shop", "GET /cart", SpanKind::Client), &place);
+    let named = [("db.system.name", "postgresql"), ("service.peer.name", "orders-db")];
+    let query = with(child(&shop, "shop", "SELECT items", SpanKind::Client), &named);
+    let mut memory = memory(ROOMY, vec![trace(vec![shop, call, query])]);
+    reckon(&mut memory);
+    let map = memory.map(stats::MEMORY, BEGIN);
+    let edges: Vec<_> = map.edges.iter().map(|edge| (edge.from.as_str(), edge.to.as_str())).collect();
+    assert_eq!(edges, [("shop", "cart"), ("shop", "orders-db")]);
+}
+
+#[test]
 fn calls_are_edges_between_services_and_to_what_makes_no_spans() {
     let shop = root("shop", "GET /orders", 30);
     let call = child(&shop, "shop", "GET /stock", SpanKind::Client);
@@ -241,4 +255,24 @@ fn who_watches_is_told_what_changed_and_how_much_is_forgotten() {
     let (changed, forgotten) = memory.changed_since(change);
     assert_eq!(changed.count(), 1000, "as many as are kept");
     assert_eq!(forgotten, 20_002 - 16_384);
+}
+
+#[test]
+fn what_sampling_dropped_goes_first_unless_it_failed() {
+    let mut memory = Memory::new(Limits { traces: 4, ..ROOMY });
+    let spans = ["old", "dropped", "failed"].map(|name| root("shop", name, 1));
+    let [old, dropped, broken] = spans;
+    let broken = failed(broken);
+    for span in [&old, &dropped, &broken] {
+        memory.insert(&trace(vec![span.clone()]));
+    }
+    memory.dispense_with(&dropped.trace_id);
+    memory.dispense_with(&broken.trace_id);
+    memory.dispense_with(&id());
+    memory.insert(&trace(vec![root("shop", "new", 1)]));
+    assert!(memory.get(&dropped.trace_id).is_some(), "there is room");
+    memory.insert(&trace(vec![root("shop", "newer", 1)]));
+    assert!(memory.get(&dropped.trace_id).is_none() && memory.get(&old.trace_id).is_some());
+    memory.insert(&trace(vec![root("shop", "newest", 1)]));
+    assert!(memory.get(&old.trace_id).is_none() && memory.get(&broken.trace_id).is_some());
 }

@@ -67,6 +67,8 @@ pub enum Class {
     Ordinary,
     /// Longer: something failed in it, or it is slow for its kind.
     Kept,
+    /// It goes first: sampling dropped it, and it is here because there is room.
+    Dispensable,
 }
 
 /// A piece, and what it is called on disk.

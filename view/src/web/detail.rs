@@ -61,7 +61,7 @@ struct LinkDetail {
 }
 
 /// Attributes as an object. A key that is there twice keeps its last value, as JSON readers would.
-struct Attributes(Vec<KeyValue>);
+pub(super) struct Attributes(pub(super) Vec<KeyValue>);
 
 impl Serialize for Attributes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

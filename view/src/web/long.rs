@@ -122,7 +122,7 @@ fn while_long_traces_are_read_others_are_answered() {
         let mut readers: Vec<_> = (0..4).map(|n| reader(path(1 + n % 2, "/otlp"))).collect();
         readers.push(reader(format!("/api/traces/{}", hex(&[1; 16]))));
         readers.push(reader("/api/v1/search?attr=n=7&limit=1000".to_owned()));
-        let (mut slowest, mut read) = (Duration::ZERO, 0);
+        let (began, mut slowest, mut read) = (Instant::now(), Duration::ZERO, 0);
         while readers.iter().any(|reader| !reader.is_finished()) {
             for path in ["/api/v1/status", "/api/v1/operations", "/", "/api/v1/search?limit=10"] {
                 let begun = Instant::now();
@@ -131,7 +131,9 @@ fn while_long_traces_are_read_others_are_answered() {
             }
         }
         eprintln!("the slowest other answer took {slowest:?}");
-        assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+        // (Who waited for the readers would wait for nearly as long as they take.)
+        let all = began.elapsed();
+        assert!(slowest < (all / 2).max(Duration::from_secs(3)), "{slowest:?} of {all:?}");
         for reader in readers {
             // A busy machine may not get round to all of them; it says so then.
             let answer = reader.join().unwrap();

@@ -8,6 +8,7 @@
 //! | `work` | what takes longer than a moment: how much of it at a time, how long |
 //! | `otlp` | one trace as OTLP/JSON |
 //! | `api`, `params`, `detail` | the page's own API under `/api/v1/` |
+//! | `logs` | records of logs |
 //! | `linking` | how well calls find their requests, by process |
 //! | `processes` | which processes there are |
 //! | [`probes`] | what machines ask: `/metrics`, `/livez`, `/readyz` |
@@ -27,6 +28,7 @@ pub mod guard;
 mod jaeger;
 mod linking;
 mod live;
+mod logs;
 mod otlp;
 pub mod own;
 mod params;
@@ -230,10 +232,14 @@ impl View {
 
 /// Every address that is answered.
 fn router(shared: Arc<Shared>) -> Router {
-    let mut router =
-        Router::new().merge(api::routes()).merge(processes::routes()).merge(jaeger::routes()).fallback(not_found);
+    let mut router = Router::new()
+        .merge(api::routes())
+        .merge(processes::routes())
+        .merge(logs::routes())
+        .merge(jaeger::routes())
+        .fallback(not_found);
     router = router.merge(probes::routes());
-    for page in ["/", "/search", "/trace/{id}", "/services", "/operations"] {
+    for page in ["/", "/logs", "/search", "/trace/{id}", "/services", "/operations"] {
         router = router.route(page, get(assets::index));
     }
     router

@@ -59,7 +59,10 @@ impl Params {
     }
 
     /// Milliseconds as nanoseconds.
-    fn millis(&self, name: &str) -> Result<Option<u64>, Refusal> {
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn millis(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let number = f64::from_str(text).ok().filter(|number| (0.0..1.8e13).contains(number));
         let number = number.ok_or_else(|| Refusal::bad(format!("{name}={text}: write milliseconds, such as 12.5")))?;

@@ -24,7 +24,7 @@ pub(super) struct Viewed {
 pub(super) fn viewed(patience: Patience) -> Viewed {
     let limits = Limits { bytes: 64 << 20, traces: 100_000 };
     let counters = Arc::new(Counters::default());
-    let settings = Settings { limits, path: None };
+    let settings = Settings { limits, path: None, lines: 1 << 20 };
     let admission = Arc::new(Admission::new(1_000_000, Account::new(usize::MAX)));
     let store = Store::start(settings.clone(), admission, Arc::clone(&counters), Arc::default()).unwrap();
     let config =
@@ -244,7 +244,8 @@ fn open_connections_do_not_hold_the_end_up() {
     let _watchers: Vec<TcpStream> = (0..10).map(|_| viewed.watch()).collect();
     let begun = Instant::now();
     viewed.view.take().unwrap().stop();
-    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    // (They may go on for half a minute.)
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -271,7 +272,8 @@ fn silent_connections_keep_nobody_out() {
         .collect();
     let begun = Instant::now();
     assert!(viewed.get("/api/v1/status").starts_with("HTTP/1.1 200"));
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    // (They may be silent for a quarter of a minute.)
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     // The oldest made way, and the latest are still waited for.
     let mut rest = Vec::new();
     let mut first = silent.into_iter().next().unwrap();
@@ -307,7 +309,7 @@ fn the_socket_answers_whatever_becomes_of_the_port() {
     let path = dir.path().join("w.sock");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let limits = Limits { bytes: 64 << 20, traces: 1000 };
-    let store = Settings { limits, path: None };
+    let store = Settings { limits, path: None, lines: 0 };
     let counters = Arc::new(Counters::default());
     let admission = Arc::new(Admission::new(1000, Account::new(usize::MAX)));
     let kept = Store::start(store.clone(), admission, Arc::clone(&counters), Arc::default()).unwrap();

@@ -3,9 +3,12 @@
 import { colourClass } from './colours.js';
 import { h, show, wire } from './dom.js';
 import * as filters from './filters.js';
-import { detached, inferred } from './link.js';
+import { list } from './lines.js';
+import { detached, inferred, suggested } from './link.js';
 import { copy } from './notice.js';
 import { gapPlace, gaps, length, ownTime } from './path.js';
+import { sentence, spent } from './spent.js';
+import { frames, ownFrames } from './stack.js';
 import * as text from './text.js';
 import { failure, outlives } from './tree.js';
 
@@ -57,6 +60,7 @@ export class Detail {
         gap.before && ['Before it', this.to(gap.before)],
         gap.after && ['After it', this.to(gap.after)],
       ]),
+      strip(node, 'All that this span did itself'),
     ];
   }
 
@@ -68,7 +72,9 @@ export class Detail {
       span.name.length > 300 ? h('p', null, long(span.name)) : null,
       h('p', { class: 'detail-of' }, h('span', { class: `dot ${colourClass(node.service)}` }), wire(text.clip(node.service, 120)), ' ', h('span', { class: 'kind' }, span.kind), h('span', { class: `state ${span.status}` }, span.status === 'unset' ? '' : span.status)),
       ...this.failed(node),
+      this.lines(node),
       this.figures(node),
+      strip(node, 'Where its own time went'),
       this.gapList(node),
       attributes('Attributes', span.attributes ?? {}, true),
       events(span.events ?? [], node),
@@ -82,7 +88,12 @@ export class Detail {
     if (!what) return [];
     const title = what.type || (what.escaped ? 'Error' : 'Exception');
     return [h('div', { class: 'failure' }, h('strong', null, '✗ ', wire(text.clip(title, 300))), what.message ? h('p', null, long(what.message)) : null,
-      what.stack ? h('pre', { tabindex: '0', 'aria-label': 'Stack trace' }, wire(what.stack)) : null)];
+      ...stackTrace(what.stack))];
+  }
+
+  lines(node) {
+    const lines = this.tree.lines?.get(node.span.span_id);
+    return lines ? section('Logs', list(lines)) : null;
   }
 
   figures(node) {
@@ -117,7 +128,7 @@ export class Detail {
     return section('Links', h('ul', { class: 'links' }, links.map((link) => {
       const here = link.trace_id === this.tree.trace.trace_id && this.tree.byId.get(link.span_id);
       const target = here ? this.to(here) : h('a', { class: 'mono', href: filters.traceAddress(link.trace_id, link.span_id) }, `trace ${String(link.trace_id).slice(0, 8)}… span ${String(link.span_id)}`);
-      return h('li', null, target, table(link.attributes ?? {}, false));
+      return h('li', null, target, suggested(link) && h('p', null, suggested(link)), table(link.attributes ?? {}, false));
     })));
   }
 }
@@ -129,6 +140,14 @@ function long(words) {
   const box = h('span', null, wire(`${words.slice(0, LONG)}…`), ' ', more);
   more.addEventListener('click', () => box.replaceChildren(wire(words)));
   return box;
+}
+
+/** A strip of colours: on CPU, waiting for one, blocked. */
+function strip(node, title) {
+  const told = spent(node.span);
+  if (!told) return null;
+  const bar = told.parts.map((part) => h('i', { class: part.name, title: `${text.duration(part.nanos)} ${part.words}`, vars: { part: part.nanos / told.total } }));
+  return section(title, told.parts.length ? h('div', { class: `spent ${told.exact ? '' : 'bound'}`, 'aria-hidden': 'true' }, bar) : null, h('p', { class: 'spent-words' }, sentence(told)));
 }
 
 function facts(entries) {
@@ -153,6 +172,16 @@ function table(values, searchable) {
     return h('div', null, h('dt', null, name), h('dd', { class: typeof value === 'number' ? 'number' : null }, long(shown)));
   });
   return rows.length ? h('dl', { class: 'attributes' }, rows) : null;
+}
+
+/** The program's own frames, and all of the trace behind them. */
+function stackTrace(stack) {
+  if (!stack) return [];
+  const own = ownFrames(stack);
+  const whole = h('pre', { tabindex: '0', 'aria-label': 'Stack trace' }, wire(stack));
+  if (!own.length) return [whole];
+  return [h('pre', { tabindex: '0', 'aria-label': 'The program\u2019s own frames' }, wire(own.join('\n'))),
+    h('details', null, h('summary', null, `All of it: ${text.counted(frames(stack).length, 'frame')}`), whole)];
 }
 
 function events(list, node) {

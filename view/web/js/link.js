@@ -5,10 +5,18 @@ const EVIDENCE = new Map([
   ['lone_request', 'it was the only request that its process served'],
   ['waiting_thread', 'its thread waited for the answer while it served that request'],
   ['same_thread', 'its thread read that request and answered it; other threads of the process may have handed it work'],
+  ['pool_thread', 'its thread had read that request last and answered it next; threads there that read requests answer no others'],
+  ['answering_thread', 'its thread answered that request next, and was never seen to call when it had nothing to answer'],
+  ['same_greenlet', 'the greenlet that made it read that request, and answers it; others could have handed it work'],
   ['one_shot', 'its thread was made for that request, and ended soon'],
   ['first_answer', 'the first answer of whoever made it is to that request, which had been read before'],
   ['child_unit', 'whoever made it was made by the one that answers that request, and ended'],
+  ['spawned_goroutine', 'the goroutine that made it was made by one that served that request, and ended before its answer, as all that its place in the program makes'],
+  ['resolved', 'whoever made it gave its result to one that waited for it, and answers that request'],
   ['after_answer', 'whoever made it had answered that request, and nothing else until it ended'],
+  ['async_id', 'the numbers of its loop’s work lead from it to work that was about that request'],
+  ['turn', 'its loop’s work in which it was made was about that request, which was answered with what it got'],
+  ['answer', 'that request alone was answered with what it got'],
   ['task_result', 'its thread told the result of that task'],
 ]);
 
@@ -38,6 +46,13 @@ export function detached(span) {
   const missing = span.attributes?.['wirespan.link.missing'];
   if (missing === undefined || span.parent_span_id) return null;
   return `A call of a process that serves requests, and it is not known of which: ${MISSING.get(missing) ?? String(missing)}.`;
+}
+
+/** What speaks for the request that a call without a parent has a link to; null if the link is another. */
+export function suggested(link) {
+  const evidence = link.attributes?.['wirespan.link.evidence'];
+  if (evidence === undefined) return null;
+  return `It may well have been made for this request: ${EVIDENCE.get(evidence) ?? String(evidence)}. That was not seen often enough in its process to hang it there.`;
 }
 
 /** What is to be said of the linking of a process as `/api/v1/linking` has it: calls, how many are linked, and what is off. */

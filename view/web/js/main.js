@@ -3,6 +3,7 @@
 import { get } from './api.js';
 import { flag } from './dom.js';
 import * as keys from './keys.js';
+import { Lines } from './lines.js';
 import { toast } from './notice.js';
 import { Operations } from './operations.js';
 import { Services } from './services.js';
@@ -15,7 +16,7 @@ const main = document.getElementById('main');
 /** What views may do with the page around them. */
 const app = { go, setLive, refreshed: () => status.poll(), suggest };
 
-const views = { traces: new Traces(app), trace: new TraceView(app), services: new Services(app), operations: new Operations(app) };
+const views = { traces: new Traces(app), trace: new TraceView(app), services: new Services(app), operations: new Operations(app), logs: new Lines(app) };
 const status = new Status(document.getElementById('status'));
 let current = null;
 /** Where the list of traces was left. */
@@ -35,6 +36,7 @@ function route() {
   if (trace) show('trace', { id: trace[1].toLowerCase(), span: params.get('span')?.toLowerCase() ?? null });
   else if (/^\/services\/?$/.test(pathname)) show('services', { search });
   else if (/^\/operations\/?$/.test(pathname)) show('operations', { search });
+  else if (/^\/logs\/?$/.test(pathname)) show('logs', { search });
   else {
     lastList = pathname + search;
     show('traces', { search });
@@ -80,6 +82,7 @@ const everywhere = {
     { keys: ['g t'], does: 'traces', run: () => go('/') },
     { keys: ['g s'], does: 'services', run: () => go('/services') },
     { keys: ['g o'], does: 'operations', run: () => go('/operations') },
+    { keys: ['g l'], does: 'logs', run: () => go('/logs') },
     { keys: ['t'], does: 'light or dark', run: toggleTheme },
     { keys: ['?'], does: 'this help', run: openHelp },
   ],

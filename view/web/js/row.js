@@ -37,7 +37,9 @@ function nameCell(node, isOpen, onPath) {
   const apart = detached(span);
   const mark = apart ? h('span', { class: 'badge detached', title: text.clip(apart, 400) }, 'detached') : null;
   const concluded = inferred(span) ? h('span', { class: 'offscreen' }, ' inferred ') : null;
-  const failed = node.isError ? h('span', { class: 'bad-text why' }, '✗ ', wire((failure(span)?.type || 'error').slice(0, 60))) : null;
+  const what = failure(span);
+  const why = what?.stack && what.message ? `${what.type || 'error'}: ${what.message}` : what?.type || 'error';
+  const failed = what ? h('span', { class: 'bad-text why' }, '✗ ', wire(text.clip(why, 120))) : null;
   return h('div', { class: 'row-name', title: text.clip(`${node.service} · ${span.name} · ${span.kind}`, 400) },
     twisty, h('span', { class: `dot ${colourClass(node.service)}` }), wire(node.service.slice(0, 80), { class: 'service' }), ' ', depth, ' ',
     wire(span.name.slice(0, 300), { class: 'name' }), ' ', h('span', { class: 'kind' }, span.kind), ' ', hidden, ' ', mark, concluded, ' ', failed, onPath ? h('span', { class: 'offscreen' }, ' critical path ') : null);

@@ -1,10 +1,12 @@
 // The view of one trace: its figures, the waterfall, and what is known of the chosen span.
 
-import { Live, latest } from './api.js';
+import { Live, get, latest } from './api.js';
 import { colourClass } from './colours.js';
 import { Detail } from './detail.js';
 import { h, show, wire } from './dom.js';
 import { traceAddress } from './filters.js';
+import { findings } from './findings.js';
+import { bySpan } from './lines.js';
 import { detached, inferred } from './link.js';
 import { Minimap } from './minimap.js';
 import { copy, empty } from './notice.js';
@@ -97,7 +99,17 @@ export class TraceView {
     if (id !== this.id || trace.spans.length === this.tree?.nodes.length) return;
     performance.mark('trace-received');
     this.draw(trace);
+    this.loadLines(id);
     performance.measure('trace-draw', 'trace-received');
+  }
+
+  /** What was logged for its spans. (A trace is looked at without it, too.) */
+  async loadLines(id) {
+    const { lines } = await get(`logs?trace=${id}&limit=1000`).catch(() => ({ lines: [] }));
+    if (id !== this.id || !this.tree || !lines.length) return;
+    this.tree.lines = bySpan(lines);
+    this.waterfall.chooseById(this.waterfall.chosenId());
+    this.lineCount.textContent = text.counted(lines.length, 'record');
   }
 
   failed(error) {
@@ -134,11 +146,13 @@ export class TraceView {
     const errors = nodes.filter((node) => node.isError);
     const concluded = nodes.filter((node) => inferred(node.span)).length;
     const apart = nodes.filter((node) => detached(node.span)).length;
+    this.lineCount = h('span', { class: 'line-count', title: 'Logged for its spans: with each of them' });
     const facts = [
       h('span', { title: 'Start, local time' }, text.fullTime(trace.start_ms)),
       h('strong', null, text.duration(duration)),
       h('span', null, text.counted(nodes.length, 'span')),
       errors.length ? h('button', { class: 'bad-text link', type: 'button', title: 'Go to the next error', on: { click: () => this.waterfall.nextError(1) } }, `✗ ${text.counted(errors.length, 'error')}`) : h('span', { class: 'dim' }, 'no errors'),
+      this.lineCount,
       concluded ? h('span', { class: 'dim inferred-links', title: 'Concluded, not proven: dashed in the list' }, text.counted(concluded, 'inferred link')) : null,
       apart ? h('span', { class: 'dim', title: 'Calls of a process that serves requests, and it is not known of which' }, text.counted(apart, 'detached call')) : null,
     ];
@@ -150,8 +164,9 @@ export class TraceView {
       h('button', { class: 'button', type: 'button', title: trace.trace_id, on: { click: () => this.copyId() } }, 'Copy id'),
       h('a', { class: 'button', href: `/api/v1/trace/${this.id}`, download: `trace-${this.id}.json` }, 'Download JSON'),
     ];
+    const found = findings(nodes).map(({ title, evidence, node }) => h('li', null, h('button', { class: 'link', type: 'button', title: 'Go to the span', on: { click: () => this.waterfall.chooseNode(node) } }, wire(title)), ' ', wire(evidence.slice(0, 400))));
     const name = root ? [h('span', { class: `dot ${colourClass(root.service)}` }), wire(root.service.slice(0, 200), { class: 'root-service' }), ' ', wire(root.span.name.slice(0, 1000), { class: 'root-name' })] : 'No span';
-    show(this.head, this.back(), h('h1', null, name), h('div', { class: 'tools' }, tools), h('p', { class: 'facts' }, facts, h('code', { class: 'mono dim trace-id' }, this.id)), h('ul', { class: 'legend', 'aria-label': 'Services' }, legend));
+    show(this.head, this.back(), h('h1', null, name), h('div', { class: 'tools' }, tools), h('p', { class: 'facts' }, facts, h('code', { class: 'mono dim trace-id' }, this.id)), found.length ? h('ul', { class: 'findings', 'aria-label': 'Findings' }, found) : null, h('ul', { class: 'legend', 'aria-label': 'Services' }, legend));
     if (root) document.title = `${text.clip(root.span.name, 60)} · ${text.duration(duration)} · wirespan`;
   }
 

@@ -31,11 +31,12 @@ pub struct Caller {
 }
 
 /// All of them, in the order of the report.
-pub const CALLERS: [Caller; 4] = [
+pub const CALLERS: [Caller; 5] = [
     Caller { key: "calls_go", title: "Go, `net/http`, which calls by it", start: go_caller },
     Caller { key: "calls_aiohttp", title: "aiohttp, which calls by it", start: aiohttp },
     Caller { key: "calls_fastapi", title: "FastAPI under uvicorn, which calls by httpx", start: fastapi },
     Caller { key: "calls_threads", title: "Flask under gunicorn's threads, which calls by urllib3", start: threads },
+    Caller { key: "calls_node", title: "Node, `http`, which calls by it", start: node_caller },
 ];
 
 fn go_caller(leaf: SocketAddr) -> Result<Server> {
@@ -71,6 +72,14 @@ fn threads(leaf: SocketAddr) -> Result<Server> {
     command.args(["-m", "gunicorn", "--workers", "1", "--threads", "8", "--keep-alive", "60", "--log-level", "error"]);
     command.arg("--bind").arg(place.address.to_string()).arg("calls_threads:app");
     command.env("LEAF", url(leaf)).current_dir(&place.folder);
+    Server::start(command, place, |address| get(address, mark()).map(drop))
+}
+
+fn node_caller(leaf: SocketAddr) -> Result<Server> {
+    let place = Place::new("calls_node")?;
+    let program = place.write("calls_node.js", include_str!("subjects/programs/calls_node.js"))?;
+    let mut command = Command::new(services::find("node").context("node is not installed")?);
+    command.arg(program).arg(place.address.port().to_string()).arg(url(leaf));
     Server::start(command, place, |address| get(address, mark()).map(drop))
 }
 

@@ -75,7 +75,12 @@ fn command(kernel: &Kernel, job: &Job, folder: &Path) -> Command {
     qemu.arg("-chardev").arg(format!("file,id=console,path={}", folder.join("console").display()));
     qemu.args(["-serial", "chardev:console", "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]);
     // Not `stdio`: at the end of standard input QEMU takes that for closed, and the guest's writes would block.
-    qemu.args(["-chardev", "file,id=output,path=/dev/stdout", "-device", "virtserialport,chardev=output,name=output"]);
+    qemu.args([
+        "-chardev",
+        "file,id=output,path=/proc/self/fd/1",
+        "-device",
+        "virtserialport,chardev=output,name=output",
+    ]);
     // The root file system may span several devices, whose inode numbers overlap.
     let share = |path: &Path, tag: &str, more: &str| {
         let path = path.display();

@@ -2,16 +2,17 @@
 
 use std::ffi::CString;
 use std::io::{Error, Result};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
-use aya_obj::generated::bpf_insn;
+use aya_obj::Function;
 
 use super::{EVERY_PROCESS, Place, Probes, Program};
 
 /// Where the kernel says which kind of event a probe is.
 const PROBE_TYPE: &str = "/sys/bus/event_source/devices/uprobe/type";
-/// `BPF_PROG_LOAD` and `BPF_LINK_CREATE` of include/uapi/linux/bpf.h.
+/// `BPF_PROG_LOAD`, `BPF_BTF_LOAD` and `BPF_LINK_CREATE` of include/uapi/linux/bpf.h.
 const PROG_LOAD: libc::c_long = 5;
+const BTF_LOAD: libc::c_long = 18;
 const LINK_CREATE: libc::c_long = 28;
 /// `BPF_PROG_TYPE_KPROBE`, and `BPF_TRACE_UPROBE_MULTI`.
 const KPROBE: u32 = 2;
@@ -53,6 +54,23 @@ struct Load {
     name: [u8; 16],
     interface: u32,
     attach_kind: u32,
+    types: u32,
+    function_size: u32,
+    functions: u64,
+    function_count: u32,
+    unused: u32,
+}
+
+/// What `BPF_BTF_LOAD` takes.
+#[repr(C)]
+#[derive(Default)]
+struct LoadTypes {
+    types: u64,
+    log: u64,
+    size: u32,
+    log_size: u32,
+    log_level: u32,
+    unused: u32,
 }
 
 /// What `BPF_LINK_CREATE` takes, for one place.
@@ -116,6 +134,11 @@ impl Kernel {
     /// Whether all places of a file are one link.
     pub fn is_together(&self) -> bool {
         self.form == Form::Together
+    }
+
+    /// The programs, by name.
+    pub fn programs(&self) -> impl Iterator<Item = (&'static str, BorrowedFd<'_>)> {
+        self.programs.iter().map(|(program, fd)| (program.name(), fd.as_fd()))
     }
 
     /// How many links so many places take.
@@ -196,19 +219,36 @@ fn single(program: RawFd, event: RawFd, cookie: u64) -> Result<OwnedFd> {
     owned(unsafe { libc::syscall(libc::SYS_bpf, LINK_CREATE, &raw const attributes, size_of::<SingleLink>()) })
 }
 
+/// Loads the description of the programs' types: by it, the verifier knows functions that it may check by themselves.
+///
+/// # Errors
+/// If the kernel refuses it.
+pub fn load_types(types: &[u8]) -> Result<OwnedFd> {
+    let attributes = LoadTypes { types: types.as_ptr() as u64, size: types.len() as u32, ..LoadTypes::default() };
+    // SAFETY: the attributes and what they point to live until the call returns, and are as long as is said.
+    owned(unsafe { libc::syscall(libc::SYS_bpf, BTF_LOAD, &raw const attributes, size_of::<LoadTypes>()) })
+}
+
 /// Loads a program that is attached to many places at once.
 ///
 /// # Errors
 /// If the kernel has none such, or refuses it.
-pub fn load(instructions: &[bpf_insn], license: &CString, name: &str) -> Result<OwnedFd> {
+pub fn load(function: &Function, types: Option<&OwnedFd>, license: &CString, name: &str) -> Result<OwnedFd> {
+    let functions = function.func_info.func_info_bytes();
     let mut attributes = Load {
         kind: KPROBE,
-        count: instructions.len() as u32,
-        instructions: instructions.as_ptr() as u64,
+        count: function.instructions.len() as u32,
+        instructions: function.instructions.as_ptr() as u64,
         license: license.as_ptr() as u64,
         attach_kind: TRACE_UPROBE_MULTI,
         ..Load::default()
     };
+    if let Some(types) = types {
+        attributes.types = types.as_raw_fd() as u32;
+        attributes.function_size = function.func_info_rec_size as u32;
+        attributes.functions = functions.as_ptr() as u64;
+        attributes.function_count = function.func_info.len() as u32;
+    }
     let room = attributes.name.len() - 1;
     attributes.name.iter_mut().zip(name.bytes().take(room)).for_each(|(to, byte)| *to = byte);
     // SAFETY: the attributes and all that they point to live until the call returns, and are as long as is said.

@@ -57,6 +57,7 @@ fn version(release: &str) -> Option<(u32, u32)> {
 
 fn together(object: &[u8], maps: &Maps) -> Result<Vec<(Program, OwnedFd)>, String> {
     let mut object = Object::parse(object).map_err(|e| e.to_string())?;
+    let types = types(&mut object)?;
     let known: Vec<(String, aya_obj::Map)> = object.maps.drain().collect();
     let known = known.iter().filter_map(|(name, map)| Some((name.as_str(), *maps.get(name)?, map)));
     let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
@@ -65,10 +66,18 @@ fn together(object: &[u8], maps: &Maps) -> Result<Vec<(Program, OwnedFd)>, Strin
     let load = |program: Program| {
         let found = object.programs.get(program.name()).and_then(|p| object.functions.get(&p.function_key()));
         let function = found.ok_or_else(|| format!("{} is missing from the object", program.name()))?;
-        let loaded = kernel::load(&function.instructions, &object.license, program.name());
+        let loaded = kernel::load(function, types.as_ref(), &object.license, program.name());
         loaded.map(|fd| (program, fd)).map_err(|error| format!("the kernel refused {}: {error}", program.name()))
     };
     Program::ALL.into_iter().map(load).collect()
+}
+
+/// The description of the programs' types, as far as this kernel understands it.
+fn types(object: &mut Object) -> Result<Option<OwnedFd>, String> {
+    let Some(features) = aya::features().btf() else { return Ok(None) };
+    let types = object.fixup_and_sanitize_btf(features).map_err(|e| e.to_string())?;
+    let loaded = types.map(|types| kernel::load_types(&types.to_bytes())).transpose();
+    loaded.map_err(|error| format!("the kernel refused the programs' types: {error}"))
 }
 
 fn single(ebpf: &mut Ebpf) -> Result<Vec<(Program, OwnedFd)>, String> {

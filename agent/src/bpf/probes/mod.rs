@@ -40,25 +40,38 @@ const AT_A_TIME: usize = 32;
 pub enum Program {
     /// In functions of Go.
     Go,
+    /// Where Go makes goroutines, and where they end.
+    GoBirths,
     /// In functions of CPython.
     Python,
+    /// In functions of Node.
+    Node,
     /// In functions of nginx.
     Nginx,
     /// In functions of TLS libraries.
     Tls,
+    /// In functions of Go's own TLS.
+    GoTls,
+    /// In functions of rustls.
+    Rustls,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Go, Self::Python, Self::Nginx, Self::Tls];
+    pub const ALL: [Self; 8] =
+        [Self::Go, Self::GoBirths, Self::Python, Self::Node, Self::Nginx, Self::Tls, Self::GoTls, Self::Rustls];
 
     /// Its name in the object.
     pub fn name(self) -> &'static str {
         match self {
             Self::Go => "wirespan_go",
+            Self::GoBirths => "wirespan_go_births",
             Self::Python => "wirespan_python",
+            Self::Node => "wirespan_node",
             Self::Nginx => "wirespan_nginx",
             Self::Tls => "wirespan_tls",
+            Self::GoTls => "wirespan_go_tls",
+            Self::Rustls => "wirespan_rustls",
         }
     }
 }
@@ -88,13 +101,15 @@ pub struct Probes {
 pub struct Outcome {
     /// The process; [`EVERY_PROCESS`]: a file wherever it is run.
     pub tgid: u32,
+    /// What runs there.
+    pub program: Option<Program>,
     /// How many places are probed; or why none is.
     pub result: Result<usize, String>,
 }
 
 enum Order {
     Attach(u32, Vec<Probes>),
-    Detach(u32),
+    Detach(u32, Option<Program>),
 }
 
 /// Attaches and detaches, on a thread of its own.
@@ -127,9 +142,9 @@ impl Attacher {
         self.order(Order::Attach(tgid, probes));
     }
 
-    /// Takes a process's probes off.
-    pub fn detach(&self, tgid: u32) {
-        self.order(Order::Detach(tgid));
+    /// Takes a process's probes off: those of one program, or all.
+    pub fn detach(&self, tgid: u32, program: Option<Program>) {
+        self.order(Order::Detach(tgid, program));
     }
 
     fn order(&self, order: Order) {
@@ -162,7 +177,7 @@ impl Drop for Attacher {
 /// What is attached.
 struct Attached {
     kernel: Kernel,
-    links: HashMap<u32, Vec<OwnedFd>>,
+    links: HashMap<u32, Vec<(Program, OwnedFd)>>,
     count: usize,
 }
 
@@ -176,33 +191,43 @@ impl Attached {
                     Order::Attach(tgid, probes) => {
                         let result = self.attach(tgid, &probes);
                         // Nobody asks while the agent stops.
-                        let _ = tell.send(Outcome { tgid, result });
+                        let program = probes.first().map(|probes| probes.program);
+                        let _ = tell.send(Outcome { tgid, program, result });
                     }
-                    Order::Detach(tgid) => ended.extend(self.take(tgid)),
+                    Order::Detach(tgid, program) => ended.extend(self.take(tgid, program)),
                 }
             }
             close(ended);
         }
-        close(self.links.drain().flat_map(|(_, links)| links).collect());
+        close(self.links.drain().flat_map(|(_, links)| links).map(|(_, link)| link).collect());
     }
 
-    fn take(&mut self, tgid: u32) -> Vec<OwnedFd> {
+    fn take(&mut self, tgid: u32, program: Option<Program>) -> Vec<OwnedFd> {
         let links = self.links.remove(&tgid).unwrap_or_default();
-        self.count -= links.len();
-        links
+        let (taken, left): (Vec<_>, Vec<_>) =
+            links.into_iter().partition(|(of, _)| program.is_none_or(|program| program == *of));
+        if !left.is_empty() {
+            self.links.insert(tgid, left);
+        }
+        self.count -= taken.len();
+        taken.into_iter().map(|(_, link)| link).collect()
     }
 
     fn attach(&mut self, tgid: u32, probes: &[Probes]) -> Result<usize, String> {
         let mut links = Vec::new();
         let attached = probes.iter().try_for_each(|probes| {
             let left = MAX_LINKS.saturating_sub(self.count + links.len());
-            match left >= self.kernel.links_for(probes.places.len()) && probes.places.len() <= MAX_PLACES {
-                true => self.kernel.attach(tgid, probes, &mut links).map_err(|error| error.to_string()),
-                false => Err("there are too many probes already".to_owned()),
+            let fits = left >= self.kernel.links_for(probes.places.len()) && probes.places.len() <= MAX_PLACES;
+            if !fits {
+                return Err("there are too many probes already".to_owned());
             }
+            let mut more = Vec::new();
+            let attached = self.kernel.attach(tgid, probes, &mut more).map_err(|error| error.to_string());
+            links.extend(more.into_iter().map(|link| (probes.program, link)));
+            attached
         });
         if let Err(error) = attached {
-            close(links);
+            close(links.into_iter().map(|(_, link)| link).collect());
             return Err(error);
         }
         self.count += links.len();

@@ -27,7 +27,8 @@ pub(super) fn default(signal: Signal, protocol: Protocol) -> Uri {
     }
 }
 
-fn parse(lookup: &Lookup, setting: &Setting, protocol: Protocol) -> Result<Uri, OtlpConfigError> {
+/// The URL that a variable says.
+pub(super) fn parse(lookup: &Lookup, setting: &Setting, protocol: Protocol) -> Result<Uri, OtlpConfigError> {
     let invalid = |reason: &str| OtlpConfigError::Endpoint {
         variable: setting.name.clone(),
         value: setting.value.clone(),

@@ -165,7 +165,7 @@ fn unreadable_values_name_their_variable() {
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "-1"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
-        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_TRACES_EXPORTER", "jaeger"),
     ] {
         let error = read(&[(ENDPOINT, "http://c"), (variable, value)]).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{variable}={value} ")), "{error}");
@@ -197,7 +197,7 @@ fn the_traces_exporter_variable_turns_otlp_on_and_off() {
     assert_eq!(endpoint(&[(exporter, "none"), (ENDPOINT, "http://c")]), None);
     assert_eq!(endpoint(&[(exporter, "console"), (ENDPOINT, "http://c")]), None);
     let both = TracesExporter::from_lookup(environment(&[(exporter, "otlp, console")])).unwrap();
-    assert_eq!(both, Some(TracesExporter { otlp: true, console: true }));
+    assert_eq!(both, Some(TracesExporter { otlp: true, console: true, zipkin: false }));
     assert_eq!(TracesExporter::from_lookup(environment(&[])).unwrap(), None);
 }
 
@@ -215,6 +215,6 @@ fn batch_variables_are_honoured_and_checked() {
     );
     assert_eq!(batch(&[("OTEL_BSP_MAX_QUEUE_SIZE", "100")]).map(|b| b.batch_spans), Ok(100));
     let contradiction = batch(&[("OTEL_BSP_MAX_QUEUE_SIZE", "10"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "11")]);
-    assert_eq!(contradiction, Err(OtlpConfigError::BatchExceedsQueue { batch: 11, queue: 10 }));
+    assert_eq!(contradiction, Err(OtlpConfigError::BatchExceedsQueue { processor: "BSP", batch: 11, queue: 10 }));
     assert!(matches!(batch(&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")]), Err(OtlpConfigError::Number { .. })));
 }

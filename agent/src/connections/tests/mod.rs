@@ -18,6 +18,7 @@ mod detection;
 mod ends;
 mod failure;
 mod losses;
+mod opaque;
 mod sessions;
 
 /// A thread with this much stack reads everything: recursion that input drives would not fit.
@@ -93,6 +94,8 @@ impl Server {
             endpoints: Endpoints { family: AF_INET, local_port: 80, peer_port: 40_000, ..Endpoints::default() },
             inode: 0,
             fd: 0,
+            ran: 0,
+            queued: 0,
             reserved2: 0,
         }
     }

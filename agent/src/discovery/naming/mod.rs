@@ -3,8 +3,9 @@
 //! One file per runtime; `RUNTIMES` says which file reads which executable. What no runtime claims is called as its
 //! executable. A runtime whose command line shows no program (`python -c …`, an interactive shell) gives its own name.
 //! A name that is in every project gives way to the project's (`project.rs`); programs that are called alike are told
-//! apart (`namesakes.rs`).
+//! apart (`namesakes.rs`), also by whose file system they are in (`elsewhere.rs`).
 
+mod elsewhere;
 mod jar;
 mod java;
 pub mod namesakes;
@@ -21,6 +22,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::facts::Facts;
 use super::files;
+use elsewhere::Elsewhere;
 use namesakes::Home;
 use wirespan_inspect::runtime::Kind;
 
@@ -70,6 +72,7 @@ impl Language {
             Kind::Rust => Self::Rust,
             Kind::CPython => Self::Python,
             Kind::Ruby => Self::Ruby,
+            Kind::Node => Self::Nodejs,
             Kind::Nginx => return None,
         })
     }
@@ -82,6 +85,8 @@ pub enum Source {
     Rule,
     /// A variable of its environment.
     Variable(&'static str),
+    /// Its pod.
+    Pod,
     /// Its systemd unit.
     Unit,
     /// Its container's name, or what an orchestrator calls it.
@@ -105,6 +110,7 @@ impl Source {
         match self {
             Self::Rule => "rule",
             Self::Variable(name) | Self::File(name) => name,
+            Self::Pod => "pod",
             Self::Unit => "unit",
             Self::Container => "container",
             Self::GoModule => "go module",
@@ -194,7 +200,16 @@ pub fn program(facts: &Facts) -> Program {
         _ => None,
     };
     let (name, source) = found.or_else(described).unwrap_or((name, Source::CommandLine));
+    let home = home.map(|home| at_home(&line, home, file.as_deref(), source));
     Program { name, source, language: runtime.language, version, home }
+}
+
+/// The home of a program, with the file system that it is in. A project that says what it is called is the same one wherever it is.
+fn at_home(line: &CommandLine<'_>, home: Home, file: Option<&Path>, named: Source) -> Home {
+    match file {
+        Some(file) if !matches!(named, Source::File(_) | Source::GoModule) => home.within(Elsewhere::of(line, file)),
+        _ => home,
+    }
 }
 
 /// A program that no runtime runs. Of Go's it is known which they are.
@@ -210,8 +225,9 @@ fn native(line: &CommandLine<'_>) -> Program {
     }
     let module = build.and_then(project::go).map(|name| (name, Source::GoModule));
     let found = module.or_else(|| project::of(line, language, &file));
-    let home = Some(Home::new(&file, &name));
+    let home = Home::new(&file, &name);
     let (name, source) = found.unwrap_or((name, Source::Executable));
+    let home = Some(at_home(line, home, Some(&file), source));
     Program { name, source, language, version, home }
 }
 

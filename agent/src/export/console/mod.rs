@@ -125,7 +125,7 @@ impl Console {
     }
 
     /// Takes what fits.
-    pub(super) fn export(&self, traces: &Arc<Bundle>) {
+    pub(super) fn export(&self, traces: &Bundle) {
         let (parcel, dropped) = Parcel::admit(traces, &self.admission, &self.counters.queues);
         if dropped > 0 && self.admission.overflows(dropped) {
             warn!("standard output is not read fast enough: traces are not shown, and counted");

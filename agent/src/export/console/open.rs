@@ -82,7 +82,7 @@ mod tests {
             peer: None,
             ..span("news\x1b[2J", Some("news.v1.News/Watch"), 7397)
         };
-        let list = OpenList { total: 3, spans: vec![known, span("a", None, 65)] };
+        let list = OpenList { total: 3, spans: vec![known, span("a", None, 65)], active: Vec::new() };
         let expected = "wirespan: 3 requests have been under way for more than 5 s, the longest first\n\
             \x20 2:03:17  news\\x1b[2J ‹server›  news.v1.News/Watch  unix  trace abababababababababababababababab\n\
             \x20    1:05  a ‹server›            http2               127.0.0.1:50412\n\

@@ -12,14 +12,14 @@ const STOPPING: Duration = Duration::from_millis(200);
 
 /// Exponential backoff with jitter.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// The pause after one more failure: 1 s, 2 s, 4 s, 8 s, then 10 s, each ± 25 % so that agents which lost the same
     /// collector do not return in step.
-    pub(super) fn next(&mut self, stopping: bool) -> Duration {
+    pub(crate) fn next(&mut self, stopping: bool) -> Duration {
         let pause = FIRST.saturating_mul(1 << self.failures.min(8)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let pause = if stopping { STOPPING } else { pause };
@@ -27,12 +27,12 @@ impl Backoff {
     }
 
     /// The endpoint works.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
     /// The last request failed.
-    pub(super) fn active(&self) -> bool {
+    pub(crate) fn active(&self) -> bool {
         self.failures > 0
     }
 }

@@ -10,11 +10,14 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::Format;
 use crate::config::otlp::BatchConfig;
 use crate::export::Parcel;
 use crate::export::admission::Admission;
 
+use wirespan_delivery::gather::Gathered;
 use wirespan_delivery::otlp::batch::Gathering;
+use wirespan_delivery::zipkin;
 
 /// A batch ends at this size even if it has room for more spans: collectors refuse messages above 4 MiB by default.
 const MAX_BYTES: usize = 2 << 20;
@@ -22,6 +25,13 @@ const MAX_BYTES: usize = 2 << 20;
 /// Spans that wait for delivery before batches are compressed just to lie in memory: an endpoint this far behind is
 /// down or slow. A full queue of the default size takes some 5 MB then, instead of 40.
 const BACKLOG: usize = 4096;
+
+fn gathering(format: Format) -> Gathered {
+    Gathered::new(match format {
+        Format::Otlp => Box::new(Gathering::default()),
+        Format::Zipkin => Box::new(zipkin::Spans::default()),
+    })
+}
 
 /// An encoded export request.
 pub(super) struct Batch {
@@ -59,6 +69,8 @@ impl Batch {
 pub(super) struct Encoder {
     /// Limits of a batch.
     pub(super) config: BatchConfig,
+    /// As what.
+    pub(super) format: Format,
     /// Compress here, once, however often the batch is sent.
     pub(super) gzip: bool,
     /// How much waits for delivery.
@@ -72,7 +84,7 @@ pub(super) struct Encoder {
 impl Encoder {
     /// Runs until every sender of parcels is gone, and flushes then.
     pub(super) fn run(self) {
-        let mut gathering = Gathering::default();
+        let mut gathering = gathering(self.format);
         let mut due: Option<Instant> = None;
         loop {
             let received = match due {
@@ -96,7 +108,7 @@ impl Encoder {
         }
     }
 
-    fn gather(&self, parcel: &Parcel, gathering: &mut Gathering) {
+    fn gather(&self, parcel: &Parcel, gathering: &mut Gathered) {
         for (trace, weight) in parcel.traces() {
             // A trace may come to lie in several batches: its bytes are counted with the first, until that is encoded.
             gathering.weigh(weight);
@@ -109,7 +121,7 @@ impl Encoder {
         }
     }
 
-    fn flush(&self, gathering: &mut Gathering) {
+    fn flush(&self, gathering: &mut Gathered) {
         let spans = gathering.spans();
         if spans == 0 {
             return;

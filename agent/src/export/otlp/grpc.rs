@@ -5,7 +5,6 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
@@ -16,6 +15,7 @@ use tonic::{Request, Status};
 use crate::config::otlp::{Compression, OtlpConfig, Signal};
 
 use super::outcome::Outcome;
+use super::own::Connector;
 use super::{KEEP_ALIVE, USER_AGENT};
 
 /// What is called.
@@ -30,7 +30,7 @@ const fn method(signal: Signal) -> &'static str {
 /// Calls `Export` of a signal's service. Clones share one connection, whatever they send.
 #[derive(Clone)]
 pub(super) struct GrpcTransport {
-    client: Grpc<Client<HttpsConnector<HttpConnector>, tonic::body::Body>>,
+    client: Grpc<Client<HttpsConnector<Connector>, tonic::body::Body>>,
     headers: HeaderMap,
     signal: Signal,
 }
@@ -41,7 +41,7 @@ impl GrpcTransport {
         Self { client: self.client.clone(), headers: headers(config), signal }
     }
 
-    pub(super) fn new(config: &OtlpConfig, signal: Signal, connector: HttpsConnector<HttpConnector>) -> Self {
+    pub(super) fn new(config: &OtlpConfig, signal: Signal, connector: HttpsConnector<Connector>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .http2_only(true)

@@ -9,15 +9,15 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 
 use crate::config::otlp::OtlpConfig;
 
-use super::KEEP_ALIVE;
 use super::outcome::Outcome;
+use super::own::Connector;
+use super::{Format, KEEP_ALIVE};
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 
@@ -31,7 +31,7 @@ const IDLE: Duration = Duration::from_secs(50);
 /// Posts export requests. Clones share their connections.
 #[derive(Clone)]
 pub(super) struct HttpTransport {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<Connector>, Full<Bytes>>,
     endpoint: Uri,
     headers: HeaderMap,
 }
@@ -39,17 +39,17 @@ pub(super) struct HttpTransport {
 impl HttpTransport {
     /// The same connections for another signal.
     pub(super) fn beside(&self, config: &OtlpConfig) -> Self {
-        Self { client: self.client.clone(), endpoint: config.endpoint.clone(), headers: headers(config) }
+        Self { client: self.client.clone(), endpoint: config.endpoint.clone(), headers: headers(config, Format::Otlp) }
     }
 
-    pub(super) fn new(config: &OtlpConfig, connector: HttpsConnector<HttpConnector>) -> Self {
+    pub(super) fn new(config: &OtlpConfig, format: Format, connector: HttpsConnector<Connector>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .build(connector);
-        Self { client, endpoint: config.endpoint.clone(), headers: headers(config) }
+        Self { client, endpoint: config.endpoint.clone(), headers: headers(config, format) }
     }
 
     /// Sends one request.
@@ -68,9 +68,9 @@ impl HttpTransport {
     }
 }
 
-fn headers(config: &OtlpConfig) -> HeaderMap {
+fn headers(config: &OtlpConfig, format: Format) -> HeaderMap {
     let mut headers = config.headers.clone();
-    headers.insert(CONTENT_TYPE, PROTOBUF);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(super::USER_AGENT));
     headers
 }

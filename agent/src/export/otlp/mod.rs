@@ -1,4 +1,4 @@
-//! OTLP: batches of spans to a collector.
+//! OTLP: batches of spans to a collector; and by the same way to Zipkin, as Zipkin takes them.
 //!
 //! ```text
 //! export() ──Parcel──▶ encoder (thread) ──Batch──▶ sender (task) ──▶ gRPC | HTTP
@@ -10,18 +10,22 @@
 //! | `encoder`, `batch`, `encode`, `wire` | spans to protobuf, many resources in a request |
 //! | `sender`, `backoff`, `outcome`, `report` | delivery, retries, what the log learns |
 //! | [`figures`], [`metrics`] | metrics to protobuf, and their delivery |
-//! | [`relay`] | applications' metrics and logs, passed on |
+//! | [`relay`] | applications' metrics and logs, passed on, and the way out of our own logs |
+//! | [`logs`] | our own records, gathered |
 //! | `grpc`, `http`, `tls` | the transports |
+//! | [`own`] | connections of ours, as who serves them knows them |
 //!
 //! `docs/decisions/002-otlp-exporter.md` says why this is not `opentelemetry-otlp`.
 
-mod backoff;
+pub(crate) mod backoff;
 mod encoder;
 pub mod figures;
 mod grpc;
 mod http;
+pub mod logs;
 pub mod metrics;
 mod outcome;
+pub mod own;
 pub mod relay;
 mod report;
 mod sender;
@@ -49,6 +53,7 @@ use report::Reporter;
 use sender::Sender;
 
 pub use tls::TlsError;
+pub(crate) use tls::connector_to;
 
 /// How wirespan names itself to collectors.
 const USER_AGENT: &str = concat!("wirespan-otlp-exporter-rust/", env!("CARGO_PKG_VERSION"));
@@ -67,6 +72,24 @@ pub enum OtlpError {
     Thread(#[from] std::io::Error),
 }
 
+/// As what spans travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// OTLP's protobuf.
+    Otlp,
+    /// Zipkin's JSON.
+    Zipkin,
+}
+
+impl Format {
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Otlp => "application/x-protobuf",
+            Self::Zipkin => "application/json",
+        }
+    }
+}
+
 /// The running exporter.
 pub(super) struct OtlpExporter {
     config: OtlpConfig,
@@ -81,26 +104,31 @@ pub(super) struct OtlpExporter {
 impl OtlpExporter {
     /// Starts the encoder's thread, and the sender on `runtime`.
     pub(super) fn start(
-        config: OtlpConfig,
+        (config, format): (OtlpConfig, Format),
         batch: BatchConfig,
         admission: Arc<Admission>,
         counters: Arc<Counters>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, OtlpError> {
-        let transport = Arc::new(Transport::new(&config, Signal::Traces)?);
+        let transport = Arc::new(Transport::new(&config, Signal::Traces, format)?);
         let (parcels, parcels_out) = mpsc::channel();
         let (batches, batches_out) = tokio::sync::mpsc::unbounded_channel();
         let (stop, stop_out) = watch::channel(None);
         let (done_in, done) = mpsc::sync_channel(1);
         let encoder = Encoder {
             config: batch,
+            format,
             gzip: transport.takes_gzip(),
             admission: Arc::clone(&admission),
             parcels: parcels_out,
             batches,
         };
-        std::thread::Builder::new().name("otlp-encoder".to_owned()).spawn(move || {
-            let _vital = Vital::of("the encoder of OTLP");
+        let (thread, encoding, sending) = match format {
+            Format::Otlp => ("otlp-encoder", "the encoder of OTLP", "the sender of OTLP"),
+            Format::Zipkin => ("zipkin-encoder", "the encoder for Zipkin", "the sender to Zipkin"),
+        };
+        std::thread::Builder::new().name(thread.to_owned()).spawn(move || {
+            let _vital = Vital::of(encoding);
             encoder.run();
         })?;
         let sender = Sender {
@@ -113,7 +141,7 @@ impl OtlpExporter {
             reporter: Reporter::new(config.endpoint.to_string(), "spans"),
         };
         runtime.spawn(async move {
-            let _vital = Vital::of("the sender of OTLP");
+            let _vital = Vital::of(sending);
             sender.run().await;
             let _ = done_in.send(());
         });
@@ -126,10 +154,10 @@ impl OtlpExporter {
     }
 
     /// Takes what fits.
-    pub(super) fn export(&self, traces: &Arc<Bundle>) {
+    pub(super) fn export(&self, traces: &Bundle) {
         let (parcel, dropped) = Parcel::admit(traces, &self.admission, &self.counters.queues);
         if dropped > 0 && self.admission.overflows(dropped) {
-            warn!("the OTLP queue is full: spans are dropped and counted (queue-size, max-memory)");
+            warn!("the queue of an exporter is full: spans are dropped and counted (queue-size, max-memory)");
         }
         if let Some(parcel) = parcel {
             // The encoder's thread ends only after this sender is gone.
@@ -183,12 +211,12 @@ enum Transport {
 }
 
 impl Transport {
-    fn new(config: &OtlpConfig, signal: Signal) -> Result<Self, TlsError> {
+    fn new(config: &OtlpConfig, signal: Signal, format: Format) -> Result<Self, TlsError> {
         let connector = tls::connector(config)?;
         Ok(match config.protocol {
             Protocol::Grpc => Self::Grpc(GrpcTransport::new(config, signal, connector)),
             Protocol::HttpProtobuf => Self::Http {
-                http: HttpTransport::new(config, connector),
+                http: HttpTransport::new(config, format, connector),
                 gzip: config.compression == Compression::Gzip,
             },
         })
@@ -197,7 +225,7 @@ impl Transport {
     /// The way of a signal: over the connections of `beside`, if they lead where it is to go.
     fn by(beside: Option<&Way>, config: &OtlpConfig, signal: Signal) -> Result<Self, TlsError> {
         let shared = beside.and_then(|way| way.transport.beside(&way.config, config, signal));
-        shared.map_or_else(|| Self::new(config, signal), Ok)
+        shared.map_or_else(|| Self::new(config, signal, Format::Otlp), Ok)
     }
 
     /// A way for another signal over the connections of this one, which go to `to`, if they lead where it is to go.

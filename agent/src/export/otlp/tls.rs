@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::own::Connector;
 use crate::config::otlp::{OtlpConfig, Protocol, TlsFiles};
 
 /// Why TLS cannot be set up.
@@ -43,17 +44,29 @@ pub enum TlsError {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connector for the configured endpoint.
-pub(super) fn connector(config: &OtlpConfig) -> Result<HttpsConnector<HttpConnector>, TlsError> {
+pub(super) fn connector(config: &OtlpConfig) -> Result<HttpsConnector<Connector>, TlsError> {
+    let encrypted = config.endpoint.scheme_str() == Some("https");
+    match config.protocol {
+        Protocol::HttpProtobuf => connector_to(&config.tls, encrypted),
+        Protocol::Grpc => {
+            let tls = client_config(&config.tls, encrypted)?;
+            Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http2().wrap_connector(tcp()))
+        }
+    }
+}
+
+/// A connector that speaks what the other end prefers.
+pub(crate) fn connector_to(tls: &TlsFiles, encrypted: bool) -> Result<HttpsConnector<Connector>, TlsError> {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(client_config(tls, encrypted)?).https_or_http();
+    Ok(builder.enable_http1().enable_http2().wrap_connector(tcp()))
+}
+
+fn tcp() -> Connector {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let encrypted = config.endpoint.scheme_str() == Some("https");
-    let builder = HttpsConnectorBuilder::new().with_tls_config(client_config(&config.tls, encrypted)?).https_or_http();
-    Ok(match config.protocol {
-        Protocol::Grpc => builder.enable_http2().wrap_connector(tcp),
-        Protocol::HttpProtobuf => builder.enable_http1().enable_http2().wrap_connector(tcp),
-    })
+    Connector(tcp)
 }
 
 fn client_config(files: &TlsFiles, encrypted: bool) -> Result<ClientConfig, TlsError> {

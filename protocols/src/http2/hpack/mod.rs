@@ -46,6 +46,8 @@ struct Field {
     start: u32,
     name: Option<u32>,
     value: Option<u32>,
+    /// Of one that is not known at all: its place.
+    place: Option<i64>,
 }
 
 impl Fields {
@@ -56,6 +58,12 @@ impl Fields {
             let (name, rest) = text.split_at(field.name.unwrap_or_default() as usize);
             (field.name.map(|_| name), field.value.map(|len| &rest[..len as usize]))
         })
+    }
+
+    /// Whether each field's name is known, in order, and if nothing of it is: the place in the table that it stands at. The same
+    /// place is the same field, for one [`Decoder::number`].
+    pub fn places(&self) -> impl Iterator<Item = (bool, Option<i64>)> {
+        self.fields.iter().map(|field| (field.name.is_some(), field.place))
     }
 
     /// Forgets the list and keeps its memory.
@@ -69,7 +77,7 @@ impl Fields {
         self.text.capacity() + self.fields.capacity() * size_of::<Field>()
     }
 
-    fn push(&mut self, name: Option<&[u8]>, value: Option<&[u8]>) {
+    fn push(&mut self, name: Option<&[u8]>, value: Option<&[u8]>, place: Option<i64>) {
         let len = name.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
         if self.text.len() + len > MAX_TEXT || self.fields.len() * size_of::<Field>() > MAX_TEXT {
             return;
@@ -78,7 +86,7 @@ impl Fields {
         self.text.extend_from_slice(name.unwrap_or_default());
         self.text.extend_from_slice(value.unwrap_or_default());
         let len = |text: &[u8]| text.len() as u32;
-        self.fields.push(Field { start, name: name.map(len), value: value.map(len) });
+        self.fields.push(Field { start, name: name.map(len), value: value.map(len), place });
     }
 }
 
@@ -88,6 +96,7 @@ pub struct Decoder {
     table: Table,
     name: Vec<u8>,
     value: Vec<u8>,
+    number: u32,
 }
 
 /// Reading stopped: `None` for want of bytes.
@@ -138,12 +147,22 @@ impl<'a> Input<'a> {
 impl Decoder {
     /// At the start of a connection.
     pub fn new() -> Self {
-        Self { table: Table::empty(), name: Vec::new(), value: Vec::new() }
+        Self { table: Table::empty(), name: Vec::new(), value: Vec::new(), number: 0 }
     }
 
     /// In the middle of a connection: what was inserted before is not known.
     pub fn joined_late() -> Self {
         Self { table: Table::unknown(), ..Self::new() }
+    }
+
+    /// The same, called the `number`th of its direction.
+    pub fn numbered(self, number: u32) -> Self {
+        Self { number, ..self }
+    }
+
+    /// Which decoder of its direction it is.
+    pub fn number(&self) -> u32 {
+        self.number
     }
 
     /// Insertions were missed.
@@ -202,13 +221,13 @@ impl Decoder {
                     self.name.extend_from_slice(name.unwrap_or_default());
                     name.is_some()
                 }
-                Found::Unknown => false,
+                Found::Unknown(_) => false,
                 Found::No => return Err(Outcome::Invalid),
             },
         };
         input.string(&mut self.value)?;
         let name = known.then_some(&self.name[..]);
-        fields.push(name, Some(&self.value));
+        fields.push(name, Some(&self.value), None);
         if inserts {
             self.table.insert(name, &self.value);
         }
@@ -217,8 +236,8 @@ impl Decoder {
 
     fn indexed(&mut self, index: usize, fields: &mut Fields) -> Read<()> {
         match self.table.get(index) {
-            Found::Entry(name, value) => fields.push(name, Some(value)),
-            Found::Unknown => fields.push(None, None),
+            Found::Entry(name, value) => fields.push(name, Some(value), None),
+            Found::Unknown(place) => fields.push(None, None, Some(place)),
             Found::No => return Err(Outcome::Invalid),
         }
         Ok(())

@@ -44,8 +44,8 @@ impl Entry {
 pub(super) enum Found<'a> {
     /// Name, if it is known, and value.
     Entry(Option<&'a [u8]>, &'a [u8]),
-    /// An entry from before reading began.
-    Unknown,
+    /// An entry from before reading began, by its place: the same entry has the same place as long as reading goes on.
+    Unknown(i64),
     /// No such entry.
     No,
 }
@@ -60,17 +60,19 @@ pub(super) struct Table {
     limit: Option<usize>,
     /// Nothing but `entries` is in it.
     whole: bool,
+    /// Entries that were inserted since reading began.
+    inserted: i64,
 }
 
 impl Table {
     /// The table at the start of a connection.
     pub(super) fn empty() -> Self {
-        Self { entries: VecDeque::new(), size: 0, limit: Some(DEFAULT_SIZE), whole: true }
+        Self { entries: VecDeque::new(), size: 0, limit: Some(DEFAULT_SIZE), whole: true, inserted: 0 }
     }
 
     /// The table of a connection that is joined later.
     pub(super) fn unknown() -> Self {
-        Self { entries: VecDeque::new(), size: 0, limit: None, whole: false }
+        Self { entries: VecDeque::new(), size: 0, limit: None, whole: false, inserted: 0 }
     }
 
     pub(super) fn get(&self, index: usize) -> Found<'_> {
@@ -83,7 +85,7 @@ impl Table {
             Some(at) => match self.entries.get(at - STATIC.len()) {
                 Some(entry) => Found::Entry(entry.name(), entry.value()),
                 None if self.whole || index > MAX_INDEX => Found::No,
-                None => Found::Unknown,
+                None => Found::Unknown((at - STATIC.len()) as i64 - self.inserted),
             },
         }
     }
@@ -97,6 +99,7 @@ impl Table {
         if size <= self.held_limit() {
             self.size += size;
             self.entries.push_front(entry);
+            self.inserted += 1;
         }
     }
 

@@ -54,6 +54,7 @@ fn span(kind: Kind, trace: &str, id: &str, parent: &str, path: &str, port: u16) 
         links: Vec::new(),
         resource: Attributes::new(),
         scope: String::new(),
+        events: Vec::new(),
     }
 }
 

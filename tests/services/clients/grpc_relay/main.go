@@ -1,14 +1,15 @@
 // Services in a row: HTTP, then gRPC, then PostgreSQL by database/sql; and what loads them.
 //
-//	grpc_relay web PORT GRPC-PORT        each request asks three times by gRPC, at once
-//	grpc_relay rpc PORT POSTGRES-PORT    each call asks PostgreSQL, and itself once more
+//	grpc_relay web PORT GRPC-PORT [tls]        each request asks three times by gRPC, at once
+//	grpc_relay rpc PORT POSTGRES-PORT [tls]    each call asks PostgreSQL, and itself once more
 //	grpc_relay load PORT FIRST COUNT AT_A_TIME
 //
-// A method is /relay.Relay/NUMBER-NAME, as a path is /hop/web/NUMBER/NAME: a.2 is asked for the sake of a.
+// With tls, gRPC and the database are asked so, and cert.pem and key.pem are where it runs. A method is /relay.Relay/NUMBER-NAME, as a path is /hop/web/NUMBER/NAME: a.2 is asked for the sake of a.
 package main
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 
 	_ "github.com/lib/pq"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -32,8 +34,12 @@ func check(err error) {
 	}
 }
 
-func dial(port string) *grpc.ClientConn {
-	conn, err := grpc.NewClient("127.0.0.1:"+port, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func dial(port string, secure bool) *grpc.ClientConn {
+	trust := insecure.NewCredentials()
+	if secure {
+		trust = credentials.NewTLS(&tls.Config{InsecureSkipVerify: true})
+	}
+	conn, err := grpc.NewClient("127.0.0.1:"+port, grpc.WithTransportCredentials(trust))
 	check(err)
 	return conn
 }
@@ -42,8 +48,8 @@ func ask(ctx context.Context, conn *grpc.ClientConn, method string) error {
 	return conn.Invoke(ctx, "/relay.Relay/"+method, wrapperspb.String("?"), new(wrapperspb.StringValue))
 }
 
-func web(port, rpc string) {
-	conn := dial(rpc)
+func web(port, rpc string, secure bool) {
+	conn := dial(rpc, secure)
 	http.HandleFunc("GET /hop/web/{number}/{name}", func(w http.ResponseWriter, r *http.Request) {
 		number, name := r.PathValue("number"), r.PathValue("name")
 		var group sync.WaitGroup
@@ -60,12 +66,18 @@ func web(port, rpc string) {
 	check(http.ListenAndServe("127.0.0.1:"+port, nil))
 }
 
-func rpc(port, postgres string) {
-	db, err := sql.Open("postgres", "host=127.0.0.1 user=app dbname=shop sslmode=disable port="+postgres)
+func rpc(port, postgres string, secure bool) {
+	mode, options := "disable", []grpc.ServerOption{}
+	if secure {
+		own, err := credentials.NewServerTLSFromFile("cert.pem", "key.pem")
+		check(err)
+		mode, options = "require", append(options, grpc.Creds(own))
+	}
+	db, err := sql.Open("postgres", "host=127.0.0.1 user=app dbname=shop sslmode="+mode+" port="+postgres)
 	check(err)
 	db.SetMaxOpenConns(4)
 	db.SetMaxIdleConns(4)
-	conn := dial(port)
+	conn := dial(port, secure)
 	handle := func(_ any, stream grpc.ServerStream) error {
 		method, _ := grpc.MethodFromServerStream(stream)
 		number, name, _ := strings.Cut(strings.TrimPrefix(method, "/relay.Relay/"), "-")
@@ -88,7 +100,7 @@ func rpc(port, postgres string) {
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
 	check(err)
-	check(grpc.NewServer(grpc.UnknownServiceHandler(handle)).Serve(listener))
+	check(grpc.NewServer(append(options, grpc.UnknownServiceHandler(handle))...).Serve(listener))
 }
 
 func load(port string, first, count, atATime int) {
@@ -121,11 +133,12 @@ func number(text string) int {
 
 func main() {
 	a := os.Args[1:]
+	secure := a[len(a)-1] == "tls"
 	switch a[0] {
 	case "web":
-		web(a[1], a[2])
+		web(a[1], a[2], secure)
 	case "rpc":
-		rpc(a[1], a[2])
+		rpc(a[1], a[2], secure)
 	case "load":
 		load(a[1], number(a[2]), number(a[3]), number(a[4]))
 	}

@@ -97,6 +97,8 @@ fn show(agent: &mut Server, record: &Record, end: usize, socket: Socket) {
         endpoints: Endpoints { family, local_port, peer_port, ..Endpoints::default() },
         inode: 0,
         fd: 0,
+        ran: 0,
+        queued: 0,
         reserved2: 0,
     };
     let process = agent.process.clone();

@@ -1,0 +1,3 @@
+module wirespan.invalid/hard
+
+go 1.25
