@@ -26,6 +26,7 @@ mod apt;
 mod bench;
 mod build;
 mod ebpf;
+mod failures;
 mod fuzz;
 mod kubernetes;
 mod lint;

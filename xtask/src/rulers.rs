@@ -33,14 +33,16 @@ pub fn command(ruler: &str, options: &Options) -> Result<ExitCode> {
     Ok(if run(ruler, &options.arguments, &agent)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The short forms, which guard every change: how many passed and failed. What the agent costs is shown and fails nothing.
-pub fn gate(agent: &Path) -> Result<(usize, usize)> {
-    let mut failed = 0;
+/// The short forms, which guard every change: how many passed, and which failed. What the agent costs is shown and fails nothing.
+pub fn gate(agent: &Path) -> Result<(usize, Vec<&'static str>)> {
+    let mut failed = Vec::new();
     for ruler in GATE {
         shell::say(format!("{ruler}, the short form"));
-        failed += usize::from(!run(ruler, &["--short".to_owned()], agent)?);
+        if !run(ruler, &["--short".to_owned()], agent)? {
+            failed.push(ruler);
+        }
     }
-    Ok((GATE.len() - failed, failed))
+    Ok((GATE.len() - failed.len(), failed))
 }
 
 /// Whether `ruler` is content with the agent at `agent`.

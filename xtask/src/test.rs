@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::failures::Failures;
 use crate::{bench, build, paths, rulers, services, shell, vm};
 
 /// What `cargo xtask test` takes. All parts run unless some are named.
@@ -33,7 +34,7 @@ pub struct Options {
 /// Runs the parts asked for, all of them to their end, and prints the sum as the last line.
 pub fn command(options: &Options) -> Result<ExitCode> {
     let all = !(options.unit || options.e2e || options.vm || options.rulers);
-    let (mut sum, mut times) = (Sum::default(), Times::default());
+    let (mut sum, mut times, mut failures) = (Sum::default(), Times::default(), Failures::default());
     // The agent's crate embeds the object: built first, its tests see the one that is going to run. Meanwhile the services come,
     // mostly from elsewhere. (Before the unit tests: those of what reads programs and libraries read these too, and in CI insist
     // on them.)
@@ -50,39 +51,43 @@ pub fn command(options: &Options) -> Result<ExitCode> {
     })?;
     if all || options.unit {
         shell::say("unit and integration tests");
-        sum.add(times.of("unit tests", || unit(options))?);
+        sum.add(times.of("unit tests", || unit(options, &mut failures))?);
     }
     if all || options.e2e {
         shell::say("end-to-end tests with real services on this kernel");
-        sum.add(times.of("end-to-end tests", || end_to_end(options, &agent))?);
+        sum.add(times.of("end-to-end tests", || end_to_end(options, &agent, &mut failures))?);
     }
     if all || options.vm {
         shell::say("the kernel matrix");
         let outcome = times.of("kernels", || vm::test(&vm::MATRIX))?;
         sum.add(Sum { passed: outcome.passed, failed: outcome.failed, ignored: 0 });
+        failures.append(outcome.failures);
     }
     if all || options.rulers {
         let (passed, failed) = times.of("rulers", || rulers::gate(&agent))?;
-        sum.add(Sum { passed, failed, ignored: 0 });
+        failed.iter().for_each(|ruler| failures.add(*ruler, "see what it printed"));
+        sum.add(Sum { passed, failed: failed.len(), ignored: 0 });
         let measured = times.of("bench", || bench::short(&agent));
         if let Err(error) = &measured {
             shell::say(format!("{error:#}"));
+            failures.add("bench", &format!("{error:#}"));
         }
         sum.add(Sum { passed: usize::from(measured.is_ok()), failed: usize::from(measured.is_err()), ignored: 0 });
     }
     times.say();
+    print!("{}", failures.summary());
     println!("\n{} passed, {} failed, {} ignored", sum.passed, sum.failed, sum.ignored);
     Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn unit(options: &Options) -> Result<Sum> {
-    let mut sum = cargo_test(shell::host_cargo().args(["test", "--locked", "--no-fail-fast"]), options, &[])?;
+fn unit(options: &Options, failures: &mut Failures) -> Result<Sum> {
+    let mut sum = cargo_test(shell::host_cargo().args(["test", "--locked", "--no-fail-fast"]), options, &[], failures)?;
     let rulers = ["test", "--locked", "--no-fail-fast", "--package", "wirespan-rulers", "--bins", "--lib"];
-    sum.add(cargo_test(shell::host_cargo().args(rulers), options, &[])?);
+    sum.add(cargo_test(shell::host_cargo().args(rulers), options, &[], failures)?);
     Ok(sum)
 }
 
-fn end_to_end(options: &Options, agent: &Path) -> Result<Sum> {
+fn end_to_end(options: &Options, agent: &Path, failures: &mut Failures) -> Result<Sum> {
     let mut cargo = shell::host_cargo();
     cargo.args(["test", "--locked", "--no-fail-fast", "--package", "wirespan-tests"]).env("WIRESPAN_BIN", agent);
     with_system_path(&mut cargo);
@@ -92,7 +97,7 @@ fn end_to_end(options: &Options, agent: &Path) -> Result<Sum> {
         cargo.env(runner, "sudo --preserve-env --preserve-env=PATH,WIRESPAN_BIN --");
     }
     // The agent sees the whole machine: one test at a time.
-    cargo_test(&mut cargo, options, &["--test-threads=1"])
+    cargo_test(&mut cargo, options, &["--test-threads=1"], failures)
 }
 
 /// How long each part took, for whoever waits for all of them.
@@ -145,8 +150,8 @@ impl Sum {
     }
 }
 
-/// Runs `cargo test`, shows what it prints, and counts.
-fn cargo_test(cargo: &mut Command, options: &Options, arguments: &[&str]) -> Result<Sum> {
+/// Runs `cargo test`, shows what it prints, counts, and keeps what failed.
+fn cargo_test(cargo: &mut Command, options: &Options, arguments: &[&str], failures: &mut Failures) -> Result<Sum> {
     // Without a filter cargo runs documentation tests too.
     cargo.arg("--").args(&options.filter).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
     cargo.current_dir(paths::workspace());
@@ -156,6 +161,7 @@ fn cargo_test(cargo: &mut Command, options: &Options, arguments: &[&str]) -> Res
     for line in BufReader::new(stdout).lines() {
         let line = line.context("cargo's output is not text")?;
         println!("{line}");
+        failures.hear(&line);
         if let Some(more) = Sum::parse(&line) {
             sum.add(more);
         }
@@ -164,6 +170,7 @@ fn cargo_test(cargo: &mut Command, options: &Options, arguments: &[&str]) -> Res
     if !status.success() && sum.failed == 0 {
         // A crate that does not compile, or a test program that died: nothing was counted, and nothing passed.
         shell::say(format!("`{}` failed: {status}", shell::show(cargo)));
+        failures.add(shell::show(cargo), &status.to_string());
         sum.failed = 1;
     }
     Ok(sum)

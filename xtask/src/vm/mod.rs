@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::failures::Failures;
 use crate::{apt, shell};
 
 mod initramfs;
@@ -85,6 +86,8 @@ pub fn command(options: &Options) -> Result<ExitCode> {
 pub struct Outcome {
     pub passed: usize,
     pub failed: usize,
+    /// Which, and why.
+    pub failures: Failures,
 }
 
 /// Runs the test on each kernel, and says what came of it.
@@ -102,9 +105,15 @@ pub fn test(kernels: &[&str]) -> Result<Outcome> {
             }
             Err(error) => {
                 println!("test vm::linux_{version} ... FAILED\n{error:#}");
+                outcome.failures.add(format!("vm::linux_{version}"), &why(&error));
                 outcome.failed += 1;
             }
         }
     }
     Ok(outcome)
+}
+
+/// The cause of a failure, which stands last, behind what the guest said.
+fn why(error: &anyhow::Error) -> String {
+    error.root_cause().to_string()
 }
