@@ -1,5 +1,5 @@
 //! What every kernel of the matrix must do: load and attach every program, trace one request from curl through nginx to
-//! Python with the right parents, stop when told, and have `wirespan doctor` approve.
+//! Python with the right parents, read one that curl makes by TLS, stop when told, and have `wirespan doctor` approve.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,6 +14,9 @@ use crate::paths;
 
 /// An agent that stops within 2 s may take so long in a guest that is twenty times slower, milliseconds.
 const STOP: u64 = 40_000;
+
+/// From curl to nginx, and from that to Python.
+const CHAIN: [(&str, &str); 4] = [("client", "curl"), ("server", "nginx"), ("client", "nginx"), ("server", "")];
 
 /// Runs the test on `kernel`, and sums up what was seen.
 pub fn run(kernel: &Kernel, agent: &Path) -> Result<String> {
@@ -34,7 +37,12 @@ fn check(output: &str) -> Result<String> {
     let sections = sections(output);
     let section = |name: &str| sections.get(name).copied().unwrap_or_default().trim();
     ensure!(section("failure").is_empty(), "{}", section("failure"));
-    check_chain(section("spans"))?;
+    check_chain(section("spans"), "/page", &CHAIN)?;
+    let sealed = check_chain(section("sealed"), "/sealed", &CHAIN[..2]).context("TLS")?;
+    for span in sealed {
+        let version = &span["attributes"]["tls.protocol.version"];
+        ensure!(version == "1.3", "what passed inside TLS has the version {version}");
+    }
     let (status, stop) = section("stopped").split_once(' ').context("the agent was not stopped")?;
     ensure!(status == "0", "the agent's exit status after SIGTERM is {status}");
     let stop: u64 = stop.parse().context("no time of the stop")?;
@@ -44,7 +52,7 @@ fn check(output: &str) -> Result<String> {
     let verified = check_verifier(&doctor)?;
     let verdict = section("doctor-status");
     ensure!(verdict.lines().next() == Some("0"), "`wirespan doctor` ended with {verdict}");
-    Ok(format!("4 spans, stopped in {stop} ms; the verifier: {verified}"))
+    Ok(format!("4 spans, 2 of TLS, stopped in {stop} ms; the verifier: {verified}"))
 }
 
 /// The verifier is soon done with every program, and this kernel has a place for all that it does not lack by its age.
@@ -56,34 +64,32 @@ fn check_verifier(doctor: &Value) -> Result<&str> {
     Ok(detail)
 }
 
-/// Four spans of one trace, each the parent of the next: curl's call, nginx's answer, nginx's call, Python's answer.
-fn check_chain(lines: &str) -> Result<()> {
+/// The spans of `path`: of one trace, each the parent of the next, of these kinds and services (any, if it is empty).
+fn check_chain(lines: &str, path: &str, wanted: &[(&str, &str)]) -> Result<Vec<Value>> {
     let spans: Vec<Value> = lines
         .lines()
         .map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")))
         .collect::<Result<_>>()?;
-    let spans: Vec<Value> = spans.into_iter().filter(is_about_the_page).collect();
-    ensure!(spans.len() == 4, "{} spans instead of 4", spans.len());
+    let spans: Vec<Value> = spans.into_iter().filter(|span| is_about(span, path)).collect();
+    ensure!(spans.len() == wanted.len(), "{} spans of {path} instead of {}", spans.len(), wanted.len());
     let mut parent = Value::Null;
     let trace = &spans[0]["trace_id"];
-    for (kind, service) in
-        [("client", Some("curl")), ("server", Some("nginx")), ("client", Some("nginx")), ("server", None)]
-    {
+    for (kind, service) in wanted {
         let Some(span) = spans.iter().find(|span| span["parent_span_id"] == parent) else {
             bail!("no {kind} span has the parent {parent}");
         };
         let name = &span["resource"]["service.name"];
-        ensure!(span["kind"] == kind, "the child of {parent} is {} and not {kind}", span["kind"]);
-        ensure!(service.is_none_or(|wanted| name == wanted), "the {kind} span belongs to {name}, not {service:?}");
+        ensure!(span["kind"] == *kind, "the child of {parent} is {} and not {kind}", span["kind"]);
+        ensure!(service.is_empty() || name == service, "the {kind} span belongs to {name}, not {service}");
         ensure!(span["trace_id"] == *trace, "the spans are not of one trace");
         parent = span["span_id"].clone();
     }
-    Ok(())
+    Ok(spans)
 }
 
-fn is_about_the_page(span: &Value) -> bool {
+fn is_about(span: &Value, path: &str) -> bool {
     let text = |key: &str| span["attributes"][key].as_str().unwrap_or_default();
-    text("url.path") == "/page" || text("url.full").ends_with("/page")
+    text("url.path") == path || text("url.full").ends_with(path)
 }
 
 /// The text after each line `== name`, up to the next.
@@ -118,7 +124,7 @@ mod tests {
             span("c", Some("b"), "client", "nginx"),
             span("b", Some("a"), "server", "nginx"),
         ];
-        check_chain(&lines.join("\n")).expect("the chain is right");
+        check_chain(&lines.join("\n"), "/page", &CHAIN).expect("the chain is right");
     }
 
     #[test]
@@ -138,6 +144,6 @@ mod tests {
             span("c", None, "client", "nginx"),
             span("d", Some("c"), "server", "http.server"),
         ];
-        assert!(check_chain(&lines.join("\n")).is_err());
+        assert!(check_chain(&lines.join("\n"), "/page", &CHAIN).is_err());
     }
 }
