@@ -38,6 +38,8 @@ use wirespan_view::web::own::OwnServer;
 /// Operations of a process that is not traced after which the kernel stops reporting it.
 const IGNORE_AFTER: u32 = 32;
 
+/// There is room at once for so many signals, if as many came before.
+const AS_MANY: usize = 256;
 /// Processes that one [`Stages::survey`] looks at.
 const SURVEYED: usize = 8;
 
@@ -274,7 +276,9 @@ impl Stages {
     pub fn take_signals(&mut self) -> (Vec<Signal>, usize) {
         let bytes = self.signal_bytes();
         self.weighed = (0, 0);
-        (std::mem::take(&mut self.out), bytes)
+        // (What comes next is about as much. A list that grows to that is moved again and again.)
+        let next = Vec::with_capacity(self.out.len().min(AS_MANY));
+        (std::mem::replace(&mut self.out, next), bytes)
     }
 
     /// Bytes of the signals that wait to be taken.

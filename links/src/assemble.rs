@@ -64,11 +64,13 @@ pub fn assemble(spans: &mut Spans, group: &mut Group, book: &Book, clock: Clock)
     for key in &order {
         let (parent_span_id, remote) = parent_of(spans, *key);
         let span = &mut spans[*key];
-        let Some(exchange) = span.exchange.take().map(|e| *e) else { continue };
+        let Some(exchange) = span.exchange.take() else { continue };
+        // (What is not needed stays where it is.)
+        let Exchange { end, name, status, attributes, events: within, .. } = *exchange;
         span.sent = true;
         let mut said = std::mem::take(&mut span.said);
         let events = said.iter_mut().filter_map(|said| said.event.take());
-        let mut events: Vec<_> = exchange.events.into_iter().chain(events).map(|e| event(clock, e)).collect();
+        let mut events: Vec<_> = within.into_iter().chain(events).map(|e| event(clock, e)).collect();
         // (What was said is told when it is whole, in whatever order.)
         events.sort_by_key(|event| event.time_unix_nano);
         let at = LogSpan { trace_id, span_id: span.span_id, flags: sampled.into() };
@@ -83,15 +85,15 @@ pub fn assemble(spans: &mut Spans, group: &mut Group, book: &Book, clock: Clock)
             parent_is_remote: remote,
             kind: span.kind,
             start_unix_nano: clock.unix(span.request.first.time),
-            end_unix_nano: clock.unix(exchange.end.max(span.request.first.time)),
+            end_unix_nano: clock.unix(end.max(span.request.first.time)),
             resource: Arc::clone(span.process.resource()),
             protocol: span.protocol,
             scope: None,
             events,
             links: links(span),
-            name: exchange.name,
-            status: exchange.status,
-            attributes: with_link(with_connection(exchange.attributes, span), span),
+            name,
+            status,
+            attributes: with_link(with_connection(attributes, span), span),
         });
     }
     Some(Assembled { spans: out, said: told, sampled })

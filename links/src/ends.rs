@@ -12,7 +12,7 @@ use super::{ExchangeKey, Traces, log};
 
 impl Traces {
     /// The result of an exchange is known.
-    pub(super) fn finished(&mut self, key: ExchangeKey, exchange: Box<Exchange>, now: u64) {
+    pub(super) fn finished(&mut self, key: ExchangeKey, exchange: Box<Exchange>, weight: usize, now: u64) {
         let Some(span) = self.no_longer_under_way(&key) else { return };
         self.responded(span, &exchange, now);
         if let Some(recorder) = &mut self.recorder {
@@ -21,7 +21,8 @@ impl Traces {
         self.note_response(span, &exchange);
         let live = &mut self.spans[span];
         live.request.last = exchange.request.last;
-        self.span_bytes += live.ends(exchange);
+        live.ends(exchange, weight);
+        self.span_bytes += weight;
         let group = live.group;
         self.groups[group].open -= 1;
         self.groups[group].last = now;

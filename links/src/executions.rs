@@ -143,7 +143,8 @@ impl Traces {
         let started = Started::call(0, exchange.request, SpanKind::Consumer, None, false);
         let started = Started { links, message, ..started };
         let mut live = LiveSpan::of_no_connection(delivery.protocol, started, process, group);
-        live.ends(Box::new(exchange));
+        let weight = exchange.weight();
+        live.ends(Box::new(exchange), weight);
         let span = self.add(live, now);
         if self.spans.contains_key(delivery.span) {
             self.adopt(span, delivery.span, false, now);

@@ -221,7 +221,7 @@ impl Traces {
         match signal {
             Signal::Started(started) => self.started(*started, now),
             Signal::Peer(key, endpoints) => self.peer_known(&key, endpoints, now),
-            Signal::Finished(key, exchange) => self.finished(key, exchange, now),
+            Signal::Finished(key, exchange, weight) => self.finished(key, exchange, weight, now),
             Signal::Dropped(key) => self.dropped(key, now),
             Signal::Batched { part, batch } => self.batched(&part, &batch, now),
             Signal::Failed { connection } => self.connection_failed(connection, now),

@@ -166,12 +166,10 @@ impl LiveSpan {
         Self { met: true, ..Self::new(signal, group) }
     }
 
-    /// The result is known. Returns the bytes that it takes.
-    pub fn ends(&mut self, exchange: Box<Exchange>) -> usize {
-        let bytes = exchange.weight();
+    /// The result is known, and takes so many bytes.
+    pub fn ends(&mut self, exchange: Box<Exchange>, bytes: usize) {
         self.weight += bytes;
         self.exchange = Some(exchange);
-        bytes
     }
 
     /// Why it is a root, if it is one for want of a link.

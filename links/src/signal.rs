@@ -141,8 +141,8 @@ pub enum Signal {
     Started(Box<StartedSignal>),
     /// Whose request it was shows only when it is answered: the socket that it came to has no peer.
     Peer(ExchangeKey, Endpoints),
-    /// It is complete.
-    Finished(ExchangeKey, Box<Exchange>),
+    /// It is complete, and weighs so much ([`Exchange::weight`]): who made it has it at hand.
+    Finished(ExchangeKey, Box<Exchange>, usize),
     /// It will never be.
     Dropped(ExchangeKey),
     /// It is part of another one that tells of it.

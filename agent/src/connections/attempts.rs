@@ -247,7 +247,8 @@ impl Attempts {
 
 impl Failed {
     fn told(self) -> Signal {
-        Signal::Finished(self.key, self.exchange)
+        let weight = self.exchange.weight();
+        Signal::Finished(self.key, self.exchange, weight)
     }
 }
 

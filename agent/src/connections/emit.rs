@@ -117,19 +117,20 @@ impl Origin {
         out: &mut Vec<Signal>,
     ) -> Said {
         let (mut said, mut dropped) = (Said::default(), false);
-        let mut outputs = outputs.drain(..).peekable();
+        // (What comes next is looked at where it lies: it is large.)
+        let mut outputs = outputs.drain(..);
         while let Some(output) = outputs.next() {
             match output {
                 // What the first of an operation that is dropped at once says of who read or sent it, the others say again:
                 // one is enough, for there may be hundreds.
-                Output::Started(started) if dropped && is_dropped(outputs.peek(), started.id).is_some() => {
+                Output::Started(started) if dropped && is_dropped(outputs.as_slice().first(), started.id).is_some() => {
                     let reason = is_dropped(outputs.next().as_ref(), started.id);
                     counters.exchanges_started.inc();
                     counters.dropped(protocol.name, reason.unwrap_or(Reason::Refused), 1);
                     self.exchanges += 1;
                 }
                 Output::Started(started) => {
-                    dropped |= is_dropped(outputs.peek(), started.id).is_some();
+                    dropped |= is_dropped(outputs.as_slice().first(), started.id).is_some();
                     self.started(protocol, role, started, counters, out);
                 }
                 Output::Finished(exchange) => {
@@ -174,7 +175,8 @@ impl Origin {
         if let Some(peer) = self.datagram_to {
             out.push(Signal::Peer(self.key(exchange.id), peer));
         }
-        out.push(Signal::Finished(self.key(exchange.id), exchange));
+        let weight = exchange.weight();
+        out.push(Signal::Finished(self.key(exchange.id), exchange, weight));
     }
 
     /// Adds what TLS says of an exchange inside it.

@@ -56,7 +56,8 @@ pub fn tell(event: &PathEvent, process: Arc<Process>, id: u64, counters: &Counte
         KeyValue::str(SERVER_ADDRESS, path.clone()),
     ];
     let exchange = attempts::failed(format!("connect {path}").into(), connect, event.time, attributes);
-    out.push(Signal::Finished(attempts::key(id), Box::new(exchange)));
+    let weight = exchange.weight();
+    out.push(Signal::Finished(attempts::key(id), Box::new(exchange), weight));
     1
 }
 

@@ -10,7 +10,7 @@ use crate::connections::{Signal, StartedSignal};
 pub fn signal(signal: &Signal) -> usize {
     let boxed = match signal {
         Signal::Started(started) => piece(size_of::<StartedSignal>()) + started.started.weight(),
-        Signal::Finished(_, exchange) => exchange.weight(),
+        Signal::Finished(_, _, weight) => *weight,
         Signal::UnderWay(_, name) => text(name),
         Signal::Task(_, event) => event.weight(),
         Signal::Speaks(_) => piece(size_of::<Speaks>()),

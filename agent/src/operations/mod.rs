@@ -90,7 +90,7 @@ impl Operations {
     fn name_callee(&mut self, span: &mut Span) {
         let Some(template) = span.text(TEMPLATE) else { return };
         let accepted = accepted(span);
-        let name = self.tree(service(span)).learn(template, accepted);
+        let name = self.learn(service(span), template, accepted);
         name.iter().for_each(|name| rename(span, name));
     }
 
@@ -100,17 +100,19 @@ impl Operations {
         let place = [service(span), "\n", span.text("server.address").unwrap_or_default()].concat();
         let place = format!("{place}:{}", span.number("server.port").unwrap_or(0));
         let accepted = accepted(span);
-        let name = self.tree(&place).learn(template, accepted);
+        let name = self.learn(&place, template, accepted);
         name.iter().for_each(|name| rename(span, name));
     }
 
-    fn tree(&mut self, key: &str) -> &mut Tree {
-        if !self.trees.contains_key(key) {
-            self.trees.insert(key.into(), Known::default());
+    /// What a template is called in a tree ([`Tree::learn`]).
+    fn learn(&mut self, key: &str, template: &str, accepted: bool) -> Option<String> {
+        let asked = self.traces;
+        // (As good as always it is known, and no key has to be made.)
+        if let Some(known) = self.trees.get_mut(key) {
+            known.asked = asked;
+            return known.tree.learn(template, accepted);
         }
-        let known = self.trees.entry(key.into()).or_default();
-        known.asked = self.traces;
-        &mut known.tree
+        self.trees.entry(key.into()).or_insert(Known { tree: Tree::default(), asked }).tree.learn(template, accepted)
     }
 
     fn note_answer(&mut self, caller: &Span, service: &str) {

@@ -55,7 +55,7 @@ impl Ledger {
                 assert!(self.seen.insert(started.key), "{:?} began twice", started.key);
                 self.attempts.insert(started.key);
             }
-            Signal::Finished(key, _) if self.attempts.remove(key) => self.connects_failed += 1,
+            Signal::Finished(key, ..) if self.attempts.remove(key) => self.connects_failed += 1,
             Signal::Dropped(key) if self.attempts.remove(key) => {}
             Signal::Started(started) => {
                 let (key, cookie) = (started.key, started.connection.cookie);
@@ -64,7 +64,7 @@ impl Ledger {
                 self.open.insert(key, cookie);
                 self.justify(cookie, &started.started.request.first, "a request");
             }
-            Signal::Finished(key, exchange) => {
+            Signal::Finished(key, exchange, _) => {
                 self.finished += 1;
                 let cookie = self.open.remove(key).unwrap_or_else(|| panic!("{key:?} ended, and is not open"));
                 assert!(!exchange.name.is_empty());

@@ -53,7 +53,8 @@ impl World {
             events: Vec::new(),
         };
         let now = self.now;
-        self.traces.signal(Signal::Finished(key(connection), Box::new(exchange)), now);
+        let weight = exchange.weight();
+        self.traces.signal(Signal::Finished(key(connection), Box::new(exchange), weight), now);
     }
 }
 

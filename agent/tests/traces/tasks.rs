@@ -57,7 +57,8 @@ impl World {
             events: Vec::new(),
         };
         let now = self.now;
-        self.traces.signal(Signal::Finished(key, Box::new(exchange)), now);
+        let weight = exchange.weight();
+        self.traces.signal(Signal::Finished(key, Box::new(exchange), weight), now);
     }
 
     fn call(&mut self, name: &'static str, by: UnitId) {

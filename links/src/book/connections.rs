@@ -1,5 +1,7 @@
 //! Requests by the connection that they came on.
 
+use std::collections::VecDeque;
+
 use rustc_hash::FxHashMap as HashMap;
 use wirespan_signals::Slim as _;
 
@@ -9,7 +11,7 @@ use crate::live::SpanKey;
 #[derive(Debug, Default)]
 pub struct Connections {
     /// By the socket's cookie; `None` where several may be under way at once.
-    came: HashMap<u64, Option<Vec<SpanKey>>>,
+    came: HashMap<u64, Option<VecDeque<SpanKey>>>,
     of: HashMap<SpanKey, u64>,
 }
 
@@ -19,26 +21,31 @@ impl Connections {
         if cookie == 0 {
             return;
         }
-        let came = self.came.entry(cookie).or_insert_with(|| Some(Vec::new()));
+        let came = self.came.entry(cookie).or_insert_with(|| Some(VecDeque::new()));
         match came {
-            Some(came) if queued => came.push(request),
+            Some(came) if queued => came.push_back(request),
             came => *came = None,
         }
         self.of.insert(request, cookie);
     }
 
     /// Those of a connection, in the order in which they were told; `None` where one cannot be told from another.
-    pub fn requests(&self, cookie: u64) -> Option<&[SpanKey]> {
-        self.came.get(&cookie).map_or(Some(&[]), |came| came.as_deref())
+    pub fn requests(&self, cookie: u64) -> Option<impl Iterator<Item = SpanKey>> {
+        let came = self.came.get(&cookie);
+        let is_told_apart = came.is_none_or(Option::is_some);
+        is_told_apart.then(|| came.into_iter().flatten().flatten().copied())
     }
 
     /// A request's span is gone.
     pub fn forget(&mut self, request: SpanKey) {
         let Some(cookie) = self.of.remove(&request) else { return };
         if let Some(Some(came)) = self.came.get_mut(&cookie) {
-            came.retain(|other| *other != request);
+            // (Most go in the order in which they came, and a busy connection has many that went not long ago.)
+            if came.pop_front_if(|first| *first == request).is_none() {
+                came.retain(|other| *other != request);
+            }
         }
-        if self.came.get(&cookie).is_some_and(|came| came.as_ref().is_none_or(Vec::is_empty)) {
+        if self.came.get(&cookie).is_some_and(|came| came.as_ref().is_none_or(VecDeque::is_empty)) {
             self.came.remove(&cookie);
         }
     }

@@ -404,10 +404,8 @@ impl Book {
     /// A request is open no more.
     fn closed(&mut self, tgid: u32, read: u64, request: SpanKey) {
         if let Some(open) = self.open.get_mut(&tgid) {
+            // (Where none is left, the next soon comes: its place is given back later.)
             open.remove(&(read, request));
-            if open.is_empty() {
-                self.open.remove(&tgid);
-            }
         }
     }
 
@@ -542,7 +540,7 @@ impl Book {
     /// read before another was over it is not known which of them is worked on.
     pub fn under_way_on(&self, connection: u64, time: u64) -> Alone {
         let Some(came) = self.connections.requests(connection) else { return Alone::Several };
-        let known = came.iter().filter_map(|request| Some((*request, self.requests.get(*request)?)));
+        let known = came.filter_map(|request| Some((request, self.requests.get(request)?)));
         let mut last = Alone::None;
         let mut busy = 0;
         for (request, note) in known.filter(|(_, note)| note.read.time <= time) {
@@ -637,6 +635,7 @@ impl Book {
         self.connections.slim();
         self.loops.slim();
         self.sleeps.slim();
+        self.open.retain(|_, open| !open.is_empty());
         self.open.slim();
         self.read_by.slim();
     }

@@ -126,7 +126,7 @@ impl Places {
         }
         // (A stream has one call.)
         let limit = self.limit();
-        for place in ways(place, writer).into_iter().filter(|p| matches!(p, Place::Connection(_) | Place::Unit(_))) {
+        for place in ways(place, writer).filter(|p| matches!(p, Place::Connection(_) | Place::Unit(_))) {
             let Some(way) = self.way(place, time) else { continue };
             let more = way.write(time, limit);
             self.total = self.total.saturating_add_signed(more);
@@ -162,7 +162,7 @@ impl Places {
     /// Who handed over the call that `writer` wrote to `place` at `time`: the last since the call before there. `Some(None)` if
     /// calls are handed over there and this one was not seen to be; `None` if none ever was.
     pub fn maker(&self, place: Place, writer: UnitKey, time: u64) -> Option<Option<Made>> {
-        ways(place, writer).into_iter().find_map(|place| self.maker_at(place, time))
+        ways(place, writer).find_map(|place| self.maker_at(place, time))
     }
 
     fn maker_at(&self, place: Place, time: u64) -> Option<Option<Made>> {
@@ -188,13 +188,12 @@ impl Places {
 }
 
 /// The places to which a call may have been handed over that `writer` wrote to `place`, the most certain first.
-fn ways(place: Place, writer: UnitKey) -> Vec<Place> {
-    match place {
-        Place::Stream(cookie, id) => {
-            vec![place, Place::StreamOf(writer, id), Place::Connection(cookie), Place::Unit(writer)]
-        }
-        place => vec![place, Place::Unit(writer)],
-    }
+fn ways(place: Place, writer: UnitKey) -> impl Iterator<Item = Place> {
+    let of_stream = match place {
+        Place::Stream(cookie, id) => Some([Place::StreamOf(writer, id), Place::Connection(cookie)]),
+        _ => None,
+    };
+    std::iter::once(place).chain(of_stream.into_iter().flatten()).chain([Place::Unit(writer)])
 }
 
 #[cfg(test)]

@@ -164,16 +164,16 @@ impl Readers {
     /// The last that a thread read or answered before a moment, and the first after; `None` if that is not known any more.
     pub fn around(&self, thread: UnitKey, time: u64) -> Option<[Option<Step>; 2]> {
         let known = self.threads.get(&thread).filter(|known| time > known.floor)?;
-        let requests = || known.steps.iter().filter(|step| step.is_requests());
-        let before = requests().rfind(|step| step.time <= time).copied();
-        Some([before, requests().find(|step| step.time > time).copied()])
+        let after = known.until(time);
+        let before = known.steps.range(..after).rfind(|step| step.is_requests()).copied();
+        Some([before, known.steps.range(after..).find(|step| step.is_requests()).copied()])
     }
 
     /// Calls that a thread had made before a moment, and since the request before: it answered then.
     pub fn calls_before(&self, thread: UnitKey, time: u64) -> Vec<SpanKey> {
         let Some(known) = self.threads.get(&thread) else { return Vec::new() };
-        let earlier = known.steps.iter().rev().skip_while(|step| step.time >= time);
-        let since = earlier.take_while(|step| !step.is_requests());
+        let earlier = known.steps.partition_point(|step| step.time < time);
+        let since = known.steps.range(..earlier).rev().take_while(|step| !step.is_requests());
         since.filter(|step| step.did == Did::Called).map(|step| step.span).collect()
     }
 
@@ -251,12 +251,17 @@ impl Thread {
 
     /// Learns from what it did until a moment.
     fn learn(&mut self, until: u64, process: &mut Process) {
-        let new: Vec<Step> =
-            self.steps.iter().filter(|step| step.time > self.learnt && step.time <= until).copied().collect();
+        let new = self.until(self.learnt)..self.until(until);
         self.learnt = self.learnt.max(until);
-        for step in new {
-            self.learn_step(step, process);
+        // (One of many, for which all that is remembered must not be looked at.)
+        for at in new {
+            self.learn_step(self.steps[at], process);
         }
+    }
+
+    /// How many of its steps were until a moment.
+    fn until(&self, time: u64) -> usize {
+        self.steps.partition_point(|step| step.time <= time)
     }
 
     fn learn_step(&mut self, step: Step, process: &mut Process) {

@@ -8,11 +8,13 @@ use rustc_hash::FxHashMap;
 
 use super::disk::log::Log;
 use super::intern::{Interner, Sym};
+use super::keys::Keys;
 use super::piece::{self, Makers, PieceError};
 use super::resources::{ResourceId, Resources};
 use super::row;
 use super::senders::Senders;
 use super::stats::Stats;
+use super::terms::Term;
 use super::trace::{Class, Piece, Stored};
 use wirespan_signals::{Resource, Span, Trace};
 
@@ -24,8 +26,10 @@ pub const MAX_TRACE_BYTES: usize = 32 << 20;
 const RECKONED_AT_ONCE: usize = 20_000;
 /// Changes remembered for those who watch.
 const MAX_CHANGES: usize = 16_384;
-/// Names of attributes remembered to suggest.
-const MAX_KEYS: usize = 4096;
+/// Hashes of attributes that there is room for at once, when those of a piece are gathered.
+const TERMS_KEPT: usize = 4096;
+/// The same of resources.
+const RESOURCES_KEPT: usize = 64;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +71,13 @@ pub struct Memory {
     changes: VecDeque<(Slot, u64)>,
     change: u64,
     next_piece: u64,
-    keys: FxHashMap<Box<str>, ()>,
-    key_bytes: usize,
+    keys: Keys,
+    /// Room for the hashes of one piece's attributes, and what encodes pieces.
+    terms: Vec<Term>,
+    encoder: piece::Encoder,
+    /// Room to find the resources of one piece in: by their addresses, and where each is among its resources.
+    known: FxHashMap<usize, ResourceId>,
+    place_of: FxHashMap<ResourceId, usize>,
     trace_bytes: usize,
     kept_bytes: usize,
     kept_traces: usize,
@@ -91,8 +100,11 @@ impl Memory {
             changes: VecDeque::new(),
             change: 0,
             next_piece: 0,
-            keys: FxHashMap::default(),
-            key_bytes: 0,
+            keys: Keys::default(),
+            terms: Vec::new(),
+            encoder: piece::Encoder::default(),
+            known: FxHashMap::default(),
+            place_of: FxHashMap::default(),
             trace_bytes: 0,
             kept_bytes: 0,
             kept_traces: 0,
@@ -121,7 +133,7 @@ impl Memory {
             return spans.len();
         }
         let (ids, places, numbers) = self.take_resources(spans);
-        let piece::Encoded { bytes, plain } = piece::encode(&spans[0].trace_id, spans, &places, &numbers);
+        let piece::Encoded { bytes, plain } = self.encoder.encode(&spans[0].trace_id, spans, &places, &numbers);
         if !self.has_room(&spans[0].trace_id, spans.len(), plain) {
             ids.into_iter().for_each(|id| self.resources.release(id, &mut self.texts));
             self.log.removed(&[], &mut self.resources);
@@ -137,10 +149,11 @@ impl Memory {
 
     /// The resource of each span, its place among the resources of the piece, and the numbers of these.
     fn take_resources(&mut self, spans: &[Span]) -> (Vec<ResourceId>, Vec<usize>, Vec<u64>) {
-        let (mut ids, mut places, mut numbers) = (Vec::with_capacity(spans.len()), Vec::new(), Vec::new());
+        let many = spans.len();
+        let (mut ids, mut places, mut numbers) = (Vec::with_capacity(many), Vec::with_capacity(many), Vec::new());
         // A resource whose contents are known under another address would be encoded anew for each span.
-        let mut known: FxHashMap<usize, ResourceId> = FxHashMap::default();
-        let mut place_of: FxHashMap<ResourceId, usize> = FxHashMap::default();
+        let mut known = std::mem::take(&mut self.known);
+        let mut place_of = std::mem::take(&mut self.place_of);
         for span in spans {
             let address = Arc::as_ptr(&span.resource) as usize;
             let id = match known.get(&address) {
@@ -154,6 +167,11 @@ impl Memory {
             }));
             ids.push(id);
         }
+        known.clear();
+        place_of.clear();
+        known.shrink_to(RESOURCES_KEPT);
+        place_of.shrink_to(RESOURCES_KEPT);
+        (self.known, self.place_of) = (known, place_of);
         (ids, places, numbers)
     }
 
@@ -249,11 +267,17 @@ impl Memory {
     fn add(&mut self, slot: Slot, spans: &[Span], ids: &[ResourceId], piece: Piece, plain: usize) {
         let Some(mut stored) = self.slots[slot as usize].take() else { return };
         let (before, from) = (stored.bytes(), stored.rows.len());
+        stored.expect_rows(spans.len());
+        let mut terms = std::mem::take(&mut self.terms);
         for (span, resource) in spans.iter().zip(ids) {
-            let row = row::of(span, *resource, &self.resources, &mut self.texts, &mut stored);
+            let row = row::of(span, (*resource, &self.resources), &mut self.texts, &mut stored, &mut terms);
             stored.rows.push(row);
-            self.learn_keys(span);
+            self.keys.learn(&span.attributes);
         }
+        stored.add_terms(&mut terms);
+        terms.clear();
+        terms.shrink_to(TERMS_KEPT);
+        self.terms = terms;
         stored.push_piece(piece);
         stored.plain += plain;
         stored.settle_rows(from);
@@ -275,19 +299,10 @@ impl Memory {
         self.slots[slot as usize] = Some(stored);
     }
 
-    fn learn_keys(&mut self, span: &Span) {
-        for attribute in &span.attributes {
-            if !self.keys.contains_key(attribute.key.as_ref()) && self.keys.len() < MAX_KEYS {
-                self.key_bytes += attribute.key.len() + 48;
-                self.keys.insert(attribute.key.as_ref().into(), ());
-            }
-        }
-    }
-
     /// Names of attributes that begin with `prefix`.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
         let resource = self.resources.all().flat_map(|(_, entry)| &entry.resource.attributes).map(|a| a.key.as_ref());
-        let all = self.keys.keys().map(AsRef::as_ref).chain(resource).filter(|key| key.starts_with(prefix));
+        let all = self.keys.all().chain(resource).filter(|key| key.starts_with(prefix));
         let mut keys: Vec<String> = all.map(str::to_owned).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -445,7 +460,7 @@ impl Memory {
             + self.texts.bytes()
             + self.resources.bytes()
             + self.stats.bytes()
-            + self.key_bytes
+            + self.keys.bytes()
             + self.log.bytes()
             + self.changes.capacity() * size_of::<(Slot, u64)>()
     }

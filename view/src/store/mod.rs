@@ -12,7 +12,7 @@
 //! | `roots`, `senders` | which spans of a long trace have no parent; who sent a message |
 //! | [`packed`], [`stop`] | a trace to be read while memory goes on; when to give up |
 //! | [`lines`] | records of logs |
-//! | `intern`, `resources`, `terms` | what spans share; attributes as hashes |
+//! | `intern`, `resources`, `terms`, `keys` | what spans share; attributes as hashes, and their names |
 //! | [`filter`], [`query`] | what may be asked |
 //! | [`stats`], `histogram`, [`report`] | figures of operations and calls by time |
 //! | `disk` | a copy that outlives the agent |
@@ -24,6 +24,7 @@ mod disk;
 pub mod filter;
 mod histogram;
 mod intern;
+mod keys;
 pub mod lines;
 mod memory;
 pub mod packed;

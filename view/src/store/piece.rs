@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lz4_flex::block::{compress_into_with_dict, compress_with_dict, get_maximum_output_size};
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message as _;
@@ -26,6 +27,8 @@ const BODY: usize = 5;
 const TRACE_ID: std::ops::Range<usize> = 5..21;
 /// More than any piece has; a damaged length must not take the memory.
 const MAX_PLAIN: u64 = 1 << 30;
+/// Bytes of memory that are kept for the next piece.
+const KEPT: usize = 64 << 10;
 
 /// What spans say again and again. The most frequent stands last, where LZ4 finds it soonest.
 const DICTIONARY: &[u8] = include_bytes!("dictionary.txt");
@@ -52,24 +55,46 @@ pub struct Encoded {
     pub plain: usize,
 }
 
-/// Encodes spans of one trace. `places` says for each where its resource is in `numbers`.
-pub fn encode(trace_id: &[u8; 16], spans: &[Span], places: &[usize], numbers: &[u64]) -> Encoded {
-    let mut plain = Vec::with_capacity(spans.len() * 512);
-    for (span, place) in spans.iter().zip(places) {
-        encode::placed_span(&mut plain, *place, span);
+/// Encodes pieces, one after the other: they are made in memory that it keeps.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    plain: Vec<u8>,
+    piece: Vec<u8>,
+}
+
+impl Encoder {
+    /// Encodes spans of one trace. `places` says for each where its resource is in `numbers`.
+    pub fn encode(&mut self, trace_id: &[u8; 16], spans: &[Span], places: &[usize], numbers: &[u64]) -> Encoded {
+        let Self { plain, piece } = self;
+        plain.clear();
+        for (span, place) in spans.iter().zip(places) {
+            encode::placed_span(plain, *place, span);
+        }
+        piece.clear();
+        piece.push(VERSION);
+        piece.extend_from_slice(&[0; 4]);
+        piece.extend_from_slice(trace_id);
+        encode_varint(numbers.len() as u64, piece);
+        numbers.iter().for_each(|number| encode_varint(*number, piece));
+        encode_varint(plain.len() as u64, piece);
+        let head = piece.len();
+        piece.resize(head + get_maximum_output_size(plain.len()), 0);
+        match compress_into_with_dict(plain, &mut piece[head..], DICTIONARY) {
+            Ok(packed) => piece.truncate(head + packed),
+            // (It has the room that it says it needs.)
+            Err(_) => {
+                piece.truncate(head);
+                piece.extend_from_slice(&compress_with_dict(plain, DICTIONARY));
+            }
+        }
+        let checksum = crc32fast::hash(&piece[BODY..]).to_le_bytes();
+        piece[CHECKSUM].copy_from_slice(&checksum);
+        let encoded = Encoded { bytes: piece.as_slice().into(), plain: plain.len() };
+        // (Few are large, and for those it is not worth it.)
+        plain.shrink_to(KEPT);
+        piece.shrink_to(KEPT);
+        encoded
     }
-    let packed = lz4_flex::block::compress_with_dict(&plain, DICTIONARY);
-    let mut piece = Vec::with_capacity(packed.len() + 48);
-    piece.push(VERSION);
-    piece.extend_from_slice(&[0; 4]);
-    piece.extend_from_slice(trace_id);
-    encode_varint(numbers.len() as u64, &mut piece);
-    numbers.iter().for_each(|number| encode_varint(*number, &mut piece));
-    encode_varint(plain.len() as u64, &mut piece);
-    piece.extend_from_slice(&packed);
-    let checksum = crc32fast::hash(&piece[BODY..]).to_le_bytes();
-    piece[CHECKSUM].copy_from_slice(&checksum);
-    Encoded { bytes: piece.into(), plain: plain.len() }
 }
 
 /// The trace that a piece belongs to, and the numbers of its resources.
@@ -181,7 +206,7 @@ mod tests {
     use wirespan_signals::{KeyValue, Scope, Status, Value};
 
     fn again(spans: &[Span]) -> Result<Vec<Span>, PieceError> {
-        let piece = encode(&spans[0].trace_id, spans, &vec![0; spans.len()], &[5]);
+        let piece = Encoder::default().encode(&spans[0].trace_id, spans, &vec![0; spans.len()], &[5]);
         let head = open(&piece.bytes)?;
         assert_eq!(head.plain(), Ok(piece.plain));
         assert_eq!((head.trace_id, &head.numbers[..]), (spans[0].trace_id, &[5][..]));
@@ -205,9 +230,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_encoded_before_leaves_nothing_behind() {
+        let long: Vec<Span> = (0..300).map(|_| full_span()).collect();
+        let (mut encoder, short) = (Encoder::default(), [span("GET /")]);
+        let mut encode = |spans: &[Span]| encoder.encode(&spans[0].trace_id, spans, &vec![0; spans.len()], &[5]).bytes;
+        let (first, large) = (encode(&short), encode(&long));
+        assert!(large.len() > first.len());
+        assert_eq!(encode(&short), first);
+    }
+
+    #[test]
     fn no_damage_passes_for_a_piece() {
         let spans = [full_span(), span("b")];
-        let piece = encode(&spans[0].trace_id, &spans, &[0, 0], &[0]).bytes;
+        let piece = Encoder::default().encode(&spans[0].trace_id, &spans, &[0, 0], &[0]).bytes;
         for at in 0..piece.len() {
             let mut damaged = piece.to_vec();
             damaged[at] ^= 0x10;
@@ -230,7 +265,7 @@ mod tests {
                 ..span("GET /orders/{id}")
             })
             .collect();
-        let Encoded { bytes, plain } = encode(&[1; 16], &spans, &[0; 4], &[0]);
+        let Encoded { bytes, plain } = Encoder::default().encode(&[1; 16], &spans, &[0; 4], &[0]);
         assert!(bytes.len() * 2 < plain, "{} of {plain}", bytes.len());
     }
 }

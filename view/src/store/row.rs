@@ -2,14 +2,21 @@
 
 use super::intern::{Interner, Sym};
 use super::resources::{ResourceId, Resources};
-use super::terms;
+use super::terms::{self, Term};
 use super::trace::{MessageLink, Row, Stored};
 use wirespan_signals::{Span, SpanKind};
 
-/// The row of a span, whose attributes, those of its events, and links are added to those of its trace.
-pub fn of(span: &Span, resource: ResourceId, resources: &Resources, texts: &mut Interner, stored: &mut Stored) -> Row {
+/// The row of a span, whose links are added to those of its trace. Hashes of its attributes, and of those of its events, are
+/// added to `found`.
+pub fn of(
+    span: &Span,
+    (resource, resources): (ResourceId, &Resources),
+    texts: &mut Interner,
+    stored: &mut Stored,
+    found: &mut Vec<Term>,
+) -> Row {
     let of_events = span.events.iter().flat_map(|event| &event.attributes);
-    span.attributes.iter().chain(of_events).for_each(|attribute| terms::of(attribute, &mut stored.terms));
+    span.attributes.iter().chain(of_events).for_each(|attribute| terms::of(attribute, found));
     // A receiver's links name the sender of its message; what other spans link to is no message.
     let sender = span.links.first().filter(|_| span.kind == SpanKind::Consumer);
     if let Some(link) = sender {

@@ -45,9 +45,44 @@ fn each_text(value: &Value, mut found: impl FnMut(&str)) {
     match value {
         Value::StrArray(texts) => texts.iter().for_each(|text| found(text)),
         Value::List(values) => values.iter().for_each(|value| found(&text(value))),
+        // (Most have a few, which need no memory of their own.)
+        Value::Int(int) => return found(Digits::of(*int).text()),
         _ => {}
     }
     found(&text(value));
+}
+
+/// A whole number as people write it.
+struct Digits {
+    bytes: [u8; Self::MOST],
+    from: usize,
+}
+
+impl Digits {
+    /// Nineteen digits and a sign.
+    const MOST: usize = 20;
+
+    fn of(number: i64) -> Self {
+        let (mut bytes, mut from, mut rest) = ([0; Self::MOST], Self::MOST, number.unsigned_abs());
+        loop {
+            from -= 1;
+            bytes[from] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if number < 0 {
+            from -= 1;
+            bytes[from] = b'-';
+        }
+        Self { bytes, from }
+    }
+
+    fn text(&self) -> &str {
+        // (Digits are text.)
+        std::str::from_utf8(&self.bytes[self.from..]).unwrap_or_default()
+    }
 }
 
 /// A value as people write it; what has parts, as JSON.
@@ -102,6 +137,13 @@ mod tests {
         assert!(!is(&list, "n", Some("8")));
         let double = KeyValue { key: "d".into(), value: Value::Double(1.5) };
         assert!(is(&double, "d", Some("1.5")));
+    }
+
+    #[test]
+    fn numbers_are_written_as_the_standard_library_does() {
+        let around = |n: i64| [n.wrapping_sub(1), n, n.wrapping_add(1)];
+        let all = [0, 10, -10, 99, 1 << 40, i64::MAX, i64::MIN].into_iter().flat_map(around);
+        all.for_each(|n| assert_eq!(Digits::of(n).text(), n.to_string()));
     }
 
     #[test]

@@ -163,10 +163,27 @@ impl Stored {
     /// Keeps a piece.
     pub fn push_piece(&mut self, piece: Piece) {
         self.pieces_bytes += piece.bytes.len() + 16 + ALLOCATION;
-        self.pieces.push(piece);
-        if self.pieces.len() <= 16 {
-            self.pieces.shrink_to_fit();
+        if self.pieces.len() < 16 {
+            self.pieces.reserve_exact(1);
         }
+        self.pieces.push(piece);
+    }
+
+    /// So many rows are to come. (Most traces get all of theirs at once, and no room for others.)
+    pub fn expect_rows(&mut self, rows: usize) {
+        if self.rows.is_empty() {
+            self.rows.reserve_exact(rows);
+        }
+    }
+
+    /// Keeps hashes of attributes, which are put in order, each once.
+    pub fn add_terms(&mut self, terms: &mut Vec<Term>) {
+        terms.sort_unstable();
+        terms.dedup();
+        if self.terms.is_empty() {
+            self.terms.reserve_exact(terms.len());
+        }
+        self.terms.extend_from_slice(terms);
     }
 
     /// Takes what a new piece says about times and errors into account, and looks for the root anew.

@@ -16,7 +16,7 @@ const RESET: u32 = 104;
 /// What became of each exchange: its `error.type`, `ok`, or `dropped`.
 fn fates(server: &Server) -> Vec<String> {
     let fate = |signal: &Signal| match signal {
-        Signal::Finished(_, exchange) => {
+        Signal::Finished(_, exchange, _) => {
             let error = exchange.attributes.iter().find(|a| a.key == "error.type").map(|a| &a.value);
             Some(match error {
                 Some(Value::Str(error)) => error.to_string(),

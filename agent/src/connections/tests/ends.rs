@@ -52,7 +52,7 @@ impl Server {
             other => panic!("{other:?}"),
         };
         let finished = self.out.iter().filter_map(|signal| match signal {
-            Signal::Finished(_, exchange) => Some(exchange),
+            Signal::Finished(_, exchange, _) => Some(exchange),
             _ => None,
         });
         let of = |attributes: &[KeyValue]| {

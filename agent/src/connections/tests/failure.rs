@@ -113,7 +113,7 @@ fn open(signals: &[Signal]) -> Vec<ExchangeKey> {
     for signal in signals {
         match signal {
             Signal::Started(started) => open.push(started.key),
-            Signal::Finished(key, _) | Signal::Dropped(key) | Signal::Batched { part: key, .. } => {
+            Signal::Finished(key, ..) | Signal::Dropped(key) | Signal::Batched { part: key, .. } => {
                 open.retain(|k| k != key)
             }
             Signal::Failed { connection } => open.retain(|k| k.connection != *connection),

@@ -125,7 +125,7 @@ impl Server {
     /// Names of exchanges that ended, since this was last asked.
     fn finished(&mut self) -> Vec<String> {
         let name = |signal| match signal {
-            Signal::Finished(_, exchange) => Some(exchange.name.to_string()),
+            Signal::Finished(_, exchange, _) => Some(exchange.name.to_string()),
             _ => None,
         };
         self.out.drain(..).filter_map(name).collect()

@@ -42,7 +42,7 @@ impl Server {
                     assert_eq!(started.connection.opaque, started.protocol == "tls");
                     told.began += 1;
                 }
-                Signal::Finished(_, exchange) => told.ended.push(*exchange),
+                Signal::Finished(_, exchange, _) => told.ended.push(*exchange),
                 Signal::Dropped(_) => told.dropped += 1,
                 _ => {}
             }

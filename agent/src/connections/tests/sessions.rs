@@ -134,7 +134,9 @@ fn an_exchange_inside_says_so() {
     let attributes: Vec<KeyValue> = server
         .out
         .iter()
-        .filter_map(|signal| if let Signal::Finished(_, exchange) = signal { Some(&exchange.attributes) } else { None })
+        .filter_map(
+            |signal| if let Signal::Finished(_, exchange, _) = signal { Some(&exchange.attributes) } else { None },
+        )
         .flatten()
         .cloned()
         .collect();

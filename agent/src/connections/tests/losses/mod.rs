@@ -109,7 +109,7 @@ fn judge(talk: &Talk, socket: Socket, signals: &[Signal]) -> Seen {
     let of = |starts: &[u64], position: u64| starts.partition_point(|s| *s <= socket.offset(position)) - 1;
     let mut seen = Seen { right: HashSet::new(), wrong: Vec::new() };
     for signal in signals {
-        let Signal::Finished(_, exchange) = signal else { continue };
+        let Signal::Finished(_, exchange, _) = signal else { continue };
         let Exchange { request, response: Some(response), .. } = &**exchange else { continue };
         let n = of(&talk.requests, request.first.position);
         let (first, last) = (of(&talk.responses, response.first.position), of(&talk.responses, response.last.position));
