@@ -16,6 +16,7 @@
 //! | [`tmux`] | a program in a real terminal |
 //! | [`view`] | the agent's local view, asked by curl |
 //! | [`kubernetes`] | control groups of pods, and a server that tells of pods |
+//! | [`known`] | programs that are asked until the agent knows them |
 //! | [`program`] | a process that a test started, with its log, ended by pid |
 //! | [`browser`] | the agent's page in Chromium, driven by `tests/browser` |
 //! | [`services`] | nginx, gunicorn, Node, PHP, Java, Python, databases, brokers, started as shipped with a generated configuration |
@@ -31,6 +32,7 @@ pub mod db;
 pub mod expect;
 pub mod grpc;
 pub mod http;
+pub mod known;
 pub mod kubernetes;
 pub mod log;
 pub mod node_modules;

@@ -58,6 +58,8 @@ mod services;
 mod sockets;
 mod time_split;
 mod tls;
+mod tls_chain;
+mod tls_databases;
 mod tls_libraries;
 mod units;
 mod unreachable;
