@@ -21,8 +21,13 @@ pub struct Round {
 
 /// wrk, begun as `command`, asks a server for so many seconds.
 pub fn wrk(command: &mut Command, server: &Server, connections: u32, seconds: u32) -> Result<Round> {
+    wrk_at(command, &format!("http://{}{}", server.address, mark()), connections, seconds)
+}
+
+/// The same, for a URL.
+pub fn wrk_at(command: &mut Command, url: &str, connections: u32, seconds: u32) -> Result<Round> {
     command.args(["--threads", "1", "--connections", &connections.to_string()]);
-    command.args(["--duration", &format!("{seconds}s")]).arg(format!("http://{}{}", server.address, mark()));
+    command.args(["--duration", &format!("{seconds}s")]).arg(url);
     let output = shell::read(command)?;
     let round = parse_wrk(&output).with_context(|| format!("wrk says:\n{output}"))?;
     if output.contains("Non-2xx") || output.contains("Socket errors") {

@@ -9,6 +9,7 @@
 //! | [`subjects`] | the programs under load, one row each |
 //! | [`matrix`] | one subject in pairs of rounds: throughput, latency, processor time, spans delivered |
 //! | [`calls`] | programs that make a call for each request: processor time without the agent, with it, with its probes |
+//! | [`tls`] | programs that speak TLS: processor time without the agent, and with one that reads TLS or does not |
 //! | [`bpf`] | nanoseconds of BPF per socket operation |
 //! | [`first`] | time from start to first span |
 //! | [`memory`] | resident memory: idle, with many connections, after many |
@@ -33,6 +34,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use self::report::{Conditions, Report};
 use self::subjects::{SUBJECTS, go, nginx};
+use self::tls::SECURED;
 use crate::{build, paths, services, shell};
 
 mod agent;
@@ -51,6 +53,7 @@ mod server;
 mod sink;
 mod stats;
 mod subjects;
+mod tls;
 
 /// Where the agent sends its spans while it is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -67,7 +70,9 @@ pub enum Sink {
 const PARTS: [&str; 4] = ["calls", "first", "memory", "growth"];
 
 fn selectable() -> PossibleValuesParser {
-    PossibleValuesParser::new(SUBJECTS.iter().map(|subject| subject.key).chain(PARTS))
+    PossibleValuesParser::new(
+        SUBJECTS.iter().map(|subject| subject.key).chain(PARTS).chain(SECURED.iter().map(|secured| secured.key)),
+    )
 }
 
 /// What `cargo xtask bench` takes.
@@ -208,6 +213,7 @@ fn measure(options: &Options, binary: &Path) -> Result<Report> {
     if options.wants("calls", size.all) {
         calls::measure(&agent, size, &mut report).context("calls")?;
     }
+    tls::measure(options, &agent, size, &mut report).context("tls")?;
     if options.wants("memory", size.all) {
         shell::say("resident memory");
         memory::measure(&agent, &nginx::start()?, size, &mut report).context("memory")?;

@@ -7,6 +7,7 @@ use crate::bench::calls::CALLERS;
 use crate::bench::growth::Axis;
 use crate::bench::stats::{interval, median};
 use crate::bench::subjects::SUBJECTS;
+use crate::bench::tls::SECURED;
 
 /// The whole report.
 pub fn write(report: &Report) -> String {
@@ -18,6 +19,8 @@ pub fn write(report: &Report) -> String {
     let callers: Vec<(&str, &str)> = CALLERS.iter().map(|caller| (caller.key, caller.title)).collect();
     table(&mut text, report, Table::Program, "What the traced programs pay", &programs);
     table(&mut text, report, Table::Calls, "What programs pay that make a call for each request", &callers);
+    let secured: Vec<(&str, &str)> = SECURED.iter().map(|secured| (secured.key, secured.title)).collect();
+    table(&mut text, report, Table::Tls, "What programs pay whose TLS is read", &secured);
     table(&mut text, report, Table::Agent, "What the agent takes, and what it delivers", &programs);
     alone(&mut text, report);
     growth(&mut text, report);

@@ -58,6 +58,8 @@ pub enum Table {
     Alone,
     /// What a program pays that makes a call for each request: a column, with a line for each.
     Calls,
+    /// What a program pays whose TLS is read: a column, with a line for each.
+    Tls,
     /// In the table of growth.
     Growth,
 }
@@ -130,6 +132,21 @@ impl Measure {
         measure("probes_ratio", "its CPU per request, with probes ÷ without them", "", Lower, Table::Calls);
     pub const CALLS_CPU_WITHOUT: Self =
         measure("app_cpu_per_1000_without", "its CPU per 1 000 requests without", "ms", Neither, Table::Calls);
+
+    pub const TLS_CPU: Self = Self {
+        aim: Some(Aim::AtMost(1.1)),
+        ..measure("app_cpu_ratio", "its CPU per request, TLS read ÷ without the agent", "", Lower, Table::Tls)
+    };
+    pub const TLS_CPU_OFF: Self = measure("app_cpu_ratio_off", "the same with `--tls off`", "", Lower, Table::Tls);
+    pub const TLS_CPU_UNSELECTED: Self =
+        measure("app_cpu_ratio_unselected", "the same, TLS of others read, not traced itself", "", Lower, Table::Tls);
+    pub const TLS_CPU_READING: Self =
+        measure("reading_ratio", "its CPU per request, TLS read ÷ `--tls off`", "", Lower, Table::Tls);
+    pub const TLS_RATE: Self =
+        measure("throughput_ratio", "requests/s, TLS read ÷ without the agent", "", Higher, Table::Tls);
+    pub const TLS_RATE_OFF: Self = measure("throughput_ratio_off", "the same with `--tls off`", "", Higher, Table::Tls);
+    pub const TLS_CPU_WITHOUT: Self =
+        measure("app_cpu_per_1000_without", "its CPU per 1 000 requests without", "ms", Neither, Table::Tls);
 
     pub const FIRST_SPAN: Self =
         alone("first_span", "time from agent start to first span", "s", Some(Aim::AtMost(1.0)));

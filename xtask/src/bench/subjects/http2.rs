@@ -26,5 +26,5 @@ fn start() -> Result<Server> {
     let place = Place::new("http2")?;
     let listen = format!("listen {} http2; http2_max_concurrent_streams 128;", place.address);
     // nginx 1.22 refuses HTTP/1 on such a port, so that it listens must do.
-    nginx::serve(place, &listen, |address| Ok(TcpStream::connect(address).map(drop)?))
+    nginx::serve(place, &listen, 63, |address| Ok(TcpStream::connect(address).map(drop)?))
 }

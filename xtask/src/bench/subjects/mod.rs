@@ -84,7 +84,7 @@ impl Subject {
 }
 
 /// A command that runs `program` on the first processor.
-fn pinned(program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub fn pinned(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", "0"]).arg(program);
     command

@@ -31,12 +31,12 @@ pub fn start() -> Result<Server> {
     let place = Place::new("nginx")?;
     let port = place.address.port();
     let listen: String = (1..=ADDRESSES).map(|n| format!("listen 127.0.0.{n}:{port} backlog=4096; ")).collect();
-    serve(place, &listen, |address| get(address, mark()).map(drop))
+    serve(place, &listen, 63, |address| get(address, mark()).map(drop))
 }
 
-/// Starts one that listens as `listen` says, with the file at [`mark`].
-pub fn serve(place: Place, listen: &str, answers: impl Fn(SocketAddr) -> Result<()>) -> Result<Server> {
-    place.write(&format!("site{}", mark()), [b'x'; 63])?;
+/// Starts one that listens as `listen` says, with a file of so many bytes at [`mark`].
+pub fn serve(place: Place, listen: &str, bytes: usize, answers: impl Fn(SocketAddr) -> Result<()>) -> Result<Server> {
+    place.write(&format!("site{}", mark()), vec![b'x'; bytes])?;
     let home = place.folder.display();
     let config = format!(
         "daemon off; user root; pid {home}/pid; error_log {home}/error; worker_processes 1; worker_cpu_affinity 1; worker_rlimit_nofile 15000;\n\
