@@ -1,5 +1,6 @@
 //! `wirespan doctor`: each capability, whether it is there, how, or why not and what to do.
 
+mod containers;
 mod pod;
 
 use std::path::Path;
@@ -104,6 +105,7 @@ pub fn examine(config: &Config) -> Report {
     checks.push(verifier());
     checks.push(processes());
     checks.extend(pod::checks(config));
+    checks.extend(containers::checks(config));
     checks.extend(runtimes(config));
     checks.extend(rules(config));
     checks.push(tls(config));

@@ -21,6 +21,7 @@
 //! | [`operations`] | names of operations, learnt by service |
 //! | [`inventory`] | which processes there are, for who asks |
 //! | [`kubernetes`] | what the Kubernetes API says of this node's pods |
+//! | [`containers`] | what container runtimes say of containers, where they may be asked |
 //! | [`pipeline`] | wires the stages |
 //! | [`export`] | spans out: OTLP and the console |
 //! | [`ingest`] | OTLP in: spans that applications make themselves |
@@ -33,6 +34,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connections;
+pub mod containers;
 pub mod demo;
 pub mod discovery;
 pub mod doctor;

@@ -23,6 +23,7 @@ use crate::bpf::{Capture, CaptureError, CaptureSettings, Mode};
 use crate::clock::{self, Clock};
 use crate::config::{Config, Rule};
 use crate::connections::{self, Signal};
+use crate::containers::Runtimes;
 use crate::discovery::facts::is_listened_on;
 use crate::discovery::{HostInfo, Processes};
 use crate::export::Exporters;
@@ -77,6 +78,16 @@ pub struct Pipeline {
     open_requests: Arc<OpenRequests>,
 }
 
+/// What is known of processes beside what the kernel and their files say, and where it is told.
+pub struct Known {
+    /// Which processes there are, for who asks.
+    pub inventory: Arc<Inventory>,
+    /// Pods, if there is an API that names them.
+    pub cluster: Option<Arc<Cluster>>,
+    /// Containers, if there are runtimes that may be asked.
+    pub runtimes: Option<Arc<Runtimes>>,
+}
+
 impl Pipeline {
     /// Attaches the kernel programs and starts the stages. `exporters` get every finished trace, and `meters` every
     /// finished span. Connections to `own`,
@@ -91,7 +102,7 @@ impl Pipeline {
         (exporters, meters): (Exporters, Option<Arc<Meters>>),
         own: OwnServer,
         ledger: &Ledger,
-        (inventory, cluster): (Arc<Inventory>, Option<Arc<Cluster>>),
+        known: Known,
     ) -> Result<Self, CaptureError> {
         let capture = Capture::start(&CaptureSettings {
             capture_bytes: config.capture_bytes as u32,
@@ -137,12 +148,12 @@ impl Pipeline {
             meters,
             memory: ledger.spans.clone(),
             remarks: Remarks::new(config, Arc::clone(counters)),
-            peers: cluster.as_ref().and_then(|cluster| cluster.peers().cloned()),
+            peers: known.cluster.as_ref().and_then(|cluster| cluster.peers().cloned()),
             counters: Arc::clone(counters),
             interests: Arc::clone(&interests),
         };
         let open_requests = linker.traces.open_requests();
-        let mut reader = Reader::new(config, capture, Arc::clone(counters), signals, own, ledger, (inventory, cluster));
+        let mut reader = Reader::new(config, capture, Arc::clone(counters), signals, own, ledger, known);
         reader.interests = interests;
         let stop_reader = Arc::clone(&stop);
         let failed = |error: std::io::Error| CaptureError::Load("a thread", error.to_string());
@@ -337,11 +348,14 @@ impl Reader {
         signals: Sender<Signal>,
         own: OwnServer,
         ledger: &Ledger,
-        (inventory, cluster): (Arc<Inventory>, Option<Arc<Cluster>>),
+        known: Known,
     ) -> Self {
         let mut processes = Processes::new(config, PathBuf::from("/proc"), HostInfo::read("/".as_ref()));
-        if let Some(cluster) = cluster {
+        if let Some(cluster) = known.cluster {
             processes.look_for_pods(cluster);
+        }
+        if let Some(runtimes) = known.runtimes {
+            processes.ask_runtimes(runtimes);
         }
         let limits = connections::Limits { memory: ledger.connections.clone(), ..connections::Limits::of(config) };
         let mut stages = Stages::new(processes, limits, Arc::clone(&counters), Some(own));
@@ -367,7 +381,7 @@ impl Reader {
             ticked: Instant::now(),
             counters,
             losses: Losses::default(),
-            inventory,
+            inventory: known.inventory,
             interests: Interests::default(),
             said_io_uring: false,
             said_ring_full: false,

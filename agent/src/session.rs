@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::bpf::CaptureError;
 use crate::config::otlp::Signal;
 use crate::config::{Color, Config, MetricsConfig, OtlpConfig, Output, ViewConfig};
+use crate::containers::{self, Runtimes};
 use crate::discovery::{self, HostInfo};
 use crate::export::console::{ColorChoice, ConsoleSettings, Format};
 use crate::export::otlp;
@@ -26,7 +27,7 @@ use crate::kubernetes::{self, Cluster};
 use crate::memory::trim::{self, Trimmer};
 use crate::memory::{Ledger, Shares};
 use crate::metrics::{self, Counters};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Known, Pipeline};
 use crate::span::{Linking, OpenRequests, Resource};
 use crate::store;
 use crate::vital;
@@ -114,7 +115,8 @@ impl Session {
         let view = view.transpose()?;
         let cluster = follow_pods(config, &counters, &runtime);
         let exporters = (exporters, meters.clone());
-        let pipeline = Pipeline::start(config, &counters, &linking, exporters, own, &ledger, (inventory, cluster))?;
+        let known = Known { inventory, cluster, runtimes: ask_runtimes(config, &counters, &runtime) };
+        let pipeline = Pipeline::start(config, &counters, &linking, exporters, own, &ledger, known)?;
         // Who cannot trace at all is told that alone.
         problems.iter().for_each(|problem| log::warn!("{problem}"));
         runtime.spawn(watch_memory(ledger, Arc::clone(&counters)));
@@ -270,6 +272,17 @@ fn follow_pods(config: &Config, counters: &Arc<Counters>, runtime: &Runtime) -> 
     let door = Arc::new(Door::new(kubernetes, Arc::clone(counters)));
     kubernetes::follow(door, &cluster, runtime.handle());
     Some(cluster)
+}
+
+/// Asks container runtimes for names, if any may be asked.
+fn ask_runtimes(config: &Config, counters: &Arc<Counters>, runtime: &Runtime) -> Option<Arc<Runtimes>> {
+    let sockets = config.container_sockets.clone();
+    if sockets.is_empty() {
+        return None;
+    }
+    let (runtimes, roots) = (Arc::<Runtimes>::default(), discovery::processes::roots(Path::new("/proc")));
+    runtime.spawn(containers::follow(Arc::clone(&runtimes), sockets, roots, Arc::clone(counters)));
+    Some(runtimes)
 }
 
 /// The runtime that a session is given.

@@ -22,6 +22,7 @@ use crate::bpf::Record;
 use crate::bpf::probes::{Probes, Program};
 use crate::config::{Rule, Tls};
 use crate::connections::{self, Connections, Signal, Verdict};
+use crate::containers::socket;
 use crate::discovery::{ExecInfo, Process, Processes, Selection, routes};
 use crate::export::otlp;
 use crate::inventory::{self, Inventory, Row};
@@ -160,7 +161,8 @@ impl Stages {
         self.connections.tick(now, &mut self.out);
         self.wishes.extend(self.connections.roused().map(Wish::Rouse));
         self.overheard.tick(now);
-        for tgid in self.processes.follow_pods() {
+        let (in_pods, in_containers) = (self.processes.follow_pods(), self.processes.follow_containers());
+        for tgid in in_pods.into_iter().chain(in_containers) {
             self.left_out.remove(&tgid);
             self.wishes.push(Wish::Heed(tgid));
         }
@@ -559,8 +561,11 @@ impl Stages {
     }
 }
 
-/// Whether the agent itself is at the other end, with what it exports: whoever takes that is not told to have been asked.
+/// Whether the agent itself is at the other end, with what it exports or asks: whoever takes that is not told to have been asked.
 fn is_own_export(ends: &Endpoints) -> bool {
+    if ends.family == AF_UNIX {
+        return socket::is_ours(ends.peer_cookie);
+    }
     let end = |of, port| SocketAddr::new(address(ends, of), port);
     matches!(ends.family, AF_INET | AF_INET6)
         && otlp::own::is_ours(end(ends.local, ends.local_port), end(ends.peer, ends.peer_port))

@@ -4,7 +4,9 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,11 +42,35 @@ impl Container {
     ///
     /// When it cannot be made.
     pub fn of(uid: &str, number: u32) -> Self {
+        Self::at(uid, number, |id| format!("kubepods/burstable/pod{uid}/{id}"))
+    }
+
+    /// A control group as Podman makes it without systemd, of no pod.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be made.
+    pub fn of_podman(number: u32) -> Self {
+        Self::at("", number, |id| format!("libpod_parent/wirespan-tests/libpod-{id}"))
+    }
+
+    fn at(uid: &str, number: u32, path: impl Fn(&str) -> String) -> Self {
         let (uid, id) = (uid.to_owned(), format!("{:032x}{number:032x}", std::process::id()));
         let mount = MOUNTS.iter().map(Path::new).find(|mount| mount.join("cgroup.procs").is_file());
-        let group = mount.expect("control groups of version 2").join(format!("kubepods/burstable/pod{uid}/{id}"));
+        let group = mount.expect("control groups of version 2").join(path(&id));
         fs::create_dir_all(&group).unwrap_or_else(|e| panic!("{}: {e}", group.display()));
         Self { uid, id, group }
+    }
+
+    /// Runs a command that enters it before it becomes the program, as runc has it; waits for its end, which must be a good one.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn run(&self, command: &str) {
+        let script = format!("echo $$ > {} && exec {command}", self.processes().display());
+        let status = Command::new("sh").args(["-c", &script]).status().expect("sh");
+        assert!(status.success(), "{command}: {status}");
     }
 
     /// The file that takes processes.
@@ -69,6 +95,42 @@ impl Drop for Container {
         wait::until_true(Duration::from_secs(5), || fs::remove_dir(&self.group).is_ok());
         let parents = self.group.ancestors().skip(1).take(3);
         parents.for_each(|parent| drop(fs::remove_dir(parent)));
+    }
+}
+
+/// A container runtime that knows one container, by Docker's API.
+pub struct Docker {
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Docker {
+    /// Listens at a socket.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot.
+    pub fn start(socket: &Path, container: &Container, name: &str) -> Self {
+        let listener = UnixListener::bind(socket).unwrap_or_else(|e| panic!("{}: {e}", socket.display()));
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let (heard, path) = (Arc::clone(&asked), format!("/containers/{}/json", container.id));
+        let known = json!({"Name": format!("/{name}"), "Config": {"Image": "registry.example/cart:1"}}).to_string();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let Ok(reading) = stream.try_clone() else { continue };
+                let mut lines = BufReader::new(reading).lines().map_while(Result::ok);
+                let first = lines.next().unwrap_or_default();
+                lines.take_while(|line| !line.is_empty()).for_each(drop);
+                let (status, body) = if first.contains(&path) { ("200 OK", &*known) } else { ("404 Not Found", "{}") };
+                heard.lock().unwrap_or_else(PoisonError::into_inner).push(first);
+                let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            }
+        });
+        Self { asked }
+    }
+
+    /// First lines of the requests so far.
+    pub fn requests(&self) -> Vec<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

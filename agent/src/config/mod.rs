@@ -7,6 +7,7 @@
 //! | [`source`] | which value is in force, and whence |
 //! | [`mod@file`] | the YAML file |
 //! | [`parse`], [`rule`] | texts into values |
+//! | [`containers`] | sockets of container runtimes that are asked for names |
 //! | [`kubernetes`] | where the Kubernetes API is, and what is asked of it |
 //! | [`metrics`] | what is measured of them |
 //! | [`otlp`] | where spans go by OTLP |
@@ -20,6 +21,7 @@
 //! which wins over the file, which wins over the default. A list is taken whole from where it is found first.
 
 pub mod block;
+pub mod containers;
 pub mod error;
 pub mod file;
 pub mod kubernetes;
@@ -39,6 +41,7 @@ pub mod view;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use containers::{ContainerSocket, Speech};
 pub use error::ConfigError;
 pub use kubernetes::KubernetesConfig;
 pub use metrics::MetricsConfig;
@@ -176,6 +179,8 @@ pub struct Config {
     pub tls: TlsRules,
     /// How the Kubernetes API is asked, if it is.
     pub kubernetes: Option<KubernetesConfig>,
+    /// Container runtimes that are asked for names.
+    pub container_sockets: Vec<ContainerSocket>,
     /// `WIRESPAN_*` variables that no option has: worth one warning.
     pub stray_variables: Vec<String>,
 }
@@ -249,6 +254,7 @@ impl Config {
             sandbox: settings.choice("sandbox")? == "on",
             tls: TlsRules::new(settings.each("tls", |text| TlsRules::parse(text, &users))?),
             kubernetes: KubernetesConfig::read(settings, surroundings)?,
+            container_sockets: settings.each("container-sockets", ContainerSocket::parse)?,
             stray_variables: settings.stray_variables.clone(),
         };
         config.check_together(settings)?;

@@ -4,6 +4,7 @@
 //! To add an option: one entry here, one line in [`super::Config`]'s reading, and
 //! `UPDATE_DOCS=1 cargo test -p wirespan documentation`.
 
+use super::containers;
 use super::kubernetes;
 use super::option::{Kind, Opt, opt};
 
@@ -68,6 +69,7 @@ pub static OPTIONS: &[Opt] = &[
     kubernetes::ANNOTATIONS,
     kubernetes::WELL_KNOWN,
     kubernetes::PEERS,
+    containers::SOCKETS,
     opt(
         "output",
         CONSOLE,

@@ -141,7 +141,7 @@ The first of these that says something:
 3. the pod, by OpenTelemetry's conventions for Kubernetes ([kubernetes.md](kubernetes.md));
 4. the systemd service that the process runs in, save services that run other people's programs (sshd, cron, docker, …);
 5. the container: docker's compose service or container name, podman's name, the Kubernetes deployment or container name, as far as files on
-   this machine tell. A container of which only the id is known gives `container.id` and no name;
+   this machine tell, or a runtime that may be asked (`container-sockets`). A container of which only the id is known gives `container.id` and no name;
 6. the program: `python shop.py` is `shop`, `gunicorn shop.wsgi:application` is `shop`, `java -jar shop-1.2.jar` is `shop`, `node shop.js` is the name in the
    nearest `package.json` or `shop`, an nginx worker is `nginx`; what is called as in every project
    (`app.py`, `server.js`) is called by its project ([naming.md](naming.md));

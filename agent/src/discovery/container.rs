@@ -1,4 +1,7 @@
-//! What a container is called, from the files that its runtime keeps on disk: no daemon is asked.
+//! What a container is called, from the files that its runtime keeps on disk. (Where a runtime may be asked itself, [`containers`]
+//! does that.)
+//!
+//! [`containers`]: crate::containers
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,6 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wirespan_kubernetes::pod;
+use wirespan_kubernetes::text::{NAME, plain};
 
 /// A container with a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +26,43 @@ impl Container {
     /// A container of which the name is all that is known.
     pub fn named(name: &str) -> Self {
         Self { name: name.to_string(), service: name.to_string(), attributes: Vec::new() }
+    }
+
+    /// What Docker says of a container, in its file and by its API.
+    pub fn of_docker(described: &Value) -> Option<Self> {
+        let config = &described["Config"];
+        let name = plain(described["Name"].as_str()?.trim_start_matches('/'), NAME)?;
+        let service = config["Labels"]["com.docker.compose.service"].as_str().and_then(|service| plain(service, NAME));
+        let image = config["Image"].as_str().and_then(|image| plain(image, NAME));
+        let image = image.map(|image| ("container.image.name", pod::image(image).0.to_string()));
+        let service = service.unwrap_or(name).to_string();
+        Some(Self { name: name.to_string(), service, attributes: image.into_iter().collect() })
+    }
+
+    /// What a runtime of Kubernetes says of a container: its name, the pod's name and namespace, and the image.
+    pub fn of_runtime(name: &str, pod: Option<(&str, &str)>, image: &str) -> Option<Self> {
+        let mut container = match pod {
+            Some((pod, namespace)) => Self::in_pod(plain(pod, NAME)?, plain(namespace, NAME)?, plain(name, NAME)?),
+            None => Self::named(plain(name, NAME)?),
+        };
+        if let Some(image) = plain(image, NAME) {
+            container.attributes.push(("container.image.name", pod::image(image).0.to_string()));
+        }
+        Some(container)
+    }
+
+    /// A container of a pod of which the names are all that is known.
+    fn in_pod(pod: &str, namespace: &str, name: &str) -> Self {
+        let mut attributes = vec![
+            ("k8s.pod.name", pod.to_string()),
+            ("k8s.namespace.name", namespace.to_string()),
+            ("k8s.container.name", name.to_string()),
+        ];
+        let deployment = deployment(pod);
+        if let Some(deployment) = deployment {
+            attributes.push(("k8s.deployment.name", deployment.to_string()));
+        }
+        Self { name: name.to_string(), service: deployment.unwrap_or(name).to_string(), attributes }
     }
 }
 
@@ -67,12 +108,7 @@ fn json(path: &Path) -> Option<Value> {
 
 /// Docker keeps one `config.v2.json` per container.
 fn docker(root: &Path, id: &str) -> Option<Container> {
-    let config = json(&root.join("var/lib/docker/containers").join(id).join("config.v2.json"))?;
-    let name = config["Name"].as_str()?.trim_start_matches('/').to_string();
-    let service = config["Config"]["Labels"]["com.docker.compose.service"].as_str().unwrap_or(&name).to_string();
-    let image =
-        config["Config"]["Image"].as_str().map(|image| ("container.image.name", pod::image(image).0.to_string()));
-    Some(Container { name, service, attributes: image.into_iter().collect() })
+    Container::of_docker(&json(&root.join("var/lib/docker/containers").join(id).join("config.v2.json"))?)
 }
 
 /// Where a user's own files are.
@@ -86,11 +122,17 @@ fn home(root: &Path, user: u32) -> Option<String> {
     (home.starts_with('/') && !home.split('/').any(|part| part == "..")).then_some(home)
 }
 
-/// Podman keeps one list of all containers per storage: root's, and each user's own.
+/// How Podman may keep containers' files: on an overlay as a rule, as copies (`vfs`) where users may not have one.
+const DRIVERS: [&str; 4] = ["overlay", "vfs", "btrfs", "zfs"];
+
+/// Podman keeps one list of all containers per storage and driver: root's, and each user's own.
 fn podman(root: &Path, share: &str, id: &str) -> Option<Container> {
-    let list = json(&root.join(share).join("containers/storage/overlay-containers/containers.json"))?;
-    let container = list.as_array()?.iter().find(|container| container["id"].as_str() == Some(id))?;
-    Some(Container::named(container["names"][0].as_str()?))
+    let storage = root.join(share).join("containers/storage");
+    DRIVERS.iter().find_map(|driver| {
+        let list = json(&storage.join(format!("{driver}-containers/containers.json")))?;
+        let container = list.as_array()?.iter().find(|container| container["id"].as_str() == Some(id))?;
+        Some(Container::named(plain(container["names"][0].as_str()?, NAME)?))
+    })
 }
 
 /// The kubelet links each container's log as `POD_NAMESPACE_CONTAINER-ID.log`.
@@ -101,16 +143,7 @@ fn kubernetes(root: &Path, id: &str) -> Option<Container> {
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).find(|name| name.ends_with(&ending))?;
     let mut parts = file.strip_suffix(&ending)?.splitn(3, '_');
     let (pod, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
-    let mut attributes = vec![
-        ("k8s.pod.name", pod.to_string()),
-        ("k8s.namespace.name", namespace.to_string()),
-        ("k8s.container.name", name.to_string()),
-    ];
-    let deployment = deployment(pod);
-    if let Some(deployment) = deployment {
-        attributes.push(("k8s.deployment.name", deployment.to_string()));
-    }
-    Some(Container { name: name.to_string(), service: deployment.unwrap_or(name).to_string(), attributes })
+    Some(Container::in_pod(pod, namespace, name))
 }
 
 /// The deployment that a pod's name shows: `shop-7d4b9c6f5-x2k8q` is of `shop`.

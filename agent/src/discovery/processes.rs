@@ -5,7 +5,7 @@
 //! asks for it; the table is bounded by the live processes, [`RECENT`] dead ones, and [`MAX`] in any case.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -24,6 +24,7 @@ use super::resource::Resources;
 use super::selection::{self, Choice, Reason, Selection};
 use crate::config::{Config, TlsRules};
 use crate::connections::Descriptor;
+use crate::containers::Runtimes;
 use crate::span::Resource;
 use crate::tls::Usage;
 
@@ -49,7 +50,7 @@ pub struct Process {
     pub tgid: u32,
     /// What its spans say of it.
     pub resource: Arc<Resource>,
-    /// What spans say that end after its pod became known.
+    /// What spans say that end after its pod, or its container's name, became known.
     later: OnceLock<Arc<Resource>>,
     /// When it began, nanoseconds since boot to a clock tick; `None` if it was gone before that could be read.
     pub start: Option<u64>,
@@ -144,6 +145,8 @@ pub struct Processes {
     unswept: Vec<u32>,
     cgroups: HashMap<u64, Arc<Cgroup>>,
     containers: Containers,
+    /// Who is asked about containers that no file names, if anybody is.
+    runtimes: Option<Arc<Runtimes>>,
     programs: Programs,
     resources: Resources,
     namesakes: Namesakes,
@@ -157,9 +160,7 @@ pub struct Processes {
 impl Processes {
     /// An empty table. `proc_root` is `/proc`, or a captured tree.
     pub fn new(config: &Config, proc_root: PathBuf, host: HostInfo) -> Self {
-        // With the host's pid namespace, process 1 shows the host's files even to an agent that runs in a container.
-        let mut roots = vec![proc_root.join("1/root")];
-        roots.extend(proc_root.parent().map(PathBuf::from));
+        let roots = roots(&proc_root);
         let resources = Resources::new(config, host, &roots);
         let nobody = Arc::new(resources.build(0, &Facts::default(), &Program::default(), ""));
         Self {
@@ -168,6 +169,7 @@ impl Processes {
             unswept: Vec::new(),
             cgroups: HashMap::default(),
             containers: Containers::new(roots),
+            runtimes: None,
             programs: Programs::default(),
             selection: Arc::new(Selection::new(config, std::process::id())),
             allow_duplicate_spans: config.allow_duplicate_spans,
@@ -439,7 +441,8 @@ impl Processes {
             facts.container = self
                 .containers
                 .get(id, facts.cgroup.user())
-                .or_else(|| facts.cgroup.container_name.as_ref().map(named));
+                .or_else(|| facts.cgroup.container_name.as_ref().map(named))
+                .or_else(|| self.runtimes.as_ref()?.get(id));
         }
         facts.pod = self.resources.cluster.as_ref().and_then(|cluster| cluster.find(&facts.cgroup));
         if self.resources.names_ports() {
@@ -520,6 +523,12 @@ impl Processes {
         }
         self.cgroups.insert(id, cgroup.clone());
     }
+}
+
+/// Where the machine's files are, the first one wins: with the host's pid namespace, process 1 shows the host's even to an agent
+/// that runs in a container.
+pub fn roots(proc_root: &Path) -> Vec<PathBuf> {
+    std::iter::once(proc_root.join("1/root")).chain(proc_root.parent().map(PathBuf::from)).collect()
 }
 
 /// A process under the name that it has now.

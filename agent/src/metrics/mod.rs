@@ -55,6 +55,8 @@ wirespan_signals::counters! {
     kubernetes_addresses_refused: "EndpointSlices and Services for which there was no room",
     kubernetes_peers_asked: "Pods of other nodes that the Kubernetes API was asked about, because somebody here talks to them",
     kubernetes_peers_named: "Spans that say which pod, Service or node is at the other end",
+    container_questions: "Questions to container runtimes, at the sockets that are given",
+    container_troubles: "Of those, such as had no answer",
     connections: "Connections seen",
     connections_open: "Connections tracked now",
     connections_evicted: "Connections forgotten because there were too many or they were idle",

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use wirespan_tests::curl;
-use wirespan_tests::kubernetes::{Api, Container, Kind, pod, pod_elsewhere, service, slice};
+use wirespan_tests::kubernetes::{Api, Container, Docker, Kind, pod, pod_elsewhere, service, slice};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::node::Node;
 use wirespan_tests::span::{self, Span, Value};
@@ -192,4 +192,78 @@ fn whom_pods_talk_to_has_a_name_and_an_address_that_changed_hands_has_none() {
         assert_eq!(says_of(&client, "service.peer.name"), "stock");
     }
     scene.agent().stop();
+}
+
+#[test]
+fn what_a_pod_does_first_has_its_name_and_its_containers_once_the_kubelet_has_said_it() {
+    let mut scene = Scene::new();
+    let (api, container) = (Api::start(), Container::new(3));
+    let node = Node::faults(&scene);
+    // It is scheduled; nothing of it runs yet.
+    let mut scheduled = pod(&container, "node-1", "shop-0", json!({}));
+    let status = std::mem::take(&mut scheduled["status"]);
+    scheduled["status"] = json!({"phase": "Pending"});
+    api.put(Kind::Pod, scheduled.clone());
+    trace(&mut scene, &api, &[]);
+
+    // A process of a few milliseconds, which is gone before anybody could ask about it.
+    let asks = |path: &str| container.run(&format!("curl -q -sS --noproxy '*' --output /dev/null {}", node.url(path)));
+    let asked = |scene: &Scene, path: &str| {
+        let mine = |span: &&Span| span.kind == span::Kind::Client && is_to(span, path);
+        let spans = scene.wait_for(|spans| spans.iter().any(|span| mine(&span)));
+        spans.iter().find(mine).cloned().expect("it is traced")
+    };
+    asks("/short/first");
+    let first = asked(&scene, "/short/first");
+    assert_eq!(says(&first, "k8s.pod.name").as_deref(), Some("shop-0"));
+    assert_eq!(says(&first, "service.name").as_deref(), Some("shop"));
+    assert_eq!(says(&first, "container.id").as_deref(), Some(&*container.id));
+    assert_eq!(says(&first, "k8s.container.name"), None, "nobody has said yet which it is");
+
+    scheduled["status"] = status;
+    api.put(Kind::Pod, scheduled);
+    let mut turn = 0;
+    let named = wait::until_true(wait::PATIENCE, || {
+        turn += 1;
+        asks(&format!("/short/later-{turn}"));
+        let later = asked(&scene, &format!("/short/later-{turn}"));
+        assert_eq!(says(&later, "k8s.pod.name").as_deref(), Some("shop-0"));
+        says(&later, "k8s.container.name").as_deref() == Some("web")
+    });
+    assert!(named, "its container has no name");
+    scene.agent().stop();
+}
+
+fn is_to(span: &Span, path: &str) -> bool {
+    says_of(span, "url.full").ends_with(path)
+}
+
+#[test]
+fn a_container_that_no_file_names_is_called_as_its_runtime_says_and_the_runtime_is_not_seen_to_be_asked() {
+    let mut scene = Scene::new();
+    let (socket, container) = (scene.dir().join("podman.sock"), Container::of_podman(4));
+    let docker = Docker::start(&socket, &container, "cart-1");
+    let node = Node::faults(&scene);
+    container.take(node.program.pid());
+    scene.trace_with(&["--container-sockets", &format!("docker:{}", socket.display())]);
+    let named = asks_until(&scene, &node, "named", |span| says(span, "container.name").is_some());
+    for (key, value) in [
+        ("service.name", "cart-1"),
+        ("container.name", "cart-1"),
+        ("container.id", &container.id),
+        ("container.image.name", "registry.example/cart"),
+    ] {
+        assert_eq!(says(&named, key).as_deref(), Some(value), "{key}");
+    }
+    scene.agent().stop();
+    // (Containers of others on this machine may be asked about, too.)
+    let requests = docker.requests();
+    let of_mine = requests.iter().filter(|line| line.contains(&container.id)).count();
+    assert_eq!(of_mine, 1, "{requests:?}");
+    assert!(
+        requests.iter().all(|line| line.starts_with("GET /containers/") && line.contains("/json ")),
+        "{requests:?}"
+    );
+    let told = scene.receiver.spans().into_iter().filter(|span| says_of(span, "url.path").starts_with("/containers/"));
+    assert_eq!(told.count(), 0);
 }

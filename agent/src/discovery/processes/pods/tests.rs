@@ -6,6 +6,7 @@ use wirespan_kubernetes::pod::Pod;
 
 use super::super::tests::machine::{ID, Machine, SHOWN, Shown};
 use super::*;
+use crate::discovery::container::Container;
 use wirespan_links::Process as _;
 
 const UID: &str = "6f0e2c1a-7b3d-4e5f-8a9b-0c1d2e3f4a5b";
@@ -174,4 +175,34 @@ fn files_of_the_kubelet_answer_where_the_api_does_not() {
     assert!(processes.get(7).is_traced());
     assert!(!machine.processes("--exclude namespace:prod").get(7).is_traced());
     assert!(machine.processes("--include workload:shop").get(7).is_traced());
+}
+
+#[test]
+fn a_process_whose_container_a_runtime_names_is_called_anew_and_so_are_its_open_spans() {
+    let machine = Machine::new();
+    machine.show(7, &Shown { cgroup: &format!("/libpod_parent/libpod-{ID}"), ..SHOWN });
+    machine.show(8, &Shown { cgroup: "/system.slice/ssh.service", ..SHOWN });
+    let mut processes = machine.processes("--exclude container:secret");
+    let runtimes = Arc::<Runtimes>::default();
+    processes.ask_runtimes(Arc::clone(&runtimes));
+    let held = Arc::clone(processes.get(7));
+    processes.get(8);
+    assert_eq!(says(&held, "container.name"), "");
+    assert!(processes.follow_containers().is_empty());
+    runtimes.named(ID.into(), Container::named("cart"));
+    assert!(processes.follow_containers().is_empty(), "it was traced before");
+    assert_eq!(held.resource().get("container.name"), Some("cart"), "who holds it has the name");
+    assert_eq!(held.resource().get("service.name"), Some("cart"));
+    assert_eq!(says(processes.get(7), "container.name"), "cart");
+    assert_eq!(says(processes.get(8), "container.name"), "");
+    // Who comes later is called so at once, and what is meant by a rule is not traced any more.
+    machine.show(9, &Shown { cgroup: &format!("/libpod_parent/libpod-{ID}"), ..SHOWN });
+    assert_eq!(says(processes.get(9), "container.name"), "cart");
+    let mut processes = machine.processes("--include container:cart");
+    let runtimes = Arc::<Runtimes>::default();
+    processes.ask_runtimes(Arc::clone(&runtimes));
+    assert!(!processes.get(7).is_traced());
+    runtimes.named(ID.into(), Container::named("cart"));
+    assert_eq!(processes.follow_containers(), [7], "the kernel is to be told");
+    assert!(processes.get(7).is_traced());
 }

@@ -50,8 +50,13 @@ fn a_kubernetes_container_is_called_as_its_deployment() {
 fn a_podman_container_is_called_as_its_storage_lists_it() {
     let machine = Machine::new();
     let list = format!(r#"[{{"id":"{ID}","names":["shop"]}}]"#);
-    machine.file("var/lib/containers/storage/overlay-containers/containers.json", list);
+    machine.file("var/lib/containers/storage/overlay-containers/containers.json", &list);
     machine.show(7, &Shown { cgroup: &format!("/machine.slice/libpod-{ID}.scope"), ..SHOWN });
+    assert_eq!(service(&mut machine.processes(""), 7), "shop");
+    // Where no file system can be laid upon another, as for users of some machines.
+    let machine = Machine::new();
+    machine.file("var/lib/containers/storage/vfs-containers/containers.json", list);
+    machine.show(7, &Shown { cgroup: &format!("/libpod_parent/libpod-{ID}"), ..SHOWN });
     assert_eq!(service(&mut machine.processes(""), 7), "shop");
 }
 
