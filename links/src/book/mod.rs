@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `units.rs` | what units were seen to do, in the order in which it was told, and what that puts in doubt |
 //! | `served.rs` | which requests a unit had in flight at a moment, whatever the order in which it was told |
-//! | `doubt.rs` | how that passes |
+//! | `under_way.rs` | the same of units, connections and processes, and where records are missing |
+//! | `doubt.rs` | how doubt passes |
 //! | `losses.rs` | whose records are missing |
 //! | `sleeps.rs` | what threads sleep on |
 //! | `lives.rs` | what units were seen to do that others read for |
@@ -35,6 +36,7 @@ mod served;
 mod sleeps;
 pub mod spawns;
 mod streams;
+mod under_way;
 pub mod units;
 
 use std::collections::BTreeSet;
@@ -43,7 +45,7 @@ use rustc_hash::FxHashMap as HashMap;
 use slotmap::SecondaryMap;
 
 use crate::court::SETTLED;
-use crate::facts::{At, Cause, Fact, Handle, Place, UnitKey};
+use crate::facts::{At, Cause, Fact, Place, UnitKey};
 use crate::live::SpanKey;
 use crate::rules::Missing;
 use births::Births;
@@ -82,6 +84,9 @@ pub struct RequestNote {
     pub over: Option<u64>,
     /// Who answered it, and when its last byte was sent.
     pub answered: Option<(Option<UnitKey>, At)>,
+    /// Records of its process were lost while it was being read or in flight: it may have been over long before that is told, and
+    /// whoever was at work for it at work for another, which nobody was told of.
+    pub doubted: bool,
     /// Calls that hang below it, or may.
     pub calls: Vec<SpanKey>,
 }
@@ -256,11 +261,12 @@ impl Book {
             }
             Fact::TakenUp { by, from, stream, time } => self.streams.taken_up(by, from, stream, time),
             Fact::Lost { of, losing } => {
-                self.units.lost_records(of, losing);
+                let until = self.units.lost_records(of, losing);
+                self.doubt_open(of);
                 self.places.lost(of);
                 self.lives.lost(of);
                 self.results.lose(of);
-                self.loops.lost(of);
+                self.loops.lost(of, until);
                 self.spawns.lost(of);
                 self.readers.lost(of, self.now);
             }
@@ -307,6 +313,7 @@ impl Book {
             is_over: false,
             over: None,
             answered: None,
+            doubted: self.units.may_have_lost(unit.tgid, at.time),
             calls: Vec::new(),
         };
         self.requests.insert(request, Box::new(note));
@@ -492,81 +499,6 @@ impl Book {
     pub fn is_threads_own(&self, call: SpanKey) -> bool {
         let Some(note) = self.calls.get(call) else { return true };
         matches!(self.maker(note), Maker::Unit(Made { by, handle: None, relays: None, .. }) if by.is_thread() || by.is_fed())
-    }
-
-    /// Whether what a unit had in flight at a moment is over, and forgotten.
-    pub fn is_past(&self, unit: UnitKey, time: u64) -> bool {
-        self.served.is_past(unit, time)
-    }
-
-    /// The requests that a unit had in flight at a moment.
-    pub fn in_flight(&self, unit: UnitKey, time: u64) -> Alone {
-        let taken = self.streams.served_by(unit, time).map_or(Alone::None, |found| match found {
-            Alone::One(request) if self.was_over(request, time) => Alone::None,
-            found => found,
-        });
-        self.served.at(unit, time).and(taken)
-    }
-
-    /// The request that a unit, whose id is never used again, had read last at a moment, if that has ended without an answer: the
-    /// unit was at work for it, as long as it read no other.
-    pub fn unanswered(&self, unit: UnitKey, time: u64) -> Option<SpanKey> {
-        let read = self.read_by.get(&unit)?.iter().filter_map(|key| Some((*key, self.requests.get(*key)?)));
-        let (request, note) = read.filter(|(_, note)| note.read.time <= time).max_by_key(|(_, note)| note.read.time)?;
-        (note.is_over && note.answered.is_none()).then_some(request)
-    }
-
-    /// The requests of a process that a handle named at a moment.
-    pub fn named(&self, tgid: u32, handle: Handle, time: u64) -> Alone {
-        let mut found = Alone::None;
-        for named in self.handles.requests(tgid, handle, time) {
-            let takes = self.streams.served_by(named.unit, named.time).is_some();
-            if !takes && self.served.is_past(named.unit, named.time) {
-                continue;
-            }
-            // It is another's by now, if that request is over.
-            match self.in_flight(named.unit, named.time) {
-                Alone::One(request) if named.lasts || !self.was_over(request, time) => {
-                    found = found.and(Alone::One(request));
-                }
-                Alone::One(_) | Alone::None => {}
-                Alone::Several => found = Alone::Several,
-            }
-        }
-        found
-    }
-
-    /// The request that a connection had under way at a moment, where requests are answered one after the other. Of one that was
-    /// read before another was over it is not known which of them is worked on.
-    pub fn under_way_on(&self, connection: u64, time: u64) -> Alone {
-        let Some(came) = self.connections.requests(connection) else { return Alone::Several };
-        let known = came.filter_map(|request| Some((request, self.requests.get(request)?)));
-        let mut last = Alone::None;
-        let mut busy = 0;
-        for (request, note) in known.filter(|(_, note)| note.read.time <= time) {
-            let over = if note.is_over { note.over } else { Some(u64::MAX) };
-            match over {
-                Some(over) if over < time => busy = busy.max(over),
-                Some(_) if last == Alone::None => last = Alone::One(request),
-                _ => return Alone::Several,
-            }
-        }
-        match last {
-            Alone::One(request) if self.requests.get(request).is_none_or(|note| note.read.time < busy) => {
-                Alone::Several
-            }
-            last => last,
-        }
-    }
-
-    /// Whether a process has a request that is not over and had been read by then.
-    pub fn is_open(&self, tgid: u32, time: u64) -> bool {
-        self.open.get(&tgid).and_then(BTreeSet::first).is_some_and(|(read, _)| *read <= time)
-    }
-
-    /// Whether a request was over at a moment, or its span is gone.
-    pub fn was_over(&self, request: SpanKey, time: u64) -> bool {
-        self.requests.get(request).is_none_or(|r| r.over.is_some_and(|over| over < time))
     }
 
     /// Whether the thread that made a call had not gone to sleep since it took in something that belongs to the request: its

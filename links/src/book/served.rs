@@ -24,6 +24,8 @@ pub enum Alone {
     One(SpanKey),
     /// Several, or it cannot be known.
     Several,
+    /// It cannot be known, since records are missing.
+    Lost,
 }
 
 impl Alone {

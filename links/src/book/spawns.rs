@@ -275,7 +275,7 @@ impl Book {
             line.push(spawn);
             match self.in_flight(spawn.of, spawn.time) {
                 Alone::None => {}
-                Alone::Several => return None,
+                Alone::Several | Alone::Lost => return None,
                 Alone::One(request) => {
                     // (Its trace may have left by now.)
                     let note = self.requests.get(request);

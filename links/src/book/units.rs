@@ -273,8 +273,10 @@ impl Units {
     ///
     /// A request in flight may have been answered, and the thread may serve one whose reading was missed: it proves
     /// nothing until it is seen to be answered. What was created for a request may have done other work.
-    pub fn lost_records(&mut self, of: Option<u32>, losing: bool) {
-        self.losses.tell(of, losing);
+    ///
+    /// Returns up to which moment some may be missing.
+    pub fn lost_records(&mut self, of: Option<u32>, losing: bool) -> u64 {
+        let until = self.losses.tell(of, losing, self.now);
         self.states.retain(|unit, state| {
             if of.is_some_and(|tgid| unit.tgid != tgid) {
                 return true;
@@ -286,6 +288,12 @@ impl Units {
         });
         self.states.slim();
         self.wandering.slim();
+        until
+    }
+
+    /// Whether records may be missing of what a process did at a moment, or later.
+    pub fn may_have_lost(&self, tgid: u32, since: u64) -> bool {
+        self.losses.may_hide(tgid, since)
     }
 
     /// Whether the thread that runs a piece of work says nothing about the work.

@@ -544,3 +544,48 @@ fn of_requests_that_were_read_before_the_one_before_was_over_a_proxy_names_none(
     let (found, r, _) = decide(40, true, None);
     assert_eq!(found, Decision::Below(r, None), "what is read later is not it");
 }
+
+/// The next request is missing, and the call may be made for that.
+#[test]
+fn a_proxys_request_that_may_be_over_since_records_were_lost_is_believed_once_it_is_answered_later() {
+    let thread = UnitKey::thread(2, 2);
+    let relayed = Fact::Relayed { by: thread, to: 5, of: 10, time: 20 };
+    let lost = |losing| Fact::Lost { of: Some(2), losing };
+    let unknown = |request| Fact::Over { request, answered: None, read: None };
+    // While it was in flight, or while it was read.
+    for at in [1, 0] {
+        let decide = |end: fn(SpanKey) -> Fact| {
+            let mut bench = Bench::new();
+            let [r, call] = std::array::from_fn(|_| bench.key());
+            let mut facts = vec![on_connection(r, 10, true, 1), lost(false), relayed.clone(), called(call, thread, 21)];
+            facts.insert(at, lost(true));
+            bench.hear(&facts);
+            assert_eq!(bench.judge(call, Stage::Settled), Decision::Wait(Some(r), Until::Over));
+            bench.hear(&[end(r)]);
+            (bench.judge(call, Stage::Settled), r)
+        };
+        let (found, r) = decide(|r| over(r, UnitKey::thread(2, 2), 30));
+        assert_eq!(found, Decision::Below(r, None), "it was under way all the time");
+        assert_eq!(decide(unknown).0, Decision::Root(Missing::SeveralRequests), "it ended at no known moment");
+        assert_eq!(decide(|r| over(r, UnitKey::thread(2, 2), 15)).0, Decision::Root(Missing::NoRequest));
+    }
+}
+
+#[test]
+fn what_a_runtimes_unit_serves_is_not_known_where_records_were_lost_meanwhile() {
+    let unit = UnitKey { tgid: 2, kind: 1, id: 9 };
+    let lost = |losing| Fact::Lost { of: None, losing };
+    for at in 0..3 {
+        let mut bench = Bench::new();
+        let [r, call] = std::array::from_fn(|_| bench.key());
+        let mut facts = vec![read(r, unit, 1), called(call, unit, 21)];
+        facts.splice(at..at, [lost(true), lost(false)]);
+        bench.hear(&facts);
+        let found = bench.judge(call, Stage::Settled);
+        // (What comes after a loss may be inferred: what was lost is not about that.)
+        assert!(
+            found == Decision::Root(Missing::LostRecords) || at == 0 && matches!(found, Decision::Wait(..)),
+            "{at}: {found:?}"
+        );
+    }
+}

@@ -15,6 +15,7 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
         }
         Alone::One(request) => Verdict::Claims(request, Until::Settled),
         Alone::Several => Verdict::Refuses(Missing::SeveralRequests),
+        Alone::Lost => Verdict::Refuses(Missing::LostRecords),
         Alone::None => Verdict::Silent,
     }
 }

@@ -6,6 +6,9 @@ use crate::book::units::{Moment, Proof, Units};
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     let Proof::Perhaps(request, moment) = asked.call.proof else { return Verdict::Silent };
+    if asked.book.is_doubted(request) {
+        return Verdict::Refuses(Missing::LostRecords);
+    }
     // What the thread ran on from may yet be told.
     let ran_on = asked.stage < Stage::Quiet || asked.book.ran_on(asked.call, request);
     match speaks(&asked.book.units, moment, ran_on) {

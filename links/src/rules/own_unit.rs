@@ -28,6 +28,7 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
         Alone::One(request) if !is_same(asked, request) => Verdict::Refuses(Missing::Unconfirmed),
         Alone::One(request) => Verdict::Claims(request, Until::Settled),
         Alone::Several => Verdict::Refuses(Missing::SeveralRequests),
+        Alone::Lost => Verdict::Refuses(Missing::LostRecords),
         Alone::None => Verdict::Refuses(Missing::NoRequest),
     }
 }

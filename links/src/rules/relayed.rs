@@ -1,5 +1,5 @@
 //! Whoever sent the call said, before it did, on which connection the request had come that it is made for; and that connection
-//! has exactly one under way. Exact.
+//! has exactly one under way. Exact; where records were lost, once that has been answered.
 
 use super::{Asked, Missing, Stage, Until, Verdict};
 use crate::book::{Alone, Made, Maker};
@@ -12,8 +12,13 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
         return Verdict::Waits(Until::Settled);
     }
     match asked.book.under_way_on(connection, time) {
+        // It may have been over, and the next one be missing: not if this one is answered after.
+        Alone::One(request) if asked.book.is_doubted(request) && !asked.book.is_over(request) => {
+            Verdict::Claims(request, Until::Over)
+        }
         Alone::One(request) => Verdict::Claims(request, Until::Settled),
         Alone::Several => Verdict::Refuses(Missing::SeveralRequests),
+        Alone::Lost => Verdict::Refuses(Missing::LostRecords),
         Alone::None => Verdict::Refuses(Missing::NoRequest),
     }
 }

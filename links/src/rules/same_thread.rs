@@ -40,6 +40,7 @@ pub fn served(asked: &Asked<'_>) -> Result<SpanKey, Verdict> {
         // What is forgotten by now was looked at when the request was answered.
         Alone::Several if asked.stage >= Stage::Quiet && book.is_past(call.thread, call.at.time) => {}
         Alone::Several => return Err(Verdict::Refuses(Missing::SeveralRequests)),
+        Alone::Lost => return Err(Verdict::Refuses(Missing::LostRecords)),
         // `None`: it ended at no known moment since, and nothing else was the thread seen to do.
         Alone::One(_) | Alone::None => {}
     }

@@ -129,7 +129,8 @@ fn a_ratio_is_written_into_the_state_of_what_it_keeps() {
 fn a_budget_keeps_what_is_rare_and_says_how_likely_the_rest_was() {
     let mut scene = Scene::new();
     let faults = Node::faults(&scene);
-    scene.trace_with(&["--traces-per-second", "2", "--stats"]);
+    // (What is counted is all that the agent sees.)
+    scene.trace_with(&["--traces-per-second", "2", "--stats", "--include", &format!("port:{}", faults.port)]);
     let many = 60;
     for _ in 0..many {
         curl::get(&faults.url("/status/200"), 200);

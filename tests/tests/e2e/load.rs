@@ -95,7 +95,10 @@ fn requests_of_wrk_through_a_proxy_never_share_a_trace() {
     let mut path_of: HashMap<&str, &str> = HashMap::new();
     for span in &spans {
         let path = path_of.entry(&span.trace_id).or_insert(span.path());
-        assert_eq!(*path, span.path(), "two requests share a trace: {}", trace::line(span));
+        let whole = || {
+            spans.iter().filter(|other| other.trace_id == span.trace_id).map(trace::line).collect::<Vec<_>>().join("\n")
+        };
+        assert!(*path == span.path(), "two requests share a trace:\n{}", whole());
     }
     let ids: HashSet<&str> = spans.iter().map(|span| span.span_id.as_str()).collect();
     let orphans = spans.iter().filter(|span| !span.parent.is_empty() && !ids.contains(span.parent.as_str())).count();

@@ -23,6 +23,10 @@ pub struct Call {
     pub chained: bool,
     /// What it was made in comes again and again.
     pub repeated: bool,
+    /// What has a number of a timer, or of what was left to be done, made it.
+    pub timed: bool,
+    /// Records were lost before it was known what was done with its response.
+    pub lost: bool,
     /// Its connection became free in the same piece of work.
     pub freed: bool,
     /// What was asked of whom.

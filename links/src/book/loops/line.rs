@@ -12,6 +12,8 @@ use crate::live::SpanKey;
 const MAX_KNOWN: usize = 65_536;
 /// What happened in one piece of work that is remembered: one with more did not end, or that was not told.
 const MAX_IN_ONE: usize = 16_384;
+/// What began before records were lost is over after so long, nanoseconds, and what comes again and again has come again.
+const LONG: u64 = 10_000_000_000;
 /// Changes of how many calls were under way for a request that are remembered.
 const MAX_BUSY: usize = 1024;
 /// Calls from one to those that were made for what it got, and so on.
@@ -64,6 +66,8 @@ pub struct Line {
     /// In which piece of work a number of a timer made a call, and which.
     timers: HashMap<u64, (u64, SpanKey)>,
     doubts: Doubts,
+    /// Of what began by then the end may be missing, since records were lost.
+    lost_until: u64,
 }
 
 impl Line {
@@ -88,6 +92,14 @@ impl Line {
         self.segments.clear();
     }
 
+    /// Records were lost that may have been of moments up to this one. What was under way on connections may be over, and other
+    /// things be.
+    pub fn records_lost(&mut self, until: u64) {
+        self.lost();
+        self.lost_until = self.lost_until.max(until);
+        self.calls.values_mut().filter(|call| !call.ended).for_each(|call| call.lost = true);
+    }
+
     fn begins(&mut self, cause: Cause, cookie: u64, newest: u64, time: u64) -> Vec<SpanKey> {
         let last = self.segments.last();
         let ended = last.map(|n| self.ends(n)).unwrap_or_default();
@@ -104,11 +116,14 @@ impl Line {
         let mut segment = Segment::new(newest, time, cookie, kind);
         if let Some(connection) = self.connections.get(&cookie).filter(|_| cause == Cause::Arrival) {
             match (connection.calls.as_slice(), connection.requests.as_slice()) {
-                ([call], []) => {
-                    let owner = self.calls.get(call).and_then(|call| call.owner);
-                    segment.is_about(Kind::Response, *call, owner);
+                ([key], []) => {
+                    if let Some(call) = self.calls.get(key).filter(|call| call.time > self.lost_until) {
+                        segment.is_about(Kind::Response, *key, call.owner);
+                    }
                 }
-                ([], [request]) => segment.is_about(Kind::Request, *request, Some(*request)),
+                ([], [key]) if self.requests.get(key).is_some_and(|request| request.read > self.lost_until) => {
+                    segment.is_about(Kind::Request, *key, Some(*key));
+                }
                 _ => {}
             }
         }
@@ -196,6 +211,7 @@ impl Line {
             handed_on,
             ..Call::default()
         };
+        (call.timed, call.lost) = (timer.is_some(), time <= self.lost_until);
         call.repeated = chained && timer.is_some_and(|timer| self.comes_again(timer, n, key));
         self.busy(call.owner, time, |calls| calls + 1);
         for n in call.made.into_iter().flatten() {
@@ -430,6 +446,13 @@ impl Line {
         };
         let may_go_on = call.doubted && segment.kind != Kind::Request;
         !may_go_on && !segment.answers.contains(&owner) && segment.begun.iter().any(|other| confirmed(&other))
+    }
+
+    /// Whether what would contradict the numbers that lead from a call to a request may have been among the records that are missing:
+    /// that its response was another's, that the number made another call before, that the connection became free for another.
+    pub fn may_be_contradicted(&self, call: &Call) -> bool {
+        let lately = self.lost_until > 0 && call.time <= self.lost_until.saturating_add(LONG);
+        call.lost || lately && (call.timed || call.freed)
     }
 
     /// Whether it may yet be seen what was done with a call's response.

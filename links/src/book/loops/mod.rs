@@ -154,7 +154,7 @@ impl Loops {
             Some(owner) if call.is_said && call.answers.only() == Some(owner) => Said::Turn(owner),
             _ if call.is_said && call.ended => Said::Never,
             _ if call.is_said => Said::Nothing(owner),
-            Some(_) if call.repeated => Said::Never,
+            Some(_) if call.repeated || call.chained && line.may_be_contradicted(call) => Said::Never,
             Some(owner) if call.chained && (!call.direct || call.answers.has(owner)) => Said::Chain(owner),
             _ if call.chained => Said::Never,
             _ if call.doubted && !call.direct && !call.answers.is_empty() => Said::Never,
@@ -170,10 +170,10 @@ impl Loops {
         }
     }
 
-    /// Records of a process, or of nobody knows whom, were lost.
-    pub fn lost(&mut self, of: Option<u32>) {
+    /// Records of a process, or of nobody knows whom, were lost, of moments up to this one.
+    pub fn lost(&mut self, of: Option<u32>, until: u64) {
         for (_, known) in self.loops.iter_mut().filter(|(thread, _)| of.is_none_or(|of| thread.tgid == of)) {
-            known.line.lost();
+            known.line.records_lost(until);
             known.waiting.retain(|_, event| !matches!(event, Event::Begins(..)));
         }
     }
