@@ -360,7 +360,7 @@ fn processes() -> Check {
     }
 }
 
-/// Processes of runtimes that cannot be told what they work on: tasks of Python, loops of Node.
+/// Processes of runtimes that cannot be told what they work on: tasks of Python, loops of Node, virtual threads of Java.
 fn runtimes(config: &Config) -> Vec<Check> {
     let mut processes = discovery::Processes::new(config, "/proc".into(), HostInfo::read("/".as_ref()));
     let present: Vec<u32> = processes.present();
@@ -369,6 +369,7 @@ fn runtimes(config: &Config) -> Vec<Check> {
         let (name, error) = match processes.get(tgid).program.language? {
             Language::Python => ("tasks of Python", units::python::unknown(tgid, &dir)?),
             Language::Nodejs => ("loops of Node", units::node::unknown(&dir)?),
+            Language::Java => ("virtual threads of Java", units::java::unknown(tgid, &dir)?),
             _ => return None,
         };
         let detail = format!("process {tgid}: {error}; its calls are linked by threads alone");

@@ -2,11 +2,12 @@
 //! a large program's types take a while to read, and handed to the kernel programs.
 //!
 //! A Go program's file is read once (`go`), and nginx's (`nginx`), and Node's (`node`); of a process, only where it was loaded. Of CPython it is
-//! the process's memory that is read (`python`), again from time to time until asyncio is there. Until the answer is there,
-//! threads are all that is known.
+//! the process's memory that is read (`python`), again from time to time until asyncio is there; of a Java VM, too (`java`), until
+//! it is ready. Until the answer is there, threads are all that is known.
 //! Probes are asked for once a process was seen to serve something, and for no other.
 
 mod go;
+pub mod java;
 mod nginx;
 pub mod node;
 pub mod python;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::Builder;
 
-use wirespan_common::{PythonState, RuntimeState};
+use wirespan_common::{JavaState, PythonState, RuntimeState};
 
 use crate::bpf::probes::Probes;
 use crate::discovery::programs::{self, ByFile};
@@ -78,6 +79,8 @@ pub enum Units {
     Known(RuntimeState),
     /// Tasks of asyncio.
     Python(PythonState),
+    /// Virtual threads.
+    Java(JavaState),
     /// What has them is not loaded yet.
     NotYet,
 }
@@ -240,15 +243,26 @@ struct Files {
     servers: ByFile<Option<nginx::Known>>,
     nodes: node::Nodes,
     interpreters: python::Interpreters,
+    machines: java::Machines,
 }
 
 impl Files {
     fn find(&mut self, question: &Question) -> Option<Found> {
         match self.interpreters.find(question.tgid, &question.dir, question.wanted) {
-            python::Told::NoInterpreter => self.find_in_program(question),
+            python::Told::NoInterpreter => self.find_in_machine(question),
             python::Told::Unknown(_) => None,
             python::Told::NotYet => Some(Found::Units(Units::NotYet)),
             python::Told::Found(found) => Some(found),
+        }
+    }
+
+    fn find_in_machine(&mut self, question: &Question) -> Option<Found> {
+        match self.machines.find(question.tgid, &question.dir) {
+            java::Told::NoMachine => self.find_in_program(question),
+            java::Told::Nothing(_) => None,
+            java::Told::NotYet => Some(Found::Units(Units::NotYet)),
+            // (Nothing of it is probed.)
+            java::Told::Found(state) => (question.wanted == Wanted::Units).then_some(Found::Units(Units::Java(state))),
         }
     }
 

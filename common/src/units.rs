@@ -40,6 +40,10 @@ pub const UNIT_GREENLET: u32 = 4;
 /// does; `parent` that of the piece which set it going; `since` the newest number there is.
 pub const UNIT_LOOP: u32 = 5;
 
+/// [`UnitId::kind`]: a virtual thread of Java, by its number, which is never used again in its process; 0 if that could not be
+/// told just then.
+pub const UNIT_VIRTUAL: u32 = 6;
+
 /// Values of the `RUNTIMES` map, by process id: where a process's runtime keeps the unit that runs. Offsets in bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,6 +108,30 @@ pub struct PythonState {
     pub greenlets_at: u32,
     /// In a thread's state: the task that runs; 0 where `running` tells it.
     pub running_task: u32,
+}
+
+/// Values of the `JAVAS` map, by process id: where a Java VM says which virtual thread a thread carries. Offsets in bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JavaState {
+    /// What the VM knows of the heap, an address; 0 where its threads have the number of what they carry.
+    pub heap: u64,
+    /// Which of a thread's blocks of memory is the VM's (the number of its module).
+    pub block: u32,
+    /// In that: the address of the VM's thread.
+    pub at: u32,
+    /// In the VM's thread, or in an object of a thread if there is `heap`: the number of what it carries, or its own.
+    pub number: u32,
+    /// In the VM's thread: not 0 while it carries a virtual thread. (Without `heap`.)
+    pub carries: u32,
+    /// In the VM's thread: the addresses of where its own object's address is, and that of what it carries. (With `heap`.)
+    pub own: u32,
+    /// In what the VM knows of the heap, one byte: it is being collected.
+    pub collecting: u32,
+    /// In that, four bytes: how often it was.
+    pub collections: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 /// What a [`FactEvent`] says.
@@ -351,6 +379,7 @@ const _: () = {
     assert!(size_of::<Wait>() == 40);
     assert!(size_of::<RuntimeState>() == 48);
     assert!(size_of::<PythonState>() == 96);
+    assert!(size_of::<JavaState>() == 40);
     assert!(size_of::<LoopState>() == 16);
     assert!(size_of::<NoteKey>() == 16);
     assert!(size_of::<Note>() == 40);

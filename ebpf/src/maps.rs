@@ -7,8 +7,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use wirespan_common::{
-    Budget, COUNTERS as COUNTER_SLOTS, Counter, LogPlaces, LoopState, Note, NoteKey, PagedWrite, PythonState,
-    RuntimeState, SocketPositions, TlsCall, TlsKey, TlsStream, WATCH_WORDS, Wait,
+    Budget, COUNTERS as COUNTER_SLOTS, Counter, JavaState, LogPlaces, LoopState, Note, NoteKey, PagedWrite,
+    PythonState, RuntimeState, SocketPositions, TlsCall, TlsKey, TlsStream, WATCH_WORDS, Wait,
 };
 
 /// `enum` of include/uapi/linux/bpf.h: only insert what is not there.
@@ -31,6 +31,10 @@ pub static RUNTIMES: HashMap<u32, RuntimeState> = HashMap::with_max_entries(1638
 /// used give way, and their tasks are not told apart.
 #[map]
 pub static PYTHONS: LruHashMap<u32, PythonState> = LruHashMap::with_max_entries(4096, 0);
+
+/// Where a Java VM says which virtual thread a thread carries, by process id: as `PYTHONS`.
+#[map]
+pub static JAVAS: LruHashMap<u32, JavaState> = LruHashMap::with_max_entries(4096, 0);
 
 /// Where loops keep the numbers of their work, by thread id: probes note it. The least recently used give way, until they are
 /// noted again.

@@ -10,6 +10,7 @@
 //! | [`tls`] | TLS libraries: where plaintext passes |
 //! | [`go`] | Go: version, functions and structures, of stripped programs too |
 //! | [`python`] | CPython: where a running interpreter keeps the task that runs |
+//! | [`jvm`] | HotSpot: where a running Java VM says which virtual thread a thread carries |
 //! | [`runtime`] | which runtime a program brings, and its version |
 //!
 //! **Pure on bytes.** Nothing here opens a file, knows a process or reads a clock. The files are strangers': whatever they
@@ -21,6 +22,7 @@ pub mod code;
 pub mod flow;
 pub mod go;
 pub mod image;
+pub mod jvm;
 pub mod nginx;
 pub mod node;
 pub mod place;

@@ -216,4 +216,6 @@ mod spawned;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod virtuals;
+#[cfg(test)]
 mod workers;

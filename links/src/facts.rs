@@ -2,7 +2,7 @@
 //!
 //! They come in any order within [`SETTLED`](crate::court::SETTLED), so each carries its time.
 
-use wirespan_common::{UNIT_GOROUTINE, UNIT_GREENLET, UNIT_LENT, UNIT_LOOP, UNIT_TASK};
+use wirespan_common::{UNIT_GOROUTINE, UNIT_GREENLET, UNIT_LENT, UNIT_LOOP, UNIT_TASK, UNIT_VIRTUAL};
 use wirespan_protocols::exchange::Unit;
 
 use crate::live::SpanKey;
@@ -60,6 +60,16 @@ impl UnitKey {
     /// Whether its number is never used again in its process.
     pub fn is_numbered(self) -> bool {
         self.kind == UNIT_GOROUTINE
+    }
+
+    /// Whether it is a virtual thread: its number is never used again in its process, and 0 if it could not be told.
+    pub fn is_virtual(self) -> bool {
+        self.kind == UNIT_VIRTUAL
+    }
+
+    /// Whether it was told which one it is.
+    pub fn is_told(self) -> bool {
+        !self.is_virtual() || self.id != 0
     }
 
     /// The unit as rules about threads see it: a unit that others read for is its loop's thread.

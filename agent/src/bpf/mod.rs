@@ -29,8 +29,9 @@ use aya::maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, FExit, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use wirespan_common::{
-    Budget, Counter, Limits, LogPlaces, PROCESS_IGNORED, PROCESS_TLS_OFF, PROCESS_UNITS, PythonState, RuntimeState,
-    SOCKET_HUSHED, SOCKET_MUTED, SOCKET_SECURED, SOCKET_WIDE, SocketPositions, UNIT_LOOP, UNIT_TASK,
+    Budget, Counter, JavaState, Limits, LogPlaces, PROCESS_IGNORED, PROCESS_TLS_OFF, PROCESS_UNITS, PythonState,
+    RuntimeState, SOCKET_HUSHED, SOCKET_MUTED, SOCKET_SECURED, SOCKET_WIDE, SocketPositions, UNIT_LOOP, UNIT_TASK,
+    UNIT_VIRTUAL,
 };
 
 use probes::{Attacher, Outcome, Probes, Program};
@@ -114,6 +115,7 @@ pub struct Capture {
     positions: HashMap<MapData, u64, PlainPositions>,
     runtimes: HashMap<MapData, u32, PlainRuntimeState>,
     pythons: HashMap<MapData, u32, PlainPythonState>,
+    javas: HashMap<MapData, u32, PlainJavaState>,
     logs: HashMap<MapData, u32, lines::PlainLogPlaces>,
     counters: PerCpuArray<MapData, u64>,
     budgets: HashMap<MapData, u32, PlainBudget>,
@@ -165,6 +167,13 @@ unsafe impl aya::Pod for PlainPythonState {}
 
 #[repr(transparent)]
 #[derive(Clone, Copy)]
+struct PlainJavaState(JavaState);
+
+// SAFETY: integers only, no padding (asserted by its size in wirespan-common).
+unsafe impl aya::Pod for PlainJavaState {}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
 struct Offsets([u32; offsets::COUNT]);
 
 // SAFETY: an array of integers.
@@ -203,6 +212,7 @@ impl Capture {
             positions: take(&mut ebpf, "POSITIONS")?,
             runtimes: take(&mut ebpf, "RUNTIMES")?,
             pythons: take(&mut ebpf, "PYTHONS")?,
+            javas: take(&mut ebpf, "JAVAS")?,
             logs: take(&mut ebpf, "LOGS")?,
             counters: take(&mut ebpf, "COUNTERS")?,
             budgets: take(&mut ebpf, "PROCESS_BUDGETS")?,
@@ -392,6 +402,11 @@ impl Capture {
                 let runtime = RuntimeState { kind: UNIT_TASK, ..RuntimeState::default() };
                 let pythons = self.pythons.insert(tgid, PlainPythonState(python), 0);
                 pythons.and_then(|()| self.runtimes.insert(tgid, PlainRuntimeState(runtime), 0))
+            }
+            Units::Java(java) => {
+                let runtime = RuntimeState { kind: UNIT_VIRTUAL, ..RuntimeState::default() };
+                let javas = self.javas.insert(tgid, PlainJavaState(java), 0);
+                javas.and_then(|()| self.runtimes.insert(tgid, PlainRuntimeState(runtime), 0))
             }
             Units::NotYet => return,
         };

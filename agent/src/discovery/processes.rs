@@ -60,7 +60,7 @@ pub struct Process {
     pub program: Arc<Program>,
     /// Whence the name of its service comes.
     pub named_by: Source,
-    /// Its runtime may have units of its own that can be told apart: goroutines, tasks of asyncio.
+    /// Its runtime may have units of its own that can be told apart: goroutines, tasks of asyncio, virtual threads.
     pub has_units: bool,
     choice: Choice,
     reason: Reason,
@@ -381,7 +381,7 @@ impl Processes {
             named_by: Source::default(),
             choice,
             reason,
-            has_units: matches!(program.language, Some(Language::Python | Language::Nodejs))
+            has_units: matches!(program.language, Some(Language::Python | Language::Nodejs | Language::Java))
                 || facts
                     .runtime
                     .as_ref()

@@ -7,6 +7,7 @@ mod go;
 pub mod go_births;
 pub mod go_calls;
 pub mod go_tls;
+mod java;
 pub mod nginx;
 pub mod node;
 mod python;
@@ -19,7 +20,7 @@ pub mod rustls;
 use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
-use wirespan_common::{UNIT_GOROUTINE, UNIT_LOOP, UNIT_TASK, UnitId};
+use wirespan_common::{UNIT_GOROUTINE, UNIT_LOOP, UNIT_TASK, UNIT_VIRTUAL, UnitId};
 
 use crate::maps::RUNTIMES;
 
@@ -58,6 +59,8 @@ fn find_unit(to: &mut UnitId, thread: u64, sent_on: Option<u32>) {
         go::store_unit(to, thread, runtime);
     } else if runtime.kind == UNIT_TASK {
         python::store_unit(to, thread, sent_on);
+    } else if runtime.kind == UNIT_VIRTUAL {
+        java::store_unit(to, thread);
     }
 }
 

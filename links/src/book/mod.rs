@@ -14,6 +14,7 @@
 //! | `handles.rs` | what requests are known by |
 //! | `streams.rs` | requests that one unit takes in and another serves |
 //! | `readers.rs` | what threads of pools read, called and answered, one after the other |
+//! | `virtuals.rs` | which connections virtual threads read requests of |
 //! | `recent.rs` | the bound on both |
 //! | `results.rs` | what workers give to those who wait |
 //! | `births.rs` | whether it is worth being told of births |
@@ -38,6 +39,7 @@ pub mod spawns;
 mod streams;
 mod under_way;
 pub mod units;
+pub mod virtuals;
 
 use std::collections::BTreeSet;
 
@@ -63,6 +65,7 @@ use sleeps::Sleeps;
 use spawns::Spawns;
 use streams::Streams;
 use units::{Proof, Request, Units};
+use virtuals::Virtuals;
 use wirespan_signals::Slim as _;
 
 /// What is known of a request.
@@ -175,6 +178,8 @@ pub struct Book {
     pub sleeps: Sleeps,
     /// What threads of pools did, one thing after the other.
     pub readers: Readers,
+    /// Which connections virtual threads read requests of.
+    pub virtuals: Virtuals,
 }
 
 impl Book {
@@ -246,6 +251,7 @@ impl Book {
                     self.lives.gone(unit.tgid);
                     self.spawns.gone(unit.tgid);
                     self.births.gone(unit.tgid);
+                    self.virtuals.gone(unit.tgid);
                 }
                 return self.one_shots(unit, with_process);
             }
@@ -320,6 +326,9 @@ impl Book {
         self.readers.did(unit, Step { time: at.time, span: request, did: Did::Read(connection) });
         if !unit.is_thread() && !unit.is_fed() {
             self.read_by.entry(unit).or_default().push(request);
+        }
+        if unit.is_virtual() {
+            self.virtuals.read(unit, connection, at.time);
         }
     }
 
@@ -564,6 +573,7 @@ impl Book {
         }
         self.spawns.sweep(now);
         self.readers.sweep(now);
+        self.virtuals.sweep(now);
         self.connections.slim();
         self.loops.slim();
         self.sleeps.slim();

@@ -246,10 +246,13 @@ impl Units {
     /// `reader` read a request that `writer` answered.
     pub fn passed(&mut self, reader: UnitKey, writer: UnitKey) {
         if reader == writer {
-            if let Some(doubt) = self.wandering.get_mut(&reader.tgid) {
+            if let Some(doubt) = self.wandering.get_mut(&reader.tgid).filter(|_| !reader.is_virtual()) {
                 doubt.calm(self.now);
             }
-        } else if reader.is_thread() || reader.is_greenlet() {
+        } else if reader.is_thread()
+            || reader.is_greenlet()
+            || (reader.is_virtual() && reader.is_told() && writer.is_told())
+        {
             self.wandering.entry(reader.tgid).or_default().raise(self.now);
         }
     }
@@ -298,7 +301,8 @@ impl Units {
 
     /// Whether the thread that runs a piece of work says nothing about the work.
     fn wanders(&self, unit: UnitKey) -> bool {
-        unit.is_thread() && self.wandering.get(&unit.tgid).is_some_and(Doubt::is_held)
+        let runs = unit.is_thread() || unit.is_virtual();
+        runs && self.wandering.get(&unit.tgid).is_some_and(Doubt::is_held)
     }
 
     /// Whether what its thread does never had to be doubted: only then may it prove anything.
@@ -322,6 +326,9 @@ impl Units {
 
     /// What a call by `unit` hangs below.
     pub fn proof(&self, unit: UnitKey) -> Proof {
+        if !unit.is_told() {
+            return Proof::None;
+        }
         let Some(state) = self.states.get(&unit).filter(|_| !self.losses.concerns(unit.tgid) && !self.wanders(unit))
         else {
             return Proof::None;

@@ -22,6 +22,7 @@ mod same_greenlet;
 mod same_thread;
 mod spawned_goroutine;
 mod turn;
+mod virtual_thread;
 pub mod waiting_thread;
 
 use crate::book::{Book, CallNote, Maker};
@@ -34,6 +35,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "handle", strength: Strength::Exact, judge: handle::judge },
     Rule { name: "relayed", strength: Strength::Exact, judge: relayed::judge },
     Rule { name: "own_unit", strength: Strength::Exact, judge: own_unit::judge },
+    Rule { name: "virtual_thread", strength: Strength::Exact, judge: virtual_thread::judge },
     Rule { name: "answering_unit", strength: Strength::Exact, judge: answering_unit::judge },
     Rule { name: "own_thread", strength: Strength::Exact, judge: own_thread::judge },
     Rule { name: "first_answer", strength: Strength::Inferred(Evidence::FirstAnswer), judge: first_answer::judge },

@@ -7,8 +7,10 @@ use crate::live::SpanKey;
 
 pub fn judge(asked: &Asked<'_>) -> Verdict {
     let found = match asked.book.maker(asked.call) {
-        // (A greenlet is believed by what it answers.)
-        Maker::Unit(made) if made.by.is_thread() || made.by.is_lent() || made.by.is_greenlet() => {
+        // (A greenlet, and a virtual thread, is believed by what it answers.)
+        Maker::Unit(made)
+            if made.by.is_thread() || made.by.is_lent() || made.by.is_greenlet() || made.by.is_virtual() =>
+        {
             return Verdict::Silent;
         }
         Maker::Unit(made) => Some(match asked.book.in_flight(made.by, made.time) {
