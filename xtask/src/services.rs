@@ -123,6 +123,9 @@ pub fn setup() -> Result<()> {
     }
     venv()?;
     environment("tests/requirements-rust.txt", "venv-rust")?;
+    for version in [21, 25] {
+        environment(&format!("tests/requirements-java-{version}.txt"), &format!("venv-java-{version}"))?;
+    }
     go_modules()?;
     go_programs()?;
     zipkin()?;

@@ -6,8 +6,12 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.ThreadFactory;
 
-/** The JDK's HTTP server on a fixed pool of threads, blocking calls, and the shapes that threads alone do not tell. */
+/**
+ * The JDK's HTTP server on a fixed pool of threads, blocking calls, and the shapes that threads alone do not tell. STACK_MODE may
+ * ask for virtual threads: {@code virtual}, one for each piece of work, or {@code virtual-pool}, a fixed pool of them.
+ */
 public final class Hard {
     private static final int BACKLOG = 1024;
     /** Of the server's pool; the ruler knows the figure. */
@@ -16,13 +20,30 @@ public final class Hard {
     public static void main(String[] args) throws IOException {
         System.setProperty("sun.net.httpserver.nodelay", "true");
         System.setProperty("sun.net.httpserver.maxIdleConnections", "1024");
-        ExecutorService pool = Executors.newFixedThreadPool(THREADS);
+        ExecutorService pool = pool(System.getenv().getOrDefault("STACK_MODE", ""));
         var shapes = new HardShapes(System.getenv("NEXT"), pool);
         HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(System.getenv("PORT"))), BACKLOG);
         server.createContext("/ready", exchange -> answer(exchange, 200));
         server.createContext("/hop/", exchange -> handle(exchange, shapes));
         server.setExecutor(pool);
         server.start();
+    }
+
+    private static ExecutorService pool(String mode) {
+        // By name, because the compiler at hand may be older than the runtime that has them.
+        try {
+            return switch (mode) {
+                case "virtual" -> (ExecutorService) Executors.class.getMethod("newVirtualThreadPerTaskExecutor").invoke(null);
+                case "virtual-pool" -> {
+                    Object builder = Thread.class.getMethod("ofVirtual").invoke(null);
+                    var factory = (ThreadFactory) Class.forName("java.lang.Thread$Builder").getMethod("factory").invoke(builder);
+                    yield Executors.newFixedThreadPool(THREADS, factory);
+                }
+                default -> Executors.newFixedThreadPool(THREADS);
+            };
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException("this Java has no virtual threads", e);
+        }
     }
 
     private static void handle(HttpExchange exchange, HardShapes shapes) throws IOException {

