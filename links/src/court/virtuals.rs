@@ -7,6 +7,7 @@ use super::*;
 use crate::facts::{At, Place, UnitKey};
 
 const MILLI: u64 = 1_000_000;
+const FOUND: Option<Evidence> = Some(Evidence::VirtualThread);
 
 const fn thread(id: u64) -> UnitKey {
     UnitKey { tgid: 1, kind: UNIT_VIRTUAL, id }
@@ -67,8 +68,8 @@ fn calls_of_virtual_threads_are_their_requests_however_many_are_in_flight() {
     assert_eq!(bench.judge(first, Stage::Settled), Decision::Wait(Some(r), Until::Over));
     bench.hear(&[over(s, b, 20), over(r, a, 21)]);
     assert_eq!(bench.judge(first, Stage::Settled), Decision::Wait(Some(r), Until::Quiet));
-    assert_eq!(bench.judge(first, Stage::Quiet), Decision::Below(r, None));
-    assert_eq!(bench.judge(second, Stage::Quiet), Decision::Below(s, None));
+    assert_eq!(bench.judge(first, Stage::Quiet), Decision::Below(r, FOUND));
+    assert_eq!(bench.judge(second, Stage::Quiet), Decision::Below(s, FOUND));
     assert_eq!(bench.judge(stray, Stage::Quiet), Decision::Root(Missing::NoRequest));
 }
 
@@ -88,7 +89,7 @@ fn it_does_not_matter_in_which_order_that_is_told_and_what_is_missing_makes_no_o
                 assert!(!matches!(decision, Decision::Below(found, _) if found != r), "{rotation} {missing}");
             }
             if rotation == 0 && missing == facts.len() {
-                assert_eq!(bench.judge(call, Stage::Quiet), Decision::Below(r, None));
+                assert_eq!(bench.judge(call, Stage::Quiet), Decision::Below(r, FOUND));
             }
         }
     }

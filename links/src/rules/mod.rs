@@ -35,9 +35,13 @@ pub const RULES: &[Rule] = &[
     Rule { name: "handle", strength: Strength::Exact, judge: handle::judge },
     Rule { name: "relayed", strength: Strength::Exact, judge: relayed::judge },
     Rule { name: "own_unit", strength: Strength::Exact, judge: own_unit::judge },
-    Rule { name: "virtual_thread", strength: Strength::Exact, judge: virtual_thread::judge },
     Rule { name: "answering_unit", strength: Strength::Exact, judge: answering_unit::judge },
     Rule { name: "own_thread", strength: Strength::Exact, judge: own_thread::judge },
+    Rule {
+        name: "virtual_thread",
+        strength: Strength::Inferred(Evidence::VirtualThread),
+        judge: virtual_thread::judge,
+    },
     Rule { name: "first_answer", strength: Strength::Inferred(Evidence::FirstAnswer), judge: first_answer::judge },
     Rule { name: "child_unit", strength: Strength::Inferred(Evidence::ChildUnit), judge: child_unit::judge },
     Rule { name: "resolved", strength: Strength::Inferred(Evidence::Resolved), judge: resolved::judge },
@@ -98,6 +102,8 @@ pub enum Evidence {
     /// The only request in flight on the thread, which waited for it and answers it itself; other threads there may hand it
     /// work.
     SameThread,
+    /// The virtual thread had read this request, and no other, and answers it itself; none there reads requests of several connections.
+    VirtualThread,
     /// The thread had read this request last, and answers it next; threads there that read requests answer no others.
     PoolThread,
     /// The thread answers this request next, which another had read; threads there that answer were never seen to call when they
@@ -130,6 +136,7 @@ impl Evidence {
             Self::AfterAnswer => "after_answer",
             Self::SpawnedGoroutine => "spawned_goroutine",
             Self::SameThread => "same_thread",
+            Self::VirtualThread => "virtual_thread",
             Self::PoolThread => "pool_thread",
             Self::AnsweringThread => "answering_thread",
             Self::SameGreenlet => "same_greenlet",

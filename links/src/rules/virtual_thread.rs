@@ -1,6 +1,6 @@
-//! The virtual thread that made the call had read one request, and answers it itself after the call. Exact: it is one flow of
-//! control that was made for a piece of work, and runs no other's, unless it is of a pool. One of a pool shows that by the
-//! connections that it reads requests of, and then nothing is believed of its process any more.
+//! The virtual thread that made the call had read one request, and answers it itself after the call. Inferred: it is one flow
+//! of control that was made for a piece of work, and runs no other's, unless it is of a pool. One of a pool shows that by the
+//! connections that it reads requests of, and then nothing is believed of its process any more; until then it may be wrong.
 
 use super::{Asked, Missing, Stage, Until, Verdict};
 use crate::book::{Alone, Maker};
@@ -18,6 +18,7 @@ pub fn judge(asked: &Asked<'_>) -> Verdict {
         Alone::None if asked.stage == Stage::Made => return Verdict::Waits(Until::Settled),
         Alone::None => return Verdict::Refuses(Missing::NoRequest),
         Alone::Several => return Verdict::Refuses(Missing::SeveralRequests),
+        Alone::Lost => return Verdict::Refuses(Missing::LostRecords),
     };
     let Some(note) = book.request(request) else { return Verdict::Refuses(Missing::NoRequest) };
     if book.virtuals.are_pooled(made.by.tgid) {

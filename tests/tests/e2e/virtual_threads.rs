@@ -36,8 +36,8 @@ fn calls_are_below_their_requests(version: u32, options: &[&str]) {
         let calls = spans.iter().filter(|s| s.kind == Kind::Client && !s.path().ends_with("/0"));
         let ours = |span: &&Span| identity(span).parse().is_ok_and(|n| (first..first + FEW.total()).contains(&n));
         let (calls, linked) = calls.filter(ours).fold((0, 0), |(calls, linked), call| {
-            let exact = !call.parent.is_empty() && call.text("wirespan.link.evidence").is_none();
-            (calls + 1, linked + usize::from(exact))
+            let found = !call.parent.is_empty() && call.text("wirespan.link.evidence") == Some("virtual_thread");
+            (calls + 1, linked + usize::from(found))
         });
         (calls, linked) == (2 * FEW.total(), 2 * FEW.total())
     });
@@ -48,8 +48,8 @@ fn calls_are_below_their_requests(version: u32, options: &[&str]) {
     assert_never_wrong(&spans);
     let ours: Vec<Span> =
         spans.into_iter().filter(|span| identity(span).parse().is_ok_and(|n: usize| n < CROWD.total())).collect();
-    let evident = ours.iter().filter(|span| span.text("wirespan.link.evidence").is_some());
-    assert_eq!(evident.count(), 0, "links that are not exact");
+    let evident = ours.iter().filter(|span| span.text("wirespan.link.evidence") == Some("virtual_thread"));
+    assert_eq!(evident.count(), 2 * CROWD.total(), "each call says what its link rests on");
     let traces: Vec<Expected> = (0..CROWD.total())
         .map(|n| {
             let url = shop.url(&format!("/hop/{n}/0"));

@@ -5,6 +5,7 @@ const EVIDENCE = new Map([
   ['lone_request', 'it was the only request that its process served'],
   ['waiting_thread', 'its thread waited for the answer while it served that request'],
   ['same_thread', 'its thread read that request and answered it; other threads of the process may have handed it work'],
+  ['virtual_thread', 'its virtual thread had read that request, and no other, and answered it itself'],
   ['pool_thread', 'its thread had read that request last and answered it next; threads there that read requests answer no others'],
   ['answering_thread', 'its thread answered that request next, and was never seen to call when it had nothing to answer'],
   ['same_greenlet', 'the greenlet that made it read that request, and answers it; others could have handed it work'],
