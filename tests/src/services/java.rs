@@ -83,11 +83,11 @@ impl Java {
     }
 
     /// Calls `downstream` twice for each request, by the virtual thread that serves it; on a Java of this version.
-    pub fn virtuals(scene: &Scene, version: u32, options: &[&str], downstream: &str) -> Self {
+    pub fn virtuals(scene: &Scene, version: u32, downstream: &str) -> Self {
         let folder = compiled("virtual", VIRTUAL, "").unwrap_or_else(|e| panic!("Virtual.java cannot be built: {e:#}"));
         let port = scene.port();
         let mut command = Command::new(python::java(version));
-        command.current_dir(scene.dir()).args(["-XX:TieredStopAtLevel=1", "-Xmx64m"]).args(options);
+        command.current_dir(scene.dir()).args(["-XX:TieredStopAtLevel=1", "-Xmx64m"]);
         command.arg("-cp").arg(folder).args(["Virtual", &port.to_string(), downstream]);
         let program = Program::start(&format!("virtual-{port}"), scene.dir(), &mut command).listens_on(port);
         Self { program, port }

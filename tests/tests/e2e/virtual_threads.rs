@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wirespan_tests::expect::Expected;
-use wirespan_tests::http::{call, client, server};
+use wirespan_tests::http::{Deviation as _, call, client, server};
 use wirespan_tests::raw::Crowd;
 use wirespan_tests::scene::{Scene, test_process};
 use wirespan_tests::services::java::Java;
@@ -22,10 +22,10 @@ const QUIET: Duration = Duration::from_millis(1500);
 const SPANS: usize = 6;
 
 /// Asks a server on such a Java, first until its calls are linked, and then by a crowd: its traces are whole.
-fn calls_are_below_their_requests(version: u32, options: &[&str]) {
+fn calls_are_below_their_requests(version: u32) {
     let mut scene = Scene::new();
     let orders = Node::orders(&scene, "");
-    let shop = Java::virtuals(&scene, version, options, &orders.url(""));
+    let shop = Java::virtuals(&scene, version, &orders.url(""));
     scene.trace();
     let known = (0..ATTEMPTS).any(|attempt| {
         let first = 1000 * (attempt + 1);
@@ -53,7 +53,10 @@ fn calls_are_below_their_requests(version: u32, options: &[&str]) {
     let traces: Vec<Expected> = (0..CROWD.total())
         .map(|n| {
             let url = shop.url(&format!("/hop/{n}/0"));
-            let below = |k: usize| call("Virtual", "orders", &orders.url(&format!("/hop/{n}/{k}")));
+            let below = |k: usize| {
+                let url = orders.url(&format!("/hop/{n}/{k}"));
+                call("Virtual", "orders", &url).with("wirespan.link.evidence", "virtual_thread")
+            };
             client(&test_process(), "GET", &url, 200)
                 .user_agent("raw")
                 .child(server("Virtual", "GET", &url, 200).user_agent("raw").child(below(1)).child(below(2)))
@@ -63,17 +66,11 @@ fn calls_are_below_their_requests(version: u32, options: &[&str]) {
 }
 
 #[test]
-fn calls_of_virtual_threads_are_below_their_requests_where_the_vm_says_their_numbers() {
-    calls_are_below_their_requests(25, &[]);
+fn calls_of_virtual_threads_of_java_25_are_below_their_requests() {
+    calls_are_below_their_requests(25);
 }
 
 #[test]
-fn calls_of_virtual_threads_are_below_their_requests_where_only_the_heap_has_their_numbers() {
-    calls_are_below_their_requests(21, &[]);
-}
-
-/// Java 25 says the numbers itself, whatever moves the heap.
-#[test]
-fn calls_of_virtual_threads_are_below_their_requests_while_the_heap_moves() {
-    calls_are_below_their_requests(25, &["-XX:+UseZGC"]);
+fn calls_of_virtual_threads_of_java_21_are_below_their_requests() {
+    calls_are_below_their_requests(21);
 }
