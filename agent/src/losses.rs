@@ -3,7 +3,7 @@
 //! What found the ring full may have been anybody's. What was one too many for its sender's budget was its sender's, which
 //! the kernel counts for each process as well; those counts may be forgotten, and then it was anybody's, too.
 
-use rustc_hash::FxHashMap as HashMap;
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 /// What was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,27 @@ pub enum Lost {
     Of(Vec<u32>),
     /// Records of anybody.
     Anybodys,
+}
+
+/// Whose records are missing among those that are still to come; `None` is anybody's.
+///
+/// The kernel counts a record that finds no room when that happens. Shortly before, others may have found some that wait behind much
+/// else: what happened at the same time is read later, by as much as reading is behind.
+#[derive(Debug, Default)]
+pub struct Losing(HashSet<Option<u32>>);
+
+impl Losing {
+    /// This was lost since the last call, and the ring was read to its end before that was asked, or not. Returns whose records are
+    /// missing from what was read since then on; and whose are not any more, after that.
+    pub fn tell(&mut self, lost: &Lost, read_all: bool) -> [Vec<Option<u32>>; 2] {
+        let whose: Vec<Option<u32>> = match lost {
+            Lost::Anybodys => vec![None],
+            Lost::Of(processes) => processes.iter().copied().map(Some).collect(),
+        };
+        let over = if read_all && whose.is_empty() { self.0.drain().collect() } else { Vec::new() };
+        self.0.extend(&whose);
+        [whose, over]
+    }
 }
 
 /// What the kernel had lost when last asked.
@@ -61,6 +82,20 @@ mod tests {
         assert_eq!(losses.since(0, 5, || vec![(7, 5), (8, 0)]), Lost::Of(vec![7]));
         assert_eq!(losses.since(0, 5, none), Lost::Of(vec![]));
         assert_eq!(losses.since(0, 9, || vec![(7, 8), (8, 1)]), Lost::Of(vec![7, 8]));
+    }
+
+    #[test]
+    fn records_are_missing_until_all_that_waited_was_read_and_none_was_lost_meanwhile() {
+        let mut losing = Losing::default();
+        let (none, some) = (Lost::Of(vec![]), Lost::Of(vec![7]));
+        assert_eq!(losing.tell(&none, true), [vec![], vec![]]);
+        assert_eq!(losing.tell(&some, false), [vec![Some(7)], vec![]]);
+        assert_eq!(losing.tell(&none, false), [vec![], vec![]], "what happened then may still wait");
+        assert_eq!(losing.tell(&Lost::Anybodys, true), [vec![None], vec![]]);
+        let [begun, mut over] = losing.tell(&none, true);
+        over.sort();
+        assert_eq!((begun, over), (vec![], vec![None, Some(7)]));
+        assert_eq!(losing.tell(&none, true), [vec![], vec![]]);
     }
 
     #[test]

@@ -464,7 +464,8 @@ impl Reader {
         });
         // (Before it is told that something has ended without an answer.)
         let lost = self.capture.losses(&mut self.losses);
-        stages.records_lost(&lost, clock::now());
+        let full = read == DRAIN || !room;
+        stages.records_lost(&lost, clock::now(), !full);
         // (Under load a turn may have few records.)
         if self.ticked.elapsed() >= TICK {
             self.ticked = Instant::now();
@@ -491,7 +492,7 @@ impl Reader {
         self.probed();
         self.heed();
         self.flush();
-        (read, read == DRAIN || !room)
+        (read, full)
     }
 
     fn flush(&mut self) {

@@ -27,7 +27,7 @@ use crate::discovery::{ExecInfo, Process, Processes, Selection, routes};
 use crate::export::otlp;
 use crate::inventory::{self, Inventory, Row};
 use crate::lines::{Lines, Written};
-use crate::losses::Lost;
+use crate::losses::{Losing, Lost};
 use crate::memory::weight;
 use crate::metrics::Counters;
 use crate::overheard::{Heard, Overheard};
@@ -85,6 +85,7 @@ pub struct Stages {
     out: Vec<Signal>,
     /// So many signals of `out` were weighed, and together they are so many bytes.
     weighed: (usize, usize),
+    losing: Losing,
     wishes: Vec<Wish>,
     /// Operations of processes that are not traced, by process.
     left_out: FxHashMap<u32, u32>,
@@ -121,6 +122,7 @@ impl Stages {
             connections: Connections::new(limits, Arc::clone(&counters)),
             out: Vec::new(),
             weighed: (0, 0),
+            losing: Losing::default(),
             wishes: Vec::new(),
             left_out: FxHashMap::default(),
             own,
@@ -259,19 +261,13 @@ impl Stages {
     }
 
     /// Records are missing since the signals were last taken, `now` being later. Where among them is not known: whatever they
-    /// suggest about threads is no proof.
-    pub fn records_lost(&mut self, lost: &Lost, now: u64) {
-        let whose: Vec<Option<u32>> = match lost {
-            Lost::Anybodys => vec![None],
-            Lost::Of(processes) => processes.iter().copied().map(Some).collect(),
-        };
-        if whose.is_empty() {
-            return;
-        }
+    /// suggest about threads is no proof. `read_all`: what waited on the ring was read to its end ([`Losing`]).
+    pub fn records_lost(&mut self, lost: &Lost, now: u64, read_all: bool) {
+        let [whose, over] = self.losing.tell(lost, read_all);
         whose.iter().for_each(|of| self.connections.records_lost(*of, now));
-        let told = |losing| whose.iter().map(move |of| Signal::Fact(Fact::Lost { of: *of, losing }));
-        self.out.splice(0..0, told(true));
-        self.out.extend(told(false));
+        let told = |of: Vec<Option<u32>>, losing| of.into_iter().map(move |of| Signal::Fact(Fact::Lost { of, losing }));
+        self.out.splice(0..0, told(whose, true));
+        self.out.extend(told(over, false));
     }
 
     /// What happened since they were last taken, in order, and the bytes of all that.

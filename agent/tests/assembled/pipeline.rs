@@ -142,7 +142,7 @@ impl Run {
         }
         let now = self.machine.now();
         let lost = self.machine.lost();
-        self.stages.records_lost(&lost, now);
+        self.stages.records_lost(&lost, now, true);
         self.stages.tick(now, |_| None);
         self.stages.wishes().for_each(drop);
         self.link();
