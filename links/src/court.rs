@@ -153,7 +153,7 @@ impl Court {
 
     /// Whether a request is over, and its trace has been quiet.
     fn is_over(&self, request: SpanKey, stage: Stage) -> bool {
-        stage >= Stage::Quiet && self.book.request(request).is_none_or(|note| note.is_over)
+        stage >= Stage::Quiet && self.book.is_over(request)
     }
 }
 

@@ -15,11 +15,23 @@ pub struct Losses {
     anybodys: bool,
     /// Some of these processes are.
     of: HashSet<u32>,
+    of_anybody: Known,
+    of_process: HashMap<u32, Known>,
+}
+
+/// What was lost of somebody.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// How often some were.
     times: u32,
-    times_of: HashMap<u32, u32>,
-    /// Of what happened up to then records may be missing, `CLOCK_BOOTTIME` nanoseconds: of anybody's, of these processes'.
+    /// Of what happened up to then records may be missing, `CLOCK_BOOTTIME` nanoseconds.
     until: u64,
-    until_of: HashMap<u32, u64>,
+}
+
+impl Known {
+    fn again(&mut self, until: u64) {
+        *self = Self { times: self.times.wrapping_add(1), until };
+    }
 }
 
 /// How often records were lost that may have been a process's.
@@ -32,19 +44,21 @@ impl Losses {
     pub fn tell(&mut self, of: Option<u32>, losing: bool, now: u64) -> u64 {
         let until = now.saturating_add(LATE);
         match of {
-            None => (self.anybodys, self.times, self.until) = (losing, self.times.wrapping_add(1), until),
+            None => {
+                self.anybodys = losing;
+                self.of_anybody.again(until);
+            }
             Some(tgid) => {
                 if losing {
                     self.of.insert(tgid);
                 } else {
                     self.of.remove(&tgid);
                 }
-                if self.times_of.len() >= MAX_PROCESSES && !self.times_of.contains_key(&tgid) {
-                    (self.times_of, self.until_of) = Default::default();
-                    (self.times, self.until) = (self.times.wrapping_add(1), until);
+                if self.of_process.len() >= MAX_PROCESSES && !self.of_process.contains_key(&tgid) {
+                    self.of_process.clear();
+                    self.of_anybody.again(until);
                 }
-                *self.times_of.entry(tgid).or_default() += 1;
-                self.until_of.insert(tgid, until);
+                self.of_process.entry(tgid).or_default().again(until);
             }
         }
         until
@@ -57,19 +71,22 @@ impl Losses {
 
     /// Whether records may be missing of what a process did at a moment, or later.
     pub fn may_hide(&self, tgid: u32, since: u64) -> bool {
-        let until = self.until_of.get(&tgid).map_or(self.until, |until| self.until.max(*until));
+        let until = self.of_anybody.until.max(self.known(tgid).until);
         self.concerns(tgid) || since <= until && until > 0
     }
 
     /// How often some were: if that is another number later, some were in between.
     pub fn times(&self, tgid: u32) -> Times {
-        Times(self.times, self.times_of.get(&tgid).copied().unwrap_or_default())
+        Times(self.of_anybody.times, self.known(tgid).times)
+    }
+
+    fn known(&self, tgid: u32) -> Known {
+        self.of_process.get(&tgid).copied().unwrap_or_default()
     }
 
     /// A process is no more.
     pub fn gone(&mut self, tgid: u32) {
         self.of.remove(&tgid);
-        self.times_of.remove(&tgid);
-        self.until_of.remove(&tgid);
+        self.of_process.remove(&tgid);
     }
 }

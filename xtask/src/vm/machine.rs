@@ -69,8 +69,8 @@ fn command(kernel: &Kernel, job: &Job, folder: &Path) -> Command {
     qemu.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped());
     qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none"]);
     // One thread for both processors: with one each, a processor that is emulated may run into the breakpoint of a place in the
-    // kernel's code that another has just been through with changing (a tracepoint that is switched on), and the guest panics, one
-    // time in ten.
+    // kernel's code that another has just been through with changing (a tracepoint that is switched on), and the guest panics: one
+    // run in seven.
     qemu.args(["-machine", "q35", "-accel", "tcg,thread=single,tb-size=512", "-cpu", "max", "-smp", "2"]);
     qemu.args(["-m", &job.memory.to_string()]);
     qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&kernel.initramfs);

@@ -105,15 +105,11 @@ pub fn test(kernels: &[&str]) -> Result<Outcome> {
             }
             Err(error) => {
                 println!("test vm::linux_{version} ... FAILED\n{error:#}");
-                outcome.failures.add(format!("vm::linux_{version}"), &why(&error));
+                // (The cause stands last, behind what the guest said.)
+                outcome.failures.add(format!("vm::linux_{version}"), &error.root_cause().to_string());
                 outcome.failed += 1;
             }
         }
     }
     Ok(outcome)
-}
-
-/// The cause of a failure, which stands last, behind what the guest said.
-fn why(error: &anyhow::Error) -> String {
-    error.root_cause().to_string()
 }
