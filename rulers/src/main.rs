@@ -10,6 +10,7 @@
 //! | [`kubernetes`] | pods by their names, with the real API server |
 //! | [`losses`] | responses never go to another request where records are lost |
 //! | [`timesplit`] | where the time of requests went |
+//! | [`verdict`] | what a ruler says last |
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ mod kubernetes;
 mod losses;
 mod memory;
 mod timesplit;
+mod verdict;
 
 /// Measures the agent that WIRESPAN_BIN names, or the release build of this workspace.
 #[derive(Parser)]

@@ -9,15 +9,28 @@ const WORTH: usize = 8 << 20;
 /// For so many looks in a row it must have been worth it.
 const LOOKS: u32 = 2;
 
+/// The most looks that pass between two tries of which the first had brought nothing: a minute, if it is looked every second.
+const PATIENCE: u32 = 64;
+
 /// Watches how much is resident beside what is held.
+///
+/// Whether giving back is worth the work is known only when it was done: what is resident may be in use without being held by
+/// any account, now and not any more in a moment. So it is tried, and where it brought nothing tried again, each time after
+/// twice as long.
 #[derive(Debug, Default)]
 pub struct Trimmer {
-    /// The least that ever was, since memory was given back: the program itself, and what cannot be had.
+    /// The least that ever was: the program itself, and what cannot be had.
     least: Option<usize>,
     /// What was held at the last look.
     last: usize,
     /// Looks in a row at which there was much more.
     more: u32,
+    /// What was resident beside what was held when memory was given back at the last look.
+    tried: Option<usize>,
+    /// Looks after which it may be tried again.
+    wait: u32,
+    /// How long was waited the last time.
+    waited: u32,
 }
 
 impl Trimmer {
@@ -26,14 +39,19 @@ impl Trimmer {
         let beside = resident.saturating_sub(held);
         let least = self.least.map_or(beside, |least| least.min(beside));
         self.least = Some(least);
+        if let Some(before) = self.tried.take() {
+            let brought = before.saturating_sub(beside) >= WORTH;
+            self.waited = if brought { 0 } else { (self.waited * 2).clamp(1, PATIENCE) };
+            self.wait = self.waited;
+        }
         // (A load that swings from one look to the next goes on.)
         let calm = held.abs_diff(std::mem::replace(&mut self.last, held)) < WORTH;
         self.more = if calm && beside - least >= WORTH { self.more + 1 } else { 0 };
-        if self.more < LOOKS {
+        self.wait = self.wait.saturating_sub(1);
+        if self.more < LOOKS || self.wait > 0 {
             return false;
         }
-        // What stays after that is as little as can be.
-        *self = Self { least: None, last: held, more: 0 };
+        (self.tried, self.more) = (Some(beside), 0);
         true
     }
 }
@@ -79,13 +97,24 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_given_back_once_when_a_load_has_ended() {
+    fn memory_is_given_back_when_a_load_has_ended() {
         let mut trimmer = Trimmer::default();
         let load = [(1, 30), (100, 140), (120, 160), (2, 160)];
         assert_eq!(looks(&mut trimmer, &load), [false; 4], "it has only just ended");
-        assert_eq!(looks(&mut trimmer, &[(2, 160), (2, 160), (2, 50), (2, 50)]), [false, true, false, false]);
-        assert_eq!(looks(&mut trimmer, &[(2, 51), (2, 52), (2, 53)]), [false; 3], "what stays is not to be had");
-        assert_eq!(looks(&mut trimmer, &[(2, 90), (2, 90)]), [false, true], "but what comes later is");
+        assert_eq!(looks(&mut trimmer, &[(2, 160), (2, 160), (2, 36), (2, 36)]), [false, true, false, false]);
+        assert_eq!(looks(&mut trimmer, &[(2, 90), (2, 90)]), [false, true], "and what comes later is");
+    }
+
+    #[test]
+    fn what_could_not_be_had_once_is_tried_again_each_time_after_twice_as_long() {
+        let mut trimmer = Trimmer::default();
+        assert_eq!(looks(&mut trimmer, &[(1, 30), (2, 160), (2, 160)]), [false, false, true], "a moment too early");
+        let tries: Vec<usize> = (0..400).filter(|_| trimmer.look(2 * MIB, 160 * MIB)).collect();
+        let apart: Vec<usize> = tries.windows(2).map(|two| two[1] - two[0]).collect();
+        assert_eq!((tries[0], &apart[..8]), (1, &[2, 4, 8, 16, 32, 64, 64, 64][..]), "no more often, and no less");
+        // What was in use then is free at last.
+        while !trimmer.look(2 * MIB, 160 * MIB) {}
+        assert_eq!(looks(&mut trimmer, &[(2, 32), (2, 120), (2, 120)]), [false, false, true], "as in the beginning");
     }
 
     #[test]

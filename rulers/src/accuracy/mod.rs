@@ -23,6 +23,7 @@ use clap::{Args, Subcommand};
 use wirespan_tests::agent::target_dir;
 
 use crate::stacks::{self, Place, Shape, Stack};
+use crate::verdict;
 use plan::{Cell, Form};
 use report::Report;
 
@@ -117,11 +118,8 @@ fn measure(options: &Options) -> Result<ExitCode> {
     std::fs::write(out.with_extension("md"), &table)?;
     println!("{table}");
     let complaints = report.complaints();
-    for complaint in &complaints {
-        println!("{complaint}");
-    }
     println!("{} cells, {} complaints; figures in {}", report.cells.len(), complaints.len(), out.display());
-    Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    verdict::of(&complaints)
 }
 
 fn measure_stack(

@@ -35,6 +35,7 @@ mod sockets;
 mod suites;
 mod transfers;
 
+use crate::verdict;
 use check::World;
 
 /// What `harmless` takes.
@@ -76,5 +77,5 @@ pub fn command(options: &Options) -> Result<ExitCode> {
         }
     }
     println!("{}", report.markdown());
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    verdict::of(&report.harm())
 }

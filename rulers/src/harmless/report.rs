@@ -168,9 +168,14 @@ impl Report {
         self.rows.push(row);
     }
 
-    /// Whether nothing was harmed, and every check could run.
-    pub fn is_clean(&self) -> bool {
-        self.rows.iter().all(Row::is_clean)
+    /// Each check by which something was harmed or that could not run, with what there is to say.
+    pub fn harm(&self) -> Vec<String> {
+        let told = |row: &Row| {
+            let mut text = row.line();
+            details(row, &mut text);
+            text
+        };
+        self.rows.iter().filter(|row| !row.is_clean()).map(told).collect()
     }
 
     /// The table, and below it what it cannot hold.
@@ -194,7 +199,7 @@ impl Report {
         let facts: serde_json::Map<_, _> =
             self.facts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
-        let all = json!({ "facts": facts, "clean": self.is_clean(), "checks": rows });
+        let all = json!({ "facts": facts, "clean": self.harm().is_empty(), "checks": rows });
         write(&file.with_extension("json"), serde_json::to_string_pretty(&all)?)
     }
 }

@@ -21,6 +21,7 @@ use wirespan_tests::{python, wait};
 mod judge;
 mod places;
 
+use crate::verdict;
 use judge::{Exchanges, Tally};
 use places::{Place, Places};
 
@@ -57,7 +58,7 @@ pub fn command(options: &Options) -> Result<ExitCode> {
     }
     ensure!(!rows.is_empty(), "no place is called so");
     println!("{}", judge::markdown(&rows));
-    Ok(if rows.iter().all(Tally::is_right) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    verdict::of(&rows.iter().filter(|row| !row.is_right()).map(Tally::line).collect::<Vec<_>>())
 }
 
 /// Load on one place, with losses, and what comes after.

@@ -54,7 +54,12 @@ impl Row {
 
     /// Whether it had taken more than may stay.
     pub fn shows_the_way_back(&self) -> bool {
-        self.peak.own > may_stay(self.idle, self.held)
+        self.beyond() > 0
+    }
+
+    /// How much more that was, MiB.
+    pub fn beyond(&self) -> i64 {
+        self.peak.own.cast_signed() - may_stay(self.idle, self.held).cast_signed()
     }
 
     fn problems(&self) -> Vec<String> {
