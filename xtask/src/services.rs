@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("etcdctl", "etcd-client"),
     ("g++", "g++"),
     ("h2load", "nghttp2-client"),
+    ("haproxy", "haproxy"),
     ("ip", "iproute2"),
     ("javac", "default-jdk-headless"),
     ("mariadb", "mariadb-client"),

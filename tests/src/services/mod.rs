@@ -13,6 +13,7 @@ pub mod node;
 pub mod php;
 pub mod python;
 pub mod tls;
+pub mod tls_proxies;
 pub mod uwsgi;
 pub mod workers;
 

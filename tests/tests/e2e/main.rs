@@ -61,6 +61,7 @@ mod tls;
 mod tls_chain;
 mod tls_databases;
 mod tls_libraries;
+mod tls_proxies;
 mod units;
 mod unreachable;
 mod view;

@@ -20,7 +20,7 @@ fn request_of(span: &Span) -> &str {
 }
 
 /// Every server's span is below the client's of the same request, and there are so many.
-fn assert_pairs(spans: &[Span], wanted: usize) {
+pub(crate) fn assert_pairs(spans: &[Span], wanted: usize) {
     let servers: Vec<&Span> = spans.iter().filter(|span| span.kind == Kind::Server).collect();
     assert_eq!(servers.len(), wanted, "{:#?}", spans.iter().map(trace::line).collect::<Vec<_>>());
     for span in servers {
