@@ -138,3 +138,27 @@ fn the_example_file_is_valid_as_it_is_and_with_every_option_set() {
         assert!(matches!(parsed, Ok(Command::Run(_))), "{parsed:?}");
     }
 }
+
+#[test]
+fn the_file_for_kubernetes_configures_the_agent_and_its_chart_knows_the_same_words() {
+    let deploy = |name: &str| {
+        let path = format!("{}/../deploy/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let file = deploy("kubernetes/wirespan.yaml");
+    let inside = file.lines().skip_while(|line| *line != "  wirespan.yaml: |").skip(1);
+    let inside =
+        inside.map_while(|line| line.strip_prefix("    ")).fold(String::new(), |text, line| text + line + "\n");
+    let read = |path: &std::path::Path| match path.to_str() {
+        Some("/etc/passwd") => Ok("root:x:0:0::/:/bin/sh".to_string()),
+        Some("/etc/wirespan-token/token") => Ok("0123456789abcdef".to_string()),
+        _ => Ok(inside.clone()),
+    };
+    let parsed = parse([OsString::from("wirespan")], &Surroundings { environment: Default::default(), read: &read });
+    let Ok(Command::Run(config)) = parsed else { panic!("{parsed:?}") };
+    assert_eq!(config.output, Output::None, "the file is not read: {inside}");
+    assert!(inside.contains("logs: auto\n"), "{inside}");
+    let schema: serde_json::Value = serde_json::from_str(&deploy("helm/wirespan/values.schema.json")).unwrap();
+    let Kind::Choice(words) = OPTIONS.iter().find(|option| option.name == "logs").unwrap().kind else { panic!() };
+    assert_eq!(schema["properties"]["logs"]["enum"], serde_json::json!(words));
+}

@@ -11,14 +11,18 @@ use super::cluster::{Cluster, run, tool};
 /// The oldest Kubernetes that the chart is for, and newer ones.
 const VERSIONS: [&str; 3] = ["1.30.0", "1.36.0", "1.37.2"];
 /// Values that the schema refuses.
-const WRONG: [&str; 6] = [
+const WRONG: [&str; 7] = [
     "otlp.endpoint=collector:4318",
     "tls=maybe",
+    "logs=some",
     "exclude={namespaces:x}",
     "view.token=short",
     "capabilities={SYS_ADMIN}",
     "unheard=of",
 ];
+/// What `logs` may be, and where the agent's configuration is made.
+const LOGS: [&str; 4] = ["auto", "exceptions", "all", "off"];
+const CONFIGURATION: &str = "templates/configmap.yaml";
 /// What stands above the file.
 const ABOVE: &str = "# One agent on every node: kubectl apply --filename deploy/kubernetes/wirespan.yaml\n\
     # Made of the chart deploy/helm/wirespan by cargo xtask kubernetes -- --render: change that. What is marked CHANGE is yours.\n";
@@ -64,6 +68,13 @@ pub fn check() -> Result<()> {
         let refused =
             run(helm(&["template", "wirespan", &chart(), "--kube-version", VERSIONS[2]])?.args(["--set", wrong]));
         ensure!(refused.is_err(), "the schema takes {wrong}");
+    }
+    for logs in LOGS {
+        let set = format!("logs={logs}");
+        let values = ["--kube-version", VERSIONS[2], "--show-only", CONFIGURATION, "--set", &set];
+        let made = run(helm(&["template", "wirespan", &chart()])?.args(values))?;
+        let made = String::from_utf8(made.stdout)?.replace('"', "");
+        ensure!(made.lines().any(|line| line == format!("    logs: {logs}")), "{set} does not reach the agent: {made}");
     }
     let written = fs::read_to_string(file())?;
     ensure!(

@@ -19,6 +19,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- /* The agent's configuration: what has a value of its own, and whatever else is given. */ -}}
 {{- define "wirespan.configuration" -}}
 {{- $own := dict "output" "none" "listen" "0.0.0.0:4316" "token-file" "/etc/wirespan-token/token" "store-bytes" .Values.view.storeBytes "tls" .Values.tls "log" .Values.log }}
+{{- with .Values.logs }}{{ $_ := set $own "logs" . }}{{ end }}
 {{- with .Values.include }}{{ $_ := set $own "include" . }}{{ end }}
 {{- with .Values.exclude }}{{ $_ := set $own "exclude" (append . (printf "namespace:%s" $.Release.Namespace) | uniq) }}{{ end }}
 {{- with .Values.serviceNames }}{{ $_ := set $own "service-name" . }}{{ end }}
