@@ -264,8 +264,12 @@ pub struct TlsCall {
     /// Always zero.
     pub reserved: u16,
     /// 1 if that was read without waiting; 2 if there were several sockets; 4 if the thread is in another call, within which
-    /// this one runs.
+    /// this one runs; 8 if what was moved first was not the beginning of a record.
     pub flags: u32,
+    /// Where in the socket's stream what was moved first begins, and how many bytes that were.
+    pub wire: u32,
+    /// See `wire`.
+    pub wired: u32,
 }
 
 /// Plaintext that passed through a TLS library.
@@ -305,8 +309,8 @@ pub struct PlainEvent {
     pub ran: u32,
     /// As [`IoEvent::queued`](crate::IoEvent::queued).
     pub queued: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Where in the stream of the socket's connection the record begins that the plaintext begins with; 0 if that is not proven.
+    pub wire: u32,
     /// Who did it.
     pub unit: UnitId,
 }
@@ -327,6 +331,6 @@ pub const MAX_PLAIN: usize = 16383;
 const _: () = {
     assert!(size_of::<TlsKey>() == 16);
     assert!(size_of::<TlsStream>() == 40);
-    assert!(size_of::<TlsCall>() == 64);
+    assert!(size_of::<TlsCall>() == 72);
     assert!(size_of::<PlainEvent>() == 128);
 };

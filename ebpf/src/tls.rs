@@ -43,6 +43,13 @@ const NONBLOCKING: u32 = 1;
 const SEVERAL: u32 = 2;
 /// [`TlsCall::flags`].
 const WITHIN: u32 = 4;
+/// [`TlsCall::flags`].
+const AMID: u32 = 8;
+/// What a record adds at most to plaintext of which it is known how much it is: its header, the nonce or the kind, and the tag of
+/// AEAD ciphers (RFC 5288, RFC 7905, RFC 8446). Records that are larger are not looked at.
+const ADDED: u64 = 5 + 8 + 16;
+/// A record has at most so much plaintext: 2 to the power of this.
+const RECORD_BITS: u32 = 14;
 /// [`TlsStream::flags`].
 const BROKEN: u32 = 2;
 
@@ -176,10 +183,13 @@ pub fn on_socket(operation: &Operation, bytes: *const u8, copied: u64) {
         // SAFETY: behind the record's header there is room for more.
         let head = unsafe { bytes.cast::<[u8; 2]>().read() };
         if copied < 2 || !RECORD_TYPES.contains(&head[0]) || head[1] != 3 {
+            call.flags |= AMID;
             return;
         }
         call.flags |= if call.cookie == 0 { 0 } else { SEVERAL };
         call.cookie = operation.cookie;
+        let end = if call.direction == EGRESS { operation.tx_position } else { operation.rx_position };
+        (call.wire, call.wired) = ((end as u32).wrapping_sub(operation.result as u32), operation.result as u32);
     }
     call.flags = call.flags & !NONBLOCKING | (operation.nonblocking as u32 * NONBLOCKING);
 }
@@ -225,7 +235,19 @@ fn leaves(id: u64, slot: u64, result: i32, counted_at: u64, place: u64) {
     if stream.flags & BROKEN != 0 {
         event.flags |= FLAG_TLS_BROKEN;
     }
+    event.wire = wire(&call, moved);
     tell(id, call.buffer, &mut event);
+}
+
+/// Where on the wire the record begins that the plaintext of a call begins with; 0 if that is not proven.
+///
+/// What was read first began a record: all before it had been read, and whoever has plaintext left reads no socket. What was written
+/// first is no more than this plaintext takes, so nothing that was said before is in it.
+#[inline(always)]
+fn wire(call: &TlsCall, moved: u64) -> u32 {
+    let room = moved + ADDED * ((moved >> RECORD_BITS) + 1);
+    let is_its = call.direction == INGRESS || (call.wired as u64) <= room;
+    if call.flags & (SEVERAL | AMID | WITHIN) == 0 && call.cookie != 0 && is_its { call.wire } else { 0 }
 }
 
 /// The client's random, and which end this is.

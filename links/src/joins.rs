@@ -21,6 +21,8 @@ pub enum JoinKey {
     Unix { client: u64, server: u64, position: u64, opposite: u64 },
     /// The session of TLS, and where the request begins in the client's plaintext.
     Tls { random: [u8; 16], position: u64 },
+    /// The connection as both ends name it, and where the record of TLS begins in the client's stream that the request begins with.
+    Record { client: ([u8; 16], u16), server: ([u8; 16], u16), position: u32 },
     /// A datagram's client, and what names the request among its others.
     Datagram { client: Option<[u8; 16]>, port: u16, message: u64 },
     /// 64 bits that two random initial sequence numbers and the bytes since then make up: what is left when the
@@ -35,7 +37,11 @@ pub fn keys(connection: &ConnectionInfo, first: &Mark) -> [Option<JoinKey>; 2] {
     }
     if let Some(inside) = connection.inside {
         let key = JoinKey::Tls { random: inside.random, position: first.position };
-        return [inside.whole.then_some(key), None];
+        let (client, server) = names(connection);
+        // (Unix sockets have no addresses that would tell them apart.)
+        let below = first.below().filter(|_| connection.endpoints.family != AF_UNIX);
+        let record = below.map(|position| JoinKey::Record { client, server, position });
+        return [inside.whole.then_some(key), record];
     }
     let ends = &connection.endpoints;
     let local_is_client = connection.role == Role::Client;
@@ -48,14 +54,20 @@ pub fn keys(connection: &ConnectionInfo, first: &Mark) -> [Option<JoinKey>; 2] {
         let key = JoinKey::Unix { client, server, position: first.position, opposite: first.opposite };
         return [(peer != 0).then_some(key), None];
     }
-    let local = (address(ends, ends.local), ends.local_port);
-    let peer = (address(ends, ends.peer), ends.peer_port);
-    let (client, server) = if local_is_client { (local, peer) } else { (peer, local) };
+    let (client, server) = names(connection);
     let position = first.position as u32;
     [
         Some(JoinKey::Tcp { client, server, position }),
         Some(JoinKey::Positions { position, opposite: first.opposite as u32 }),
     ]
+}
+
+/// The client's address and port, and the server's.
+fn names(connection: &ConnectionInfo) -> (([u8; 16], u16), ([u8; 16], u16)) {
+    let ends = &connection.endpoints;
+    let local = (address(ends, ends.local), ends.local_port);
+    let peer = (address(ends, ends.peer), ends.peer_port);
+    if connection.role == Role::Client { (local, peer) } else { (peer, local) }
 }
 
 /// The client's address and port, and what its protocol says of the request. A client whose socket has no peer does not know
@@ -130,5 +142,62 @@ impl Joins {
                 own.remove(&key);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wirespan_common::AF_INET;
+    use wirespan_protocols::exchange::Wire;
+
+    use super::*;
+    use crate::signal::Inside;
+
+    /// One end of a connection from port 5000 to port 443 that is older than what is known of its session, or not.
+    fn end(role: Role, whole: bool) -> ConnectionInfo {
+        let (local_port, peer_port) = if role == Role::Client { (5000, 443) } else { (443, 5000) };
+        let endpoints = Endpoints { local_port, peer_port, family: AF_INET, ..Endpoints::default() };
+        let inside = Some(Inside { random: [7; 16], whole });
+        ConnectionInfo { endpoints, role, inside, ..ConnectionInfo::unknown(u64::from(local_port)) }
+    }
+
+    /// A request that begins at `position` of the plaintext, by an operation that begins at `began` and on the wire at `below`.
+    fn request(position: u64, began: u32, below: u32) -> Mark {
+        Mark {
+            position,
+            wire: Some(Wire { position: began, below: below.try_into().expect("not 0") }),
+            ..Mark::default()
+        }
+    }
+
+    fn meet(client: (&ConnectionInfo, Mark), server: (&ConnectionInfo, Mark)) -> bool {
+        let mut joins = Joins::default();
+        assert_eq!(joins.meet(keys(client.0, &client.1), Role::Client, SpanKey::default()), None);
+        joins.meet(keys(server.0, &server.1), Role::Server, SpanKey::default()).is_some()
+    }
+
+    #[test]
+    fn ends_of_a_session_of_which_no_beginning_was_seen_are_joined_by_the_record_that_a_request_begins_with() {
+        let (client, server) = (end(Role::Client, false), end(Role::Server, false));
+        assert!(meet((&client, request(0, 0, 900)), (&server, request(300, 300, 900))));
+        assert!(!meet((&client, request(0, 0, 900)), (&server, request(0, 0, 901))));
+        // One of them may know more.
+        let whole = end(Role::Client, true);
+        assert!(meet((&whole, request(500, 500, 900)), (&server, request(0, 0, 900))));
+    }
+
+    #[test]
+    fn a_request_that_begins_within_an_operation_has_no_record_of_its_own() {
+        let (client, server) = (end(Role::Client, false), end(Role::Server, false));
+        assert!(!meet((&client, request(40, 0, 900)), (&server, request(40, 0, 900))));
+        assert!(!meet((&client, Mark::default()), (&server, Mark::default())));
+    }
+
+    #[test]
+    fn unix_sockets_are_not_joined_by_records() {
+        let unix = Endpoints { family: AF_UNIX, ..Endpoints::default() };
+        let [client, server] =
+            [Role::Client, Role::Server].map(|role| ConnectionInfo { endpoints: unix, ..end(role, false) });
+        assert!(!meet((&client, request(0, 0, 900)), (&server, request(0, 0, 900))));
     }
 }

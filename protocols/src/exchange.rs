@@ -1,6 +1,7 @@
 //! What parsers produce: one request with its response.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 
 use crate::Role;
 use crate::context::TraceContext;
@@ -61,6 +62,26 @@ pub struct Mark {
     /// Of a gap: the operation that moved the bytes was not seen at all. Time, thread and `opposite` are those of the
     /// operation before, if there was one.
     pub lost: bool,
+    /// Inside TLS: where the operation begins on the wire below, if that is known.
+    pub wire: Option<Wire>,
+}
+
+/// Where the first byte of an operation inside TLS is: the record that begins with it begins at `below` on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wire {
+    /// The operation's first byte, as [`Mark::position`], modulo 2³².
+    pub position: u32,
+    /// The record's first byte, in the connection's own stream, modulo 2³². (Not where that is 0, once in four billion: so it takes
+    /// no room to say that it is unknown, and of exchanges there are many.)
+    pub below: NonZeroU32,
+}
+
+impl Mark {
+    /// Where on the wire the record begins that this byte is the first of.
+    #[must_use]
+    pub fn below(&self) -> Option<u32> {
+        self.wire.filter(|wire| wire.position == self.position as u32).map(|wire| wire.below.get())
+    }
 }
 
 /// The first and the last operation that moved bytes of a message.

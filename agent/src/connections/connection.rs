@@ -257,7 +257,7 @@ impl Connection {
                 _ => (event.rx_position, event.tx_position),
             };
             let len = event.result as u64;
-            self.operation(Operation { direction, bytes, len, end, opposite, time, unit }, cx);
+            self.operation(Operation { direction, bytes, len, end, opposite, time, unit, wire: None }, cx);
         } else if event.result == 0 {
             self.lost_until(direction, end_of(event), time, unit, cx);
             self.end(direction, End::Finished, time, unit, cx);
@@ -288,7 +288,8 @@ impl Connection {
                 before.reading.abandon(cx);
             }
             let random = if event.tie == TIE_CALLED { Some(event.random) } else { self.random() };
-            let whole = whole && self.layers == 0 && random.is_some();
+            // (A connection of which no hello was seen may be older than the agent, whenever it was first used since.)
+            let whole = whole && self.layers == 0 && self.random().is_some();
             let inside = Inside { random: random.unwrap_or_default(), whole };
             let origin = self.reading.origin.above(inside, self.layers);
             self.layers = self.layers.saturating_add(1);
@@ -405,7 +406,7 @@ impl Connection {
         let to = (origin.endpoints.peer_port == 0 && event.endpoints.peer_port != 0).then_some(event.endpoints);
         origin.datagram_to = to;
         if !bytes.is_empty() {
-            let mark = Mark { time: event.time, position, opposite: position, unit, lost: false };
+            let mark = Mark { time: event.time, position, opposite: position, unit, lost: false, wire: None };
             self.reading.data(event.direction, bytes, mark, cx);
         }
         self.reading.origin.datagram_to = None;
@@ -442,7 +443,7 @@ impl Connection {
     pub fn end(&mut self, direction: u8, end: End, time: u64, unit: Unit, cx: &mut Context<'_>) {
         if self.order.end(direction, &mut Feed { reading: &mut self.reading, cx }) {
             let (position, opposite) = (self.order.next(direction), self.order.next(1 - direction));
-            self.reading.end(direction, end, &Mark { time, position, opposite, unit, lost: false }, cx);
+            self.reading.end(direction, end, &Mark { time, position, opposite, unit, lost: false, wire: None }, cx);
             if let Some(layer) = &mut self.layer {
                 layer.end(direction, end, time, unit, cx);
             }

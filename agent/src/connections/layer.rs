@@ -1,9 +1,10 @@
 //! What passes inside a session of TLS on a connection: a stream in each direction, with positions of its own, and a reader of
 //! its own. Parsers, joins, units and muting see this one; of the wire below it only the ends and the hellos matter.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 
-use wirespan_common::{EGRESS, PlainEvent};
+use wirespan_common::{EGRESS, PlainEvent, TIE_CALLED};
 use wirespan_links::Signal;
 use wirespan_protocols::End;
 use wirespan_protocols::exchange::{Mark, Unit};
@@ -41,7 +42,8 @@ impl Layer {
         let PlainEvent { direction, time, tx, rx, .. } = *event;
         let unit = Unit { ran: event.ran, queued: event.queued, ..unit_at(&event.unit, event.flags) };
         let (end, opposite) = if direction == EGRESS { (tx, rx) } else { (rx, tx) };
-        let operation = Operation { direction, bytes, len: u64::from(event.len), end, opposite, time, unit };
+        let wire = NonZeroU32::new(event.wire).filter(|_| event.tie == TIE_CALLED);
+        let operation = Operation { direction, bytes, len: u64::from(event.len), end, opposite, time, unit, wire };
         self.reading.last_seen = time;
         self.order.operation(operation, &mut Feed { reading: &mut self.reading, cx });
     }
@@ -50,7 +52,7 @@ impl Layer {
     pub fn end(&mut self, direction: u8, end: End, time: u64, unit: Unit, cx: &mut Context<'_>) {
         if self.order.end(direction, &mut Feed { reading: &mut self.reading, cx }) {
             let (position, opposite) = (self.order.next(direction), self.order.next(1 - direction));
-            self.reading.end(direction, end, &Mark { time, position, opposite, unit, lost: false }, cx);
+            self.reading.end(direction, end, &Mark { time, position, opposite, unit, lost: false, wire: None }, cx);
         }
     }
 

@@ -1,8 +1,10 @@
 //! Brings the operations of both directions into causal order: an operation that happened when the other direction stood
 //! at position *n* is handed on when everything before *n* has been, or will never come.
 
+use std::num::NonZeroU32;
+
 use wirespan_common::{EGRESS, INGRESS};
-use wirespan_protocols::exchange::{Mark, Unit};
+use wirespan_protocols::exchange::{Mark, Unit, Wire};
 
 use super::stream::{Place, Segment, Stream};
 
@@ -36,6 +38,8 @@ pub struct Operation<'a> {
     pub time: u64,
     /// Who did it.
     pub unit: Unit,
+    /// Inside TLS: where the operation begins on the wire below, if that is known.
+    pub wire: Option<NonZeroU32>,
 }
 
 /// Both directions of one connection.
@@ -84,7 +88,8 @@ impl Order {
         if self.streams[other].next().is_none() {
             self.streams[other].advance_to(opposite);
         }
-        let mark = Mark { time, position: start, opposite, unit, lost: false };
+        let wire = operation.wire.map(|below| Wire { position: start as u32, below });
+        let mark = Mark { time, position: start, opposite, unit, lost: false, wire };
         match self.streams[own].place(start, len) {
             Place::Past => {}
             Place::Now { skip } if self.reached(other, opposite) => {
@@ -207,7 +212,7 @@ impl Order {
         self.release(u64::MAX, sink);
         let position = self.position(own, raw);
         if let Some(next) = self.streams[own].next().filter(|next| *next < position) {
-            let latest = Mark { time, position, opposite: self.next(1 - direction), unit, lost: false };
+            let latest = Mark { time, position, opposite: self.next(1 - direction), unit, lost: false, wire: None };
             self.lose(direction, next, position - next, &latest, sink);
         }
     }

@@ -49,6 +49,7 @@ impl Wire {
             opposite: self.positions[other],
             unit: Unit { tgid: 7, tid: self.threads[own], ..Unit::default() },
             lost: false,
+            wire: None,
         };
         self.positions[own] = self.positions[own].wrapping_add(len);
         mark

@@ -37,6 +37,7 @@ impl Wire {
             opposite: self.positions[other],
             unit: Unit { tgid: 7, tid: 7, ..Unit::default() },
             lost: false,
+            wire: None,
         };
         self.positions[own] = self.positions[own].wrapping_add(len);
         mark

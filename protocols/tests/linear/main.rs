@@ -45,7 +45,7 @@ fn run(protocol: &Protocol, role: Role, steps: &[Step]) {
         let (own, other) = (*direction as usize, 1 - *direction as usize);
         time += u64::from(matches!(step, Step::Bytes(..))) * 1000;
         let unit = Unit { tgid: 7, tid: 7, ..Unit::default() };
-        let mark = Mark { time, position: positions[own], opposite: positions[other], unit, lost: false };
+        let mark = Mark { time, position: positions[own], opposite: positions[other], unit, lost: false, wire: None };
         let progress = match step {
             Step::Bytes(_, bytes) => {
                 positions[own] += bytes.len() as u64;

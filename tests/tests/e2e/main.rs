@@ -60,6 +60,7 @@ mod time_split;
 mod tls;
 mod tls_chain;
 mod tls_databases;
+mod tls_kept;
 mod tls_libraries;
 mod tls_proxies;
 mod units;

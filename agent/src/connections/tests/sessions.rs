@@ -220,6 +220,19 @@ fn a_connection_that_is_older_than_the_agent_is_known_by_a_call() {
 }
 
 #[test]
+fn a_connection_that_is_older_than_the_agent_is_not_whole_though_it_is_first_used_later() {
+    let mut server = Server::new();
+    let since = Some(server.now + 1);
+    server.now += 10;
+    let mut old = Socket { cookie: 5, received: 1000, sent: 1000 };
+    server.request(&mut old, &record());
+    let mut session = Session { since, ..Session::new(0x100, 7) };
+    assert_eq!(server.exchange(&mut session, "/old", 5), [Some(5); 2]);
+    let [(5, Some(inside))] = server.began()[..] else { panic!("one request") };
+    assert!(!inside.whole, "a call may have been under way, and what it read was not counted");
+}
+
+#[test]
 fn only_what_was_counted_from_its_first_byte_on_is_whole() {
     let mut server = Server::new();
     server.request(&mut Socket::new(1), &hello(1));
