@@ -231,7 +231,7 @@ pub struct TlsStream {
     /// When counting began, as a stamp that differs for each start.
     pub epoch: u32,
     /// 1 if the last read did not wait; 2 if of a call was not seen what became of it; 4 and 8: what is sent, and what is
-    /// received, is known to be this socket's.
+    /// received, is known to be this socket's; 16: something was written that the socket was not given during the call.
     pub flags: u32,
 }
 
@@ -266,10 +266,14 @@ pub struct TlsCall {
     /// 1 if that was read without waiting; 2 if there were several sockets; 4 if the thread is in another call, within which
     /// this one runs; 8 if what was moved first was not the beginning of a record.
     pub flags: u32,
-    /// Where in the socket's stream what was moved first begins, and how many bytes that were.
+    /// Where in the socket's stream what was moved first begins.
     pub wire: u32,
-    /// See `wire`.
-    pub wired: u32,
+    /// If that was one record, and no more and no less: how many bytes it has behind its header. Otherwise 0.
+    pub record: u32,
+    /// Bytes that were moved in all.
+    pub moved: u32,
+    /// Always zero.
+    pub reserved2: u32,
 }
 
 /// Plaintext that passed through a TLS library.
@@ -331,6 +335,6 @@ pub const MAX_PLAIN: usize = 16383;
 const _: () = {
     assert!(size_of::<TlsKey>() == 16);
     assert!(size_of::<TlsStream>() == 40);
-    assert!(size_of::<TlsCall>() == 72);
+    assert!(size_of::<TlsCall>() == 80);
     assert!(size_of::<PlainEvent>() == 128);
 };

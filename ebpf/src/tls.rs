@@ -45,13 +45,17 @@ const SEVERAL: u32 = 2;
 const WITHIN: u32 = 4;
 /// [`TlsCall::flags`].
 const AMID: u32 = 8;
-/// What a record adds at most to plaintext of which it is known how much it is: its header, the nonce or the kind, and the tag of
-/// AEAD ciphers (RFC 5288, RFC 7905, RFC 8446). Records that are larger are not looked at.
-const ADDED: u64 = 5 + 8 + 16;
-/// A record has at most so much plaintext: 2 to the power of this.
-const RECORD_BITS: u32 = 14;
+/// What a record begins with: its type, its version, its length.
+const HEADER: u32 = 5;
+/// What AEAD ciphers add at most to the plaintext of a record: the nonce or the kind, and the tag (RFC 5288, RFC 6655, RFC 7905,
+/// RFC 8446). At least there is one byte.
+const SEAL: u32 = 8 + 16;
+/// A record has at most so much plaintext.
+const RECORD: u64 = 1 << 14;
 /// [`TlsStream::flags`].
 const BROKEN: u32 = 2;
+/// [`TlsStream::flags`].
+const KEPT: u32 = 16;
 
 /// A probe was hit.
 #[inline(always)]
@@ -181,7 +185,7 @@ pub fn on_socket(operation: &Operation, bytes: *const u8, copied: u64) {
     }
     if operation.cookie != call.cookie {
         // SAFETY: behind the record's header there is room for more.
-        let head = unsafe { bytes.cast::<[u8; 2]>().read() };
+        let head = unsafe { bytes.cast::<[u8; HEADER as usize]>().read() };
         if copied < 2 || !RECORD_TYPES.contains(&head[0]) || head[1] != 3 {
             call.flags |= AMID;
             return;
@@ -189,8 +193,12 @@ pub fn on_socket(operation: &Operation, bytes: *const u8, copied: u64) {
         call.flags |= if call.cookie == 0 { 0 } else { SEVERAL };
         call.cookie = operation.cookie;
         let end = if call.direction == EGRESS { operation.tx_position } else { operation.rx_position };
-        (call.wire, call.wired) = ((end as u32).wrapping_sub(operation.result as u32), operation.result as u32);
+        call.wire = (end as u32).wrapping_sub(operation.result as u32);
+        let length = u16::from_be_bytes([head[3], head[4]]) as u32;
+        let whole = copied >= HEADER as u64 && operation.result as u32 == HEADER + length;
+        call.record = if whole { length } else { 0 };
     }
+    call.moved = call.moved.wrapping_add(operation.result as u32);
     call.flags = call.flags & !NONBLOCKING | (operation.nonblocking as u32 * NONBLOCKING);
 }
 
@@ -235,18 +243,20 @@ fn leaves(id: u64, slot: u64, result: i32, counted_at: u64, place: u64) {
     if stream.flags & BROKEN != 0 {
         event.flags |= FLAG_TLS_BROKEN;
     }
-    event.wire = wire(&call, moved);
+    event.wire = wire(&call, moved, &stream);
     tell(id, call.buffer, &mut event);
 }
 
 /// Where on the wire the record begins that the plaintext of a call begins with; 0 if that is not proven.
 ///
 /// What was read first began a record: all before it had been read, and whoever has plaintext left reads no socket. What was written
-/// first is no more than this plaintext takes, so nothing that was said before is in it.
+/// first is one record, as large as this plaintext makes it, and each call before gave the socket what it had been given: nothing
+/// waited below the library.
 #[inline(always)]
-fn wire(call: &TlsCall, moved: u64) -> u32 {
-    let room = moved + ADDED * ((moved >> RECORD_BITS) + 1);
-    let is_its = call.direction == INGRESS || (call.wired as u64) <= room;
+fn wire(call: &TlsCall, moved: u64, stream: &TlsStream) -> u32 {
+    let first = if moved < RECORD { moved } else { RECORD } as u32;
+    let added = call.record.wrapping_sub(first);
+    let is_its = call.direction == INGRESS || stream.flags & (KEPT | BROKEN) == 0 && added.wrapping_sub(1) < SEAL;
     if call.flags & (SEVERAL | AMID | WITHIN) == 0 && call.cookie != 0 && is_its { call.wire } else { 0 }
 }
 
@@ -280,7 +290,7 @@ fn counted(id: u64, call: &TlsCall, moved: u64, event: &PlainEvent) -> Option<Tl
         Some(stream) if same(&stream) => stream,
         _ => {
             let epoch = facts::new_epoch();
-            let flags = before.map_or(0, |before| before.flags & BROKEN);
+            let flags = before.map_or(0, |before| before.flags & (BROKEN | KEPT));
             TlsStream { random, cookie: 0, tx: 0, rx: 0, epoch, flags }
         }
     };
@@ -290,6 +300,9 @@ fn counted(id: u64, call: &TlsCall, moved: u64, event: &PlainEvent) -> Option<Tl
     }
     if call.direction == EGRESS {
         stream.tx += moved;
+        // (What only seems to be one socket's counts as nothing.)
+        let kept = call.flags & (SEVERAL | WITHIN) != 0 || (call.moved as u64) < moved;
+        stream.flags |= kept as u32 * KEPT;
     } else {
         stream.rx += moved;
     }

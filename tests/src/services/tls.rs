@@ -124,6 +124,17 @@ pub fn until_read(scene: &mut Scene) {
     until_reads(scene, 1);
 }
 
+/// Waits until the agent has probed every TLS library that it has found, and there is one.
+pub fn until_all_are_read(scene: &mut Scene) {
+    let all = wait::until_true(crate::scene::ARRIVAL, || {
+        let log = scene.agent().log();
+        let count = |text: &str| log.matches(text).count();
+        let done = count("a TLS library is read from now on") + count("a TLS library cannot be probed");
+        done > 0 && count("what programs read and write with this TLS library") == done
+    });
+    assert!(all, "not all TLS libraries are read:\n{}", scene.agent().log());
+}
+
 /// Waits until the agent has probed so many.
 pub fn until_reads(scene: &mut Scene, wanted: usize) {
     let said = |scene: &mut Scene| scene.agent().log().matches("a TLS library is read from now on").count();

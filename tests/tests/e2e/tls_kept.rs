@@ -7,7 +7,7 @@ use wirespan_tests::program::{Program, START};
 use wirespan_tests::python;
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::install;
-use wirespan_tests::services::tls::{Secure, until_read};
+use wirespan_tests::services::tls::{Secure, until_all_are_read};
 use wirespan_tests::span::Span;
 
 use crate::tls_libraries::assert_pairs;
@@ -28,7 +28,7 @@ fn ends_of_connections_that_are_older_than_the_agent_are_joined_by_their_records
         Program::start(name, scene.dir(), &mut command).ready("open", |program| program.log().contains("opened"))
     });
     scene.trace();
-    until_read(&mut scene);
+    until_all_are_read(&mut scene);
     fs::write(scene.dir().join("go"), "").expect("a file");
     for mut client in clients {
         assert!(client.wait(START).is_some_and(|status| status.success()), "{}", client.log());
