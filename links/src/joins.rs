@@ -163,11 +163,7 @@ mod tests {
 
     /// A request that begins at `position` of the plaintext, by an operation that begins at `began` and on the wire at `below`.
     fn request(position: u64, began: u32, below: u32) -> Mark {
-        Mark {
-            position,
-            wire: Some(Wire { position: began, below: below.try_into().expect("not 0") }),
-            ..Mark::default()
-        }
+        Mark { position, wire: Some(Wire::new(began.into(), below.try_into().expect("not 0"))), ..Mark::default() }
     }
 
     fn meet(client: (&ConnectionInfo, Mark), server: (&ConnectionInfo, Mark)) -> bool {

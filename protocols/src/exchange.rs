@@ -67,20 +67,33 @@ pub struct Mark {
 }
 
 /// Where the first byte of an operation inside TLS is: the record that begins with it begins at `below` on the wire.
+///
+/// Of marks there are many, so it is as small as fits beside what they have anyway.
+#[repr(Rust, packed(2))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wire {
-    /// The operation's first byte, as [`Mark::position`], modulo 2³².
-    pub position: u32,
-    /// The record's first byte, in the connection's own stream, modulo 2³². (Not where that is 0, once in four billion: so it takes
-    /// no room to say that it is unknown, and of exchanges there are many.)
-    pub below: NonZeroU32,
+    /// The operation's first byte, as [`Mark::position`], modulo 2¹⁶: of an operation fewer bytes are captured, so no other of
+    /// them has this number.
+    position: u16,
+    /// The record's first byte, in the connection's own stream, modulo 2³². (Not where that is 0, once in four billion.)
+    below: NonZeroU32,
+}
+
+const _: () = assert!(size_of::<Option<Wire>>() == 6);
+
+impl Wire {
+    /// An operation whose first byte is at `position`, and the record that it begins with at `below` on the wire.
+    #[must_use]
+    pub fn new(position: u64, below: NonZeroU32) -> Self {
+        Self { position: position as u16, below }
+    }
 }
 
 impl Mark {
     /// Where on the wire the record begins that this byte is the first of.
     #[must_use]
     pub fn below(&self) -> Option<u32> {
-        self.wire.filter(|wire| wire.position == self.position as u32).map(|wire| wire.below.get())
+        self.wire.filter(|wire| wire.position == self.position as u16).map(|wire| { wire.below }.get())
     }
 }
 

@@ -88,7 +88,7 @@ impl Order {
         if self.streams[other].next().is_none() {
             self.streams[other].advance_to(opposite);
         }
-        let wire = operation.wire.map(|below| Wire { position: start as u32, below });
+        let wire = operation.wire.map(|below| Wire::new(start, below));
         let mark = Mark { time, position: start, opposite, unit, lost: false, wire };
         match self.streams[own].place(start, len) {
             Place::Past => {}

@@ -25,6 +25,11 @@ fn ask(faults: &Node, path: &str, n: usize, sampled: u8) {
     curl::run(&["-H", &format!("traceparent: 00-{}-00000000000000aa-0{sampled}", id(n)), &faults.url(path)]);
 }
 
+/// The rule for this traffic and no other: what is counted is all that the agent sees.
+fn only(faults: &Node) -> String {
+    format!("port:{}", faults.port)
+}
+
 /// What `/metrics` says of a counter.
 fn counter(view: &View, name: &str) -> u64 {
     let text = String::from_utf8(curl::get(&view.url("/metrics"), 200).body).expect("text");
@@ -61,7 +66,8 @@ fn errors_slow_ones_and_a_tenth_are_kept_and_the_view_has_the_rest() {
         SLOW.1
     );
     fs::write(&file, block).expect("a configuration");
-    scene.trace_with(&["--config", file.to_str().expect("UTF-8"), "--listen", &view.listen()]);
+    let [file, ours] = [file.to_str().expect("UTF-8").to_owned(), only(&faults)];
+    scene.trace_with(&["--config", &file, "--listen", &view.listen(), "--include", &ours]);
     let (failing, slow, others) = (0..EACH, EACH..EACH + 2, 100..100 + 3 * EACH);
     failing.clone().for_each(|n| ask(&faults, "/status/503", n, 1));
     let (faults, path) = (&faults, &format!("/slow/{}", SLOW.0));
@@ -95,6 +101,7 @@ fn the_samplers_of_the_specification_are_obeyed() {
     let view = View::new(&scene);
     let mut command = agent::exporting_to(&scene.receiver);
     command.env("OTEL_TRACES_SAMPLER", "parentbased_always_off").args(["--listen", &view.listen()]);
+    command.args(["--include", &only(&faults)]);
     scene.trace_by(&mut command);
     // Nobody says of these whether they are recorded.
     (0..EACH).for_each(|_| drop(curl::get(&faults.url("/status/200"), 200)));
@@ -129,8 +136,7 @@ fn a_ratio_is_written_into_the_state_of_what_it_keeps() {
 fn a_budget_keeps_what_is_rare_and_says_how_likely_the_rest_was() {
     let mut scene = Scene::new();
     let faults = Node::faults(&scene);
-    // (What is counted is all that the agent sees.)
-    scene.trace_with(&["--traces-per-second", "2", "--stats", "--include", &format!("port:{}", faults.port)]);
+    scene.trace_with(&["--traces-per-second", "2", "--stats", "--include", &only(&faults)]);
     let many = 60;
     for _ in 0..many {
         curl::get(&faults.url("/status/200"), 200);
