@@ -111,10 +111,8 @@ pub fn run_by(scene: &Scene, python: PathBuf, name: &str, arguments: &[&str]) {
 pub fn until_programs_are_read(scene: &mut Scene, pids: &[u32]) {
     let said = wait::until_true(crate::scene::ARRIVAL, || {
         let log = scene.agent().log();
-        let count = |text: &str| log.matches(text).count();
-        let found = |pid: &u32| count(&format!("/proc/{pid}/exe: what programs read and write")) > 0;
-        let done = count("a TLS library is read from now on") + count("a TLS library cannot be probed");
-        pids.iter().any(found) && count("what programs read and write with this TLS library") == done
+        let found = |pid: &u32| log.contains(&format!("/proc/{pid}/exe: what programs read and write"));
+        pids.iter().any(found) && all_are_read(&log)
     });
     assert!(said, "the program's TLS was not found:\n{}", scene.agent().log());
 }
@@ -126,13 +124,15 @@ pub fn until_read(scene: &mut Scene) {
 
 /// Waits until the agent has probed every TLS library that it has found, and there is one.
 pub fn until_all_are_read(scene: &mut Scene) {
-    let all = wait::until_true(crate::scene::ARRIVAL, || {
-        let log = scene.agent().log();
-        let count = |text: &str| log.matches(text).count();
-        let done = count("a TLS library is read from now on") + count("a TLS library cannot be probed");
-        done > 0 && count("what programs read and write with this TLS library") == done
-    });
+    let all = wait::until_true(crate::scene::ARRIVAL, || all_are_read(&scene.agent().log()));
     assert!(all, "not all TLS libraries are read:\n{}", scene.agent().log());
+}
+
+/// Whether the agent has said of every library that it found, and of one at least, what became of it.
+fn all_are_read(log: &str) -> bool {
+    let count = |text: &str| log.matches(text).count();
+    let done = count("a TLS library is read from now on") + count("a TLS library cannot be probed");
+    done > 0 && count("what programs read and write with this TLS library") == done
 }
 
 /// Waits until the agent has probed so many.

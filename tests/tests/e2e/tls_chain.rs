@@ -11,13 +11,13 @@ use wirespan_tests::services::tls::{Secure, certificate, until_programs_are_read
 use wirespan_tests::span::Span;
 use wirespan_tests::trace;
 
-fn called(service: &str, url: &str) -> Expected {
+pub(crate) fn called(service: &str, url: &str) -> Expected {
     client(service, "GET", url, 200)
         .with("network.peer.address", "127.0.0.1")
         .with("wirespan.link.evidence", Want::Optional)
 }
 
-fn answered(service: &str, url: &str) -> Expected {
+pub(crate) fn answered(service: &str, url: &str) -> Expected {
     server(service, "GET", url, 200).with("network.peer.address", "127.0.0.1").with("client.address", "127.0.0.1")
 }
 

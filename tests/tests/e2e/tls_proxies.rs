@@ -1,7 +1,5 @@
 //! HAProxy and Apache, which speak TLS to both sides: every hop is seen, and none below another request's.
 
-use wirespan_tests::expect::{Expected, Want};
-use wirespan_tests::http::{client, server};
 use wirespan_tests::known::{of_number, until_whole};
 use wirespan_tests::scene::Scene;
 use wirespan_tests::services::tls::{Secure, crowd, until_read};
@@ -9,17 +7,8 @@ use wirespan_tests::services::tls_proxies;
 use wirespan_tests::span::Span;
 use wirespan_tests::{curl, trace};
 
+use crate::tls_chain::{answered, called};
 use crate::tls_libraries::assert_pairs;
-
-fn called(service: &str, url: &str) -> Expected {
-    client(service, "GET", url, 200)
-        .with("network.peer.address", "127.0.0.1")
-        .with("wirespan.link.evidence", Want::Optional)
-}
-
-fn answered(service: &str, url: &str) -> Expected {
-    server(service, "GET", url, 200).with("network.peer.address", "127.0.0.1").with("client.address", "127.0.0.1")
-}
 
 #[test]
 fn what_passes_through_haproxy_and_apache_by_tls_is_seen_at_every_hop() {
